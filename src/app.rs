@@ -1,0 +1,59 @@
+//! The one shared state that every request, job and task is handed.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Pools;
+use crate::search::{Search, Watermark};
+
+/// The one shared state; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<State>);
+
+/// What is shared.
+pub struct State {
+    /// The settings.
+    pub config: Config,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Postgres.
+    pub db: Pools,
+    /// What is remembered for seconds.
+    pub cache: Arc<Cache>,
+    /// The engines that answer searches.
+    pub search: Search,
+    /// How far the index is.
+    pub watermark: Watermark,
+    /// Cancelled when the process is told to stop.
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// Opens the drivers. Connects lazily: a server starts while its servers are still starting.
+    ///
+    /// # Errors
+    /// Settings that cannot be used, such as a URL that is none.
+    pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        config.check().map_err(anyhow::Error::msg)?;
+        let db = Pools::open(&config.database).context("DATABASE_URL is not an address of Postgres")?;
+        let redis_url = config.redis_url.as_ref().map(ExposeSecret::expose_secret);
+        let cache = Arc::new(Cache::open(redis_url).context("REDIS_URL is not an address of Redis")?);
+        let search = Search::open(&config, db.search.clone())?;
+        let (watermark, stop) = (Watermark::default(), CancellationToken::new());
+        Ok(Self(Arc::new(State { config, clock, db, cache, search, watermark, stop })))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}

@@ -1,0 +1,54 @@
+//! Users as sign-in sees them.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+
+use crate::error::Result;
+use crate::ids::UserId;
+
+/// Somebody who signs in, with what proves it.
+pub(super) struct Credentials {
+    pub(super) id: UserId,
+    pub(super) username: String,
+    pub(super) email: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) role: String,
+    pub(super) password_hash: String,
+    pub(super) created_at: DateTime<Utc>,
+}
+
+/// Finds the user who is meant by a user name or an e-mail address, unless disabled. A user name comes first, so that nobody can
+/// take over a name by registering it as an address.
+pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Option<Credentials>> {
+    let found = sqlx::query_as!(
+        Credentials,
+        r#"
+        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        from users
+        where (lower(username) = lower($1) or lower(email) = lower($1))
+          and disabled_at is null
+        order by lower(username) = lower($1) desc
+        limit 1
+        "#,
+        login,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// Finds a user.
+pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
+    let found = sqlx::query_as!(
+        Credentials,
+        r#"
+        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        from users
+        where id = $1
+        "#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}

@@ -1,0 +1,11 @@
+//! Who calls and what they may do.
+
+mod access;
+mod credentials;
+pub mod password;
+mod routes;
+pub mod session;
+mod token;
+
+pub use access::{Caller, Permission, Role, may, public};
+pub use routes::routes;

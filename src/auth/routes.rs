@@ -1,0 +1,112 @@
+//! Signing in and out.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Permission::{self, Read};
+use super::credentials::{self, Credentials};
+use super::token::{self, Proof};
+use super::{Caller, Role, may, password, public, session};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::{Reply, Request, Routes, json, no_content};
+use crate::routes;
+
+/// The rows below `/auth`.
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "auth";
+        post ("login")   public    => login;
+        post ("logout")  may(Read) => logout;
+        get  ("profile") may(Read) => profile;
+        get  ("me")      may(Read) => profile;
+    }
+}
+
+/// Who wants to sign in; the three names of the first member mean the same.
+#[derive(Deserialize)]
+struct Login {
+    #[serde(alias = "email", alias = "login")]
+    username: String,
+    password: String,
+}
+
+/// Somebody, as they see themselves.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    id: String,
+    username: String,
+    email: Option<String>,
+    name: Option<String>,
+    role: Role,
+    permissions: Vec<&'static str>,
+    created_at: String,
+}
+
+/// The token under every name that a client of an older interface looks for.
+#[derive(Serialize)]
+struct SignedIn {
+    access_token: String,
+    #[serde(rename = "accessToken")]
+    camel: String,
+    token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    user: Profile,
+}
+
+async fn login(mut request: Request) -> Result<Reply> {
+    const REFUSED: Error = Error::Unauthenticated("the user name or the password is wrong");
+    let given: Login = request.json().await?;
+    let app = &request.app;
+    let found = credentials::by_login(&app.db.server, &given.username).await?;
+    let hash = found.as_ref().map(|user| user.password_hash.clone());
+    let right = password::matches(given.password, hash).await?;
+    let user = found.filter(|_| right).ok_or(REFUSED)?;
+    let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
+    let now = app.clock.now();
+    let session = session::start(&app.db.server, user.id, request.exchange.peer(), device.as_deref(), now).await?;
+    request.exchange.identify(user.id);
+    let proof = Proof { user: user.id, session };
+    let profile = Profile::of(user)?;
+    let life = app.config.access.jwt_expires_in;
+    let token = token::issue(app.config.access.key(), proof, profile.username.clone(), profile.role, now, life)?;
+    json(&SignedIn {
+        access_token: token.clone(),
+        camel: token.clone(),
+        token,
+        token_type: "Bearer",
+        expires_in: life.as_secs(),
+        user: profile,
+    })
+}
+
+async fn logout(caller: Caller, request: Request) -> Result<Reply> {
+    session::end(&request.app, caller.session).await?;
+    Ok(no_content())
+}
+
+async fn profile(caller: Caller, request: Request) -> Result<Reply> {
+    let user = credentials::by_id(&request.app.db.server, caller.id).await?.ok_or(Error::NotFound("user"))?;
+    json(&Profile::of(user)?)
+}
+
+impl Profile {
+    fn of(user: Credentials) -> Result<Self> {
+        let role: Role = user.role.parse().map_err(|error: &str| Error::internal(error))?;
+        let permissions = Permission::ALL.into_iter().filter(|permission| role >= permission.role()).map(Permission::name);
+        Ok(Self {
+            id: user.id.to_string(),
+            username: user.username,
+            email: user.email,
+            name: user.name,
+            role,
+            permissions: permissions.collect(),
+            created_at: moment(user.created_at),
+        })
+    }
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,139 @@
+//! Sessions: one signed-in device each, and who its user is now.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgExecutor;
+
+use super::Role;
+use super::token::Proof;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ids::{SessionId, UserId};
+
+/// How long a server may go on believing what it read about a session: the longest that a disabled user or an ended session is
+/// still served.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// Longest life of a session.
+const LIFE: TimeDelta = TimeDelta::days(7);
+
+/// Starts a session.
+pub(super) async fn start(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    peer: IpAddr,
+    device: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<SessionId> {
+    let id = SessionId::new();
+    sqlx::query!(
+        r#"
+        insert into sessions (id, user_id, device, ip, created_at, last_seen_at, expires_at)
+        values ($1, $2, $3, cast($4::text as inet), $5, $5, $6)
+        "#,
+        id.0,
+        user.0,
+        device,
+        peer.to_string(),
+        now,
+        now + LIFE,
+    )
+    .execute(db)
+    .await?;
+    Ok(id)
+}
+
+/// Ends a session: at once on this server, within seconds on others.
+pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update sessions
+        set revoked_at = $2
+        where id = $1
+          and revoked_at is null
+        "#,
+        session.0,
+        app.clock.now(),
+    )
+    .execute(&app.db.server)
+    .await?;
+    app.cache.forget(&cache_key(session));
+    Ok(())
+}
+
+/// Ends all sessions of a user.
+///
+/// # Errors
+/// The database's.
+pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) -> Result<u64> {
+    let ended = sqlx::query!(
+        r#"
+        update sessions
+        set revoked_at = $2
+        where user_id = $1
+          and revoked_at is null
+        "#,
+        user.0,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(ended.rows_affected())
+}
+
+/// Returns the role that the user of a session has now; none if the session is over or the user disabled.
+pub(super) async fn role(app: &App, proof: Proof) -> Result<Option<Role>> {
+    let key = cache_key(proof.session);
+    let holder = match app.cache.get::<Option<Holder>>(&key) {
+        Some(holder) => holder,
+        None => {
+            let holder = read(&app.db.server, proof.session, app.clock.now()).await?;
+            app.cache.put(key, holder, BELIEVED);
+            holder
+        }
+    };
+    Ok(holder.filter(|holder| holder.user == proof.user).map(|holder| holder.role))
+}
+
+/// Whose session it is, and what they may do.
+#[derive(Clone, Copy)]
+struct Holder {
+    user: UserId,
+    role: Role,
+}
+
+async fn read(db: impl PgExecutor<'_>, session: SessionId, now: DateTime<Utc>) -> Result<Option<Holder>> {
+    let found = sqlx::query!(
+        r#"
+        select u.id as "user: UserId", u.role
+        from sessions s
+        join users u on u.id = s.user_id
+        where s.id = $1
+          and s.revoked_at is null
+          and s.expires_at > $2
+          and u.disabled_at is null
+        "#,
+        session.0,
+        now,
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    let role = found.role.parse().map_err(|error: &str| Error::internal(error))?;
+    Ok(Some(Holder { user: found.user, role }))
+}
+
+fn cache_key(session: SessionId) -> String {
+    format!("session:{session}")
+}
+
+/// Removes sessions that ended long ago, and says how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep(db: impl PgExecutor<'_>, before: DateTime<Utc>) -> Result<u64> {
+    let gone = sqlx::query!("delete from sessions where expires_at < $1 or revoked_at < $1", before).execute(db).await?;
+    Ok(gone.rows_affected())
+}

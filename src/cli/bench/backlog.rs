@@ -1,0 +1,42 @@
+//! What the sync still has to do: a mark in the stream, and waiting until the index has passed it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use sqlx::{PgExecutor, PgPool};
+
+use super::Scene;
+use crate::collections;
+use crate::search::index::{self, Alias};
+
+/// A backlog that is not worked off by then never will be.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Puts a mark behind everything that has been committed so far.
+pub(super) async fn mark(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select (pg_logical_emit_message(true, 'collections bench', '') - '0/0')::bigint")
+        .fetch_one(executor)
+        .await
+}
+
+/// Waits until everything before the mark can be found.
+pub(super) async fn passed(pool: &PgPool, mark: i64) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while sqlx::query_scalar::<_, i64>("select applied from sync_state").fetch_one(pool).await? < mark {
+        ensure!(begin.elapsed() < PATIENCE, "the sync has not caught up after {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Waits until every collection has been loaded for the first time.
+pub(super) async fn loaded(scene: &Scene<'_>) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    for collection in collections::ALL {
+        while !matches!(index::inspect(&scene.stage.elastic, collection).await?, Alias::Live { .. }) {
+            ensure!(begin.elapsed() < PATIENCE, "{} are not in the index after {PATIENCE:?}", collection.name);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    passed(&scene.stage.pool, mark(&scene.stage.pool).await?).await
+}

@@ -1,0 +1,79 @@
+//! P7: from a commit to the first list that shows it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+
+use super::Scene;
+use super::client::{Link, Site};
+use super::report::{Goal, Measure};
+use super::statistics::Latencies;
+
+/// Changes per second.
+const RATE: f64 = 10.0;
+/// Changes that can be waited for at once.
+const WATCHERS: usize = 4;
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+/// A change that is not found by then is lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Changes accounts at a light, steady rate and looks for each change until a list shows it.
+pub(super) async fn measure(scene: &Scene<'_>, seconds: u64) -> anyhow::Result<Vec<Measure>> {
+    let changes = (RATE * seconds as f64) as usize;
+    let ids: Vec<Uuid> = sqlx::query_scalar("select id from accounts order by id limit $1")
+        .bind(i64::try_from(changes)?)
+        .fetch_all(&scene.stage.pool)
+        .await?;
+    ensure!(!ids.is_empty(), "there are no accounts to change");
+    let begin = Instant::now();
+    let latencies = try_join_all((0..WATCHERS).map(async |watcher| {
+        let mut link = Link::open(&scene.server()?.site).await?;
+        let mut latencies = Vec::new();
+        for number in (watcher..changes).step_by(WATCHERS) {
+            let due = begin + Duration::from_secs_f64(number as f64 / RATE);
+            tokio::time::sleep_until(due.into()).await;
+            let id = ids[number % ids.len()];
+            let creditor = format!("bench-{number}");
+            sqlx::query("update accounts set creditor = $2 where id = $1")
+                .bind(id)
+                .bind(&creditor)
+                .execute(&scene.stage.pool)
+                .await?;
+            let committed = Instant::now();
+            wait(&mut link, &scene.server()?.site, &creditor).await.with_context(|| format!("change {number}"))?;
+            latencies.push(committed.elapsed());
+        }
+        anyhow::Ok(latencies)
+    }))
+    .await?;
+    let latencies = Latencies::new(latencies.concat());
+    let how = format!(
+        "{} changes of one account each, {RATE} per second, by SQL; from the commit's return until `GET /api/v1/accounts?creditor=…` \
+         shows it, asked again {} ms after each answer.",
+        latencies.count(),
+        PAUSE.as_millis()
+    );
+    let row = |percent: f64, goal| {
+        let what = format!("commit → searchable, p{percent}");
+        let ours = vec![latencies.percentile(percent)];
+        let goal = Goal::AtMost(goal);
+        Measure { id: "P7", what, customers: scene.customers, unit: "ms", ours, reference: vec![], goal, how: how.clone() }
+    };
+    Ok(vec![row(50.0, 50.0), row(99.0, 100.0)])
+}
+
+async fn wait(link: &mut Link, site: &Site, creditor: &str) -> anyhow::Result<()> {
+    let call = site.get(&format!("/api/v1/accounts?creditor={creditor}&limit=1"))?;
+    let begin = Instant::now();
+    loop {
+        let answer = link.read(&call).await?;
+        if String::from_utf8_lossy(&answer).contains(creditor) {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < PATIENCE, "it is not in the list after {PATIENCE:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,161 @@
+//! P5: the live sync against the same documents written straight to `_bulk`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::raw::{self, Scratch};
+use super::report::{Goal, Measure};
+use super::server::Server;
+use super::{ROUNDS, Scene, backlog};
+use crate::collections;
+
+/// Changes in one round, at most.
+const CHANGES: i64 = 100_000;
+/// Changes to a commit: small transactions, as live traffic makes them.
+const TOGETHER: usize = 10;
+/// A stream that is not opened by then never will be.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A kind of change and the documents that follow it.
+struct Kind {
+    what: &'static str,
+    /// Changes the rows `$1` in a way that `$2`, a number, makes new each time.
+    change: &'static str,
+    table: &'static str,
+    /// Each collection that follows, and its documents by the changed rows `$1`.
+    follow: &'static [(&'static str, &'static str)],
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        what: "live sync of payments",
+        change: "update payments set description = 'bench ' || $2 where id = any($1)",
+        table: "payments",
+        follow: &[("payments", "select unnest($1::uuid[])")],
+    },
+    Kind {
+        what: "live sync of accounts and their customers",
+        change: "update accounts set portfolio = 'bench ' || $2 where id = any($1)",
+        table: "accounts",
+        follow: &[
+            ("accounts", "select unnest($1::uuid[])"),
+            ("customers", "select distinct customer_id from accounts where id = any($1)"),
+        ],
+    },
+];
+
+/// Lets changes pile up while no server runs, and measures how fast a fresh one works them off. The server that it is given is
+/// stopped; the one that it leaves is returned.
+pub(super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<Vec<Measure>> {
+    let mut measures = Vec::new();
+    for kind in &KINDS {
+        measures.push(one_kind(scene, kind).await?);
+    }
+    Ok(measures)
+}
+
+async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure> {
+    let pool = &scene.stage.pool;
+    // In random order, because live changes do not come in the order of the index.
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar(AssertSqlSafe(format!("select id from {} order by md5(id::text) limit $1", kind.table)))
+            .bind(CHANGES)
+            .fetch_all(pool)
+            .await?;
+    let mut sides = Vec::new();
+    for (name, sql) in kind.follow {
+        let collection = collections::find(name).context("no such collection")?;
+        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe((*sql).to_owned())).bind(&ids).fetch_all(pool).await?;
+        let scratch = Scratch::create(scene.stage, collection).await?;
+        // The reference replaces documents too, so all of them have to be there before.
+        let all = raw::documents(pool, collection, &raw::ids(pool, collection).await?).await?;
+        raw::send(&scene.stage.raw, scene.sync, &raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &all, 1)?).await?;
+        sides.push((collection, ids, scratch));
+    }
+    let documents: usize = sides.iter().map(|(_, ids, _)| ids.len()).sum();
+
+    let (mut ours, mut reference) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let target = pile_up(scene, kind, &ids, round).await?;
+        let mut calls = Vec::new();
+        for (collection, ids, scratch) in &sides {
+            let fresh = raw::documents(pool, collection, ids).await?;
+            calls.append(&mut raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &fresh, 2 + i64::try_from(round)?)?);
+        }
+        let write_raw = async || {
+            let begin = Instant::now();
+            raw::send(&scene.stage.raw, scene.sync, &calls).await?;
+            for (_, _, scratch) in &sides {
+                scratch.refresh().await?;
+            }
+            anyhow::Ok(documents as f64 / begin.elapsed().as_secs_f64())
+        };
+        // The order changes from round to round, so that neither side always finds the warmer server.
+        if round % 2 == 1 {
+            reference.push(write_raw().await?);
+        }
+        ours.push(documents as f64 / work_off(scene, target).await?.as_secs_f64());
+        if round % 2 == 0 {
+            reference.push(write_raw().await?);
+        }
+    }
+    for (_, _, scratch) in sides {
+        scratch.remove().await?;
+    }
+    let how = format!(
+        "{} distinct rows changed by SQL, {TOGETHER} to a commit, while no server runs; {documents} documents follow. Ours: from the \
+         opening of the stream until everything can be found. Reference: the same documents with external versions over {} \
+         connections, {} to a request, then a refresh.",
+        ids.len(),
+        scene.sync.in_flight,
+        scene.sync.batch_size
+    );
+    Ok(Measure {
+        id: "P5",
+        what: kind.what.into(),
+        customers: scene.customers,
+        unit: "docs/s",
+        ours,
+        reference,
+        goal: Goal::RatioAtLeast(0.9),
+        how,
+    })
+}
+
+/// Stops the server, changes the rows and returns a mark behind all changes.
+async fn pile_up(scene: &mut Scene<'_>, kind: &Kind, ids: &[Uuid], round: usize) -> anyhow::Result<i64> {
+    let pool = &scene.stage.pool;
+    // Everything before is in the index, so that only the new changes are counted.
+    backlog::passed(pool, backlog::mark(pool).await?).await?;
+    scene.stop_server().await?;
+    let mut connection = pool.acquire().await?;
+    // Only the preparation does not wait for the disk.
+    sqlx::query("set synchronous_commit = off").execute(&mut *connection).await?;
+    for chunk in ids.chunks(TOGETHER) {
+        sqlx::query(AssertSqlSafe(kind.change.to_owned())).bind(chunk).bind(round.to_string()).execute(&mut *connection).await?;
+    }
+    sqlx::query("reset synchronous_commit").execute(&mut *connection).await?;
+    Ok(backlog::mark(&mut *connection).await?)
+}
+
+/// Starts a server and returns the time from the opening of its stream until it has passed the mark.
+async fn work_off(scene: &mut Scene<'_>, target: i64) -> anyhow::Result<Duration> {
+    let pool = &scene.stage.pool;
+    let work = async {
+        let begin = Instant::now();
+        let sql = "select active from pg_replication_slots where slot_name = $1";
+        while !sqlx::query_scalar::<_, bool>(sql).bind(&scene.stage.name).fetch_one(pool).await? {
+            ensure!(begin.elapsed() < PATIENCE, "the stream is not opened after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let opened = Instant::now();
+        backlog::passed(pool, target).await?;
+        anyhow::Ok(opened.elapsed())
+    };
+    let (server, elapsed) = tokio::try_join!(Server::start(scene.stage, scene.log), work)?;
+    scene.server = Some(server);
+    Ok(elapsed)
+}

@@ -1,0 +1,173 @@
+//! `collections bench`: every figure as a ratio to its reference, both taken in turn in one run.
+
+mod backlog;
+mod builds;
+mod client;
+mod footprint;
+mod freshness;
+mod intake;
+mod lists;
+mod live;
+mod load;
+mod machine;
+mod raw;
+mod rebuild;
+mod report;
+mod server;
+mod stage;
+mod statistics;
+mod tap;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use self::report::Report;
+use self::server::Server;
+use self::stage::Stage;
+use crate::config;
+
+/// Rounds of each side; a figure is the median of them.
+const ROUNDS: usize = 3;
+
+/// Measures the program against what it stands on, in a database and indices of its own.
+#[derive(Args)]
+pub(super) struct Bench {
+    /// Customers in the database; with several sizes everything is measured at each.
+    #[arg(long, value_delimiter = ',', default_value = "10000,200000")]
+    customers: Vec<u64>,
+    /// Measure only these; everything but p20 if absent.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Also measure p20, the builds and the tests, which takes minutes.
+    #[arg(long)]
+    p20: bool,
+    /// Where the report is written; the same as JSON lands beside it.
+    #[arg(long, default_value = "target/bench/report.md")]
+    report: PathBuf,
+    /// Length of one round of load, in seconds.
+    #[arg(long, default_value_t = 10)]
+    round_seconds: u64,
+    /// Length of p7, in seconds.
+    #[arg(long, default_value_t = 60)]
+    freshness_seconds: u64,
+    /// A file of customers whose import is measured too.
+    #[arg(long)]
+    import: Option<PathBuf>,
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    search: config::Search,
+    #[command(flatten)]
+    sync: config::Sync,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Peak of the lists, and their latency at half of it (P2).
+    P1,
+    /// Throughput of the live sync.
+    P5,
+    /// From a commit to a list that shows it.
+    P7,
+    /// Throughput of a reindex.
+    P9,
+    /// Memory and start.
+    P19,
+    /// Builds and tests.
+    P20,
+}
+
+/// What a measure works with.
+struct Scene<'a> {
+    stage: &'a Stage,
+    /// Stopped while there is none.
+    server: Option<Server>,
+    sync: &'a config::Sync,
+    customers: u64,
+    round: Duration,
+    /// Where the servers' words go.
+    log: &'a Path,
+}
+
+impl Scene<'_> {
+    fn server(&self) -> anyhow::Result<&Server> {
+        self.server.as_ref().context("no server runs")
+    }
+
+    async fn sign_in(&mut self) -> anyhow::Result<()> {
+        self.server.as_mut().context("no server runs")?.sign_in().await
+    }
+
+    async fn stop_server(&mut self) -> anyhow::Result<()> {
+        match self.server.take() {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Bench {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let folder = self.report.parent().unwrap_or(Path::new(".")).to_owned();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let log = folder.join("server.log");
+        let mut report = Report::new(&self.report);
+        for &customers in &self.customers {
+            if self.only == [Part::P20] {
+                break;
+            }
+            let stage = Stage::set(&self.database, &self.search).await?;
+            // An interrupted run leaves nothing behind either.
+            let outcome = tokio::select! {
+                outcome = self.on_stage(&stage, customers, &log, &mut report) => outcome,
+                _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            };
+            let struck = stage.strike().await;
+            outcome?;
+            struck?;
+        }
+        if self.p20 || self.only.contains(&Part::P20) {
+            report.add("P20", builds::measure(&folder.join("build")).await)?;
+        }
+        println!("{}", report.markdown());
+        Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn on_stage(&self, stage: &Stage, customers: u64, log: &Path, report: &mut Report) -> anyhow::Result<()> {
+        report.facts = machine::facts(stage).await?;
+        eprintln!("{customers} customers: seeding");
+        report.add("seeding", intake::seed(stage, customers).await)?;
+        let round = Duration::from_secs(self.round_seconds);
+        let mut scene = Scene { stage, server: None, sync: &self.sync, customers, round, log };
+        scene.server = Some(Server::start(stage, log).await?);
+        backlog::loaded(&scene).await?;
+        for part in [Part::P1, Part::P7, Part::P9, Part::P5, Part::P19] {
+            if !self.only.is_empty() && !self.only.contains(&part) {
+                continue;
+            }
+            eprintln!("{customers} customers: measuring {part:?}");
+            // A measure that failed half-way may have left none.
+            if scene.server.is_none() {
+                scene.server = Some(Server::start(stage, log).await?);
+            }
+            scene.sign_in().await?;
+            let found = match part {
+                Part::P1 => lists::measure(&scene).await,
+                Part::P5 => live::measure(&mut scene).await,
+                Part::P7 => freshness::measure(&scene, self.freshness_seconds).await,
+                Part::P9 => rebuild::measure(&scene).await,
+                Part::P19 => footprint::measure(&mut scene).await,
+                Part::P20 => Ok(Vec::new()),
+            };
+            report.add(&format!("{part:?} with {customers} customers"), found)?;
+        }
+        if let Some(file) = &self.import {
+            report.add("import", intake::import(stage, file, customers).await)?;
+        }
+        scene.stop_server().await
+    }
+}

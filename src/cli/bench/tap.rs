@@ -1,0 +1,107 @@
+//! What the server really asks of Elasticsearch: a listener in between that notes every search and passes everything on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::client::{Call, Link, Site};
+
+type Searches = Arc<Mutex<Vec<Call>>>;
+
+/// A listener that stands for Elasticsearch.
+pub(super) struct Tap {
+    /// Where it listens, as `ELASTICSEARCH_URL`.
+    pub(super) url: String,
+    searches: Searches,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Tap {
+    /// Listens, and passes everything on to Elasticsearch.
+    pub(super) async fn open(elasticsearch: Site) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let searches = Searches::default();
+        let noted = Arc::clone(&searches);
+        let listening = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(pass_on(stream, elasticsearch.clone(), Arc::clone(&noted)));
+            }
+        });
+        Ok(Self { url, searches, listening })
+    }
+
+    /// Sends a request to the server behind and returns the one search that it made of it.
+    pub(super) async fn translate(&self, link: &mut Link, call: &Call) -> anyhow::Result<Call> {
+        let searches = || std::mem::take(&mut *self.searches.lock().unwrap_or_else(PoisonError::into_inner));
+        searches();
+        link.read(call).await?;
+        let mut searches = searches();
+        ensure!(searches.len() == 1, "{} made {} searches of Elasticsearch instead of one", call.uri(), searches.len());
+        Ok(searches.remove(0))
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn pass_on(stream: TcpStream, elasticsearch: Site, searches: Searches) -> anyhow::Result<()> {
+    let link = tokio::sync::Mutex::new(Link::open(&elasticsearch).await?);
+    let service = service_fn(async |request: Request<Incoming>| {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let method = request.method().clone();
+        let body = request.into_body().collect().await?.to_bytes();
+        let call = elasticsearch.call(method, &path, body)?;
+        if path.contains("/_search") {
+            searches.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        }
+        let (mut parts, body) = link.lock().await.exchange(&call).await?.into_parts();
+        parts.headers.remove(TRANSFER_ENCODING);
+        parts.headers.remove(CONTENT_LENGTH);
+        anyhow::Ok(Response::from_parts(parts, Full::<Bytes>::new(body)))
+    });
+    Ok(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_search_is_noted_as_it_was_sent_and_answered_as_it_was_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let elasticsearch =
+            Site { address: listener.local_addr().unwrap().to_string(), authorization: Some("Basic eA==".into()) };
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut request).await {
+                assert!(String::from_utf8_lossy(&request[..length]).contains("authorization: Basic eA=="));
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n").await.unwrap();
+            }
+        });
+        let tap = Tap::open(elasticsearch).await.unwrap();
+        // The server in front is left out: what it would send goes to the tap at once.
+        let server = Site { address: tap.url.replace("http://", ""), authorization: None };
+        let mut link = Link::open(&server).await.unwrap();
+        let search = server.post("/accounts/_search?filter_path=hits", r#"{"size":25}"#).unwrap();
+        let noted = tap.translate(&mut link, &search).await.unwrap();
+        assert_eq!(noted.uri(), "/accounts/_search?filter_path=hits");
+        assert_eq!(noted.into_body().collect().await.unwrap().to_bytes(), r#"{"size":25}"#);
+        assert_eq!(link.read(&search).await.unwrap(), "{}");
+        assert!(tap.translate(&mut link, &server.get("/_cluster/health").unwrap()).await.is_err());
+    }
+}

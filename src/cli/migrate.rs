@@ -1,0 +1,69 @@
+//! `collections migrate`: the schema's history.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use sqlx::migrate::Migrate as _;
+
+use crate::config::Database;
+use crate::db;
+
+/// Brings the database's schema up to date, or shows where it is.
+#[derive(Args)]
+pub(super) struct Migrate {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Apply every migration that is missing.
+    Up,
+    /// List the migrations and when they were applied.
+    Status,
+}
+
+impl Migrate {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut connection = db::connect_owner(&self.database).await.context("cannot connect to Postgres")?;
+        match self.action {
+            Action::Up => {
+                let before = applied(&mut connection).await?.len();
+                db::MIGRATIONS
+                    .run_direct(None, &mut connection, false)
+                    .await
+                    .context("a migration failed; nothing after it was applied")?;
+                println!(
+                    "{} migrations applied, {} in all",
+                    applied(&mut connection).await?.len() - before,
+                    db::MIGRATIONS.iter().count()
+                );
+                Ok(ExitCode::SUCCESS)
+            }
+            Action::Status => {
+                let applied = applied(&mut connection).await?;
+                let mut pending = 0;
+                for migration in db::MIGRATIONS.iter() {
+                    let state = match applied.get(&migration.version) {
+                        Some(checksum) if *checksum == migration.checksum => "applied",
+                        Some(_) => "changed since it was applied",
+                        None => "pending",
+                    };
+                    pending += usize::from(state != "applied");
+                    println!("{} {:<12} {state}", migration.version, migration.description);
+                }
+                Ok(if pending == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
+    }
+}
+
+async fn applied(connection: &mut sqlx::PgConnection) -> anyhow::Result<HashMap<i64, std::borrow::Cow<'static, [u8]>>> {
+    connection.ensure_migrations_table(&db::MIGRATIONS.table_name).await?;
+    let applied = connection.list_applied_migrations(&db::MIGRATIONS.table_name).await?;
+    Ok(applied.into_iter().map(|migration| (migration.version, migration.checksum)).collect())
+}

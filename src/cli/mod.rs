@@ -1,0 +1,102 @@
+//! What an operator types: one file per command.
+
+mod bench;
+mod health;
+mod import;
+mod logs;
+mod migrate;
+mod reindex;
+mod seed;
+mod serve;
+mod settings;
+mod sync;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// A search-first collections API.
+#[derive(Parser)]
+#[command(name = "collections", version, about)]
+pub struct Cli {
+    /// File with settings, one KEY=value to a line; the environment and the command line win over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, the sync task and the worker.
+    Serve(serve::Serve),
+    /// Tell whether the server on this machine is ready.
+    Health(health::Health),
+    /// Bring the database's schema up to date, or show where it is.
+    Migrate(migrate::Migrate),
+    /// List all settings, as the rows of a Markdown table.
+    Settings,
+    /// Add users, change their passwords, list them.
+    User(user::User),
+    /// Build indices anew while everything goes on.
+    Reindex(reindex::Reindex),
+    /// Show, check and repair the index.
+    Sync(sync::Sync),
+    /// Import a CSV file of customers, accounts or payments.
+    Import(import::Import),
+    /// Fill the database with synthetic customers.
+    Seed(seed::Seed),
+    /// Measure the program against what it stands on.
+    Bench(bench::Bench),
+}
+
+/// Parses and runs what was typed; the text of a failure goes to standard error.
+pub async fn main() -> ExitCode {
+    match parse() {
+        Ok(cli) => run(cli).await,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> anyhow::Result<Cli> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    for (name, meant) in settings::suspects(&command, std::env::vars().map(|(name, _)| name)) {
+        eprintln!("warning: the environment variable {name} is no setting; did you mean {meant}?");
+    }
+    if let Some(path) = settings::file_argument(&arguments) {
+        command = settings::read_file(command, path)?;
+    }
+    let matches = command.get_matches_from(arguments);
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Health(health) => health.run().await,
+        Command::Migrate(migrate) => migrate.run().await,
+        Command::Settings => {
+            print!("{}", settings::table(&Cli::command()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::User(user) => user.run().await,
+        Command::Reindex(reindex) => reindex.run().await,
+        Command::Sync(sync) => sync.run().await,
+        Command::Import(import) => import.run().await,
+        Command::Seed(seed) => seed.run().await,
+        Command::Bench(bench) => bench.run().await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `collections serve`: the API, the sync task and the worker, in one process or apart.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::logs;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Environment};
+use crate::db::{self, Trouble};
+use crate::{server, sync, users, worker};
+
+/// Pauses before something that failed is tried again double from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Serves until it is told to stop.
+#[derive(Args)]
+pub(super) struct Serve {
+    /// Run one part alone.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Api,
+    Sync,
+    Worker,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        logs::start(&self.config)?;
+        let app = App::open(self.config, Clock::default())?;
+        let runs = |part| self.only.is_none_or(|only| only == part);
+        if app.config.environment == Environment::Development && app.config.access.jwt_secret.is_none() {
+            tracing::warn!("JWT_SECRET is not set: tokens are signed with a key that everybody knows");
+        }
+        let mut parts = JoinSet::new();
+        if runs(Part::Api) {
+            // Before the database is there, so that health checks can tell what the server is waiting for.
+            let running = listen(&app).await?;
+            parts.spawn(async { running.ended.await.unwrap_or(()) });
+        }
+        stop_on_signals(&app)?;
+        if let Err(error) = prepare(&app, runs(Part::Sync)).await {
+            app.stop.cancel();
+            parts.join_all().await;
+            return Err(error);
+        }
+        if runs(Part::Sync) {
+            parts.spawn(supervise("sync", app.clone(), |app| async {
+                let stop = app.stop.clone();
+                sync::run(app, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            }));
+        }
+        if runs(Part::Api) {
+            // Also beside a sync: it may stand by while another process leads.
+            parts.spawn(sync::follow::run(app.clone(), app.stop.clone()));
+        }
+        if runs(Part::Worker) {
+            parts.spawn(supervise("worker", app.clone(), worker::run));
+        }
+        parts.join_all().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn listen(app: &App) -> anyhow::Result<server::Running> {
+    let (host, port) = (app.config.http.host, app.config.http.port);
+    let running = server::start(app).await.with_context(|| format!("cannot listen on {host} port {port} (HOST, PORT)"))?;
+    tracing::info!(address = %running.address, "listening");
+    Ok(running)
+}
+
+/// Waits for a database that can be worked with, and makes the first user. What only an operator can mend ends the program.
+async fn prepare(app: &App, with_sync: bool) -> anyhow::Result<()> {
+    let mut pause = FIRST_PAUSE;
+    while !app.stop.is_cancelled() {
+        match db::check(&app.config.database, with_sync).await {
+            Ok(()) => match users::make_first(&app.db.server, &app.clock).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(password)) => {
+                    println!("first start: sign in as admin with the password {password}");
+                    return Ok(());
+                }
+                Err(error) if error.status() >= 500 => tracing::warn!(error = %error, "the users cannot be read yet"),
+                Err(error) => return Err(error.into()),
+            },
+            Err(Trouble::Wrong(sentence)) => bail!(sentence),
+            Err(trouble @ Trouble::Away(_)) => tracing::warn!(error = %trouble, "waiting for postgres"),
+        }
+        wait(app, &mut pause).await;
+    }
+    Ok(())
+}
+
+/// Runs a part again and again until it ends because the application is stopped: a panic or an error ends only one attempt.
+async fn supervise<W, E>(name: &'static str, app: App, part: impl Fn(App) -> W)
+where
+    W: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let started = Instant::now();
+        match tokio::spawn(part(app.clone())).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(part = name, error = %error, "a part failed and is started again"),
+            Err(_) => tracing::error!(part = name, "a part panicked and is started again"),
+        }
+        if started.elapsed() > 6 * LAST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        wait(&app, &mut pause).await;
+        if app.stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+async fn wait(app: &App, pause: &mut Duration) {
+    tokio::select! {
+        () = sleep(*pause) => *pause = (*pause * 2).min(LAST_PAUSE),
+        () = app.stop.cancelled() => {}
+    }
+}
+
+/// SIGTERM and SIGINT stop the application; a second one ends the process at once.
+fn stop_on_signals(app: &App) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = app.stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(1);
+            }
+            tracing::info!("stopping: finishing what is under way");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Settings from a file, and `collections settings`, which lists them all.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::{Arg, Command};
+
+/// Takes the values in a file of `KEY=value` lines as defaults: the command line and the environment still win.
+///
+/// # Errors
+/// A file that cannot be read, a line of another form, or a key that is no setting.
+pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Command> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let known = names(&command);
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = || format!("{}, line {number}", path.display());
+        let (key, value) = line.split_once('=').with_context(|| format!("{}: a line is KEY=value", place()))?;
+        let key = key.trim();
+        if !known.contains(key) {
+            let hint = nearest(key, &known).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            bail!("{}: there is no setting {key}{hint}", place());
+        }
+        // clap keeps defaults for ever; a process reads one short file once.
+        command = with_default(command, key, unquoted(value.trim()).to_owned().leak());
+    }
+    Ok(command)
+}
+
+/// The file that `--config` names, looked for before the rest is parsed because it decides how the rest is.
+pub(super) fn file_argument(arguments: &[OsString]) -> Option<&Path> {
+    let mut arguments = arguments.iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_str().unwrap_or_default();
+        if text == "--config" {
+            return arguments.next().map(Path::new);
+        }
+        if let Some(path) = text.strip_prefix("--config=") {
+            return Some(Path::new(path));
+        }
+    }
+    None
+}
+
+/// Variables in the environment that look like settings and are none: a mistyped limit would otherwise be the default one.
+pub(super) fn suspects(command: &Command, environment: impl Iterator<Item = String>) -> Vec<(String, String)> {
+    let known = names(command);
+    let unknown = environment.filter(|name| !known.contains(name));
+    unknown.filter_map(|name| nearest(&name, &known).map(|meant| (name.clone(), meant.to_owned()))).collect()
+}
+
+/// The settings as the rows of a Markdown table.
+pub(super) fn table(command: &Command) -> String {
+    let mut text = String::from("| variable | default | meaning |\n|---|---|---|\n");
+    let Some(serve) = command.find_subcommand("serve") else { return text };
+    for argument in serve.get_arguments() {
+        let Some(name) = env_name(argument) else { continue };
+        let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let default = if default.is_empty() { String::new() } else { format!("`{}`", default.join(",")) };
+        let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        text.push_str(&format!("| `{name}` | {default} | {meaning} |\n"));
+    }
+    text
+}
+
+fn names(command: &Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(env_name).map(str::to_owned);
+    own.chain(command.get_subcommands().flat_map(names)).collect()
+}
+
+fn env_name(argument: &Arg) -> Option<&str> {
+    argument.get_env()?.to_str()
+}
+
+/// The known name that was probably meant: at most two letters apart, in a name that is long enough for that to say something.
+fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    let distance = |one: &&String| strsim::damerau_levenshtein(one, name);
+    known.iter().min_by_key(distance).filter(|one| name.len() >= 6 && distance(one) <= 2).map(String::as_str)
+}
+
+fn with_default(command: Command, key: &str, value: &'static str) -> Command {
+    let commands: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    let command = command.mut_args(|argument| match env_name(&argument) {
+        Some(name) if name == key => argument.default_value(value).hide_default_value(true).required(false),
+        _ => argument,
+    });
+    commands.into_iter().fold(command, |command, name| command.mut_subcommand(name, |inner| with_default(inner, key, value)))
+}
+
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}

@@ -1,0 +1,32 @@
+//! The one source of wall-clock time, so that tests can move it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
+
+/// Wall-clock time: the system's, shifted by what a test asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    shift_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Returns the moment, in whole microseconds because that is what Postgres keeps.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed))).trunc_subsecs(6)
+    }
+
+    /// Returns the calendar day in UTC, by which due dates are judged.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        self.now().date_naive()
+    }
+
+    /// Moves this clock and all its clones.
+    pub fn advance(&self, by: TimeDelta) {
+        self.shift_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+    }
+}

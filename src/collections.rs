@@ -1,0 +1,80 @@
+//! The list of searchable collections, and what a change of a row makes dirty.
+
+use crate::accounts::COLLECTION as ACCOUNTS;
+use crate::customers::COLLECTION as CUSTOMERS;
+use crate::payments::COLLECTION as PAYMENTS;
+use crate::search::Collection;
+
+/// Every searchable collection.
+pub static ALL: [&Collection; 3] = [&CUSTOMERS, &ACCOUNTS, &PAYMENTS];
+
+/// Returns the collection of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Collection> {
+    ALL.into_iter().find(|collection| collection.name == name)
+}
+
+/// One document that has to follow a change of a row, or all the children that have to.
+pub struct Edge {
+    /// The table that changed.
+    pub table: &'static str,
+    /// The column whose values, the old one and the new one, say whose documents follow.
+    pub column: &'static str,
+    /// Which changes they follow.
+    pub when: When,
+    /// Where the documents are.
+    pub collection: &'static Collection,
+    /// Selects the documents by the values of the column, `$1`. Absent if the value is the document's own id.
+    pub children: Option<&'static str>,
+}
+
+/// Which changes of a row its followers follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Every change.
+    Always,
+    /// An update of what others show of the row.
+    ///
+    /// Those columns, or a count of their changes, are the table's replica identity, and
+    /// the stream carries an old key only when that changed.
+    Shown,
+}
+
+/// What a change of a row makes dirty.
+///
+/// A comparison with the indexed parent could not replace [`When::Shown`]: the parent may have
+/// been read ahead of a rename that is then taken back, while a child was read in between.
+pub static EDGES: [Edge; 11] = [
+    own("customers", "id", &CUSTOMERS),
+    children("customers", "id", When::Shown, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
+    children("customers", "id", When::Shown, &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
+    own("contact_points", "customer_id", &CUSTOMERS),
+    children("contact_points", "customer_id", When::Always, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
+    own("addresses", "customer_id", &CUSTOMERS),
+    own("accounts", "id", &ACCOUNTS),
+    own("accounts", "customer_id", &CUSTOMERS),
+    children("accounts", "id", When::Shown, &PAYMENTS, "select id from payments where account_id = any($1)"),
+    own("payments", "id", &PAYMENTS),
+    children("users", "id", When::Shown, &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
+];
+
+const ACCOUNTS_OF_CUSTOMERS: &str = "select id from accounts where customer_id = any($1)";
+
+const PAYMENTS_OF_CUSTOMERS: &str = "
+    select payments.id from payments join accounts on accounts.id = payments.account_id where accounts.customer_id = any($1)
+    union all
+    select id from payments where customer_id = any($1) and account_id is null";
+
+const fn own(table: &'static str, column: &'static str, collection: &'static Collection) -> Edge {
+    Edge { table, column, when: When::Always, collection, children: None }
+}
+
+const fn children(
+    table: &'static str,
+    column: &'static str,
+    when: When,
+    collection: &'static Collection,
+    sql: &'static str,
+) -> Edge {
+    Edge { table, column, when, collection, children: Some(sql) }
+}

@@ -1,0 +1,146 @@
+//! A customer's contact points and addresses in SQL.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::document::{Address, ContactPoint};
+use crate::error::{Error, OnConstraint, Result};
+
+/// Removes what is not in the new set, and lets the old primaries make room.
+pub(super) async fn clear_contact_points(connection: &mut PgConnection, customer: Uuid, points: &[ContactPoint]) -> Result<()> {
+    let ids: Vec<Uuid> = points.iter().map(|point| point.id).collect();
+    sqlx::query!(
+        r#"
+        delete from contact_points
+        where customer_id = $1
+        and id <> all($2)
+        "#,
+        customer,
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await?;
+    // The index that allows one primary of a kind looks at every row on its own, so the old ones step down first.
+    let primaries: Vec<Uuid> = points.iter().filter(|point| point.is_primary).map(|point| point.id).collect();
+    sqlx::query!(
+        r#"
+        update contact_points
+        set is_primary = false
+        where customer_id = $1
+        and is_primary
+        and id <> all($2)
+        "#,
+        customer,
+        &primaries,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn put_contact_points(connection: &mut PgConnection, customer: Uuid, points: &[ContactPoint]) -> Result<()> {
+    for point in points {
+        sqlx::query!(
+            r#"
+            insert into contact_points (id, customer_id, kind, value, normalized, label, is_primary, state)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)
+            on conflict (id) do update
+            set
+              kind = excluded.kind,
+              value = excluded.value,
+              normalized = excluded.normalized,
+              label = excluded.label,
+              is_primary = excluded.is_primary,
+              state = excluded.state
+            where (contact_points.kind, contact_points.value, contact_points.normalized, contact_points.label,
+              contact_points.is_primary, contact_points.state)
+              is distinct from
+              (excluded.kind, excluded.value, excluded.normalized, excluded.label, excluded.is_primary, excluded.state)
+            "#,
+            point.id,
+            customer,
+            point.kind,
+            point.value,
+            point.normalized,
+            point.label,
+            point.is_primary,
+            point.state,
+        )
+        .execute(&mut *connection)
+        .await
+        .on_constraint("contact_points_value_key", || {
+            Error::duplicate("/contactPoints", "the customer has this phone number or e-mail address already")
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes what is not in the new set, and lets the old primary make room.
+pub(super) async fn clear_addresses(connection: &mut PgConnection, customer: Uuid, addresses: &[Address]) -> Result<()> {
+    let ids: Vec<Uuid> = addresses.iter().map(|address| address.id).collect();
+    sqlx::query!(
+        r#"
+        delete from addresses
+        where customer_id = $1
+        and id <> all($2)
+        "#,
+        customer,
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let primaries: Vec<Uuid> = addresses.iter().filter(|address| address.is_primary).map(|address| address.id).collect();
+    sqlx::query!(
+        r#"
+        update addresses
+        set is_primary = false
+        where customer_id = $1
+        and is_primary
+        and id <> all($2)
+        "#,
+        customer,
+        &primaries,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn put_addresses(connection: &mut PgConnection, customer: Uuid, addresses: &[Address]) -> Result<()> {
+    for address in addresses {
+        sqlx::query!(
+            r#"
+            insert into addresses (id, customer_id, label, line1, line2, city, region, postal_code, country, is_primary)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            on conflict (id) do update
+            set
+              label = excluded.label,
+              line1 = excluded.line1,
+              line2 = excluded.line2,
+              city = excluded.city,
+              region = excluded.region,
+              postal_code = excluded.postal_code,
+              country = excluded.country,
+              is_primary = excluded.is_primary
+            where (addresses.label, addresses.line1, addresses.line2, addresses.city, addresses.region, addresses.postal_code,
+              addresses.country, addresses.is_primary)
+              is distinct from
+              (excluded.label, excluded.line1, excluded.line2, excluded.city, excluded.region, excluded.postal_code,
+              excluded.country, excluded.is_primary)
+            "#,
+            address.id,
+            customer,
+            address.label,
+            address.line1,
+            address.line2,
+            address.city,
+            address.region,
+            address.postal_code,
+            address.country,
+            address.is_primary,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

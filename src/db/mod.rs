@@ -1,0 +1,123 @@
+//! The Postgres driver: pools that act as a role of least privilege and never lend a connection that is in a transaction.
+
+mod check;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{Connection, Executor, PgPool, Row};
+use tokio::time::timeout;
+
+use crate::config::Database;
+
+pub use check::{Trouble, check};
+
+/// The schema's history.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Whom the server acts as; see the migration of the privileges.
+pub const SERVER_ROLE: &str = "collections_server";
+
+/// Whom the sync task acts as.
+pub const SYNC_ROLE: &str = "collections_sync";
+
+/// Longest wait for a sign of life of a connection that is in the pool.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
+
+/// A connection that was in use so recently is lent without asking for one.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The pools. They are apart, so that no kind of work can starve another.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    /// For requests.
+    pub server: PgPool,
+    /// For searches that Postgres answers.
+    pub search: PgPool,
+    /// For the sync task.
+    pub sync: PgPool,
+}
+
+impl Pools {
+    /// Makes the pools without connecting.
+    ///
+    /// # Errors
+    /// A URL that cannot be read.
+    pub fn open(config: &Database) -> sqlx::Result<Self> {
+        Ok(Self {
+            server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
+            search: pool(config, SERVER_ROLE, "collections search", config.search_pool_size)?,
+            sync: pool(&background(config), SYNC_ROLE, "collections sync", config.sync_pool_size)?,
+        })
+    }
+}
+
+/// The same with the deadlines of work that nobody waits for.
+fn background(config: &Database) -> Database {
+    Database {
+        acquire_timeout_ms: config.background_acquire_timeout_ms,
+        statement_timeout_ms: config.background_statement_timeout_ms,
+        ..config.clone()
+    }
+}
+
+fn pool(config: &Database, role: &'static str, name: &str, size: u32) -> sqlx::Result<PgPool> {
+    Ok(PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        .max_lifetime(Duration::from_secs(15 * 60))
+        // Its ping has no deadline of its own, so one dead connection would use up the caller's whole wait.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| Box::pin(is_alive(connection, about)))
+        .after_release(|connection, _| Box::pin(is_idle(connection)))
+        .connect_lazy_with(options(config, role, name)?))
+}
+
+fn options(config: &Database, role: &str, name: &str) -> sqlx::Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(config.url.expose_secret())?.application_name(name).options([
+        ("role", role.to_owned()),
+        ("statement_timeout", config.statement_timeout_ms.to_string()),
+        ("lock_timeout", config.lock_timeout_ms.to_string()),
+        ("idle_in_transaction_session_timeout", "60000".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        ("log_parameter_max_length_on_error", "0".to_owned()),
+    ]))
+}
+
+/// Before a connection is lent: whether the server at its other end still answers.
+async fn is_alive(connection: &mut PgConnection, about: PoolConnectionMetadata) -> sqlx::Result<bool> {
+    if about.idle_for < FRESH {
+        return Ok(true);
+    }
+    timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| timed_out())?.map(|()| true)
+}
+
+/// After a connection was given back: whether it is outside of any transaction.
+///
+/// A future that was dropped while it waited for BEGIN leaves its connection in a transaction that the pool knows nothing of
+/// (transact-rs/sqlx#4385): the next borrower's writes would be acknowledged and rolled back.
+async fn is_idle(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    // As one simple message: of a prepared statement each step is a statement with a time of its own.
+    let asked = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection);
+    // An error closes the connection without the good manners that a dead peer would let wait for ever.
+    timeout(Duration::from_secs(1), asked).await.map_err(|_| timed_out())??.try_get(0)
+}
+
+fn timed_out() -> sqlx::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+/// Connects as the owner of the schema.
+///
+/// # Errors
+/// No such server, database or user.
+pub async fn connect_owner(config: &Database) -> sqlx::Result<PgConnection> {
+    let url: &SecretString = config.owner_url.as_ref().unwrap_or(&config.url);
+    let mut connection = PgConnection::connect(url.expose_secret()).await?;
+    connection.execute("set lock_timeout = '10s'").await?;
+    Ok(connection)
+}

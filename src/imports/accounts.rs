@@ -1,0 +1,130 @@
+//! Rows that become accounts, with new customers where a row brings one along.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::record::Record;
+use super::survey::Survey;
+use super::{Import, batch, customers};
+use crate::accounts::document::Account;
+use crate::accounts::{Patch, store};
+use crate::customers::document::Facts;
+use crate::customers::store as customer_store;
+use crate::error::{Error, Fault, Faults, Object, Result};
+
+const PLAIN: &[&str] =
+    &["accountNumber", "currency", "originalAmount", "balance", "dueDate", "status", "creditor", "portfolio", "product"];
+/// The fields that describe a customer, and what the API calls them there.
+const OWNER: &[(&str, &str)] =
+    &[("customerExternalId", "externalId"), ("customerName", "name"), ("customerPhone", "phone"), ("customerEmail", "email")];
+
+/// An account that a row opens.
+pub(super) struct Draft {
+    account: Account,
+    /// Its owner, if the row is the first that names this customer.
+    owner: Option<Facts>,
+}
+
+impl batch::Draft for Draft {
+    /// Customers by their external ids.
+    type Known = HashMap<String, Uuid>;
+
+    fn key(record: &Record) -> Option<String> {
+        record.value("accountNumber").map(str::to_owned)
+    }
+
+    async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
+        let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("customerExternalId")).collect();
+        // Held, so that a customer cannot be deleted between this look and the account.
+        let found = sqlx::query!(
+            r#"
+            select external_id as "external_id!", id
+            from customers
+            where external_id = any($1)
+            and deleted_at is null
+            order by id
+            for key share
+            "#,
+            &numbers as _
+        );
+        Ok(found.fetch_all(connection).await?.into_iter().map(|row| (row.external_id, row.id)).collect())
+    }
+
+    async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
+        let found = sqlx::query_scalar!(
+            r#"
+            select account_number
+            from accounts
+            where account_number = any($1)
+            "#,
+            keys
+        );
+        Ok(found.fetch_all(connection).await?)
+    }
+
+    fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
+        let mut faults = record.require(&["accountNumber", "customerExternalId"]);
+        let mut body = record.take_members(PLAIN);
+        let owner_body: Object =
+            OWNER.iter().filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), record.take(ours)?.into()))).collect();
+        let number = owner_body.get("externalId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let owner = match known.get(&number) {
+            Some(_) => None,
+            None if owner_body.len() > 1 => {
+                let (owner, wrong) = customers::check(owner_body, import);
+                faults.extend(wrong.into_iter().map(as_owner));
+                Some(owner)
+            }
+            None => {
+                let message = "there is no such customer; add a column customerName to make one".to_owned();
+                faults.push(Fault { pointer: "/customerExternalId".into(), code: "unknown_customer".into(), message });
+                None
+            }
+        };
+        let customer = owner.as_ref().map(|owner| owner.id).or_else(|| known.get(&number).copied()).unwrap_or_default();
+        body.insert("customerId".into(), customer.to_string().into());
+        let (account, wrong) = check(body, import);
+        faults.extend(wrong);
+        record.add(survey, import.target.fields(), faults);
+        if record.is_lost() {
+            return None;
+        }
+        known.insert(number, customer);
+        Some(Self { account, owner })
+    }
+
+    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+        let owners = drafts.iter().filter_map(|draft| draft.owner.as_ref());
+        let inserted = customer_store::insert_all(connection, owners, None).await;
+        inserted.map_err(|error| match error {
+            Error::Duplicate(fault) => Error::Duplicate(as_owner(fault)),
+            other => other,
+        })?;
+        for draft in drafts {
+            store::insert(connection, &draft.account, None).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks what a row says of an account as if a client had sent it.
+fn check(body: Object, import: &Import) -> (Account, Vec<Fault>) {
+    let mut faults = Faults::default();
+    let account = match serde_json::from_value::<Patch>(Value::Object(body)) {
+        Ok(patch) => patch.open(import.currency, &mut faults).0,
+        Err(error) => {
+            faults.add("", "malformed", error.to_string());
+            Account::blank()
+        }
+    };
+    (account, faults.take())
+}
+
+/// A fault of the customer, by the name that its column has beside an account.
+fn as_owner(fault: Fault) -> Fault {
+    let ours = OWNER.iter().find(|(_, theirs)| fault.pointer.strip_prefix('/') == Some(theirs));
+    Fault { pointer: ours.map_or(fault.pointer, |(ours, _)| format!("/{ours}")), ..fault }
+}

@@ -1,0 +1,188 @@
+//! Some rows of a file in one transaction: all that can be imported are, whatever becomes of the others.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+
+use anyhow::Context;
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::Import;
+use super::record::Record;
+use super::report::{Issue, Severity, Summary};
+use super::survey::Survey;
+use crate::error::{Error, Fault, Result};
+
+/// A record on its way from a row of a file into its table.
+pub(super) trait Draft: Sized + Send + Sync {
+    /// What the database knows of the things that rows refer to.
+    type Known: Send;
+
+    /// By what the row is known again; none if the row does not say.
+    fn key(record: &Record) -> Option<String>;
+
+    /// Looks up what the rows refer to, and holds it until the transaction ends.
+    fn look_up(connection: &mut PgConnection, records: &[Record]) -> impl Future<Output = Result<Self::Known>> + Send;
+
+    /// Those of the keys that are there already.
+    fn existing(connection: &mut PgConnection, keys: &[String]) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Makes a record of a row by the rules of the API; what is wrong is added to the row.
+    fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self>;
+
+    /// Inserts all or none, through the feature's own store.
+    fn insert(connection: &mut PgConnection, drafts: &[Self]) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Keys of earlier rows, so that a row that repeats one is found. Only hashes are kept.
+#[derive(Default)]
+pub(super) struct Seen {
+    rows: HashMap<u64, u64>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// The earlier row with this key; as long as there is room, the key is remembered.
+    fn meet(&mut self, key: &str, row: u64, room: usize) -> Option<u64> {
+        let has_room = self.rows.len() < room;
+        match self.rows.entry(self.hasher.hash_one(key)) {
+            Entry::Occupied(earlier) => Some(*earlier.get()),
+            Entry::Vacant(place) => {
+                if has_room {
+                    place.insert(row);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What became of some rows.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) summary: Summary,
+    pub(super) issues: Vec<Issue>,
+}
+
+impl Outcome {
+    fn settle(&mut self, record: Record) {
+        if record.is_lost() {
+            self.summary.failed += 1;
+        } else {
+            self.summary.created += 1;
+        }
+        self.summary.warnings += record.issues.iter().filter(|issue| issue.severity == Severity::Warning).count() as u64;
+        self.issues.extend(record.issues);
+    }
+}
+
+/// Imports some rows. In a dry run everything is done and then rolled back.
+pub(super) async fn write<D: Draft>(
+    pool: &PgPool,
+    import: &Import,
+    survey: &Survey,
+    records: Vec<Record>,
+    seen: &mut Seen,
+) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    outcome.summary.rows = records.len() as u64;
+    let mut transaction = pool.begin().await.context("the database is not available")?;
+    let mut known = D::look_up(&mut transaction, &records).await?;
+    let fresh = sift::<D>(&mut transaction, import, survey, records, seen, &mut outcome).await?;
+    let (mut rows, mut drafts) = (Vec::new(), Vec::new());
+    for mut record in fresh {
+        match D::make(&mut record, &mut known, survey, import) {
+            Some(draft) => {
+                rows.push(record);
+                drafts.push(draft);
+            }
+            None => outcome.settle(record),
+        }
+    }
+    if try_insert(&mut transaction, &drafts).await?.is_ok() {
+        rows.into_iter().for_each(|record| outcome.settle(record));
+    } else {
+        // One of them is refused by what is in the database. One by one, only that one is lost.
+        let key = format!("/{}", import.target.key());
+        for (mut record, draft) in rows.into_iter().zip(&drafts) {
+            match try_insert(&mut transaction, std::slice::from_ref(draft)).await? {
+                Ok(()) => outcome.settle(record),
+                // Somebody else made it since the look at what is there.
+                Err(Error::Duplicate(fault)) if fault.pointer == key => outcome.summary.existing += 1,
+                Err(error) => {
+                    record.add(survey, import.target.fields(), faults(error)?);
+                    outcome.settle(record);
+                }
+            }
+        }
+    }
+    outcome.issues.sort_by_key(|issue| issue.row);
+    if import.dry_run {
+        transaction.rollback().await?
+    } else {
+        transaction.commit().await?
+    }
+    Ok(outcome)
+}
+
+/// Leaves the rows that are worth trying: no cell is broken, no earlier row has their key, and the database has no such record.
+async fn sift<D: Draft>(
+    connection: &mut PgConnection,
+    import: &Import,
+    survey: &Survey,
+    records: Vec<Record>,
+    seen: &mut Seen,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Vec<Record>> {
+    let keys: Vec<String> = records.iter().filter_map(D::key).collect();
+    let existing: HashSet<String> = D::existing(connection, &keys).await?.into_iter().collect();
+    let mut fresh = Vec::new();
+    for mut record in records {
+        let key = D::key(&record).filter(|_| !record.is_lost());
+        let earlier = key.as_ref().and_then(|key| seen.meet(key, record.row, import.limits.remembered_keys));
+        if let Some(earlier) = earlier {
+            let fault = Fault {
+                pointer: format!("/{}", import.target.key()),
+                code: "repeated_row".into(),
+                message: format!("row {earlier} has the same"),
+            };
+            record.add(survey, import.target.fields(), vec![fault]);
+        }
+        if record.is_lost() {
+            outcome.settle(record);
+        } else if key.is_some_and(|key| existing.contains(&key)) {
+            outcome.summary.existing += 1;
+        } else {
+            fresh.push(record);
+        }
+    }
+    Ok(fresh)
+}
+
+/// Inserts all or none, and leaves the transaction usable either way. The outer error is one that ends the import.
+async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> anyhow::Result<Result<()>> {
+    let mut savepoint = connection.begin().await?;
+    let inserted = D::insert(&mut savepoint, drafts).await;
+    match inserted {
+        Ok(()) => savepoint.commit().await?,
+        // The transaction may be lost as well.
+        Err(error @ (Error::Unavailable { .. } | Error::Timeout)) => return Err(error.into()),
+        Err(error) => {
+            savepoint.rollback().await?;
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// What an error says about the row that met it; one that is not about the row ends the import.
+fn faults(error: Error) -> anyhow::Result<Vec<Fault>> {
+    let (code, message) = match error {
+        Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.faults().to_vec()),
+        Error::Conflict { code, detail } => (code, detail),
+        Error::NotFound(what) => ("not_found", format!("there is no such {what}")),
+        other => return Err(other.into()),
+    };
+    Ok(vec![Fault { pointer: String::new(), code: code.into(), message }])
+}

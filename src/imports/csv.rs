@@ -1,0 +1,318 @@
+//! Rows of a CSV file, one at a time, in bounded memory; a row that is broken does not take the next one with it.
+//!
+//! Written by hand because the usual reader takes everything after a quote that is never closed for one cell, to the end of the file.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use crate::config::Imports;
+
+/// One row of a sheet.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    /// As a spreadsheet counts, from 1 and with the header.
+    pub(super) number: u64,
+    pub(super) cells: Vec<String>,
+}
+
+/// A row that cannot be taken apart.
+#[derive(Debug, PartialEq)]
+pub(super) struct BrokenRow {
+    pub(super) number: u64,
+    /// As a text editor counts.
+    pub(super) line: u64,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+/// Reads rows; blank ones are counted and left out.
+pub(super) struct Rows<R> {
+    source: R,
+    delimiter: u8,
+    max_row_bytes: usize,
+    buffer: Vec<u8>,
+    /// Where in the buffer the next row begins.
+    start: usize,
+    ended: bool,
+    number: u64,
+    line: u64,
+    /// Bytes of the source that are behind the reader.
+    pub(super) consumed: u64,
+}
+
+/// What the bytes from a row's start on make.
+enum Split {
+    /// The row's cells and its length with the line's end.
+    Row(Vec<Vec<u8>>, usize),
+    /// A quote is open, or no line has ended: more bytes may tell.
+    Unfinished { quoted: bool },
+    /// Something follows a closing quote that is not the next cell.
+    Unbalanced,
+}
+
+impl<R: Read> Rows<R> {
+    /// Begins to read; without a delimiter the one that is most frequent in the first line is taken.
+    pub(super) fn new(source: R, delimiter: Option<u8>, limits: &Imports) -> io::Result<Self> {
+        let mut rows = Self {
+            source,
+            delimiter: b',',
+            max_row_bytes: limits.max_row_bytes,
+            buffer: Vec::new(),
+            start: 0,
+            ended: false,
+            number: 0,
+            line: 1,
+            consumed: 0,
+        };
+        rows.fill()?;
+        rows.delimiter = delimiter.unwrap_or_else(|| sniff(&rows.buffer));
+        Ok(rows)
+    }
+
+    /// The next row that is not blank, or none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
+        loop {
+            if self.start == self.buffer.len() && self.ended {
+                return Ok(None);
+            }
+            let rest = &self.buffer[self.start..];
+            match split(rest, self.delimiter, self.ended) {
+                Split::Row(cells, length) => {
+                    let line = self.line;
+                    self.advance(length);
+                    if cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
+                        continue;
+                    }
+                    return Ok(Some(self.decode(cells, line)));
+                }
+                Split::Unfinished { .. } if !self.ended && rest.len() < self.max_row_bytes => self.fill()?,
+                Split::Unfinished { quoted: false } => {
+                    let message = format!("the row is longer than {} bytes", self.max_row_bytes);
+                    return self.give_up("row_too_long", message).map(Some);
+                }
+                Split::Unfinished { quoted: true } => {
+                    let message = "a quote is opened and never closed".to_owned();
+                    return self.give_up("unbalanced_quotes", message).map(Some);
+                }
+                Split::Unbalanced => {
+                    let message = "text follows a closing quote; a quote inside a cell is written twice".to_owned();
+                    return self.give_up("unbalanced_quotes", message).map(Some);
+                }
+            }
+        }
+    }
+
+    /// Leaves out the line in which a broken row begins, so that reading goes on in the next one.
+    fn give_up(&mut self, code: &'static str, message: String) -> io::Result<Result<Row, BrokenRow>> {
+        let line = self.line;
+        loop {
+            let rest = &self.buffer[self.start..];
+            let end = rest.iter().position(|byte| *byte == b'\n' || *byte == b'\r');
+            match end.and_then(|end| line_end(&rest[end..], self.ended).map(|length| end + length)) {
+                Some(length) => {
+                    self.advance(length);
+                    break;
+                }
+                None if self.ended => {
+                    self.advance(rest.len());
+                    break;
+                }
+                None => {
+                    // Nothing but a carriage return may be kept, whose line feed is still to come.
+                    let kept = usize::from(end.is_some());
+                    let dropped = rest.len() - kept;
+                    self.start += dropped;
+                    self.consumed += dropped as u64;
+                    self.fill()?;
+                }
+            }
+        }
+        Ok(Err(BrokenRow { number: self.number, line, code, message }))
+    }
+
+    fn decode(&self, cells: Vec<Vec<u8>>, line: u64) -> Result<Row, BrokenRow> {
+        let number = self.number;
+        let cells = cells.into_iter().map(String::from_utf8).collect::<Result<_, _>>();
+        cells.map(|cells| Row { number, cells }).map_err(|_| BrokenRow {
+            number,
+            line,
+            code: "not_utf8",
+            message: "the row is not UTF-8".to_owned(),
+        })
+    }
+
+    fn advance(&mut self, length: usize) {
+        let row = &self.buffer[self.start..self.start + length];
+        let feeds = row.iter().filter(|byte| **byte == b'\n').count();
+        let returns = row.iter().filter(|byte| **byte == b'\r').count();
+        self.line += feeds.max(returns) as u64;
+        self.number += 1;
+        self.start += length;
+        self.consumed += length as u64;
+    }
+
+    /// Reads on: at least as much as there is unread, so that a long row is not scanned over and over.
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let wanted = self.buffer.len().max(65_536) as u64;
+        let got = self.source.by_ref().take(wanted).read_to_end(&mut self.buffer)?;
+        self.ended = got == 0;
+        Ok(())
+    }
+}
+
+/// Takes the row at the beginning of the bytes apart.
+fn split(bytes: &[u8], delimiter: u8, ended: bool) -> Split {
+    let mut cells = Vec::new();
+    let mut at = 0;
+    loop {
+        let blanks = bytes[at..].iter().take_while(|byte| **byte == b' ').count();
+        let cell = if bytes.get(at + blanks) == Some(&b'"') {
+            match quoted(bytes, at + blanks + 1) {
+                Some((cell, end)) => {
+                    at = end + bytes[end..].iter().take_while(|byte| **byte == b' ').count();
+                    cell
+                }
+                None => return Split::Unfinished { quoted: true },
+            }
+        } else {
+            let Range { start, end } = at..bytes[at..]
+                .iter()
+                .position(|byte| *byte == delimiter || *byte == b'\n' || *byte == b'\r')
+                .map_or(bytes.len(), |length| at + length);
+            at = end;
+            bytes[start..end].to_vec()
+        };
+        cells.push(cell);
+        match bytes.get(at) {
+            Some(byte) if *byte == delimiter => at += 1,
+            Some(b'\n' | b'\r') => {
+                return match line_end(&bytes[at..], ended) {
+                    Some(length) => Split::Row(cells, at + length),
+                    None => Split::Unfinished { quoted: false },
+                };
+            }
+            Some(_) => return Split::Unbalanced,
+            None if ended => return Split::Row(cells, at),
+            None => return Split::Unfinished { quoted: false },
+        }
+    }
+}
+
+/// The text of a cell whose opening quote is behind, and where its closing quote is; none if that is not among the bytes.
+fn quoted(bytes: &[u8], from: usize) -> Option<(Vec<u8>, usize)> {
+    let mut cell = Vec::new();
+    let mut at = from;
+    loop {
+        let length = bytes[at..].iter().position(|byte| *byte == b'"')?;
+        cell.extend_from_slice(&bytes[at..at + length]);
+        at += length + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return Some((cell, at));
+        }
+        cell.push(b'"');
+        at += 1;
+    }
+}
+
+/// The length of a line's end (LF, CRLF or CR); none while the byte after a CR is still to come.
+fn line_end(bytes: &[u8], ended: bool) -> Option<usize> {
+    match bytes {
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\r'] if !ended => None,
+        _ => Some(1),
+    }
+}
+
+/// The delimiter that is most frequent in the first line, outside of quotes.
+fn sniff(bytes: &[u8]) -> u8 {
+    let mut inside = false;
+    let line = bytes.iter().take_while(|byte| **byte != b'\n' && **byte != b'\r').filter(|byte| {
+        inside ^= **byte == b'"';
+        !inside
+    });
+    let line: Vec<u8> = line.copied().collect();
+    let count = |delimiter: &u8| line.iter().filter(|byte| *byte == delimiter).count();
+    // The last of several equals wins, which is the comma.
+    [b'|', b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::*;
+
+    fn limits() -> Imports {
+        let command = Imports::augment_args(clap::Command::new("x"));
+        Imports::from_arg_matches(&command.get_matches_from(["x", "--import-max-row-bytes", "200000"])).unwrap()
+    }
+
+    /// Hands out a few bytes at a time, so that every boundary falls between two reads.
+    struct Trickle(Vec<u8>);
+
+    impl Read for Trickle {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.0.len().min(into.len()).min(3);
+            into[..length].copy_from_slice(&self.0.drain(..length).collect::<Vec<_>>());
+            Ok(length)
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Vec<String> {
+        let mut rows = Rows::new(Trickle(bytes.to_vec()), None, &limits()).unwrap();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            found.push(match row {
+                Ok(row) => format!("{} {}", row.number, row.cells.join("·")),
+                Err(broken) => format!("{} {} in line {}", broken.number, broken.code, broken.line),
+            });
+        }
+        assert_eq!(rows.consumed, bytes.len() as u64, "every byte is accounted for");
+        found
+    }
+
+    fn check(bytes: &str, expected: &[&str]) {
+        assert_eq!(read(bytes.as_bytes()), expected, "{bytes:?}");
+    }
+
+    #[test]
+    fn all_line_ends_and_delimiters_are_read() {
+        for text in ["a,b\nc,d\n", "a,b\r\nc,d", "a,b\rc,d\r", "a;b\nc;d", "a\tb\nc\td", "\"a\",\"b\"\n\"c\", \"d\" \n"] {
+            check(text, &["1 a·b", "2 c·d"]);
+        }
+        check("", &[]);
+        check("\n\n", &[]);
+        check("a;\"x,y,z\"\n1;2", &["1 a·x,y,z", "2 1·2"]);
+        check("a,b\n\n , \n1,2", &["1 a·b", "4 1·2"]);
+    }
+
+    #[test]
+    fn quotes_hold_line_ends_delimiters_and_quotes() {
+        check("a,b\n\"1\n2\",\"say \"\"hi\"\", ok\"\n3,4", &["1 a·b", "2 1\n2·say \"hi\", ok", "3 3·4"]);
+        check("a,b\n5\" pipe,x\"y", &["1 a·b", "2 5\" pipe·x\"y"]);
+    }
+
+    #[test]
+    fn a_broken_quote_costs_one_line() {
+        check("a,b\n1,\"open\n2,\"b\",\n3,4\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b·", "4 3·4"]);
+        check("a,b\n1,\"open\n2,b\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b"]);
+        check("a,b\n1,\"x\"y\n2,b\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b"]);
+        let swallowed = format!("a,b\n1,\"open\n{}", "2,b\n".repeat(60_000));
+        let found = read(swallowed.as_bytes());
+        assert_eq!(found.len(), 60_002);
+        assert_eq!(found[1], "2 unbalanced_quotes in line 2");
+    }
+
+    #[test]
+    fn a_row_beyond_the_limit_is_left_out_without_keeping_it() {
+        let long = format!("a,b\r\n{},x\r\n1,2", "y".repeat(1_000_000));
+        assert_eq!(read(long.as_bytes()), ["1 a·b", "2 row_too_long in line 2", "3 1·2"]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_found_with_their_line() {
+        assert_eq!(read(b"a,b\n\"x\ny\",1\nM\xfcller,2\n"), ["1 a·b", "2 x\ny·1", "3 not_utf8 in line 4"]);
+    }
+}

@@ -1,0 +1,114 @@
+//! Rows that become customers.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::Import;
+use super::batch;
+use super::record::Record;
+use super::survey::Survey;
+use crate::customers::document::Facts;
+use crate::customers::{Patch, store};
+use crate::error::{Fault, Faults, Object, Result};
+
+const PLAIN: &[&str] = &[
+    "externalId",
+    "kind",
+    "name",
+    "givenName",
+    "familyName",
+    "companyName",
+    "dateOfBirth",
+    "taxId",
+    "language",
+    "timeZone",
+    "status",
+    "phone",
+    "email",
+];
+
+/// A customer that a row makes.
+pub(super) struct Draft(Facts);
+
+impl batch::Draft for Draft {
+    type Known = ();
+
+    fn key(record: &Record) -> Option<String> {
+        record.value("externalId").map(str::to_owned)
+    }
+
+    async fn look_up(_: &mut PgConnection, _: &[Record]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
+        let found = sqlx::query_scalar!(
+            r#"
+            select external_id as "external_id!"
+            from customers
+            where external_id = any($1)
+            "#,
+            keys
+        );
+        Ok(found.fetch_all(connection).await?)
+    }
+
+    fn make(record: &mut Record, (): &mut (), survey: &Survey, import: &Import) -> Option<Self> {
+        let mut faults = record.require(&["externalId"]);
+        let (facts, wrong) = check(body(record), import);
+        faults.extend(wrong);
+        record.add(survey, import.target.fields(), faults);
+        (!record.is_lost()).then_some(Self(facts))
+    }
+
+    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+        store::insert_all(connection, drafts.iter().map(|draft| &draft.0), None).await
+    }
+}
+
+/// What a row says of a customer, as a client would send it.
+fn body(record: &mut Record) -> Object {
+    let mut body = record.take_members(PLAIN);
+    if let Some(address) = address(record) {
+        body.insert("addresses".into(), json!([address]));
+    }
+    let company = body.contains_key("companyName") && !["givenName", "familyName"].iter().any(|name| body.contains_key(*name));
+    if company {
+        body.entry("kind").or_insert_with(|| "company".into());
+    }
+    // A person without a name is still owed for; the number is what there is to call it by.
+    if !["name", "givenName", "familyName", "companyName"].iter().any(|name| body.contains_key(*name))
+        && let Some(number) = body.get("externalId").cloned()
+    {
+        body.insert("name".into(), number);
+        record.warn("no_name", "the row has no name; the external id stands in for it");
+    }
+    body
+}
+
+/// Checks what a file says of a customer as if a client had sent it.
+pub(super) fn check(body: Object, import: &Import) -> (Facts, Vec<Fault>) {
+    let mut facts = Facts::new();
+    let mut faults = Faults::default();
+    match serde_json::from_value::<Patch>(Value::Object(body)) {
+        Ok(patch) => patch.apply(&mut facts, import.now.date_naive(), &import.region, &mut faults),
+        Err(error) => faults.add("", "malformed", error.to_string()),
+    }
+    (facts, faults.take())
+}
+
+fn address(record: &mut Record) -> Option<Value> {
+    let number = record.take("streetNumber");
+    let street = record.take("line1");
+    let mut line2 = record.take("line2");
+    let city = record.take("city");
+    let first = [number, street].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    // An address needs a first line: where the street is missing, the next finer part of the place stands in for it.
+    let line1 = if first.is_empty() { line2.take().or_else(|| city.clone()) } else { Some(first) };
+    let rest = [("line2", line2), ("city", city)]
+        .into_iter()
+        .chain(["region", "postalCode", "country"].map(|name| (name, record.take(name))));
+    let mut address: Object = rest.filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    address.insert("line1".into(), line1?.into());
+    Some(Value::Object(address))
+}

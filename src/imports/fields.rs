@@ -1,0 +1,268 @@
+//! What a file can say of each kind of record, and under which headings.
+
+use clap::ValueEnum;
+
+/// What the rows of a file become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// People and companies that owe.
+    Customers,
+    /// Debts.
+    Accounts,
+    /// Money that came in.
+    Payments,
+}
+
+/// One thing that a column can hold.
+#[derive(Debug)]
+pub(super) struct Field {
+    /// As the API calls it.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// Other headings that mean it, in the form that [`plain`] makes.
+    synonyms: &'static [&'static str],
+}
+
+/// How a cell is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    /// A number that is a name: digits lost to a spreadsheet's rounding are an error.
+    Identifier,
+    /// A calendar day.
+    Day,
+    /// A day that is not worth losing a person for: one that does not exist is left out with a warning.
+    ForgivenDay,
+    /// A day, or a moment.
+    Moment,
+    Amount,
+    /// Words between commas, semicolons or bars.
+    Words,
+}
+
+impl Target {
+    /// The field by which a row is known again, so that a second run creates nothing.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Customers => "externalId",
+            Self::Accounts => "accountNumber",
+            Self::Payments => "reference",
+        }
+    }
+
+    /// Sets of fields of which a file must have one field each.
+    pub(super) fn required(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Customers => &[&["externalId"], &["name", "familyName", "givenName", "companyName"]],
+            Self::Accounts => &[&["accountNumber"], &["customerExternalId"]],
+            Self::Payments => &[&["reference"], &["accountNumber"], &["amount"]],
+        }
+    }
+
+    /// Everything that a file can say.
+    pub(super) fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Customers => CUSTOMERS,
+            Self::Accounts => ACCOUNTS,
+            Self::Payments => PAYMENTS,
+        }
+    }
+
+    /// The field that a heading means: by its own name, or by a synonym.
+    pub(super) fn find(self, heading: &str) -> Option<(&'static Field, Match)> {
+        let heading = plain(heading);
+        let exact = self.fields().iter().find(|field| plain(field.name) == heading);
+        let synonym = || self.fields().iter().find(|field| field.synonyms.contains(&heading.as_str()));
+        exact.map(|field| (field, Match::Exact)).or_else(|| synonym().map(|field| (field, Match::Synonym)))
+    }
+
+    /// The field whose headings a misspelt one is most like. Only ever shown: a guess is for people to confirm.
+    pub(super) fn suggest(self, heading: &str) -> Option<&'static str> {
+        let heading = plain(heading);
+        let likeness = |field: &Field| {
+            let own = strsim::jaro_winkler(&plain(field.name), &heading);
+            field.synonyms.iter().map(|synonym| strsim::jaro_winkler(synonym, &heading)).fold(own, f64::max)
+        };
+        let (field, likeness) =
+            self.fields().iter().map(|field| (field, likeness(field))).max_by(|one, other| one.1.total_cmp(&other.1))?;
+        (likeness >= 0.85).then_some(field.name)
+    }
+}
+
+/// How sure the meaning of a heading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Match {
+    Synonym,
+    Exact,
+    /// Somebody said so.
+    Given,
+}
+
+/// A heading without case, blanks, underscores and other signs.
+pub(super) fn plain(heading: &str) -> String {
+    heading.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+const fn field(name: &'static str, kind: Kind, synonyms: &'static [&'static str]) -> Field {
+    Field { name, kind, synonyms }
+}
+
+const CUSTOMERS: &[Field] = &[
+    field(
+        "externalId",
+        Kind::Identifier,
+        &[
+            "id",
+            "recid",
+            "recordid",
+            "customerid",
+            "customernumber",
+            "customerno",
+            "clientid",
+            "debtorid",
+            "kundennummer",
+            "externalreference",
+        ],
+    ),
+    field("kind", Kind::Text, &["type", "customertype"]),
+    field("name", Kind::Text, &["fullname", "customername", "displayname", "debtorname", "debtor", "clientname"]),
+    field("givenName", Kind::Text, &["firstname", "forename", "vorname", "prénom", "prenom", "nombre"]),
+    field("familyName", Kind::Text, &["surname", "lastname", "nachname", "nom", "apellido", "apellidos"]),
+    field("companyName", Kind::Text, &["company", "organisation", "organization", "firma", "businessname"]),
+    field("dateOfBirth", Kind::ForgivenDay, &["dob", "birthday", "birthdate", "born", "geburtsdatum"]),
+    field(
+        "taxId",
+        Kind::Identifier,
+        &["socsecid", "socialsecuritynumber", "ssn", "taxnumber", "vatid", "vatnumber", "tin", "steuernummer"],
+    ),
+    field("language", Kind::Text, &["lang", "preferredlanguage"]),
+    field("timeZone", Kind::Text, &["tz"]),
+    field("status", Kind::Text, &["customerstatus"]),
+    field("tags", Kind::Words, &["labels"]),
+    field(
+        "phone",
+        Kind::Text,
+        &[
+            "phonenumber",
+            "mobile",
+            "mobilephone",
+            "mobilenumber",
+            "cell",
+            "cellphone",
+            "telephone",
+            "tel",
+            "telefon",
+            "téléphone",
+            "teléfono",
+        ],
+    ),
+    field("email", Kind::Text, &["emailaddress", "mail", "correo"]),
+    field("streetNumber", Kind::Text, &["housenumber", "houseno", "streetno", "hausnummer"]),
+    field(
+        "line1",
+        Kind::Text,
+        &["address", "address1", "addressline1", "street", "streetaddress", "straße", "strasse", "adresse"],
+    ),
+    field("line2", Kind::Text, &["address2", "addressline2", "unit", "apartment", "suite"]),
+    field("city", Kind::Text, &["suburb", "town", "locality", "ort", "stadt", "ville", "ciudad"]),
+    field("region", Kind::Text, &["state", "province", "county", "bundesland"]),
+    field("postalCode", Kind::Text, &["postcode", "zip", "zipcode", "plz", "codepostal", "pincode"]),
+    field("country", Kind::Text, &["countrycode", "land", "pays"]),
+];
+
+const ACCOUNTS: &[Field] = &[
+    field(
+        "accountNumber",
+        Kind::Identifier,
+        &["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"],
+    ),
+    field(
+        "customerExternalId",
+        Kind::Identifier,
+        &["customerid", "customernumber", "customerno", "clientid", "debtorid", "recid", "externalid", "kundennummer"],
+    ),
+    field("customerName", Kind::Text, &["customer", "name", "fullname", "debtor", "debtorname", "clientname"]),
+    field("customerPhone", Kind::Text, &["phone", "phonenumber", "mobile", "telephone", "tel"]),
+    field("customerEmail", Kind::Text, &["email", "emailaddress", "mail"]),
+    field("currency", Kind::Text, &["currencycode", "ccy", "währung"]),
+    field("originalAmount", Kind::Amount, &["principal", "originalbalance", "initialamount"]),
+    field("balance", Kind::Amount, &["amount", "amountdue", "amountowed", "outstanding", "openamount", "betrag"]),
+    field("dueDate", Kind::Day, &["due", "payby", "fällig", "fälligkeit"]),
+    field("status", Kind::Text, &["accountstatus"]),
+    field("creditor", Kind::Text, &["lender", "originalcreditor", "gläubiger"]),
+    field("portfolio", Kind::Text, &["batch", "placement"]),
+    field("product", Kind::Text, &["producttype", "accounttype"]),
+    field("tags", Kind::Words, &["labels"]),
+];
+
+const PAYMENTS: &[Field] = &[
+    field(
+        "reference",
+        Kind::Identifier,
+        &["paymentid", "paymentreference", "transactionid", "transaction", "ref", "id", "receiptnumber"],
+    ),
+    field(
+        "accountNumber",
+        Kind::Identifier,
+        &["account", "accountno", "accountid", "loannumber", "invoicenumber", "contractnumber"],
+    ),
+    field("amount", Kind::Amount, &["paid", "amountpaid", "paymentamount", "sum", "betrag", "value"]),
+    field("currency", Kind::Text, &["currencycode", "ccy"]),
+    field("method", Kind::Text, &["paymentmethod", "channel", "paymenttype"]),
+    field("status", Kind::Text, &["paymentstatus", "state"]),
+    field("receiver", Kind::Text, &["recipient", "payee", "receivedby", "collector"]),
+    field("description", Kind::Text, &["note", "notes", "memo", "purpose", "comment", "remittance"]),
+    field("failureCode", Kind::Text, &["errorcode", "returncode"]),
+    field("failureReason", Kind::Text, &["errormessage", "returnreason"]),
+    field(
+        "receivedAt",
+        Kind::Moment,
+        &["date", "paymentdate", "paidat", "paidon", "received", "receiveddate", "bookingdate", "valuedate"],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(target: Target, heading: &str, expected: Option<(&str, Match)>) {
+        let found = target.find(heading).map(|(field, how)| (field.name, how));
+        assert_eq!(found, expected, "{heading:?}");
+    }
+
+    #[test]
+    fn headings_are_known_without_regard_to_case_blanks_and_signs() {
+        check(Target::Customers, "externalId", Some(("externalId", Match::Exact)));
+        check(Target::Customers, " EXTERNAL_ID ", Some(("externalId", Match::Exact)));
+        check(Target::Customers, "rec_id", Some(("externalId", Match::Synonym)));
+        check(Target::Customers, "Last Name", Some(("familyName", Match::Synonym)));
+        check(Target::Customers, "E-Mail", Some(("email", Match::Exact)));
+        check(Target::Customers, "PRÉNOM", Some(("givenName", Match::Synonym)));
+        check(Target::Accounts, "Amount due", Some(("balance", Match::Synonym)));
+        check(Target::Payments, "Paid on", Some(("receivedAt", Match::Synonym)));
+        check(Target::Payments, "surname", None);
+        check(Target::Customers, "", None);
+    }
+
+    #[test]
+    fn a_misspelt_heading_is_suggested_and_never_taken() {
+        check(Target::Customers, "surnmae", None);
+        assert_eq!(Target::Customers.suggest("surnmae"), Some("familyName"));
+        assert_eq!(Target::Customers.suggest("favourite colour"), None);
+    }
+
+    #[test]
+    fn no_heading_means_two_fields_of_one_target() {
+        for target in Target::value_variants() {
+            let mut headings: Vec<String> = target
+                .fields()
+                .iter()
+                .flat_map(|field| field.synonyms.iter().map(|synonym| (*synonym).to_owned()).chain([plain(field.name)]))
+                .collect();
+            assert!(headings.iter().all(|heading| *heading == plain(heading)), "synonyms are written plainly");
+            headings.sort();
+            let twice = headings.windows(2).find(|pair| pair[0] == pair[1]);
+            assert_eq!(twice, None, "{target:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Rows that become payments and move the balances of their accounts.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::record::Record;
+use super::survey::Survey;
+use super::{Import, batch};
+use crate::error::{Error, Fault, Faults, Result};
+use crate::payments::document::Payment;
+use crate::payments::store::Payee;
+use crate::payments::{Patch, Terms, record as record_payment};
+
+const PLAIN: &[&str] = &[
+    "reference",
+    "amount",
+    "currency",
+    "method",
+    "status",
+    "receiver",
+    "description",
+    "failureCode",
+    "failureReason",
+    "receivedAt",
+];
+
+/// A payment that a row records.
+pub(super) struct Draft(Payment);
+
+impl batch::Draft for Draft {
+    /// Accounts by their numbers.
+    type Known = HashMap<String, (Uuid, Payee)>;
+
+    /// One transfer may pay several accounts, so the reference alone does not tell a payment.
+    fn key(record: &Record) -> Option<String> {
+        Some(format!("{}\u{1f}{}", record.value("accountNumber")?, record.value("reference")?))
+    }
+
+    /// Accounts are locked in one order, so that two imports cannot wait for each other; and before payments are looked for, so
+    /// that two imports of one file cannot both miss the other's.
+    async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
+        let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
+        let found = sqlx::query!(
+            r#"
+            select account_number, id, currency, customer_id, deleted_at
+            from accounts
+            where account_number = any($1)
+            and deleted_at is null
+            order by id
+            for no key update
+            "#,
+            &numbers as _
+        );
+        let rows = found.fetch_all(connection).await?.into_iter().map(|row| {
+            let currency = row.currency.parse().map_err(Error::internal)?;
+            let payee = Payee { currency, customer_id: row.customer_id, deleted_at: row.deleted_at };
+            Ok((row.account_number, (row.id, payee)))
+        });
+        rows.collect()
+    }
+
+    async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
+        let numbers: Vec<&str> = keys.iter().filter_map(|key| key.split('\u{1f}').next()).collect();
+        let found = sqlx::query_scalar!(
+            r#"
+            select accounts.account_number || chr(31) || payments.reference as "key!"
+            from payments
+            join accounts on accounts.id = payments.account_id
+            where accounts.account_number = any($1)
+            and accounts.account_number || chr(31) || payments.reference = any($2)
+            "#,
+            &numbers as _,
+            keys
+        );
+        Ok(found.fetch_all(connection).await?)
+    }
+
+    fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
+        let mut faults = record.require(&["accountNumber", "reference"]);
+        let mut body = record.take_members(PLAIN);
+        let account = record.take("accountNumber").and_then(|number| known.get(&number));
+        if account.is_none() {
+            let message = "there is no such account".to_owned();
+            faults.push(Fault { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
+        }
+        if let Some((id, _)) = account {
+            body.insert("accountId".into(), id.to_string().into());
+        }
+        // A list of payments is a list of money that came, and few say how.
+        body.entry("status").or_insert_with(|| "success".into());
+        body.entry("method").or_insert_with(|| "other".into());
+        let terms = Terms {
+            payee: account.map(|(_, payee)| payee),
+            currency: import.currency,
+            most: import.payment_max,
+            now: import.now,
+        };
+        let mut wrong = Faults::default();
+        let payment = match serde_json::from_value::<Patch>(Value::Object(body)) {
+            Ok(patch) => patch.create(&terms, &mut wrong),
+            Err(error) => {
+                wrong.add("", "malformed", error.to_string());
+                Payment::new(import.now)
+            }
+        };
+        faults.extend(wrong.take());
+        record.add(survey, import.target.fields(), faults);
+        (!record.is_lost()).then_some(Self(payment))
+    }
+
+    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+        for Draft(payment) in drafts {
+            record_payment(connection, payment, None).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! One row with its cells read: each field's value in the form that the API takes, and what is wrong with it.
+
+use std::collections::HashMap;
+
+use super::csv::{BrokenRow, Row};
+use super::fields::{Field, Kind};
+use super::report::{Issue, Severity, letters};
+use super::survey::Survey;
+use super::value::{self, DayOrder, Decimal};
+use crate::error::{Fault, Object};
+
+/// One row of a file.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) row: u64,
+    cells: Vec<String>,
+    values: HashMap<&'static str, String>,
+    pub(super) issues: Vec<Issue>,
+}
+
+impl Record {
+    /// Reads the cells; blank ones are absent.
+    pub(super) fn read(row: Row, survey: &Survey, max_cell: usize) -> Self {
+        let mut record = Self { row: row.number, cells: row.cells, values: HashMap::new(), issues: Vec::new() };
+        let columns = &survey.header.columns;
+        let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
+        if surplus || record.cells.len() < columns.len() {
+            let message = format!("the row has {} cells, the header {}", record.cells.len(), columns.len());
+            record.issues.push(issue(record.row, "wrong_column_count", message));
+            return record;
+        }
+        for (at, column) in columns.iter().enumerate() {
+            let text = record.cells[at].trim();
+            let Some(field) = column.field.filter(|_| !text.is_empty()) else { continue };
+            let read = if text.chars().count() > max_cell {
+                Err(("cell_too_long", format!("takes at most {max_cell} characters")))
+            } else if text.contains('\0') {
+                Err(("unstorable_text", "text must not contain NUL".to_owned()))
+            } else {
+                read_cell(text, field, survey.days.get(&at).copied(), survey.decimals.get(&at).copied())
+            };
+            match read {
+                Ok(value) => drop(record.values.insert(field.name, value)),
+                Err((code, message)) => record.blame(survey, field, Severity::Error, code, message),
+            }
+        }
+        record
+    }
+
+    /// A row that could not be taken apart.
+    pub(super) fn broken(row: BrokenRow) -> Self {
+        let issue = issue(row.number, row.code, format!("{} (line {})", row.message, row.line));
+        Self { row: row.number, cells: Vec::new(), values: HashMap::new(), issues: vec![issue] }
+    }
+
+    /// A field's value.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Takes a field's value out.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.values.remove(name)
+    }
+
+    /// Takes out the fields that are there, as members of what a client would send.
+    pub(super) fn take_members(&mut self, names: &[&str]) -> Object {
+        let mut members: Object = names.iter().filter_map(|name| Some(((*name).to_owned(), self.take(name)?.into()))).collect();
+        if let Some(tags) = self.take_words("tags") {
+            members.insert("tags".into(), tags.into());
+        }
+        members
+    }
+
+    /// A fault for each field that is absent and must not be.
+    pub(super) fn require(&self, names: &[&'static str]) -> Vec<Fault> {
+        let absent = names.iter().filter(|name| self.value(name).is_none());
+        let fault =
+            |name: &&str| Fault { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
+        absent.map(fault).collect()
+    }
+
+    /// Takes out the words of a field that holds several.
+    fn take_words(&mut self, name: &str) -> Option<Vec<String>> {
+        let words = self.take(name)?;
+        Some(words.split([',', ';', '|']).map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Whether the row cannot be imported.
+    pub(super) fn is_lost(&self) -> bool {
+        self.issues.iter().any(|issue| issue.severity == Severity::Error)
+    }
+
+    /// Adds something about the row as a whole.
+    pub(super) fn warn(&mut self, code: &str, message: &str) {
+        self.issues.push(Issue { severity: Severity::Warning, ..issue(self.row, code, message.to_owned()) });
+    }
+
+    /// Adds what the record's own rules say, each in the cell that it comes from.
+    pub(super) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], faults: Vec<Fault>) {
+        for fault in faults {
+            // The last name in a pointer is the nearest: `/addresses/0/postalCode`.
+            let named = |segment: &str| target_fields.iter().find(|field| field.name == segment);
+            let Some(field) = fault.pointer.rsplit('/').find_map(named) else {
+                self.issues.push(issue(self.row, &fault.code, format!("{} {}", fault.pointer, fault.message)));
+                continue;
+            };
+            // A cell that could not be read is missing afterwards; saying so too would only confuse.
+            if self.issues.iter().all(|issue| issue.field != Some(field.name)) {
+                let severity = if field.kind == Kind::ForgivenDay { Severity::Warning } else { Severity::Error };
+                self.blame(survey, field, severity, &fault.code, fault.message);
+            }
+        }
+    }
+
+    fn blame(&mut self, survey: &Survey, field: &'static Field, severity: Severity, code: &str, message: String) {
+        let at = survey.header.position(field.name);
+        let message = if severity == Severity::Warning { format!("{message}; it is left out") } else { message };
+        self.issues.push(Issue {
+            severity,
+            column: at.map(|at| survey.header.columns[at].heading.clone()),
+            cell: at.map(|at| format!("{}{}", letters(at), self.row)),
+            field: Some(field.name),
+            value: at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.trim())).filter(|value| !value.is_empty()),
+            ..issue(self.row, code, message)
+        });
+    }
+}
+
+/// Something about a row as a whole that loses it.
+fn issue(row: u64, code: &str, message: String) -> Issue {
+    Issue { severity: Severity::Error, row, column: None, cell: None, field: None, code: code.to_owned(), message, value: None }
+}
+
+/// Brings a cell to the form that the API takes. A day that cannot be read stays as it is, because the field's own rule says
+/// what is wrong with it.
+fn read_cell(
+    text: &str,
+    field: &Field,
+    days: Option<DayOrder>,
+    decimal: Option<Decimal>,
+) -> Result<String, (&'static str, String)> {
+    let days = days.unwrap_or(DayOrder::Dmy);
+    let kept = || text.to_owned();
+    match field.kind {
+        Kind::Text | Kind::Words => Ok(kept()),
+        Kind::Identifier if value::is_rounded(text) => {
+            Err(("rounded_number", "a spreadsheet has rounded this number; format its column as text".to_owned()))
+        }
+        Kind::Identifier => Ok(kept()),
+        Kind::Day | Kind::ForgivenDay => Ok(value::day(text, days).map_or_else(kept, |day| day.to_string())),
+        Kind::Moment => Ok(value::moment(text, days).unwrap_or_else(kept)),
+        Kind::Amount => value::amount(text, decimal.unwrap_or(Decimal::Dot))
+            .ok_or(("not_an_amount", "takes a decimal number such as 1234.56".to_owned())),
+    }
+}
+
+fn shorten(value: &str) -> String {
+    const SHOWN: usize = 100;
+    if value.chars().count() <= SHOWN { value.to_owned() } else { value.chars().take(SHOWN).chain(['…']).collect() }
+}

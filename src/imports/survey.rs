@@ -1,0 +1,107 @@
+//! The first look at a file: whether it can be read at all, what its columns hold and how they are written. Nothing is
+//! imported from a file that fails here.
+
+use std::collections::HashMap;
+use std::fs::File;
+
+use anyhow::{Context, anyhow, bail, ensure};
+
+use super::Import;
+use super::csv::{Row, Rows};
+use super::fields::Kind;
+use super::header::Header;
+use super::text::{self, Text};
+use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
+
+/// What is known of a file before its rows are imported.
+pub(super) struct Survey {
+    pub(super) header: Header,
+    /// How each column of days is read.
+    pub(super) days: HashMap<usize, DayOrder>,
+    /// How each column of amounts is read.
+    pub(super) decimals: HashMap<usize, Decimal>,
+    /// Rows after the header, broken ones too.
+    pub(super) rows: u64,
+}
+
+/// Opens the file at its header, which is handed out with the rows that follow.
+pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
+    let file = File::open(&import.path).context("the file cannot be opened")?;
+    let size = file.metadata()?.len();
+    let limit = import.limits.max_file_bytes;
+    ensure!(size <= limit, "the file has {size} bytes, more than the limit of {limit} (--import-max-file-bytes)");
+    let text = text::open(file, import.encoding)?;
+    let mut rows = Rows::new(text, import.delimiter, &import.limits)?;
+    let header = rows.next()?.ok_or_else(|| anyhow!("the file is empty"))?;
+    match header {
+        Ok(header) => Ok((header, rows)),
+        Err(broken) if broken.code == "not_utf8" => Err(not_utf8(broken.line)),
+        Err(broken) => bail!("the header in line {} cannot be read: {}", broken.line, broken.message),
+    }
+}
+
+/// Reads the file once from its beginning to its end.
+pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
+    let (headings, mut rows) = open(import)?;
+    ensure!(
+        !headings.cells[0].starts_with("PK\u{3}\u{4}"),
+        "the file is a workbook or an archive; save the sheet as CSV (UTF-8) and import that"
+    );
+    ensure!(
+        !headings.cells.iter().any(|heading| heading.contains('\0')),
+        "the header holds NUL characters: the file is not text, or it is UTF-16 (pass --encoding utf-16le)"
+    );
+    let (columns, limit) = (headings.cells.len(), import.limits.max_columns);
+    ensure!(columns <= limit, "the file has {columns} columns, more than the limit of {limit} (--import-max-columns)");
+    let header = Header::read(import.target, &headings.cells, &import.mappings).map_err(|wrong| anyhow!(wrong))?;
+    let mut days: HashMap<usize, Votes<DayOrder>> = HashMap::new();
+    let mut amounts: HashMap<usize, Votes<Decimal>> = HashMap::new();
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        ensure!(count <= import.limits.max_rows, "the file has more than {} rows (--import-max-rows)", import.limits.max_rows);
+        match row {
+            Ok(row) => {
+                for (at, (column, cell)) in header.columns.iter().zip(&row.cells).enumerate() {
+                    let cell = cell.trim();
+                    match column.field.map(|field| field.kind) {
+                        Some(Kind::Day | Kind::ForgivenDay | Kind::Moment) => {
+                            days.entry(at).or_default().count(row.number, cell, day_vote(cell));
+                        }
+                        Some(Kind::Amount) => amounts.entry(at).or_default().count(row.number, cell, amount_vote(cell)),
+                        _ => {}
+                    }
+                }
+            }
+            Err(broken) if broken.code == "not_utf8" => return Err(not_utf8(broken.line)),
+            Err(_) => {}
+        }
+    }
+    let days = decide(&header, &days, import.days, DayOrder::Dmy, "--date-format dmy or --date-format mdy")?;
+    let decimals = decide(&header, &amounts, import.decimal, Decimal::Dot, "--decimal dot or --decimal comma")?;
+    Ok(Survey { header, days, decimals, rows: count })
+}
+
+/// How each column is read: as somebody says, else as its values show.
+fn decide<T: Copy + PartialEq>(
+    header: &Header,
+    votes: &HashMap<usize, Votes<T>>,
+    said: Option<T>,
+    default: T,
+    remedy: &str,
+) -> anyhow::Result<HashMap<usize, T>> {
+    let decide = |(at, votes): (&usize, &Votes<T>)| {
+        let reading = match said {
+            Some(said) => said,
+            None => votes
+                .decide(default)
+                .map_err(|why| anyhow!("the column {:?} {why}; pass {remedy}", header.columns[*at].heading))?,
+        };
+        Ok((*at, reading))
+    };
+    votes.iter().map(decide).collect()
+}
+
+fn not_utf8(line: u64) -> anyhow::Error {
+    anyhow!("line {line} is not UTF-8; if the file comes from a spreadsheet on Windows, pass --encoding windows-1252")
+}

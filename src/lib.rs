@@ -1,0 +1,63 @@
+//! A search-first collections API: Postgres is the truth, a change-data sync keeps Elasticsearch equal to it, lists and searches
+//! read Elasticsearch, every write goes to SQL.
+//!
+//! # Map
+//!
+//! A room uses only rooms with a lower number; rooms with equal numbers do not know each other, but for the plain types. A test
+//! reads the `use` lines.
+//!
+//! ```text
+//! 10 cli                        what an operator types
+//! 9 server  worker              assembly: URLs, jobs
+//! 8 sync  imports               work over everything, and edges
+//! 7 collections                 the list of searchable collections
+//! 6 accounts  payments  users   features: routes, store, document
+//! 5 customers                   the feature that an account can be opened along with
+//! 4 auth  ledger                caller, permissions, credentials; what moves a balance
+//! 3 http                        toolkit; knows no feature
+//! 2 app                         the one shared state
+//! 1 db  search  cache           drivers
+//! 0 config  error  ids  clock  money  position  rules  text  metrics      plain types
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Postgres is truth. Only the sync task writes to the index, and everything in the index can be rebuilt from Postgres.
+//! 2. A position in the change stream is confirmed only after the index has acknowledged everything before it, and every index
+//!    write carries a version that makes an older one lose.
+//! 3. An acknowledged write is never lost: not by a crash, a restart, a dropped connection or a cancelled request.
+//! 4. A list never lies: an unhealthy index never yields an empty answer. It yields the Postgres engine's, marked as such, or an
+//!    error.
+//! 5. A document is built in exactly one place per collection, used by sync, reindex, verify and reads alike.
+//! 6. Sockets, caches and notifications hear of a change from the change stream, never from the handler that made it.
+//! 7. Money is integer minor units with a currency: never a float, never summed across currencies. A balance changes only by a
+//!    ledger entry in the same transaction.
+//! 8. Nothing below the list of collections knows which collections there are.
+//! 9. Personal data of debtors appears in no log, metric, error body or cache key.
+
+pub mod accounts;
+pub mod app;
+pub mod auth;
+pub mod cache;
+pub mod cli;
+pub mod clock;
+pub mod collections;
+pub mod config;
+pub mod customers;
+pub mod db;
+pub mod error;
+pub mod http;
+pub mod ids;
+pub mod imports;
+pub mod ledger;
+pub mod metrics;
+pub mod money;
+pub mod payments;
+pub mod position;
+pub mod rules;
+pub mod search;
+pub mod server;
+pub mod sync;
+pub mod text;
+pub mod users;
+pub mod worker;

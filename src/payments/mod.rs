@@ -1,0 +1,18 @@
+//! Payments: money that came in, or is expected to.
+//!
+//! This product records payments and moves no money itself. So a payment may be recorded as `success` at once, as cash at the desk
+//! or a line of a bank statement is, or as `pending` until its outcome is known. What counts is posted to the account's ledger in
+//! the same transaction.
+
+pub mod document;
+mod fields;
+mod patch;
+mod posting;
+mod routes;
+mod status;
+pub mod store;
+
+pub use fields::COLLECTION;
+pub use patch::{Patch, Terms};
+pub use posting::record;
+pub use routes::{account_routes, routes};

@@ -1,0 +1,102 @@
+//! A circuit breaker: after failures in a row nobody waits for the server any more until a probe has seen it well.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// A circuit breaker.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    threshold: u32,
+    interval: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    /// When the last probe began, while the breaker is open.
+    probed: Option<Instant>,
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Ask the server.
+    Closed,
+    /// Do not ask.
+    Open,
+    /// Do not ask, but have the server probed in the background.
+    OpenAndDue,
+}
+
+impl Breaker {
+    /// Opens after `threshold` failures in a row and asks for a probe once in `interval`.
+    #[must_use]
+    pub(super) fn new(threshold: u32, interval: Duration) -> Self {
+        Self { threshold: threshold.max(1), interval, state: Mutex::default() }
+    }
+
+    /// Says whether to ask the server. Of many callers one is told to probe.
+    pub(super) fn pass(&self, now: Instant) -> Pass {
+        let mut state = self.lock();
+        match state.probed {
+            None => Pass::Closed,
+            Some(probed) if now.duration_since(probed) < self.interval => Pass::Open,
+            Some(_) => {
+                state.probed = Some(now);
+                Pass::OpenAndDue
+            }
+        }
+    }
+
+    /// The server answered: it is asked again.
+    pub(super) fn succeeded(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// The server failed. Returns whether that opened the breaker.
+    pub(super) fn failed(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        let opens = state.failures >= self.threshold && state.probed.is_none();
+        if opens {
+            state.probed = Some(now);
+        }
+        opens
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic while the lock was held cannot have left half a state.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_only() {
+        let (breaker, now) = (Breaker::new(3, INTERVAL), Instant::now());
+        assert!(!breaker.failed(now) && !breaker.failed(now));
+        breaker.succeeded();
+        assert!(!breaker.failed(now) && !breaker.failed(now));
+        assert_eq!(breaker.pass(now), Pass::Closed);
+        assert!(breaker.failed(now));
+        assert_eq!(breaker.pass(now), Pass::Open);
+    }
+
+    #[test]
+    fn one_caller_in_an_interval_is_told_to_probe() {
+        let (breaker, opened) = (Breaker::new(1, INTERVAL), Instant::now());
+        breaker.failed(opened);
+        let due = opened + INTERVAL;
+        assert_eq!([breaker.pass(due), breaker.pass(due), breaker.pass(due)], [Pass::OpenAndDue, Pass::Open, Pass::Open]);
+        assert!(!breaker.failed(due), "a failed probe does not open it again");
+        assert_eq!(breaker.pass(due + INTERVAL), Pass::OpenAndDue);
+        breaker.succeeded();
+        assert_eq!(breaker.pass(due + INTERVAL), Pass::Closed);
+    }
+}

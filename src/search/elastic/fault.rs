@@ -1,0 +1,119 @@
+//! What can go wrong between this program and Elasticsearch.
+
+use serde::Deserialize;
+
+/// Why Elasticsearch gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ElasticError {
+    /// It cannot be reached, or a gateway before it cannot reach it.
+    #[error("elasticsearch cannot be reached: {0}")]
+    Unavailable(String),
+    /// The deadline passed first, or shards gave up.
+    #[error("elasticsearch took too long")]
+    Timeout,
+    /// Its queues are full (429): the same request may succeed later.
+    #[error("elasticsearch is overloaded")]
+    Rejected,
+    /// It understood the request and will not do it: repeating is useless.
+    #[error("elasticsearch refused with {status}: {reason}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The server's own words, without the values that it quotes.
+        reason: String,
+    },
+    /// The answer is not what was asked for.
+    #[error("elasticsearch answered strangely: {0}")]
+    Broken(String),
+}
+
+/// The part of an error that names a kind and explains it, alike for whole requests and for items of a bulk.
+#[derive(Debug, Deserialize)]
+pub(in crate::search) struct Cause {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    reason: Option<String>,
+}
+
+impl Cause {
+    /// The server's word for what went wrong.
+    pub(in crate::search) fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or("error")
+    }
+
+    /// The words of the server up to where it begins to quote the document: values are personal data and stay out of logs.
+    pub(in crate::search) fn describe(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let end = [". Preview of", "The prefix of", " For input string", "in document with id"]
+            .into_iter()
+            .filter_map(|quote| reason.find(quote))
+            .min()
+            .unwrap_or(reason.len());
+        let reason: String = reason[..end].chars().take(300).collect();
+        format!("{}: {}", self.kind(), reason.trim_end())
+    }
+}
+
+impl ElasticError {
+    /// Whether it says something about the server and not about the request.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether what was asked for does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    pub(super) fn from_transport(error: elasticsearch::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        // The client's own text stops at "error sending request"; the reason lies at the end of the chain.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Self::Unavailable(cause.to_string())
+    }
+
+    pub(super) fn from_answer(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Answer {
+            error: Cause,
+        }
+
+        match status {
+            429 => return Self::Rejected,
+            502..=504 => return Self::Unavailable(format!("status {status}")),
+            _ => {}
+        }
+        let reason =
+            serde_json::from_slice::<Answer>(body).map_or_else(|_| "no reason given".into(), |answer| answer.error.describe());
+        Self::Refused { status, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_field_and_never_the_value() {
+        let body = br#"{"error":{"type":"document_parsing_exception","reason":"[1:9] failed to parse field [dueDate] of type [date] in document with id '7'. Preview of field's value: 'Jane Doe'"},"status":400}"#;
+        let ElasticError::Refused { status, reason } = ElasticError::from_answer(400, body) else { panic!("not a refusal") };
+        assert_eq!(
+            (status, reason.as_str()),
+            (400, "document_parsing_exception: [1:9] failed to parse field [dueDate] of type [date]")
+        );
+    }
+
+    #[test]
+    fn full_queues_and_gateways_are_told_from_refusals() {
+        assert!(matches!(ElasticError::from_answer(429, b"{}"), ElasticError::Rejected));
+        assert!(matches!(ElasticError::from_answer(503, b"busy"), ElasticError::Unavailable(_)));
+        assert!(ElasticError::from_answer(404, b"{}").is_missing());
+    }
+}

@@ -1,0 +1,143 @@
+//! Elasticsearch as a transport: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use elasticsearch::auth::Credentials;
+use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use elasticsearch::http::response::Response;
+use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use elasticsearch::http::{Method, Url};
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+
+use crate::config;
+
+mod compile;
+mod engine;
+mod fault;
+mod phrase;
+
+pub(super) use fault::Cause;
+pub use fault::ElasticError;
+
+/// Largest answer that is read; a page of documents is far below.
+const ANSWER_LIMIT: usize = 64 << 20;
+
+/// A connection to Elasticsearch; cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Elastic {
+    transport: Transport,
+    /// What the names of all indices and aliases begin with.
+    pub prefix: String,
+    /// Deadline of a search.
+    pub search_deadline: Duration,
+    /// Deadline of bulk writes and index administration.
+    pub write_deadline: Duration,
+}
+
+/// What to ask of Elasticsearch.
+#[derive(Clone, Copy, Debug)]
+pub enum Verb {
+    /// Reads without a body.
+    Get,
+    /// Searches, bulk writes and actions.
+    Post,
+    /// Creates or replaces.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Elastic {
+    /// Makes the connection without using it, if an address is configured.
+    ///
+    /// # Errors
+    /// An address that cannot be read.
+    pub fn open(config: &config::Search) -> anyhow::Result<Option<Self>> {
+        let Some(url) = &config.url else { return Ok(None) };
+        // A path such as `/search` in the address needs its final slash, or joining would replace it.
+        let mut url = Url::parse(url.expose_secret())?;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        let credentials = match (url.username(), url.password()) {
+            ("", _) => None,
+            (user, password) => Some(Credentials::Basic(user.to_owned(), password.unwrap_or_default().to_owned())),
+        };
+        // The address without its password, because the client's errors quote it.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        // Compression would cost both sides more time than the few kilobytes of a page save.
+        let mut transport = TransportBuilder::new(SingleNodeConnectionPool::new(url))
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+            .enable_meta_header(false)
+            .disable_proxy();
+        if let Some(credentials) = credentials {
+            transport = transport.auth(credentials);
+        }
+        Ok(Some(Self {
+            transport: transport.build()?,
+            prefix: config.index_prefix.clone(),
+            search_deadline: Duration::from_millis(config.timeout_ms),
+            write_deadline: Duration::from_millis(config.bulk_timeout_ms),
+        }))
+    }
+
+    /// Reads an answer; asks a second time when the connection broke or a gateway refused.
+    ///
+    /// # Errors
+    /// See [`ElasticError`].
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<Bytes>,
+        deadline: Duration,
+    ) -> Result<T, ElasticError> {
+        let answer = match self.send(verb, path, body.clone(), deadline).await {
+            Err(ElasticError::Unavailable(_)) => self.send(verb, path, body, deadline).await?,
+            first => first?,
+        };
+        parse(&answer)
+    }
+
+    /// Changes something, once: the caller knows whether it may be repeated.
+    ///
+    /// # Errors
+    /// See [`ElasticError`].
+    pub async fn write<T: DeserializeOwned>(&self, verb: Verb, path: &str, body: Option<Bytes>) -> Result<T, ElasticError> {
+        parse(&self.send(verb, path, body, self.write_deadline).await?)
+    }
+
+    /// Sends one request within a deadline and hands out the body of a successful answer.
+    ///
+    /// # Errors
+    /// See [`ElasticError`].
+    pub async fn send(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
+        let method = match verb {
+            Verb::Get => Method::Get,
+            Verb::Post => Method::Post,
+            Verb::Put => Method::Put,
+            Verb::Delete => Method::Delete,
+        };
+        let sent = self.transport.send(method, path, HeaderMap::new(), None::<&()>, body, Some(deadline));
+        let response = sent.await.map_err(ElasticError::from_transport)?;
+        let status = response.status_code().as_u16();
+        let body = receive(response).await?;
+        if (200..300).contains(&status) { Ok(body) } else { Err(ElasticError::from_answer(status, &body)) }
+    }
+}
+
+async fn receive(response: Response) -> Result<Bytes, ElasticError> {
+    let too_large = || ElasticError::Broken(format!("the answer is larger than {ANSWER_LIMIT} bytes"));
+    if response.content_length().is_some_and(|length| length > ANSWER_LIMIT as u64) {
+        return Err(too_large());
+    }
+    let body = response.bytes().await.map_err(ElasticError::from_transport)?;
+    if body.len() > ANSWER_LIMIT { Err(too_large()) } else { Ok(body) }
+}
+
+fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ElasticError> {
+    serde_json::from_slice(answer).map_err(|error| ElasticError::Broken(format!("the answer cannot be read: {error}")))
+}

@@ -1,0 +1,241 @@
+//! Administration of indices: generations, the alias in front of them, and what is wrong with them.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use super::Collection;
+use super::elastic::{Elastic, ElasticError, Verb};
+use super::template::Template;
+
+/// What stands behind the alias of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// Nothing: no generation was ever swapped in.
+    Missing,
+    /// The generation that lists read.
+    Live {
+        /// Name of the index.
+        index: String,
+        /// Whether it was made from the template of this program; otherwise a reindex is due.
+        current: bool,
+    },
+    /// An index has the name that the alias needs. Nothing here removes what it did not make.
+    Occupied,
+    /// Several indices stand behind it, which this program never does.
+    Ambiguous(Vec<String>),
+}
+
+/// What a server can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Version of the first node.
+    pub version: String,
+    /// Modules of the first node; the minimal distribution has few.
+    pub modules: Vec<String>,
+}
+
+/// Returns the name of a collection's alias.
+#[must_use]
+pub fn alias(elastic: &Elastic, collection: &Collection) -> String {
+    format!("{}-{}", elastic.prefix, collection.name)
+}
+
+/// Creates an empty generation beside the live one and returns its name. Nothing reads it before [`swap`].
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn create(elastic: &Elastic, collection: &Collection, now: DateTime<Utc>) -> Result<String, ElasticError> {
+    let template = template(collection)?;
+    let alias = alias(elastic, collection);
+    let guard = template.guard(&format!("{alias}-v1-*"));
+    put(elastic, &format!("_index_template/{alias}"), &guard).await?;
+    let index = format!("{alias}-v1-{}-{}", template.hash, now.format("%Y%m%d%H%M%S%3f"));
+    put(elastic, &index, &template.generation()).await?;
+    Ok(index)
+}
+
+/// Changes settings of an index that can change while it is in use: `refresh_interval`, `number_of_replicas`, …
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn tune(elastic: &Elastic, index: &str, settings: &Value) -> Result<(), ElasticError> {
+    put(elastic, &format!("{index}/_settings"), &json!({ "index": settings })).await
+}
+
+/// Makes everything written so far searchable.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn refresh(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
+    elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_refresh?filter_path=_shards"), None).await.map(drop)
+}
+
+/// Puts a generation behind the alias in the place of every other, in one atomic step.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn swap(elastic: &Elastic, collection: &Collection, to: &str) -> Result<(), ElasticError> {
+    let alias = alias(elastic, collection);
+    let mut actions: Vec<Value> = behind(elastic, &alias)
+        .await?
+        .into_iter()
+        .filter(|index| index != to)
+        .map(|index| json!({ "remove": { "index": index, "alias": alias } }))
+        .collect();
+    actions.push(json!({ "add": { "index": to, "alias": alias } }));
+    let body = body(&json!({ "actions": actions }));
+    elastic.write::<IgnoredAny>(Verb::Post, "_aliases", Some(body)).await.map(drop)
+}
+
+/// Finds out what stands behind the alias of a collection.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias, ElasticError> {
+    let alias = alias(elastic, collection);
+    let mut behind = behind(elastic, &alias).await?;
+    match behind.len() {
+        0 if exists(elastic, &alias).await? => Ok(Alias::Occupied),
+        0 => Ok(Alias::Missing),
+        1 => {
+            let index = behind.remove(0);
+            let current = meta_hash(elastic, &index).await?.as_deref() == Some(template(collection)?.hash.as_str());
+            Ok(Alias::Live { index, current })
+        }
+        _ => Ok(Alias::Ambiguous(behind)),
+    }
+}
+
+/// Says whether the index template in the cluster is the one that this program put there; none is fine.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn template_is_ours(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
+    let alias = alias(elastic, collection);
+    let path = format!("_index_template/{alias}");
+    let answer: Value = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => return Ok(true),
+        answer => answer?,
+    };
+    let found = &answer["index_templates"][0]["index_template"];
+    let expected = template(collection)?.guard(&format!("{alias}-v1-*"));
+    // The server writes numbers of settings as strings; the mappings come back as they were sent.
+    Ok(found["template"]["mappings"] == expected["template"]["mappings"] && found["_meta"] == expected["_meta"])
+}
+
+/// Lists the generations of a collection, oldest first, whether live or not.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<String>, ElasticError> {
+    let path = format!("{}-v1-*/_settings?filter_path=*.settings.index.creation_date", alias(elastic, collection));
+    let found: BTreeMap<String, Value> = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
+    let mut found: Vec<(String, String)> = found
+        .into_iter()
+        .map(|(index, value)| (value["settings"]["index"]["creation_date"].as_str().unwrap_or_default().to_owned(), index))
+        .collect();
+    found.sort();
+    Ok(found.into_iter().map(|(_, index)| index).collect())
+}
+
+/// Removes an index with everything in it; an index that is not there is no error.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn remove(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
+    match elastic.write::<IgnoredAny>(Verb::Delete, index, None).await {
+        Err(error) if !error.is_missing() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Counts the searchable documents of an index.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn count(elastic: &Elastic, index: &str) -> Result<u64, ElasticError> {
+    #[derive(Deserialize)]
+    struct Counted {
+        count: u64,
+    }
+    let path = format!("{index}/_count?filter_path=count");
+    let counted: Counted = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
+    Ok(counted.count)
+}
+
+/// Asks a server for its version and modules. `GET /` would be refused by the minimal distribution.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn server(elastic: &Elastic) -> Result<Server, ElasticError> {
+    #[derive(Deserialize)]
+    struct Nodes {
+        nodes: BTreeMap<String, Node>,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        version: String,
+        #[serde(default)]
+        modules: Vec<Module>,
+    }
+    #[derive(Deserialize)]
+    struct Module {
+        name: String,
+    }
+    let path = "_nodes/plugins?filter_path=nodes.*.version,nodes.*.modules.name";
+    let nodes: Nodes = elastic.read(Verb::Get, path, None, elastic.search_deadline).await?;
+    let node = nodes.nodes.into_values().next().ok_or_else(|| ElasticError::Broken("a cluster without nodes".into()))?;
+    Ok(Server { version: node.version, modules: node.modules.into_iter().map(|module| module.name).collect() })
+}
+
+/// Says whether every primary shard of a collection's live generation can be read.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn is_healthy(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
+    #[derive(Deserialize)]
+    struct Health {
+        status: String,
+    }
+    let path = format!("_cluster/health/{}?timeout=0s&filter_path=status", alias(elastic, collection));
+    let health: Health = elastic.read(Verb::Get, &path, None, elastic.search_deadline).await?;
+    Ok(health.status != "red")
+}
+
+async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
+    let path = format!("_alias/{alias}");
+    match elastic.read::<BTreeMap<String, IgnoredAny>>(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        found => Ok(found?.into_keys().collect()),
+    }
+}
+
+async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError> {
+    let path = format!("{index}/_settings?filter_path=*.settings.index.uuid");
+    match elastic.read::<IgnoredAny>(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => Ok(false),
+        found => found.map(|_| true),
+    }
+}
+
+async fn meta_hash(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
+    let path = format!("{index}/_mapping?filter_path=*.mappings._meta.hash");
+    let found: Value = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
+    Ok(found[index]["mappings"]["_meta"]["hash"].as_str().map(str::to_owned))
+}
+
+async fn put(elastic: &Elastic, path: &str, content: &Value) -> Result<(), ElasticError> {
+    elastic.write::<IgnoredAny>(Verb::Put, path, Some(body(content))).await.map(drop)
+}
+
+fn body(content: &Value) -> Bytes {
+    Bytes::from(content.to_string())
+}
+
+fn template(collection: &Collection) -> Result<Template, ElasticError> {
+    Template::new(collection).map_err(|error| ElasticError::Broken(format!("template of {}: {error}", collection.name)))
+}

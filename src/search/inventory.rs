@@ -1,0 +1,90 @@
+//! What an index holds, for comparison with the rows: documents by id, and all ids with their versions in order.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::elastic::{Elastic, ElasticError, Verb};
+use crate::position::Version;
+
+/// A document in an index.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its id.
+    pub id: Uuid,
+    /// The external version it was written with.
+    pub version: Version,
+    /// What is stored of it: everything but the searchable forms.
+    pub source: Box<RawValue>,
+}
+
+/// Reads documents by id as of now, refreshed or not; absent ones are left out.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<Held>, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        docs: Vec<Doc>,
+    }
+    #[derive(Deserialize)]
+    struct Doc {
+        #[serde(rename = "_id")]
+        id: Uuid,
+        #[serde(rename = "_version")]
+        version: Option<i64>,
+        #[serde(rename = "_source")]
+        source: Option<Box<RawValue>>,
+    }
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found");
+    let body = Bytes::from(json!({ "ids": ids }).to_string());
+    let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    Ok(answer
+        .docs
+        .into_iter()
+        .filter_map(|doc| Some(Held { id: doc.id, version: Version(doc.version?), source: doc.source? }))
+        .collect())
+}
+
+/// Reads the next `size` ids after `after` with their versions, in the order of ids, of what is searchable. Less than `size` means
+/// that the end is reached.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn scan(
+    elastic: &Elastic,
+    index: &str,
+    after: Option<Uuid>,
+    size: usize,
+) -> Result<Vec<(Uuid, Version)>, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        hits: Hits,
+    }
+    #[derive(Default, Deserialize)]
+    struct Hits {
+        #[serde(default)]
+        hits: Vec<Hit>,
+    }
+    #[derive(Deserialize)]
+    struct Hit {
+        #[serde(rename = "_id")]
+        id: Uuid,
+        #[serde(rename = "_version")]
+        version: i64,
+    }
+    let path =
+        format!("{index}/_search?allow_partial_search_results=false&filter_path=hits.total,hits.hits._id,hits.hits._version");
+    let mut body = json!({ "size": size, "version": true, "_source": false, "sort": [{ "id": "asc" }] });
+    if let Some(after) = after {
+        body["search_after"] = json!([after]);
+    }
+    let body = Bytes::from(body.to_string());
+    let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    Ok(answer.hits.hits.into_iter().map(|hit| (hit.id, Version(hit.version))).collect())
+}

@@ -1,0 +1,57 @@
+//! What an index looks like: the files of `index-templates/` put together, and a hash that tells one version from another.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Collection;
+use crate::text;
+
+const SETTINGS: &str = include_str!("../../index-templates/_settings.json");
+/// The mapping of [`super::Terms`], alike in every collection.
+const SEARCH: &str = include_str!("../../index-templates/_search.json");
+
+/// Mapping and settings of a collection's index.
+#[derive(Clone, Debug)]
+pub struct Template {
+    settings: Value,
+    mappings: Value,
+    /// Eight hexadecimal digits that change whenever documents have to be built or indexed anew.
+    pub hash: String,
+}
+
+impl Template {
+    /// Puts the template of a collection together.
+    ///
+    /// # Errors
+    /// A file that is not JSON; a test reads them all.
+    pub fn new(collection: &Collection) -> serde_json::Result<Self> {
+        let settings: Value = serde_json::from_str(SETTINGS)?;
+        let mut mappings: Value = serde_json::from_str(collection.template)?;
+        mappings["properties"]["search"] = serde_json::from_str(SEARCH)?;
+        let digest = Sha256::digest(format!("{settings}{mappings}{}", text::VERSION));
+        let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        mappings["_meta"] = json!({ "hash": hash, "normalization": text::VERSION });
+        Ok(Self { settings, mappings, hash })
+    }
+
+    /// The body that creates a new generation. It has no replicas until it is filled.
+    #[must_use]
+    pub fn generation(&self) -> Value {
+        let mut settings = self.settings.clone();
+        settings["index"]["number_of_replicas"] = json!(0);
+        json!({ "settings": settings, "mappings": self.mappings })
+    }
+
+    /// The index template in the cluster. It exists to forbid what it matches: an index that appears because somebody wrote to a
+    /// name that is not there would have guessed types.
+    #[must_use]
+    pub fn guard(&self, pattern: &str) -> Value {
+        json!({
+            "index_patterns": [pattern],
+            "priority": 500,
+            "allow_auto_create": false,
+            "template": { "settings": self.settings, "mappings": self.mappings },
+            "_meta": { "hash": self.hash },
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! What searches compare: the normalised forms of one document, the same for every collection.
+
+use serde::Serialize;
+
+use crate::text;
+
+/// The normalised forms of a document's names, contacts and numbers. Written into the index, never stored in the source.
+///
+/// The same functions normalise the query, so whatever is typed meets the form in which it was indexed.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// Folded words of all names.
+    name: String,
+    /// Neighbouring words written as one: "van den Berg" is also found as "vandenberg".
+    joined: String,
+    /// Every name as a whole, its words in one order.
+    full: Vec<String>,
+    /// By what names are sorted, family name first.
+    sort: String,
+    phone: Vec<String>,
+    phone_suffix: Vec<String>,
+    email: Vec<String>,
+    email_token: String,
+    number: Vec<String>,
+    number_suffix: Vec<String>,
+    address: String,
+    text: String,
+}
+
+/// The names of one person or company.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Name<'a> {
+    /// What is shown.
+    pub display: &'a str,
+    /// Given name.
+    pub given: Option<&'a str>,
+    /// Family name.
+    pub family: Option<&'a str>,
+    /// Registered name.
+    pub company: Option<&'a str>,
+}
+
+impl Terms {
+    /// Adds the names of one person or company.
+    pub fn name(&mut self, name: Name) {
+        let display = text::fold(name.display);
+        let given = name.given.map(text::fold).unwrap_or_default();
+        let family = name.family.map(text::fold).unwrap_or_default();
+        let company = name.company.map(text::fold).unwrap_or_default();
+
+        // As the generated column `name_sort` has it.
+        self.sort = match (name.family, name.company) {
+            (Some(_), _) => join([family.as_str(), &given]),
+            (None, Some(_)) => company.clone(),
+            (None, None) => display.clone(),
+        };
+        let parts = join([given.as_str(), &family]);
+        for whole in [&display, &parts, &company] {
+            let whole_in_order = text::unordered(whole);
+            if !whole.is_empty() && !self.full.contains(&whole_in_order) {
+                push(&mut self.name, whole);
+                self.full.push(whole_in_order);
+                for joined in neighbours(whole) {
+                    push(&mut self.joined, &joined);
+                }
+            }
+        }
+    }
+
+    /// Adds a normalised phone number or e-mail address.
+    pub fn contact(&mut self, kind: &str, normalized: &str) {
+        if kind == "phone" {
+            self.phone_suffix.extend(text::suffixes(normalized.trim_start_matches('+')).into_iter().map(str::to_owned));
+            self.phone.push(normalized.into());
+        } else {
+            push(&mut self.email_token, &text::fold(normalized));
+            self.email.push(normalized.into());
+        }
+    }
+
+    /// Adds the parts of a postal address.
+    pub fn address<'a>(&mut self, parts: impl IntoIterator<Item = &'a String>) {
+        for part in parts {
+            push(&mut self.address, &text::fold(part));
+        }
+    }
+
+    /// Adds numbers that people quote: account numbers, references, ids of other systems.
+    pub fn number<'a>(&mut self, numbers: impl IntoIterator<Item = &'a String>) {
+        for number in numbers {
+            let squashed = text::squash(number);
+            self.number_suffix.extend(text::suffixes(&squashed).into_iter().map(str::to_owned));
+            self.number.push(squashed);
+        }
+    }
+
+    /// Adds free text.
+    pub fn text<'a>(&mut self, parts: impl IntoIterator<Item = &'a String>) {
+        for part in parts {
+            push(&mut self.text, &text::fold(part));
+        }
+    }
+}
+
+/// Writes two and three neighbouring words of a folded name as one.
+pub(super) fn neighbours(folded: &str) -> impl Iterator<Item = String> {
+    let words: Vec<&str> = text::words(folded).collect();
+    let pairs: Vec<String> = words.windows(2).chain(words.windows(3)).map(<[&str]>::concat).collect();
+    pairs.into_iter()
+}
+
+fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut joined = String::new();
+    for part in parts {
+        push(&mut joined, part);
+    }
+    joined
+}
+
+fn push(text: &mut String, part: &str) {
+    if !text.is_empty() && !part.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_customer_is_indexed() {
+        let mut terms = Terms::default();
+        let name = Name { display: "Jürgen van den Berg", given: Some("Jürgen"), family: Some("van den Berg"), company: None };
+        terms.name(name);
+        terms.contact("phone", "+14155552671");
+        terms.contact("email", "j.berg@example.com");
+        terms.number([&"AC-00-17".to_owned()]);
+        terms.address([&"Öster 5".to_owned(), &"Malmö".to_owned()]);
+        insta::assert_json_snapshot!(terms, @r#"
+        {
+          "name": "jurgen van den berg",
+          "joined": "jurgenvan vanden denberg jurgenvanden vandenberg",
+          "full": [
+            "berg den jurgen van"
+          ],
+          "sort": "van den berg jurgen",
+          "phone": [
+            "+14155552671"
+          ],
+          "phoneSuffix": [
+            "2671",
+            "52671",
+            "552671",
+            "5552671",
+            "55552671",
+            "155552671",
+            "4155552671",
+            "14155552671"
+          ],
+          "email": [
+            "j.berg@example.com"
+          ],
+          "emailToken": "j berg example com",
+          "number": [
+            "ac0017"
+          ],
+          "numberSuffix": [
+            "0017",
+            "c0017",
+            "ac0017"
+          ],
+          "address": "oster 5 malmo",
+          "text": ""
+        }
+        "#);
+    }
+}

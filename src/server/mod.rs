@@ -1,0 +1,49 @@
+//! The list of all URLs, and the server that answers them.
+
+mod health;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::http::{self, Routes};
+use crate::{accounts, auth, customers, payments};
+
+/// Every address of the API. `/api/v1` is the canonical one, `/api` a permanent alias.
+#[must_use]
+pub fn routes(app: &App) -> Routes {
+    let features = vec![
+        auth::routes(app),
+        customers::routes(app),
+        accounts::routes(app),
+        payments::account_routes(app),
+        payments::routes(app),
+    ];
+    let api = Routes::join(features);
+    Routes::join(vec![api.below("api/v1"), api.below("api"), health::routes(app), health::metrics(app)])
+}
+
+/// A server that answers.
+pub struct Running {
+    /// Where.
+    pub address: SocketAddr,
+    /// Cancel it to stop the application.
+    pub stop: CancellationToken,
+    /// Ends when everything that was under way is finished.
+    pub ended: JoinHandle<()>,
+}
+
+/// Opens the port and serves until the application is stopped.
+///
+/// # Errors
+/// The port is taken, or may not be used.
+pub async fn start(app: &App) -> std::io::Result<Running> {
+    let socket = http::bind(&app.config.http).await?;
+    let address = socket.local_addr()?;
+    tokio::spawn(Arc::clone(&app.cache).follow(app.stop.clone()));
+    let ended = tokio::spawn(http::listen(app.clone(), socket, routes(app)));
+    Ok(Running { address, stop: app.stop.clone(), ended })
+}

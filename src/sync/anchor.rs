@@ -1,0 +1,53 @@
+//! The leader's own connection: it holds the lock, remembers the position and sends heartbeats, so that the stream need not wait.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::PgConnection;
+use tokio::sync::{Notify, watch};
+use tokio::time::{interval, timeout};
+
+use super::pipeline::Progress;
+use super::state;
+use crate::position::Position;
+
+/// A heartbeat goes through the stream and back: it shows that the stream is alive, and lets the slot of an idle database advance.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// Longest wait for these one-row statements.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the anchor and the pipeline tell each other.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// Asks for a heartbeat now: somebody waits for a position behind the last commit, where nothing would ever come.
+    pub push: Notify,
+    /// The last position that is remembered, and so may be confirmed.
+    pub saved: watch::Sender<Position>,
+}
+
+/// Runs until the connection breaks or another process has taken over.
+///
+/// # Errors
+/// Always, in the end: without this connection the lock is gone.
+pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &Line) -> anyhow::Result<()> {
+    let mut heartbeat = interval(HEARTBEAT);
+    let mut searchable = progress.searchable.subscribe();
+    loop {
+        tokio::select! {
+            _ = heartbeat.tick() => beat(&mut connection).await?,
+            () = line.push.notified() => beat(&mut connection).await?,
+            changed = searchable.changed() => {
+                changed?;
+                let position = *searchable.borrow_and_update();
+                let saving = state::save(&mut connection, lease, position);
+                timeout(DEADLINE, saving).await.context("postgres does not answer")??;
+                line.saved.send_replace(position);
+            }
+        }
+    }
+}
+
+async fn beat(connection: &mut PgConnection) -> anyhow::Result<()> {
+    timeout(DEADLINE, state::beat(connection)).await.context("postgres does not answer")??;
+    Ok(())
+}

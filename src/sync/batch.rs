@@ -1,0 +1,190 @@
+//! Collects changes into the set of documents that have to be written again: what changed often is written once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use uuid::Uuid;
+
+use super::change::{Change, Relations, Row};
+use crate::collections::{EDGES, Edge, When};
+use crate::position::Position;
+
+/// The documents to write again, by collection.
+pub type Keys = BTreeMap<&'static str, HashSet<Uuid>>;
+
+/// What has come since the last batch was taken.
+///
+/// All of a batch is written with one version, that of its newest commit. The gate makes sure that whatever is read afterwards
+/// includes every commit of this batch and all before, so that version is true for each of its documents.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Documents whose own row, or whose part, changed.
+    pub keys: Keys,
+    /// Rows whose children follow, by index into [`EDGES`].
+    pub parents: BTreeMap<usize, HashSet<Uuid>>,
+    /// Collections of which every document has to be looked at, because a table was emptied.
+    pub emptied: HashSet<&'static str>,
+    /// Transactions that a snapshot must see before anything is read.
+    pub transactions: Vec<u32>,
+    /// Where the newest commit is.
+    pub newest: Position,
+    /// What can be confirmed once all of this is written: the end of the last transaction that is complete.
+    pub end: Position,
+}
+
+impl Batch {
+    /// Begins a transaction, which the stream sends only after its commit, so its commit's position is known.
+    pub fn begin(&mut self, transaction: u32, commit: Position) {
+        self.transactions.push(transaction);
+        self.newest = self.newest.max(commit);
+    }
+
+    /// Ends a transaction.
+    pub fn commit(&mut self, end: Position) {
+        self.end = self.end.max(end);
+    }
+
+    /// Marks what follows a change.
+    pub fn mark(&mut self, relations: &Relations, change: &Change) {
+        match change {
+            Change::Row { relation, old, new } => {
+                let Some(relation) = relations.get(*relation) else { return };
+                let update_of_identity = old.is_some() && new.is_some();
+                for (number, edge) in edges(&relation.table) {
+                    let Some(column) = relation.columns.iter().position(|column| column == edge.column) else { continue };
+                    if edge.when == When::Always || update_of_identity {
+                        self.follow(number, edge, column, [old, new]);
+                    }
+                }
+            }
+            Change::Truncate { relations: numbers } => {
+                for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
+                    self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
+                }
+            }
+        }
+    }
+
+    /// Returns how many keys are waiting.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.values().chain(self.parents.values()).map(HashSet::len).sum()
+    }
+
+    /// Says whether there is nothing to write. There may still be something to confirm.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.parents.is_empty() && self.emptied.is_empty()
+    }
+
+    /// Takes everything, so that what comes meanwhile is a batch of its own. A transaction that is still arriving goes on there.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let next = Self { newest: self.newest, end: self.end, ..Self::default() };
+        std::mem::replace(self, next)
+    }
+
+    fn follow(&mut self, number: usize, edge: &Edge, column: usize, rows: [&Option<Row>; 2]) {
+        let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().flatten());
+        match edge.children {
+            None => self.keys.entry(edge.collection.name).or_default().extend(ids),
+            Some(_) => self.parents.entry(number).or_default().extend(ids),
+        }
+    }
+}
+
+fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
+    EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(1);
+    const OWNER: Uuid = Uuid::from_u128(2);
+    const FORMER: Uuid = Uuid::from_u128(3);
+
+    fn relations(table: &str, columns: &[&str]) -> Relations {
+        let mut message = b"R\0\0\0\x01public\0".to_vec();
+        message.extend(table.bytes());
+        message.extend(b"\0i");
+        message.extend(u16::try_from(columns.len()).unwrap().to_be_bytes());
+        for column in columns {
+            message.push(1);
+            message.extend(column.bytes());
+            message.extend([0; 9]);
+        }
+        let mut relations = Relations::default();
+        relations.read(&message).unwrap();
+        relations
+    }
+
+    /// Marks one change of a table with the columns `id` and, if it has a parent, `customer_id`; returns what follows, in words.
+    #[track_caller]
+    fn check(table: &str, old: Option<Row>, new: Option<Row>, expected: &[(&str, Uuid)]) {
+        let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
+        let mut batch = Batch::default();
+        batch.mark(&relations(table, columns), &Change::Row { relation: 1, old, new });
+        let documents = batch.keys.iter().flat_map(|(name, ids)| ids.iter().map(move |id| ((*name).to_owned(), *id)));
+        let children = batch.parents.iter().flat_map(|(number, ids)| {
+            let edge = &EDGES[*number];
+            ids.iter().map(move |id| (format!("{} of {}", edge.collection.name, edge.table), *id))
+        });
+        let mut found: Vec<_> = documents.chain(children).collect();
+        found.sort();
+        let mut expected: Vec<_> = expected.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_edge_marks_what_shows_the_row() {
+        let row = |ids: &[Uuid]| Some(ids.iter().copied().map(Some).collect::<Row>());
+        check("customers", None, row(&[ID]), &[("customers", ID)]);
+        let renamed = [("customers", ID), ("accounts of customers", ID), ("payments of customers", ID)];
+        check("customers", row(&[ID]), row(&[ID]), &renamed);
+        check("customers", row(&[ID]), None, &[("customers", ID)]);
+        let contact = [("customers", OWNER), ("accounts of contact_points", OWNER)];
+        check("contact_points", None, row(&[ID, OWNER]), &contact);
+        check("contact_points", row(&[ID, OWNER]), None, &contact);
+        check("addresses", row(&[ID, FORMER]), row(&[ID, OWNER]), &[("customers", OWNER), ("customers", FORMER)]);
+        check("accounts", None, row(&[ID, OWNER]), &[("accounts", ID), ("customers", OWNER)]);
+        let moved = [("accounts", ID), ("customers", OWNER), ("customers", FORMER), ("payments of accounts", ID)];
+        check("accounts", row(&[ID, FORMER]), row(&[ID, OWNER]), &moved);
+        check("payments", None, row(&[ID]), &[("payments", ID)]);
+        check("users", None, row(&[ID]), &[]);
+        check("users", row(&[ID]), row(&[ID]), &[("accounts of users", ID)]);
+        check("sessions", None, row(&[ID, OWNER]), &[]);
+    }
+
+    #[test]
+    fn a_changed_primary_key_marks_the_old_document_too() {
+        let row = |id: Uuid| Some(vec![Some(id)]);
+        check("payments", row(ID), row(OWNER), &[("payments", ID), ("payments", OWNER)]);
+    }
+
+    #[test]
+    fn an_emptied_table_puts_every_document_that_shows_it_in_doubt() {
+        let mut batch = Batch::default();
+        batch.mark(&relations("contact_points", &["id", "customer_id"]), &Change::Truncate { relations: vec![1] });
+        assert_eq!(batch.emptied, HashSet::from(["customers", "accounts"]));
+    }
+
+    #[test]
+    fn a_transaction_is_confirmed_only_when_it_is_complete() {
+        let payments = relations("payments", &["id"]);
+        let mut batch = Batch::default();
+        batch.begin(10, Position(100));
+        batch.commit(Position(150));
+        batch.begin(11, Position(200));
+        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Some(ID)]) });
+        let first = batch.take();
+        assert_eq!((first.newest, first.end, first.len()), (Position(200), Position(150), 1));
+        assert_eq!(first.transactions, [10, 11]);
+        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Some(OWNER)]) });
+        batch.commit(Position(250));
+        let second = batch.take();
+        assert_eq!((second.newest, second.end, second.len()), (Position(200), Position(250), 1));
+        assert!(batch.is_empty());
+    }
+}

@@ -1,0 +1,308 @@
+//! Decodes what the `pgoutput` plugin (protocol version 1) says about rows, and of rows only the columns that are UUIDs.
+//!
+//! Begin, Commit and Message arrive decoded by the replication client.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+/// What happened to rows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// One row came, changed or went.
+    Row {
+        /// The table's number; see [`Relations::get`].
+        relation: u32,
+        /// The row's identity before, if it went or its identity changed.
+        old: Option<Row>,
+        /// The row after, unless it went.
+        new: Option<Row>,
+    },
+    /// Tables were emptied.
+    Truncate {
+        /// Their numbers.
+        relations: Vec<u32>,
+    },
+}
+
+/// The published columns of a row, in order. What is no UUID is absent.
+pub type Row = Vec<Option<Uuid>>;
+
+/// A table, as far as it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// Name without the schema.
+    pub table: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+}
+
+/// A message that is not one of `pgoutput`'s.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("broken change stream: {0}")]
+pub struct Broken(&'static str);
+
+/// The tables that the stream has described so far, which later messages refer to by number.
+#[derive(Debug, Default)]
+pub struct Relations(HashMap<u32, Relation>);
+
+impl Relations {
+    /// Returns the table of that number.
+    #[must_use]
+    pub fn get(&self, number: u32) -> Option<&Relation> {
+        self.0.get(&number)
+    }
+
+    /// Reads one message. Descriptions of tables, types and origins yield no change.
+    ///
+    /// # Errors
+    /// A message that is cut short, has bytes left over, is of an unknown kind or refers to a table that was not described.
+    pub fn read(&mut self, message: &[u8]) -> Result<Option<Change>, Broken> {
+        let mut rest = Bytes(message);
+        let change = match rest.byte()? {
+            b'R' => {
+                let number = rest.number()?;
+                let relation = rest.relation()?;
+                self.0.insert(number, relation);
+                None
+            }
+            b'I' => {
+                let relation = rest.number()?;
+                rest.expect(b'N')?;
+                let new = Some(self.row(relation, &mut rest)?);
+                Some(Change::Row { relation, old: None, new })
+            }
+            b'U' => {
+                let relation = rest.number()?;
+                let (old, mark) = match rest.byte()? {
+                    b'K' | b'O' => (Some(self.row(relation, &mut rest)?), rest.byte()?),
+                    mark => (None, mark),
+                };
+                if mark != b'N' {
+                    return Err(Broken("an update without the new row"));
+                }
+                let new = Some(self.row(relation, &mut rest)?);
+                Some(Change::Row { relation, old, new })
+            }
+            b'D' => {
+                let relation = rest.number()?;
+                let (b'K' | b'O') = rest.byte()? else { return Err(Broken("a delete without the old row")) };
+                let old = Some(self.row(relation, &mut rest)?);
+                Some(Change::Row { relation, old, new: None })
+            }
+            b'T' => {
+                let count = rest.number()?;
+                let _options = rest.byte()?;
+                let relations = (0..count).map(|_| rest.number()).collect::<Result<Vec<_>, _>>()?;
+                if !relations.iter().all(|number| self.0.contains_key(number)) {
+                    return Err(Broken("an unknown table"));
+                }
+                Some(Change::Truncate { relations })
+            }
+            b'Y' => {
+                rest.take(4)?;
+                rest.text()?;
+                rest.text()?;
+                None
+            }
+            b'O' => {
+                rest.take(8)?;
+                rest.text()?;
+                None
+            }
+            _ => return Err(Broken("an unknown kind of message")),
+        };
+        if rest.0.is_empty() { Ok(change) } else { Err(Broken("bytes after the end of a message")) }
+    }
+
+    fn row(&self, relation: u32, rest: &mut Bytes<'_>) -> Result<Row, Broken> {
+        let columns = self.get(relation).ok_or(Broken("an unknown table"))?.columns.len();
+        if usize::from(rest.short()?) != columns {
+            return Err(Broken("a row with another number of columns than its table"));
+        }
+        (0..columns).map(|_| rest.column()).collect()
+    }
+}
+
+/// What is left of a message.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Broken> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Broken("a message that is cut short"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(Broken("a message that is cut short"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, Broken> {
+        self.array().map(|[byte]: [u8; 1]| byte)
+    }
+
+    fn short(&mut self) -> Result<u16, Broken> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn number(&mut self) -> Result<u32, Broken> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn expect(&mut self, mark: u8) -> Result<(), Broken> {
+        if self.byte()? == mark { Ok(()) } else { Err(Broken("a row without its mark")) }
+    }
+
+    fn text(&mut self) -> Result<String, Broken> {
+        let end = self.0.iter().position(|byte| *byte == 0).ok_or(Broken("a name without an end"))?;
+        let text = self.take(end)?;
+        self.take(1)?;
+        String::from_utf8(text.to_vec()).map_err(|_| Broken("a name that is not UTF-8"))
+    }
+
+    fn relation(&mut self) -> Result<Relation, Broken> {
+        let _schema = self.text()?;
+        let table = self.text()?;
+        let _replica_identity = self.byte()?;
+        let columns = self.short()?;
+        let columns = (0..columns)
+            .map(|_| {
+                let _part_of_the_key = self.byte()?;
+                let name = self.text()?;
+                let _type_and_modifier = self.take(8)?;
+                Ok(name)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Relation { table, columns })
+    }
+
+    fn column(&mut self) -> Result<Option<Uuid>, Broken> {
+        match self.byte()? {
+            // Null, or an unchanged value that is stored apart; no key ever is.
+            b'n' | b'u' => Ok(None),
+            b't' => {
+                let length = usize::try_from(self.number()?).map_err(|_| Broken("a length beyond this machine"))?;
+                let value = self.take(length)?;
+                Ok(if length == 36 { Uuid::try_parse_ascii(value).ok() } else { None })
+            }
+            _ => Err(Broken("an unknown kind of column")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(1);
+    const OWNER: Uuid = Uuid::from_u128(2);
+
+    fn relation() -> Vec<u8> {
+        let mut message = b"R\0\0\0\x07public\0accounts\0i\0\x02".to_vec();
+        for column in ["id", "customer_id"] {
+            message.push(1);
+            message.extend(column.bytes());
+            message.extend(b"\0\0\0\x0b\x86\xff\xff\xff\xff");
+        }
+        message
+    }
+
+    fn row(message: &mut Vec<u8>, mark: u8, values: [Option<Uuid>; 2]) {
+        message.push(mark);
+        message.extend(2u16.to_be_bytes());
+        for value in values {
+            match value {
+                Some(id) => {
+                    message.extend(b"t\0\0\0\x24");
+                    message.extend(id.to_string().bytes());
+                }
+                None => message.push(b'n'),
+            }
+        }
+    }
+
+    fn message(kind: u8, rows: &[(u8, [Option<Uuid>; 2])]) -> Vec<u8> {
+        let mut message = vec![kind, 0, 0, 0, 7];
+        for (mark, values) in rows {
+            row(&mut message, *mark, *values);
+        }
+        message
+    }
+
+    fn known() -> Relations {
+        let mut relations = Relations::default();
+        assert_eq!(relations.read(&relation()), Ok(None));
+        relations
+    }
+
+    fn every_kind() -> Vec<Vec<u8>> {
+        vec![
+            relation(),
+            message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]),
+            message(b'U', &[(b'N', [Some(ID), Some(OWNER)])]),
+            message(b'U', &[(b'K', [Some(ID), None]), (b'N', [Some(ID), Some(OWNER)])]),
+            message(b'D', &[(b'K', [Some(ID), Some(OWNER)])]),
+            b"T\0\0\0\x01\x00\0\0\0\x07".to_vec(),
+            b"Y\0\0\0\x01public\0status\0".to_vec(),
+            b"O\0\0\0\0\0\0\0\x01elsewhere\0".to_vec(),
+        ]
+    }
+
+    #[test]
+    fn the_stream_describes_a_table_before_its_rows() {
+        let columns = vec!["id".to_owned(), "customer_id".to_owned()];
+        assert_eq!(known().get(7), Some(&Relation { table: "accounts".into(), columns }));
+        let insert = message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]);
+        assert_eq!(Relations::default().read(&insert), Err(Broken("an unknown table")));
+    }
+
+    #[test]
+    fn rows_are_read_with_what_they_were_before() {
+        let check = |message: &[u8], old: Option<Row>, new: Option<Row>| {
+            assert_eq!(known().read(message), Ok(Some(Change::Row { relation: 7, old, new })));
+        };
+        let whole = Some(vec![Some(ID), Some(OWNER)]);
+        check(&message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
+        check(&message(b'U', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
+        let moved = message(b'U', &[(b'K', [Some(ID), None]), (b'N', [Some(ID), Some(OWNER)])]);
+        check(&moved, Some(vec![Some(ID), None]), whole.clone());
+        check(&message(b'D', &[(b'K', [Some(ID), Some(OWNER)])]), whole, None);
+    }
+
+    #[test]
+    fn emptied_tables_are_named() {
+        assert_eq!(known().read(b"T\0\0\0\x01\x00\0\0\0\x07"), Ok(Some(Change::Truncate { relations: vec![7] })));
+        assert_eq!(known().read(b"T\0\0\0\x01\x00\0\0\0\x08"), Err(Broken("an unknown table")));
+    }
+
+    #[test]
+    fn every_message_that_is_cut_short_or_too_long_is_an_error() {
+        for message in every_kind() {
+            assert!(known().read(&message).is_ok());
+            for length in 0..message.len() {
+                assert!(known().read(&message[..length]).is_err(), "{:?} cut to {length}", char::from(message[0]));
+            }
+            assert!(known().read(&[&message[..], b"\0"].concat()).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(garbage in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = known().read(&garbage);
+        }
+
+        #[test]
+        fn a_flipped_bit_never_panics(kind in 0..8usize, at in any::<proptest::sample::Index>(), bit in 0..8u8) {
+            let mut message = every_kind().swap_remove(kind);
+            let at = at.index(message.len());
+            message[at] ^= 1 << bit;
+            let _ = known().read(&message);
+        }
+    }
+}

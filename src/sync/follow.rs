@@ -1,0 +1,50 @@
+//! For processes without the sync: learns from Postgres how far the index is, while somebody waits for it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::state;
+use crate::app::App;
+use crate::collections;
+use crate::position::Position;
+
+const BUSY: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Moves the watermark after what the leader has stored, until it is told to stop.
+pub async fn run(app: App, stop: CancellationToken) {
+    let mut wanted = app.watermark.wanted();
+    let mut pushed = Position::default();
+    while !stop.is_cancelled() {
+        match searchable(&app).await {
+            Ok(Some(searchable)) => app.watermark.advance(searchable),
+            Ok(None) => {}
+            Err(error) => debug!(error = %error, "cannot read how far the index is"),
+        }
+        let waited_for = *wanted.borrow_and_update();
+        let is_waited_for = waited_for > app.watermark.get();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Ok(()) = wanted.changed() => {}
+            () = tokio::time::sleep(if is_waited_for { BUSY } else { IDLE }) => {
+                // It may lie behind the last commit, where nothing would come before the leader's next heartbeat.
+                if is_waited_for && waited_for > pushed {
+                    pushed = waited_for;
+                    state::beat(&app.db.server).await.ok();
+                }
+            }
+        }
+    }
+}
+
+/// Returns how far the index is, if every collection has one that lists read.
+async fn searchable(app: &App) -> sqlx::Result<Option<Position>> {
+    let generations = state::generations(&app.db.server).await?;
+    let live = generations.iter().filter(|generation| generation.state == "live").count();
+    if live < collections::ALL.len() {
+        return Ok(None);
+    }
+    state::applied(&app.db.server).await.map(Some)
+}

@@ -1,0 +1,148 @@
+//! One process leads the sync and the others stand by: elections, the first steps of a leader, and starting again after a fault.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::anchor::Line;
+use super::pipeline::{Pipeline, Progress};
+use super::source::{Opened, Source};
+use super::state::{self, State};
+use super::write::Writer;
+use super::{anchor, generations, verify};
+use crate::app::App;
+use crate::position::Version;
+use crate::search::Elastic;
+use crate::search::status::{Role, Status};
+
+/// How soon a process that stands by notices that nobody leads.
+const STANDBY: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Keeps the index equal to the rows until it is told to stop. Never ends because of a fault: it says what is wrong, in the log and
+/// in the status, and tries again.
+pub async fn run(app: App, stop: CancellationToken) {
+    let status = &app.watermark.status;
+    let mut pause = SHORTEST_PAUSE;
+    let mut said = String::new();
+    while !stop.is_cancelled() {
+        let since = Instant::now();
+        let ended = tokio::select! {
+            ended = turn(&app, status, &stop) => ended,
+            // A leader ends its stream in order; whoever is only starting is dropped.
+            () = cancelled_before_leading(status, &stop) => break,
+        };
+        if since.elapsed() > LONGEST_PAUSE * 2 {
+            pause = SHORTEST_PAUSE;
+            said.clear();
+        }
+        if let Err(fault) = ended {
+            let problem = format!("{fault:#}");
+            if problem != said {
+                error!(error = problem, "sync cannot go on; trying again");
+            }
+            status.fail(problem.clone());
+            said = problem;
+            let jittered = pause.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+            stop.run_until_cancelled(tokio::time::sleep(jittered)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+    status.enter(Role::Off);
+}
+
+async fn cancelled_before_leading(status: &Status, stop: &CancellationToken) {
+    stop.cancelled().await;
+    if status.report().role == Role::Leading {
+        std::future::pending().await
+    }
+}
+
+/// Leads, if nobody else does, until something breaks.
+async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::Result<()> {
+    let Some(elastic) = Elastic::open(&app.config.search)? else {
+        status.enter(Role::Off);
+        stop.cancelled().await;
+        return Ok(());
+    };
+    let Some(mut connection) = elect(app).await? else {
+        status.enter(Role::Standby);
+        tokio::time::sleep(STANDBY).await;
+        return Ok(());
+    };
+    status.update(|report| report.role = Role::Starting);
+    let lease = state::lead(&mut connection, &format!("process {}", std::process::id())).await?;
+    let Opened { mut source, origin, log_end, confirmed, is_new } = Source::open(app).await?;
+    let known = state::read(&mut connection).await?;
+    let break_in_the_stream = match &known.origin {
+        None => Some("this is the first start"),
+        Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
+        Some(_) if is_new => Some("the replication slot was missing or lost"),
+        Some(_) if confirmed > known.applied => Some("somebody else has moved the replication slot"),
+        Some(_) if known.applied > log_end => Some("the database has gone back in time"),
+        Some(_) => None,
+    };
+    let State { epoch, applied, .. } = match break_in_the_stream {
+        Some(reason) => {
+            warn!(reason, "every index is built anew; until then postgres answers the lists");
+            let epoch = state::adopt(&app.db.sync, lease, &known, &origin, confirmed).await?;
+            State { epoch, applied: confirmed, ..known }
+        }
+        None => known,
+    };
+
+    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, app.config.sync.batch_size.max(1)));
+    generations::reconcile(app, &writer).await?;
+    let progress = Progress::default();
+    progress.applied.send_replace(applied);
+    progress.searchable.send_replace(applied);
+    retry_refused(app, &writer, Version::floor(epoch, applied)).await?;
+    source.start().await?;
+    info!(epoch = epoch.0, position = %applied, "sync leads");
+    status.enter(Role::Leading);
+    status.update(|report| report.epoch = epoch.0);
+
+    let line = Line::default();
+    let pipeline = Pipeline::new(app, source, Arc::clone(&writer), &progress, &line);
+    tokio::select! {
+        ended = pipeline.run(stop) => ended,
+        ended = anchor::hold(connection, lease, &progress, &line) => ended,
+        ended = generations::tend(app, &writer, lease, &progress) => ended,
+    }
+}
+
+/// What the index refused may be fine for this version of the program.
+async fn retry_refused(app: &App, writer: &Writer, floor: Version) -> anyhow::Result<()> {
+    let refused = verify::refused(app).await?;
+    if !refused.is_empty() {
+        writer.remember(refused.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
+        writer.write(refused, floor).await?;
+    }
+    Ok(())
+}
+
+/// Takes the lock that only a leader has; it goes with the connection.
+async fn elect(app: &App) -> anyhow::Result<Option<PgConnection>> {
+    let options = PgConnectOptions::from_str(app.config.database.url.expose_secret())
+        .context("DATABASE_URL cannot be read")?
+        .application_name("collections sync leader")
+        // The heartbeat must not wait for a standby: the gate does.
+        .options([("role", "collections_sync"), ("synchronous_commit", "local"), ("statement_timeout", "5000")]);
+    let connecting = PgConnection::connect_with(&options);
+    let mut connection =
+        timeout(CONNECT_TIMEOUT, connecting).await.context("postgres does not answer")?.context("cannot reach postgres")?;
+    let is_leader = sqlx::query_scalar!(r#"select pg_try_advisory_lock(hashtext('collections sync')) as "locked!""#)
+        .fetch_one(&mut connection)
+        .await?;
+    Ok(is_leader.then_some(connection))
+}

@@ -1,0 +1,31 @@
+//! Keeps the index equal to Postgres: commit → WAL → `source` → `change` → `batch` → `gate` → `apply` → confirmed.
+//!
+//! # Why the index is right
+//!
+//! A document is written with a version and a content. Two rules hold: the content was read in a snapshot that includes every
+//! commit up to the version, and every commit that affects a document causes a write with at least that commit's version. The
+//! index keeps the highest version, so whatever the order, the repetition or the number of writers, what remains is right.
+//!
+//! - The version is a position of the stream: of the newest commit of the batch. Never of a read: two reads at one position can
+//!   differ.
+//! - A commit is streamed before other sessions see it, so a batch passes the `gate` before anything is read.
+//! - What is read apart from the stream (a rebuild, a repair) is written with a floor strictly below any later commit.
+//! - A position is confirmed when everything up to it is acknowledged by the index, in stream order.
+
+pub mod anchor;
+pub mod apply;
+pub mod batch;
+pub mod change;
+pub mod follow;
+pub mod gate;
+pub mod generations;
+pub mod lead;
+pub mod pipeline;
+pub mod rebuild;
+pub mod source;
+pub mod state;
+pub mod verify;
+pub mod write;
+
+pub use lead::run;
+pub use write::Writer;

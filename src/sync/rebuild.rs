@@ -1,0 +1,99 @@
+//! Fills a new index from the rows while the live path writes to it as well.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::pipeline::Progress;
+use super::state::{self, Generation};
+use super::verify;
+use super::write::Writer;
+use crate::app::App;
+use crate::position::Version;
+use crate::search::{Collection, index};
+
+/// Fills the index and checks that nothing is missing. Goes on after the cursor if it was interrupted before.
+///
+/// Every write carries the floor of the moment before its rows were read: below any later commit, so a live write wins, and above
+/// whatever was applied before, which the rows include.
+///
+/// # Errors
+/// The index's or the database's, or the index does not hold what it should.
+pub async fn run(
+    app: &App,
+    writer: &Writer,
+    progress: &Progress,
+    collection: &'static Collection,
+    generation: &Generation,
+) -> anyhow::Result<()> {
+    let tune = async |settings| index::tune(&writer.elastic, &generation.index, &settings).await;
+    // Nobody searches it yet, and refreshes cost a good part of the throughput.
+    tune(serde_json::json!({ "refresh_interval": "-1" })).await?;
+    writer.add(collection, &generation.index);
+    // Batches that were begun before may not know of the new index. Once they are applied, what is read includes them.
+    let begun = *progress.begun.borrow();
+    progress.applied.subscribe().wait_for(|applied| *applied >= begun).await?;
+
+    let chunk = writer.batch_size;
+    let chunks = stream::try_unfold(generation.cursor, |cursor| async move {
+        let ids = scan(app, collection, cursor, chunk).await?;
+        let last = ids.last().copied();
+        anyhow::Ok(last.map(|_| (ids, last)))
+    });
+    let mut written = chunks
+        .map_ok(|ids| async move {
+            fill(writer, progress, collection, &generation.index, &ids).await?;
+            anyhow::Ok(ids)
+        })
+        .try_buffered(app.config.sync.in_flight.max(1))
+        .boxed();
+    while let Some(ids) = written.try_next().await? {
+        let cursor = ids.last().context("an empty chunk")?;
+        state::progress(&app.db.sync, &generation.index, *cursor, i64::try_from(ids.len())?).await?;
+    }
+    drop(written);
+
+    let differences = verify::ids(app, &writer.elastic, collection, &generation.index).await?;
+    if !differences.is_empty() {
+        bail!("{} documents of the new index are missing or too many", differences.len());
+    }
+    tune(serde_json::json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await?;
+    Ok(())
+}
+
+async fn fill(
+    writer: &Writer,
+    progress: &Progress,
+    collection: &'static Collection,
+    index: &str,
+    ids: &[Uuid],
+) -> anyhow::Result<()> {
+    let mut ids = ids.to_vec();
+    while !ids.is_empty() {
+        let floor = Version::floor(writer.epoch, *progress.applied.borrow());
+        let mut rejected = writer.fill(collection.name, index, &ids, floor).await?;
+        ids = rejected.remove(collection.name).into_iter().flatten().collect();
+        if !ids.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the next ids of the rows of a collection, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn scan(app: &App, collection: &Collection, after: Option<Uuid>, size: usize) -> anyhow::Result<Vec<Uuid>> {
+    let (id, from) = (collection.id, collection.from);
+    let sql = format!("select {id} from {from} where {id} > $1 order by {id} limit $2");
+    let ids = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(i64::try_from(size)?)
+        .fetch_all(&app.db.sync)
+        .await?;
+    Ok(ids)
+}

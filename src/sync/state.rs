@@ -1,0 +1,330 @@
+//! What the sync task knows about itself, in Postgres: where it is, who leads, which indices there are, what the index refused.
+
+use anyhow::{Context, bail};
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+use crate::position::{Epoch, Position, Version};
+
+/// Where the stream comes from. If any of it is another than the last time, positions may have gone back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The cluster's own number.
+    pub system: String,
+    /// Counts the cluster's fail-overs and restores.
+    pub timeline: i32,
+    /// The replication slot.
+    pub slot: String,
+}
+
+/// The one row of `sync_state`.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Where the stream came from; absent before the first start.
+    pub origin: Option<Origin>,
+    /// The high bits of every version.
+    pub epoch: Epoch,
+    /// Up to here everything can be found, and the slot may forget it.
+    pub applied: Position,
+    /// Counts leaders.
+    pub lease: i64,
+    /// Who leads or led last.
+    pub leader: Option<String>,
+}
+
+/// An index behind, or about to be behind, the alias of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its name.
+    pub index: String,
+    /// Name of the collection.
+    pub collection: String,
+    /// `building`, `live` or `retired`.
+    pub state: String,
+    /// The last id that the rebuild has written.
+    pub cursor: Option<Uuid>,
+    /// How many documents the rebuild has written.
+    pub documents: i64,
+}
+
+/// Reads the state.
+///
+/// # Errors
+/// The database's.
+pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
+    let row = sqlx::query!(
+        r#"
+        select system_identifier, timeline, slot, epoch, applied, lease, leader
+        from sync_state
+        "#
+    )
+    .fetch_one(executor)
+    .await?;
+    let origin = match (row.system_identifier, row.timeline, row.slot) {
+        (Some(system), Some(timeline), Some(slot)) => Some(Origin { system, timeline, slot }),
+        _ => None,
+    };
+    Ok(State {
+        origin,
+        epoch: Epoch(u16::try_from(row.epoch).unwrap_or(u16::MAX)),
+        applied: from_sql(row.applied),
+        lease: row.lease,
+        leader: row.leader,
+    })
+}
+
+/// Takes the lease, which fences off every leader before.
+///
+/// # Errors
+/// The database's.
+pub async fn lead(executor: impl PgExecutor<'_>, leader: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar!("update sync_state set lease = lease + 1, leader = $1, updated_at = now() returning lease", leader)
+        .fetch_one(executor)
+        .await
+}
+
+/// Starts from a new origin at a position. Unless it is the first, the epoch is raised and every index is given up.
+///
+/// # Errors
+/// The database's, or the last epoch is used up.
+pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, position: Position) -> anyhow::Result<Epoch> {
+    let epoch = known.epoch.0 + u16::from(known.origin.is_some());
+    let mut transaction = pool.begin().await?;
+    let adopted = sqlx::query!(
+        r#"
+        update sync_state
+        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed = $5, applied = $5, updated_at = now()
+        where lease = $6
+        "#,
+        origin.system,
+        origin.timeline,
+        origin.slot,
+        i32::from(epoch),
+        to_sql(position),
+        lease,
+    )
+    .execute(&mut *transaction)
+    .await
+    .context("cannot enter the new epoch")?;
+    require_lease(adopted.rows_affected())?;
+    sqlx::query!("update index_generations set state = 'retired', updated_at = now()").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(Epoch(epoch))
+}
+
+/// Remembers how far the index is. Comes before the slot hears of it, so a slot that is further was moved by somebody else.
+///
+/// # Errors
+/// The database's, or another leader has taken over.
+pub async fn save(executor: impl PgExecutor<'_>, lease: i64, applied: Position) -> anyhow::Result<()> {
+    let saved = sqlx::query!(
+        "update sync_state set confirmed = $1, applied = $1, updated_at = now() where lease = $2",
+        to_sql(applied),
+        lease,
+    )
+    .execute(executor)
+    .await?;
+    require_lease(saved.rows_affected())
+}
+
+/// Returns how far the index is.
+///
+/// # Errors
+/// The database's.
+pub async fn applied(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
+    sqlx::query_scalar!("select applied from sync_state").fetch_one(executor).await.map(from_sql)
+}
+
+/// What the server says about the slot, and how much is set aside.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// `active`, `idle`, `lost` or `missing`.
+    pub slot_state: String,
+    /// How far the log is beyond what the index has.
+    pub lag_bytes: Option<i64>,
+    /// How much of its log the server keeps for the slot.
+    pub retained_bytes: Option<i64>,
+    /// Since the position last moved.
+    pub updated_seconds_ago: f64,
+    /// Documents that the index refused.
+    pub refused: i64,
+}
+
+/// Asks for the figures.
+///
+/// # Errors
+/// The database's.
+pub async fn figures(executor: impl PgExecutor<'_>, slot: &str) -> sqlx::Result<Figures> {
+    sqlx::query_as!(
+        Figures,
+        r#"
+        select
+          case when s.slot_name is null then 'missing' when s.wal_status = 'lost' then 'lost' when s.active then 'active' else 'idle' end
+            as "slot_state!",
+          (pg_current_wal_lsn() - s.confirmed_flush_lsn)::bigint as lag_bytes,
+          (pg_current_wal_lsn() - s.restart_lsn)::bigint as retained_bytes,
+          extract(epoch from now() - t.updated_at)::double precision as "updated_seconds_ago!",
+          (select count(*) from sync_dead_letters) as "refused!"
+        from sync_state t
+        left join pg_replication_slots s on s.slot_name = $1
+        "#,
+        slot,
+    )
+    .fetch_one(executor)
+    .await
+}
+
+/// Writes a message into the stream and returns a position that the index reaches soon, even when nothing else is written.
+///
+/// # Errors
+/// The database's.
+pub async fn beat(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
+    // Transactional, because only a commit is flushed, and so streamed, at once.
+    let position =
+        sqlx::query_scalar!(r#"select (pg_logical_emit_message(true, 'collections', '') - '0/0')::bigint as "position!""#);
+    position.fetch_one(executor).await.map(from_sql)
+}
+
+/// Lists the generations, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn generations(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>> {
+    sqlx::query_as!(
+        Generation,
+        r#"
+        select index_name as index, collection, state, cursor, documents
+        from index_generations
+        order by created_at, index_name
+        "#
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Asks for an index to be filled and put behind the alias. One at a time for a collection: returns whether it was taken.
+///
+/// # Errors
+/// The database's.
+pub async fn request(executor: impl PgExecutor<'_>, collection: &str, index: &str, hash: &str) -> sqlx::Result<bool> {
+    let inserted = sqlx::query!(
+        r#"
+        insert into index_generations (index_name, collection, hash, state)
+        values ($1, $2, $3, 'building')
+        on conflict do nothing
+        "#,
+        index,
+        collection,
+        hash,
+    );
+    Ok(inserted.execute(executor).await?.rows_affected() == 1)
+}
+
+/// Remembers how far a rebuild is.
+///
+/// # Errors
+/// The database's.
+pub async fn progress(executor: impl PgExecutor<'_>, index: &str, cursor: Uuid, documents: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update index_generations set cursor = $2, documents = documents + $3, updated_at = now() where index_name = $1",
+        index,
+        cursor,
+        documents,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Makes a built generation the live one and retires the one before, if this leader still leads.
+///
+/// # Errors
+/// The database's, or another leader has taken over, or the generation was given up.
+pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation) -> anyhow::Result<()> {
+    let mut transaction = pool.begin().await?;
+    let held = sqlx::query_scalar!("select lease from sync_state for update").fetch_one(&mut *transaction).await?;
+    require_lease(u64::from(held == lease))?;
+    sqlx::query!(
+        "update index_generations set state = 'retired', updated_at = now() where collection = $1 and state = 'live'",
+        generation.collection,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let promoted = sqlx::query!(
+        r#"
+        update index_generations
+        set state = 'live', lease = $2, swapped_at = now(), updated_at = now()
+        where index_name = $1 and state = 'building'
+        "#,
+        generation.index,
+        lease,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if promoted.rows_affected() != 1 {
+        bail!("the generation {} was given up while it was built", generation.index);
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Forgets an index that is gone.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
+    sqlx::query!("delete from index_generations where index_name = $1", index).execute(executor).await.map(drop)
+}
+
+/// Sets a document aside that the index refuses, so that the rest can flow.
+///
+/// # Errors
+/// The database's.
+pub async fn bury(executor: impl PgExecutor<'_>, collection: &str, id: Uuid, version: Version, reason: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into sync_dead_letters (collection, key, version, reason)
+        values ($1, $2, $3, $4)
+        on conflict (collection, key) do update
+        set version = excluded.version, reason = excluded.reason, attempts = sync_dead_letters.attempts + 1, updated_at = now()
+        "#,
+        collection,
+        id,
+        version.0,
+        reason,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Lists the documents that were set aside.
+///
+/// # Errors
+/// The database's.
+pub async fn buried(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<(String, Uuid)>> {
+    let rows = sqlx::query!("select collection, key from sync_dead_letters order by collection, key").fetch_all(executor).await?;
+    Ok(rows.into_iter().map(|row| (row.collection, row.key)).collect())
+}
+
+/// Forgets that documents were set aside, because the index took them after all.
+///
+/// # Errors
+/// The database's.
+pub async fn revive(executor: impl PgExecutor<'_>, collection: &str, ids: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!("delete from sync_dead_letters where collection = $1 and key = any($2)", collection, ids)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+fn require_lease(rows: u64) -> anyhow::Result<()> {
+    if rows == 1 { Ok(()) } else { bail!("another process has taken over the sync") }
+}
+
+fn to_sql(position: Position) -> i64 {
+    i64::try_from(position.0).unwrap_or(i64::MAX)
+}
+
+fn from_sql(position: i64) -> Position {
+    Position(u64::try_from(position).unwrap_or_default())
+}

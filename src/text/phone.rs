@@ -1,0 +1,53 @@
+//! Contact points in the form in which they are compared.
+
+use phonenumber::Mode;
+use phonenumber::country::Id;
+
+/// Brings a phone number to E.164, reading numbers without a country code as of `region` (ISO 3166-1 alpha-2).
+///
+/// A number that no numbering plan knows keeps its digits: a wrong number is a fact, not an error.
+#[must_use]
+pub fn phone(value: &str, region: &str) -> String {
+    let parsed = phonenumber::parse(region.parse::<Id>().ok(), value).ok();
+    match parsed.filter(phonenumber::is_valid) {
+        Some(number) => number.format().mode(Mode::E164).to_string(),
+        None => digits(value),
+    }
+}
+
+/// Returns the decimal digits of a text, in ASCII.
+#[must_use]
+pub fn digits(value: &str) -> String {
+    super::fold(value).chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Brings an e-mail address to the form in which it is compared.
+#[must_use]
+pub fn email(value: &str) -> String {
+    value.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_number_are_the_same() {
+        for spelling in ["(415) 555-2671", "+1 415 555 2671", "1-415-555-2671", "415.555.2671"] {
+            assert_eq!(phone(spelling, "US"), "+14155552671", "{spelling}");
+        }
+        assert_eq!(phone("06 28 12 34 56", "FR"), "+33628123456");
+        assert_eq!(phone("+33 6 28 12 34 56", "US"), "+33628123456");
+    }
+
+    #[test]
+    fn a_number_of_no_plan_keeps_its_digits() {
+        assert_eq!(phone("12-34", "US"), "1234");
+        assert_eq!(phone("ext. 9", "??"), "9");
+    }
+
+    #[test]
+    fn an_address_loses_case_and_blanks() {
+        assert_eq!(email(" Jane.Doe@Example.COM "), "jane.doe@example.com");
+    }
+}

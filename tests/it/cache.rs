@@ -1,0 +1,94 @@
+//! What servers tell each other through Redis, and that nothing depends on it.
+
+use std::time::Duration;
+
+use collections::app::App;
+use collections::auth::Role;
+use collections::server;
+use serde_json::json;
+
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::proxy::{Mode, Proxy};
+
+/// The Redis of the tests; an empty address means that this machine has none, and then there is nothing to test.
+fn redis_url() -> Option<String> {
+    let url = std::env::var("REDIS_URL").expect("REDIS_URL names the Redis of the tests; bin/test sets it");
+    (!url.is_empty()).then_some(url)
+}
+
+/// A second server on the database of a test.
+async fn second(test: &TestApp) -> (App, Client) {
+    let app = App::open(test.app.config.clone(), test.clock.clone()).unwrap();
+    let running = server::start(&app).await.unwrap();
+    let client = Client::new(format!("http://{}", running.address));
+    (app, client)
+}
+
+async fn until_connected(app: &App, wanted: bool) {
+    for _ in 0..600 {
+        if app.cache.is_connected() == Some(wanted) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("redis is {}", if wanted { "connected" } else { "away" });
+}
+
+#[tokio::test]
+async fn a_logout_on_one_server_is_heard_by_the_others() {
+    let Some(url) = redis_url() else { return };
+    let test = TestApp::start_api(&["--redis-url", &url]).await;
+    let (other, client) = second(&test).await;
+    until_connected(&test.app, true).await;
+    until_connected(&other, true).await;
+    let token = test.token(Role::Agent).await;
+    // A time that does not pass keeps what was read about a session from running out, so only hearing of it can end it.
+    client.with_token(&token).get("/auth/me").await.expect(200);
+    let forgotten = other.cache.clone();
+    forgotten.put("session:kept".into(), 1_u8, Duration::from_secs(600));
+    test.anonymous().with_token(&token).post("/auth/logout", &json!({})).await.expect(204);
+    test.app.cache.forget("session:kept");
+    for _ in 0..200 {
+        if forgotten.get::<u8>("session:kept").is_none() {
+            // The channel keeps the order, so the logout was heard too.
+            client.with_token(&token).get("/auth/me").await.expect(401);
+            other.stop.cancel();
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the other server never heard of it");
+}
+
+#[tokio::test]
+async fn requests_go_on_while_redis_is_frozen_gone_and_back() {
+    let Some(url) = redis_url() else { return };
+    let (proxy, url) = Proxy::before(&url).await;
+    let test = TestApp::start_api(&["--redis-url", &url]).await;
+    until_connected(&test.app, true).await;
+    for mode in [Mode::Hang, Mode::Refuse] {
+        proxy.set(mode);
+        for _ in 0..20 {
+            let client = test.client(Role::Agent).await;
+            client.get("/auth/me").await.expect(200);
+            client.post("/auth/logout", &json!({})).await.expect(204);
+            client.get("/auth/me").await.expect(401);
+        }
+        until_connected(&test.app, false).await;
+        let health = test.anonymous().get("/health").await.expect(200);
+        assert_eq!((&health["status"], &health["checks"]["redis"]["status"]), (&json!("degraded"), &json!("down")));
+    }
+    proxy.set(Mode::Pass);
+    until_connected(&test.app, true).await;
+}
+
+#[tokio::test]
+async fn values_are_forgotten_when_their_time_is_over() {
+    let cache = collections::cache::Cache::default();
+    cache.put("a".into(), 1_u8, Duration::from_secs(600));
+    cache.put("b".into(), 2_u8, Duration::ZERO);
+    assert_eq!((cache.get::<u8>("a"), cache.get::<u8>("b"), cache.get::<u16>("a")), (Some(1), None, None));
+    cache.forget("a");
+    assert_eq!(cache.get::<u8>("a"), None);
+}

@@ -1,0 +1,106 @@
+//! A small HTTP client for tests: one caller, JSON in and out.
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+/// A caller of one server.
+#[derive(Clone)]
+pub struct Client {
+    base: String,
+    headers: HeaderMap,
+    http: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null if there was none, a string if it was not JSON.
+    pub body: Value,
+    request: String,
+}
+
+impl Client {
+    /// A caller without credentials.
+    pub fn new(base: String) -> Self {
+        let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(60)).build().unwrap();
+        Self { base, headers: HeaderMap::new(), http }
+    }
+
+    /// The same caller with one more header on every request.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+        client
+    }
+
+    /// The same caller with a bearer token.
+    pub fn with_token(&self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sends a request. A path that begins with no known root is below `/api/v1`.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        self.try_send(method, path, body).await.expect("the server answers")
+    }
+
+    /// Sends a request and tells if no answer came.
+    pub async fn try_send(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<Answer> {
+        let rooted = ["/api", "/health", "/metrics"].iter().any(|root| path.starts_with(root));
+        let url = format!("{}{}{path}", self.base, if rooted { "" } else { "/api/v1" });
+        let request = format!("{method} {path}");
+        let mut builder = self.http.request(method, url).headers(self.headers.clone());
+        if let Some(body) = body {
+            builder = builder.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = builder.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        Ok(Answer { status, headers, body, request })
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+}
+
+impl Answer {
+    /// Asserts the status and hands out the body.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.request, self.body);
+        self.body
+    }
+
+    /// A header's text, empty if it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The stable code of a problem.
+    #[track_caller]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_else(|| panic!("{} is no problem: {}", self.request, self.body))
+    }
+}

@@ -1,0 +1,155 @@
+//! The Postgres driver on bad days.
+
+use std::time::Duration;
+
+use collections::db::{self, Pools, Trouble};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::app::{TestApp, config};
+use crate::database::Database;
+use crate::proxy::{Mode, Proxy};
+
+/// Lets other tasks run a number of times, and so lets a future be dropped at every one of its stages.
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn insert(pool: &PgPool, key: &str) -> bool {
+    let insert = "insert into idempotency_keys (caller, key, request_hash, status, response, expires_at) \
+                  values ('it', $1, '', 200, '', now())";
+    let insert = sqlx::query(insert).bind(key).execute(pool);
+    tokio::time::timeout(Duration::from_secs(15), insert).await.is_ok_and(|inserted| inserted.is_ok())
+}
+
+#[tokio::test]
+async fn a_cancelled_begin_loses_no_acknowledged_write() {
+    let database = Database::create().await;
+    let mut config = config(&database, &["--db-pool-size", "4"]);
+    config.database.acquire_timeout_ms = 10_000;
+    let pool = Pools::open(&config.database).unwrap().server;
+    let mut acknowledged = 0;
+    for round in 0..500 {
+        let begin = async { drop(pool.begin().await) };
+        tokio::select! {
+            biased;
+            () = begin => {}
+            () = turns(round % 40) => {}
+        }
+        acknowledged += i64::from(insert(&pool, &round.to_string()).await);
+    }
+    assert!(acknowledged > 400, "{acknowledged}");
+    pool.close().await;
+    let present: i64 = sqlx::query_scalar("select count(*) from idempotency_keys").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(present, acknowledged);
+}
+
+#[tokio::test]
+async fn a_connection_to_a_peer_that_is_gone_is_not_lent_again() {
+    let database = Database::create().await;
+    let (proxy, url) = Proxy::before(&database.url).await;
+    let mut config = config(&database, &["--db-pool-size", "1"]);
+    config.database.url = url.into();
+    config.database.acquire_timeout_ms = 10_000;
+    let pool = Pools::open(&config.database).unwrap().server;
+    assert!(insert(&pool, "before").await);
+    // Long enough to be asked for a sign of life.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    proxy.set(Mode::Abandon);
+    assert!(insert(&pool, "after").await, "the one connection was replaced by a new one");
+}
+
+#[tokio::test]
+async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
+    let test = TestApp::start_api(&["--db-pool-size", "1", "--db-acquire-timeout-ms", "200"]).await;
+    let held = test.app.db.server.acquire().await.unwrap();
+    let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
+    assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, "database_unavailable", "1"));
+    drop(held);
+    let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn postgres_away_is_503_and_back_is_well() {
+    let database = Database::create().await;
+    let (proxy, url) = Proxy::before(&database.url).await;
+    let test = TestApp::start_api(&["--db-acquire-timeout-ms", "500"]).await;
+    let mut config = test.app.config.clone();
+    config.database.url = url.into();
+    let app = collections::app::App::open(config, test.clock.clone()).unwrap();
+    let server = collections::server::start(&app).await.unwrap();
+    let client = crate::client::Client::new(format!("http://{}", server.address));
+    let login = json!({ "username": "a", "password": "b" });
+    assert_eq!(client.post("/auth/login", &login).await.status, 401);
+    proxy.set(Mode::Refuse);
+    let answer = client.post("/auth/login", &login).await;
+    assert_eq!((answer.status, answer.code()), (503, "database_unavailable"));
+    assert_eq!(client.get("/health/ready").await.status, 503);
+    assert_eq!(client.get("/health").await.expect(503)["checks"]["postgres"]["status"], "down");
+    assert_eq!(client.get("/health/live").await.status, 200);
+    proxy.set(Mode::Pass);
+    for _ in 0..200 {
+        if client.get("/health/ready").await.status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.post("/auth/login", &login).await.status, 401);
+    server.stop.cancel();
+}
+
+#[tokio::test]
+async fn what_an_operator_has_to_mend_is_said_in_a_sentence() {
+    let database = Database::create().await;
+    let good = config(&database, &[]).database;
+    db::check(&good, true).await.unwrap();
+    let mut missing = good.clone();
+    missing.url = format!("{}_not_there", database.url).into();
+    check_wrong(db::check(&missing, true).await, &["does not exist", "DATABASE_URL"]);
+    let mut away = good.clone();
+    away.url = "postgres://postgres@127.0.0.1:1/nothing".into();
+    assert!(matches!(db::check(&away, true).await, Err(Trouble::Away(_))));
+
+    // Roles belong to the whole cluster, so this one has the name of the test's database.
+    let nobody = format!("{}_nobody", database.name);
+    sqlx::query(AssertSqlSafe(format!("create role {nobody} login"))).execute(&database.pool).await.unwrap();
+    let mut powerless = good.clone();
+    let (_, host) = database.url.split_once('@').unwrap();
+    powerless.url = format!("postgres://{nobody}@{host}").into();
+    check_wrong(db::check(&powerless, true).await, &["may not act as collections_server", "grant"]);
+    sqlx::query("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    check_wrong(db::check(&good, true).await, &["lacks 1 migration", "collections migrate up"]);
+    sqlx::query("drop table _sqlx_migrations").execute(&database.pool).await.unwrap();
+    check_wrong(db::check(&good, true).await, &["no schema", "collections migrate up"]);
+    sqlx::query(AssertSqlSafe(format!("drop role {nobody}"))).execute(&database.pool).await.unwrap();
+}
+
+#[track_caller]
+fn check_wrong(outcome: Result<(), Trouble>, words: &[&str]) {
+    let Err(Trouble::Wrong(sentence)) = outcome else { panic!("{outcome:?}") };
+    for word in words {
+        assert!(sentence.contains(word), "{sentence}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_given_back_in_order_is_lent_again() {
+    let test = TestApp::start_api(&["--db-pool-size", "1"]).await;
+    let pool = &test.app.db.server;
+    let pid = || sqlx::query_scalar::<_, i32>("select pg_backend_pid()").fetch_one(pool);
+    let first = pid().await.unwrap();
+    for _ in 0..20 {
+        // The guard runs in a task of its own after a connection is given back.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        assert_eq!(pid().await.unwrap(), first);
+    }
+    let transaction = pool.begin().await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(pid().await.unwrap(), first);
+}

@@ -1,0 +1,223 @@
+//! Bad days: servers that are killed, go away, freeze or come back, and what must survive them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::app::{Indices, TestApp, elasticsearch_url};
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::database::Database;
+use crate::process::{self, Server};
+use crate::proxy::{Mode, Proxy};
+
+/// Writers that record payments until they are told to stop, and remember which were acknowledged.
+struct Load {
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(client: &Client, account: &str, writers: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = (0..writers)
+            .map(|_| {
+                let (client, path, stop) = (client.clone(), format!("/accounts/{account}/payments"), stop.clone());
+                tokio::spawn(async move {
+                    let mut acknowledged = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let payment =
+                            json!({ "amount": "0.01", "method": "cash", "status": "success", "receiver": "Front desk" });
+                        match client.try_send(Method::POST, &path, Some(&payment)).await {
+                            Ok(answer) if answer.status == 201 => {
+                                acknowledged.push(answer.body["id"].as_str().unwrap().to_owned())
+                            }
+                            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                        }
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        Self { stop, writers }
+    }
+
+    async fn finish(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut acknowledged = Vec::new();
+        for writer in self.writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+        acknowledged
+    }
+}
+
+async fn open_account(client: &Client) -> String {
+    let body =
+        json!({ "accountNumber": "F-1", "currency": "EUR", "originalAmount": "1000000", "customer": { "name": "Maria Muster" } });
+    client.post("/accounts", &body).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// The acknowledged payments that are not in the database.
+async fn lost(database: &Database, acknowledged: &[String]) -> Vec<String> {
+    let present: Vec<String> = sqlx::query_scalar("select id::text from payments").fetch_all(&database.pool).await.unwrap();
+    acknowledged.iter().filter(|id| !present.contains(id)).cloned().collect()
+}
+
+async fn assert_balanced(database: &Database) {
+    let unbalanced: i64 = sqlx::query_scalar(
+        "select count(*) from accounts a where balance <> (select coalesce(sum(amount), 0) from ledger_entries where account_id = a.id)",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .unwrap();
+    assert_eq!(unbalanced, 0);
+}
+
+/// `collections sync verify` finds the index equal to the database.
+async fn assert_verified(command: impl Fn() -> tokio::process::Command) {
+    let mut text = String::new();
+    for _ in 0..300 {
+        let output = command().args(["sync", "verify"]).output().await.unwrap();
+        text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        // A server that was always killed too soon is still building its first index.
+        if !text.contains("no index yet") {
+            assert!(output.status.success(), "{text}");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(text.contains("0 differences"), "{text}");
+}
+
+async fn sign_in(client: &Client) -> Client {
+    let body = json!({ "username": "boss", "password": "correct horse" });
+    let answer = client.post("/auth/login", &body).await.expect(200);
+    client.with_token(answer["access_token"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_write_is_lost_in_twenty_kills_under_load() {
+    let database = Database::create().await;
+    let _indices = Indices(database.name.clone());
+    process::add_user(&database, "boss", "admin", "correct horse").await;
+    let command = || {
+        let mut command = process::command(&database);
+        command.env("ELASTICSEARCH_URL", elasticsearch_url());
+        command
+    };
+    let port = process::free_port().await;
+    let mut server = Server::start(command(), port).await;
+    let client = sign_in(&server.client()).await;
+    let account = open_account(&client).await;
+
+    let load = Load::start(&client, &account, 4);
+    for kill in 0..20_u64 {
+        tokio::time::sleep(Duration::from_millis(60 + 37 * kill % 300)).await;
+        server.kill().await;
+        server = Server::start(command(), port).await;
+    }
+    let acknowledged = load.finish().await;
+
+    assert!(acknowledged.len() > 20, "the load got through: {}", acknowledged.len());
+    assert_eq!(lost(&database, &acknowledged).await, Vec::<String>::new());
+    assert_balanced(&database).await;
+    assert_verified(command).await;
+}
+
+/// Lists and writes while Elasticsearch is in a bad mode, then well again.
+async fn outage_of_elasticsearch(mode: Mode) {
+    let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
+    let test = TestApp::start_with(&["--elasticsearch-url", &url, "--search-breaker-probe-ms", "100"]).await;
+    let client = test.agent().await;
+    let account = open_account(&client).await;
+    test.settle().await;
+    assert_eq!(client.get("/accounts").await.expect(200)["engine"], "elasticsearch");
+
+    proxy.set(mode);
+    let load = Load::start(&client, &account, 2);
+    for _ in 0..30 {
+        let answer = client.get("/accounts?limit=5").await.expect(200);
+        assert_eq!((&answer["engine"], &answer["total"]), (&json!("postgres"), &json!(1)), "{answer}");
+        assert_eq!(answer["degraded"], json!(true));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let acknowledged = load.finish().await;
+    assert!(!acknowledged.is_empty());
+
+    proxy.set(Mode::Pass);
+    test.settle().await;
+    assert_eq!(lost(&test.database, &acknowledged).await, Vec::<String>::new());
+    let mut answer = Value::Null;
+    for _ in 0..100 {
+        answer = client.get("/payments?limit=1").await.expect(200);
+        if answer["engine"] == "elasticsearch" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((&answer["engine"], &answer["total"]), (&json!("elasticsearch"), &json!(acknowledged.len())), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_writes_go_on_while_elasticsearch_refuses() {
+    outage_of_elasticsearch(Mode::Refuse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_writes_go_on_while_elasticsearch_hangs() {
+    outage_of_elasticsearch(Mode::Hang).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_postgres_loses_nothing_and_ends_by_itself() {
+    let cluster = Cluster::start().await;
+    let database = Database::create_on(cluster.url()).await;
+    let _indices = Indices(database.name.clone());
+    process::add_user(&database, "boss", "admin", "correct horse").await;
+    let command = || {
+        let mut command = process::command(&database);
+        command.env("ELASTICSEARCH_URL", elasticsearch_url());
+        command
+    };
+    let server = Server::start(command(), process::free_port().await).await;
+    let client = sign_in(&server.client()).await;
+    let account = open_account(&client).await;
+
+    let load = Load::start(&client, &account, 2);
+    for mode in ["fast", "immediate"] {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cluster.stop(mode);
+        let refused = client.post("/customers", &json!({ "name": "Erika Muster" })).await;
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        assert!(!refused.header("retry-after").is_empty());
+        cluster.launch();
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let acknowledged = load.finish().await;
+
+    assert!(!acknowledged.is_empty());
+    assert_eq!(lost(&database, &acknowledged).await, Vec::<String>::new());
+    assert_balanced(&database).await;
+    assert_verified(command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_on_without_redis() {
+    let redis = std::env::var("REDIS_URL").expect("REDIS_URL names the Redis of the tests; bin/test sets it");
+    let (proxy, url) = Proxy::before(&redis).await;
+    let test = TestApp::start_with(&["--redis-url", &url]).await;
+    let client = test.agent().await;
+    let account = open_account(&client).await;
+    for mode in [Mode::Refuse, Mode::Hang] {
+        proxy.set(mode);
+        let payment = json!({ "amount": "1", "method": "cash", "receiver": "Front desk" });
+        client.post(&format!("/accounts/{account}/payments"), &payment).await.expect(201);
+        client.get(&format!("/accounts/{account}")).await.expect(200);
+        client.get("/accounts").await.expect(200);
+    }
+}

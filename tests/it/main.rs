@@ -1,0 +1,35 @@
+//! The one integration test binary: everything runs against real servers, through HTTP where possible.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
+#![expect(unreachable_pub, reason = "nothing outside of this binary could use what it says is public")]
+
+mod accounts;
+mod app;
+mod auth;
+mod cache;
+mod client;
+mod cluster;
+mod customers;
+mod database;
+mod db;
+mod faults;
+mod health_command;
+mod http;
+mod http_limits;
+mod idempotency;
+mod imports;
+mod index;
+mod ledger;
+mod lists;
+mod payments;
+mod process;
+mod proxy;
+mod seed;
+mod serve;
+mod sync;
+mod sync_faults;
+mod sync_model;
+mod synced;
+mod text;
+mod tidy;
+mod tour;
+mod wire;

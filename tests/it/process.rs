@@ -1,0 +1,73 @@
+//! The program as an operator runs it: a process of its own, which a test can kill.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::client::Client;
+use crate::database::Database;
+
+/// The program with its settings, not yet started.
+pub fn command(database: &Database) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collections"));
+    command
+        .env("APP_ENV", "test")
+        .env("DATABASE_URL", &database.url)
+        .env("INDEX_PREFIX", &database.name)
+        .env("SYNC_SLOT", &database.name)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Adds a login as an operator does.
+pub async fn add_user(database: &Database, username: &str, role: &str, password: &str) {
+    let mut command = command(database);
+    command.args(["user", "add", username, "--role", role]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).await.unwrap();
+    assert!(child.wait().await.unwrap().success());
+}
+
+/// A running `collections serve`.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts the program on a port and waits until it is ready.
+    pub async fn start(mut command: Command, port: u16) -> Self {
+        command.arg("serve").env("PORT", port.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let server = Self { child, port };
+        let client = server.client();
+        for _ in 0..600 {
+            if client.try_send(reqwest::Method::GET, "/health/ready", None).await.is_ok_and(|answer| answer.status == 200) {
+                return server;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server is ready within 30 s");
+    }
+
+    /// A caller without credentials.
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://127.0.0.1:{}", self.port))
+    }
+
+    /// Kills the process as a power cut would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A port that nobody listens on now.
+pub async fn free_port() -> u16 {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,91 @@
+//! A TCP proxy that a test can break: what stands between the product and a server that is away.
+
+use std::net::SocketAddr;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How the proxy treats connections, old ones and new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Passes everything on.
+    Pass,
+    /// Closes what is open and what comes, as a stopped server does.
+    Refuse,
+    /// Accepts and never answers, as a frozen server does.
+    Hang,
+    /// What is open is never answered again and what comes is passed on, as after a fail-over that reset nothing.
+    Abandon,
+}
+
+/// A proxy in front of one server.
+pub struct Proxy {
+    pub address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts in front of `host:port`.
+    pub async fn start(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mode = watch::Sender::new(Mode::Pass);
+        let (changes, target) = (mode.clone(), target.to_owned());
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(serve(client, target.clone(), changes.subscribe()));
+            }
+        });
+        Self { address, mode, accepting }
+    }
+
+    /// Starts in front of the server of a URL, and returns that URL with the proxy's address.
+    pub async fn before(url: &str) -> (Self, String) {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (credentials, host) = authority.rsplit_once('@').map_or(("", authority), |(credentials, host)| (credentials, host));
+        let proxy = Self::start(host).await;
+        let at = if credentials.is_empty() { "" } else { "@" };
+        let url = format!("{scheme}://{credentials}{at}{}{path}", proxy.address);
+        (proxy, url)
+    }
+
+    /// Changes how connections are treated, at once.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<Mode>) {
+    let mut fresh = true;
+    loop {
+        let now = *mode.borrow_and_update();
+        match now {
+            Mode::Refuse => return,
+            Mode::Hang | Mode::Abandon if !(fresh && now == Mode::Abandon) => {
+                if mode.changed().await.is_err() {
+                    return;
+                }
+                // What was asked of a frozen server is answered by nobody, also after it has come back.
+                return;
+            }
+            _ => {
+                fresh = false;
+                let Ok(mut server) = TcpStream::connect(&target).await else { return };
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut server) => return,
+                    changed = mode.changed() => if changed.is_err() { return },
+                }
+            }
+        }
+    }
+}

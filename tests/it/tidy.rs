@@ -1,0 +1,264 @@
+//! House rules that a compiler does not check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms and their floors; see the map in `src/lib.rs`. A room uses only rooms on lower floors; the plain types of the ground
+/// floor may use one another.
+const FLOORS: &[(u8, &[&str])] = &[
+    (0, &["config", "error", "ids", "clock", "money", "position", "rules", "text", "metrics"]),
+    (1, &["db", "search", "cache"]),
+    (2, &["app"]),
+    (3, &["http", "jobs"]),
+    (4, &["auth", "ledger"]),
+    (5, &["customers"]),
+    (6, &["accounts", "payments", "users"]),
+    (7, &["collections"]),
+    (8, &["sync", "imports"]),
+    (9, &["server", "worker"]),
+    (10, &["cli", "main"]),
+];
+
+const LINE_LIMIT: usize = 400;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a folder, with its text, by its path from the root.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.push((path.strip_prefix(root()).unwrap().display().to_string(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn rust_files() -> Vec<(String, String)> {
+    let all = files("src").into_iter().chain(files("tests"));
+    all.filter(|(path, _)| Path::new(path).extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+fn floor_of(room: &str) -> Option<u8> {
+    FLOORS.iter().find(|(_, rooms)| rooms.contains(&room)).map(|(floor, _)| *floor)
+}
+
+/// The rooms that a source text uses: whatever follows `crate::`, also inside the braces of a grouped `use`.
+fn rooms_used(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut used = BTreeSet::new();
+    let leading_word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    for (_, rest) in code.match_indices("crate::").map(|(at, _)| code.split_at(at + "crate::".len())) {
+        match rest.strip_prefix('{') {
+            None => drop(used.insert(leading_word(rest))),
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (at, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && c.is_alphabetic() && depth == 0 => {
+                            used.insert(leading_word(&group[at..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    used
+}
+
+/// The uses in a room's text that go sideways or up.
+fn wrong_uses(room: &str, text: &str) -> Vec<String> {
+    let floor = floor_of(room).unwrap_or_else(|| panic!("room {room} has no floor in FLOORS"));
+    rooms_used(text)
+        .into_iter()
+        .filter(|used| used != room)
+        .filter(|used| {
+            floor_of(used).is_some_and(|other| other >= floor && other > 0) || (floor_of(used).is_none() && used != "routes")
+        })
+        .collect()
+}
+
+fn room_of(path: &str) -> String {
+    let inner = path.strip_prefix("src/").unwrap();
+    inner.split('/').next().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn rooms_use_only_rooms_on_lower_floors() {
+    let mut wrong = Vec::new();
+    for (path, text) in files("src") {
+        if path == "src/lib.rs" || !path.ends_with(".rs") {
+            continue;
+        }
+        wrong.extend(wrong_uses(&room_of(&path), &text).into_iter().map(|used| format!("{path} uses {used}")));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn a_planted_violation_of_the_direction_is_found() {
+    assert_eq!(wrong_uses("search", "use crate::app::App;\n"), ["app"]);
+    assert_eq!(wrong_uses("accounts", "use crate::{\n    error::{Error, Result},\n    payments::store,\n};\n"), ["payments"]);
+    assert_eq!(wrong_uses("http", "fn f() { crate::auth::may() }\n"), ["auth"]);
+    assert_eq!(wrong_uses("db", "use crate::nowhere;\n"), ["nowhere"]);
+    assert_eq!(wrong_uses("server", "use crate::app::App;\n// use crate::cli;\n"), Vec::<String>::new());
+}
+
+#[test]
+fn no_file_is_longer_than_the_limit() {
+    let long: Vec<String> = rust_files()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > LINE_LIMIT)
+        .map(|(path, lines)| format!("{path}: {lines}"))
+        .collect();
+    assert_eq!(long, Vec::<String>::new());
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let silent: Vec<String> =
+        rust_files().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_names_a_machine_or_leaves_work_undone() {
+    // Written apart, so that this file does not find itself.
+    let banned =
+        [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("]];
+    let mut found = Vec::new();
+    let texts = ["src", "tests", "bin", "migrations", "index-templates"].into_iter().flat_map(files);
+    for (path, text) in texts.chain([("README.md".to_owned(), fs::read_to_string(root().join("README.md")).unwrap())]) {
+        for word in banned.map(|parts| parts.concat()) {
+            found.extend(text.contains(&word).then(|| format!("{path} contains {word}")));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_name_of_a_test_is_a_claim() {
+    let mut wrong = Vec::new();
+    for (path, text) in rust_files() {
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if line != "#[test]" && !line.starts_with("#[tokio::test") {
+                continue;
+            }
+            let Some(name) = lines.by_ref().find_map(|line| line.split_once("fn ").map(|(_, rest)| rest)) else { continue };
+            let name = name.split('(').next().unwrap_or_default();
+            if name.starts_with("test_") || name.matches('_').count() < 2 {
+                wrong.push(format!("{path}: {name}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "a test's name is a sentence of at least three words");
+}
+
+#[test]
+fn every_migration_has_a_time_of_its_own_and_a_noun() {
+    let mut times = BTreeSet::new();
+    for (path, text) in files("migrations") {
+        let name = Path::new(&path).file_stem().unwrap().to_str().unwrap();
+        let (time, noun) = name.split_once('_').unwrap_or((name, ""));
+        assert!(time.len() == 14 && time.bytes().all(|digit| digit.is_ascii_digit()) && !noun.is_empty(), "{path}");
+        assert!(times.insert(time.to_owned()), "{path} has the time of another");
+        assert!(text.starts_with("-- "), "{path} opens with what it is for");
+    }
+}
+
+/// The table of settings in the README, as the command line knows them.
+fn settings_table() -> String {
+    use clap::CommandFactory;
+    let cli = collections::cli::Cli::command();
+    let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
+    for argument in cli.find_subcommand("serve").unwrap().get_arguments() {
+        let Some(name) = argument.get_env() else { continue };
+        let default =
+            argument.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect::<Vec<_>>().join(", ");
+        let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        table.push_str(&format!("| `{}` | {default} | {meaning} |\n", name.display()));
+    }
+    table
+}
+
+/// `UPDATE_README=1 cargo test tidy` writes the table.
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    const MARK: &str = "<!-- settings -->\n";
+    let path = root().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let parts: Vec<&str> = readme.split(MARK).collect();
+    let [before, table, after] = parts[..] else { panic!("the README has the mark {MARK} before and after its table") };
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&path, [before, &settings_table(), after].join(MARK)).unwrap();
+    } else {
+        assert_eq!(table, settings_table());
+    }
+}
+
+#[test]
+fn every_setting_says_what_it_means() {
+    use clap::CommandFactory;
+    let cli = collections::cli::Cli::command();
+    let silent: Vec<String> = cli
+        .find_subcommand("serve")
+        .unwrap()
+        .get_arguments()
+        .filter(|argument| argument.get_env().is_some() && argument.get_help().is_none())
+        .map(|argument| argument.get_id().to_string())
+        .collect();
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory;
+    collections::cli::Cli::command().debug_assert();
+}
+
+/// The error codes in the source: the first argument of the constructors, and what `Error::code` names itself.
+fn error_codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    let quoted = |text: &str| text.split('"').nth(1).map(str::to_owned);
+    for (path, text) in files("src") {
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for constructor in ["Error::malformed(", "Error::conflict(", "Self::malformed(", "Self::conflict(", "code: \""] {
+            for (at, _) in text.match_indices(constructor) {
+                let argument = if constructor.ends_with('"') { &text[at..] } else { &text[at + constructor.len()..] };
+                let argument = &argument[..argument.find([',', '}']).unwrap_or(argument.len())];
+                codes.extend(quoted(&format!("{argument}\"")).filter(|code| !code.is_empty() && !code.contains(' ')));
+            }
+        }
+        if path == "src/error.rs" {
+            let table = text.split("pub fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+            codes.extend(table.split('"').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    codes
+}
+
+#[test]
+fn every_error_code_is_in_the_documents() {
+    let document = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let missing: Vec<String> = error_codes().into_iter().filter(|code| !document.contains(&format!("`{code}`"))).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}

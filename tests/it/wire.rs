@@ -1,0 +1,70 @@
+//! Raw sockets: what a client that keeps to no rules sends and sees.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Far more than any limit in these tests; a test that hangs this long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection without a client library around it.
+pub struct Wire(TcpStream);
+
+impl Wire {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Reads until the server closes the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // A reset is an end too.
+        timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await.expect("the server closes the connection").ok();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Reads one answer with a `content-length`; the connection stays open.
+    pub async fn answer(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let complete = async {
+            while !is_complete(&bytes) {
+                assert_ne!(self.0.read_buf(&mut bytes).await.unwrap(), 0, "the server closed the connection: {bytes:?}");
+            }
+        };
+        timeout(PATIENCE, complete).await.expect("the server answers");
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Sends everything at once and reads until the end.
+    pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+        let mut wire = Self::open(address).await;
+        wire.send(bytes).await;
+        wire.rest().await
+    }
+}
+
+fn is_complete(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+    body.len() >= length
+}
+
+/// The status of an answer; 0 if there is none.
+pub fn status(answer: &str) -> u16 {
+    answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
+}
+
+/// The JSON body of an answer.
+#[track_caller]
+pub fn body(answer: &str) -> serde_json::Value {
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no body in {answer:?}"));
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON in {answer:?}"))
+}
