@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::collections;
 use crate::config::Config;
 use crate::search::{Collection, Elastic};
-use crate::sync::{self, generations, state};
+use crate::sync::{self, catalog, generations};
 
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -67,10 +67,13 @@ async fn rebuild(app: &App, elastic: &Elastic, wanted: &[&'static Collection]) -
             .with_message(collection.name)
             .with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {per_sec} {eta} left")?);
         loop {
-            let generations = state::generations(&app.db.sync).await?;
+            let generations = catalog::all(&app.db.sync).await?;
             let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
-                bail!("the rebuild of {} was given up; the log of the sync says why", collection.name);
+                bail!("the rebuild of {} was given up because its index has gone", collection.name);
             };
+            if let Some(reason) = generation.reason {
+                bail!("the rebuild of {} failed: {reason}", collection.name);
+            }
             bar.set_position(u64::try_from(generation.documents).unwrap_or_default());
             if generation.state != "building" {
                 break;
@@ -84,7 +87,7 @@ async fn rebuild(app: &App, elastic: &Elastic, wanted: &[&'static Collection]) -
 }
 
 async fn building(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     let building = generations.into_iter().find(|one| one.collection == collection.name && one.state == "building");
     Ok(building.map(|generation| generation.index))
 }

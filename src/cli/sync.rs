@@ -13,7 +13,7 @@ use crate::collections;
 use crate::config::Config;
 use crate::search::Elastic;
 use crate::sync::verify::{self, Difference, Differences};
-use crate::sync::{Writer, state};
+use crate::sync::{Writer, catalog, state};
 
 /// Shows, checks and repairs the index.
 #[derive(Args)]
@@ -89,13 +89,15 @@ struct Generation {
     index: String,
     state: String,
     documents: i64,
+    /// Why its rebuild failed.
+    reason: Option<String>,
 }
 
 async fn status(options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(options.config, Clock::default())?;
     let known = state::read(&app.db.sync).await?;
     let figures = state::figures(&app.db.sync, &app.config.sync.slot).await?;
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     let overview = Overview {
         leader: known.leader,
         epoch: known.epoch.0,
@@ -107,7 +109,13 @@ async fn status(options: Options) -> anyhow::Result<ExitCode> {
         updated_seconds_ago: figures.updated_seconds_ago,
         generations: generations
             .into_iter()
-            .map(|one| Generation { collection: one.collection, index: one.index, state: one.state, documents: one.documents })
+            .map(|one| Generation {
+                collection: one.collection,
+                index: one.index,
+                state: one.state,
+                documents: one.documents,
+                reason: one.reason,
+            })
             .collect(),
         refused: figures.refused,
     };
@@ -122,7 +130,8 @@ async fn status(options: Options) -> anyhow::Result<ExitCode> {
     println!("lag         {}, {} kept by the server", bytes(overview.lag_bytes), bytes(overview.retained_bytes));
     println!("refused     {} documents", overview.refused);
     for generation in &overview.generations {
-        println!("{:<11} {} {}", generation.collection, generation.state, generation.index);
+        let reason = generation.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        println!("{:<11} {} {}{reason}", generation.collection, generation.state, generation.index);
     }
     Ok(ExitCode::SUCCESS)
 }

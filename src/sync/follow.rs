@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::state;
+use super::{catalog, state};
 use crate::app::App;
 use crate::collections;
 use crate::position::Position;
@@ -41,7 +41,7 @@ pub async fn run(app: App, stop: CancellationToken) {
 
 /// Returns how far the index is, if every collection has one that lists read.
 async fn searchable(app: &App) -> sqlx::Result<Option<Position>> {
-    let generations = state::generations(&app.db.server).await?;
+    let generations = catalog::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == "live").count();
     if live < collections::ALL.len() {
         return Ok(None);

@@ -7,9 +7,9 @@ use futures_util::future::try_join_all;
 use sqlx::AssertSqlSafe;
 use tracing::{error, info, warn};
 
+use super::catalog::{self, Generation};
 use super::pipeline::Progress;
 use super::rebuild;
-use super::state::{self, Generation};
 use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections;
@@ -18,8 +18,10 @@ use crate::search::{Collection, Elastic, Template};
 
 /// How soon a reindex that somebody asked for begins.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Wait after a rebuild that failed.
+/// Wait while a server is away.
 const PAUSE: Duration = Duration::from_secs(5);
+/// A collection without any index is tried again so long after its rebuild failed.
+const SECOND_TRY_SECONDS: f64 = 60.0;
 
 /// Creates an empty index and asks the leader to fill it and put it behind the alias. Returns its name, or nothing if one of that
 /// collection is being built already.
@@ -27,13 +29,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The index's or the database's.
 pub async fn request(app: &App, elastic: &Elastic, collection: &'static Collection) -> anyhow::Result<Option<String>> {
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     if generations.iter().any(|generation| generation.collection == collection.name && generation.state == "building") {
         return Ok(None);
     }
     let hash = Template::new(collection)?.hash;
     let index = index::create(elastic, collection, app.clock.now()).await?;
-    if state::request(&app.db.sync, collection.name, &index, &hash).await? {
+    if catalog::request(&app.db.sync, collection.name, &index, &hash).await? {
         return Ok(Some(index));
     }
     index::remove(elastic, &index).await?;
@@ -46,7 +48,7 @@ pub async fn request(app: &App, elastic: &Elastic, collection: &'static Collecti
 /// # Errors
 /// The index's or the database's, or an index has the name of an alias.
 pub async fn reconcile(app: &App, writer: &Writer) -> anyhow::Result<()> {
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     for collection in collections::ALL {
         let own = || generations.iter().filter(|generation| generation.collection == collection.name);
         if let Some(live) = own().find(|generation| generation.state == "live") {
@@ -56,7 +58,7 @@ pub async fn reconcile(app: &App, writer: &Writer) -> anyhow::Result<()> {
         for retired in own().filter(|generation| generation.state == "retired") {
             writer.remove(&retired.index);
             index::remove(&writer.elastic, &retired.index).await?;
-            state::forget(&app.db.sync, &retired.index).await?;
+            catalog::forget(&app.db.sync, &retired.index).await?;
         }
         for building in own().filter(|generation| generation.state == "building") {
             writer.add(collection, &building.index);
@@ -92,13 +94,17 @@ fn is_passing(error: &anyhow::Error) -> bool {
 
 /// Does the next thing there is to do, and says whether there was any.
 async fn tend_once(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<bool> {
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     if generations.iter().any(|generation| generation.state == "retired") {
         reconcile(app, writer).await?;
     }
     let has =
         |collection: &Collection, state| generations.iter().any(|one| one.collection == collection.name && one.state == state);
-    let bare = collections::ALL.into_iter().filter(|one| !has(one, "live") && !has(one, "building"));
+    let failed_just_now = |collection: &Collection| {
+        let failed = |one: &&Generation| one.collection == collection.name && one.state == "failed";
+        generations.iter().filter(failed).any(|one| one.age_seconds < SECOND_TRY_SECONDS)
+    };
+    let bare = collections::ALL.into_iter().filter(|one| !has(one, "live") && !has(one, "building") && !failed_just_now(one));
     let requested = try_join_all(bare.map(|collection| request(app, &writer.elastic, collection))).await?;
     if !requested.is_empty() {
         return Ok(true);
@@ -111,7 +117,7 @@ async fn tend_once(app: &App, writer: &Writer, lease: i64, progress: &Progress) 
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
     match rebuild::run(app, writer, progress, collection, generation).await {
         Ok(()) => {
-            state::promote(&app.db.sync, lease, generation).await?;
+            catalog::promote(&app.db.sync, lease, generation).await?;
             reconcile(app, writer).await?;
             info!(collection = collection.name, index = generation.index, "a new index is live");
             Ok(true)
@@ -120,9 +126,8 @@ async fn tend_once(app: &App, writer: &Writer, lease: i64, progress: &Progress) 
         Err(error) => {
             error!(collection = collection.name, index = generation.index, error = %format!("{error:#}"), "a rebuild failed");
             writer.remove(&generation.index);
-            state::forget(&app.db.sync, &generation.index).await?;
             index::remove(&writer.elastic, &generation.index).await?;
-            tokio::time::sleep(PAUSE).await;
+            catalog::fail(&app.db.sync, &generation.index, &format!("{error:#}")).await?;
             Ok(true)
         }
     }
@@ -158,7 +163,7 @@ async fn point(app: &App, writer: &Writer, collection: &'static Collection, live
                 Err(error) if error.is_missing() => {
                     warn!(index = live.index, "an index has gone; it will be built again");
                     writer.remove(&live.index);
-                    state::forget(&app.db.sync, &live.index).await?;
+                    catalog::forget(&app.db.sync, &live.index).await?;
                 }
                 swapped => swapped?,
             }

@@ -15,6 +15,7 @@
 pub mod anchor;
 pub mod apply;
 pub mod batch;
+pub mod catalog;
 pub mod change;
 pub mod follow;
 pub mod gate;

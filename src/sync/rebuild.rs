@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::AssertSqlSafe;
+use tracing::warn;
 use uuid::Uuid;
 
+use super::catalog::{self, Generation};
 use super::pipeline::Progress;
-use super::state::{self, Generation};
-use super::verify;
+use super::verify::{self, Difference, Differences};
 use super::write::Writer;
 use crate::app::App;
 use crate::position::Version;
 use crate::search::{Collection, index};
+
+/// Times that what differs in a new index is written again.
+const REPAIRS: usize = 3;
 
 /// Fills the index and checks that nothing is missing. Goes on after the cursor if it was interrupted before.
 ///
@@ -52,16 +56,38 @@ pub async fn run(
         .boxed();
     while let Some(ids) = written.try_next().await? {
         let cursor = ids.last().context("an empty chunk")?;
-        state::progress(&app.db.sync, &generation.index, *cursor, i64::try_from(ids.len())?).await?;
+        catalog::progress(&app.db.sync, &generation.index, *cursor, i64::try_from(ids.len())?).await?;
     }
     drop(written);
 
-    let differences = verify::ids(app, &writer.elastic, collection, &generation.index).await?;
-    if !differences.is_empty() {
-        bail!("{} documents of the new index are missing or too many", differences.len());
-    }
+    check(app, writer, collection, &generation.index).await?;
     tune(serde_json::json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await?;
     Ok(())
+}
+
+/// Makes sure that there is a document for each row and no other. What differs is written again, a few times at most.
+async fn check(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
+    let mut wrong = existing(verify::ids(app, &writer.elastic, collection, index).await?);
+    for _ in 0..REPAIRS {
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        warn!(index, documents = wrong.len(), "the new index differs from the rows; writing what differs again");
+        wrong = existing(verify::repair(app, writer, collection, index, &wrong).await?);
+    }
+    let count = |kind| wrong.values().filter(|difference| **difference == kind).count();
+    let (missing, ghosts) = (count(Difference::Missing), count(Difference::Ghost));
+    ensure!(
+        wrong.is_empty(),
+        "the new index lacks {missing} documents and has {ghosts} without a row, also after {REPAIRS} repairs"
+    );
+    Ok(())
+}
+
+/// A document that is changing now differs from its row at most looks, and is there all the same.
+fn existing(mut differences: Differences) -> Differences {
+    differences.retain(|_, difference| *difference != Difference::Stale);
+    differences
 }
 
 async fn fill(

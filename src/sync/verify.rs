@@ -8,6 +8,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::batch::Keys;
+use super::catalog;
 use super::rebuild;
 use super::state;
 use super::write::Writer;
@@ -231,7 +232,7 @@ async fn compare(
 /// # Errors
 /// The database's.
 pub async fn live(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
-    let generations = state::generations(&app.db.sync).await?;
+    let generations = catalog::all(&app.db.sync).await?;
     let live = generations.into_iter().find(|one| one.collection == collection.name && one.state == "live");
     Ok(live.map(|generation| generation.index))
 }

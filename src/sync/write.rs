@@ -10,6 +10,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::batch::Keys;
+use super::catalog;
 use super::state;
 use crate::collections;
 use crate::position::{Epoch, Version};
@@ -171,7 +172,7 @@ impl Writer {
             // Somebody removed it. Without its row a new one is built.
             error!(index, "an index has gone; it will be built again");
             self.remove(&index);
-            state::forget(&self.pool, &index).await?;
+            catalog::forget(&self.pool, &index).await?;
         }
         Ok((rejected, written))
     }

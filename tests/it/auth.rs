@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::app::TestApp;
+use crate::eventually::eventually;
 
 const KEY: &str = "a key of the tests that has more than 32 bytes";
 const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256"}"#;
@@ -267,20 +268,9 @@ async fn a_disabled_user_and_a_changed_role_are_seen_within_seconds() {
     let jane = test.sign_in("jane").await;
     jane.get("/auth/me").await.expect(200);
     sqlx::query("update users set role = 'viewer'").execute(&test.database.pool).await.unwrap();
-    eventually(async || jane.post("/customers", &json!({})).await.status == 403).await;
+    eventually("the role counts", async || jane.post("/customers", &json!({})).await.status == 403).await;
     sqlx::query("update users set disabled_at = now()").execute(&test.database.pool).await.unwrap();
-    eventually(async || jane.get("/auth/me").await.status == 401).await;
-}
-
-/// Within 5 s, plus what a loaded machine adds.
-async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..150 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("it never came to hold");
+    eventually("the user is out", async || jane.get("/auth/me").await.status == 401).await;
 }
 
 #[tokio::test]

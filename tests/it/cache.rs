@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::app::TestApp;
 use crate::client::Client;
+use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
 
 /// The Redis of the tests; an empty address means that this machine has none, and then there is nothing to test.
@@ -26,13 +27,8 @@ async fn second(test: &TestApp) -> (App, Client) {
 }
 
 async fn until_connected(app: &App, wanted: bool) {
-    for _ in 0..600 {
-        if app.cache.is_connected() == Some(wanted) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("redis is {}", if wanted { "connected" } else { "away" });
+    let what = if wanted { "redis is connected" } else { "redis is away" };
+    eventually(what, async || app.cache.is_connected() == Some(wanted)).await;
 }
 
 #[tokio::test]
@@ -49,16 +45,10 @@ async fn a_logout_on_one_server_is_heard_by_the_others() {
     forgotten.put("session:kept".into(), 1_u8, Duration::from_secs(600));
     test.anonymous().with_token(&token).post("/auth/logout", &json!({})).await.expect(204);
     test.app.cache.forget("session:kept");
-    for _ in 0..200 {
-        if forgotten.get::<u8>("session:kept").is_none() {
-            // The channel keeps the order, so the logout was heard too.
-            client.with_token(&token).get("/auth/me").await.expect(401);
-            other.stop.cancel();
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("the other server never heard of it");
+    eventually("the other server hears of it", async || forgotten.get::<u8>("session:kept").is_none()).await;
+    // The channel keeps the order, so the logout was heard too.
+    client.with_token(&token).get("/auth/me").await.expect(401);
+    other.stop.cancel();
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::app::TestApp;
+use crate::eventually::eventually;
 use crate::http::serve;
 use crate::wire::{Wire, body, status};
 
@@ -48,15 +49,6 @@ fn odd(app: &App) -> Routes {
         post ("echo")  public => echo;
         get  ("large") public => large;
     }
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    let patience = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), patience).await.expect("it happens");
 }
 
 fn get(path: &str) -> String {
@@ -126,7 +118,7 @@ async fn requests_beyond_the_limit_are_refused_and_probes_are_not() {
         serve(&test.app, collections::http::Routes::join(vec![odd(&test.app), collections::server::routes(&test.app)])).await;
     let gate = &GATES[0];
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(Wire::exchange(address, close("/odd/wait?0")))).collect();
-    until(|| gate.entered.load(Ordering::SeqCst) == 2).await;
+    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
     let refused = Wire::exchange(address, close("/odd/wait?0")).await;
     assert_eq!((status(&refused), body(&refused)["code"].as_str()), (503, Some("overloaded")));
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
@@ -147,10 +139,10 @@ async fn a_deadline_or_a_disconnect_never_cancels_a_handler() {
     assert_eq!((status(&late), body(&late)["code"].as_str()), (504, Some("timeout")));
     let mut gone = Wire::open(address).await;
     gone.send(get("/odd/wait?1")).await;
-    until(|| gate.entered.load(Ordering::SeqCst) == 2).await;
+    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
     drop(gone);
     gate.leave.add_permits(2);
-    until(|| gate.finished.load(Ordering::SeqCst) == 2).await;
+    eventually("both requests are finished", async || gate.finished.load(Ordering::SeqCst) == 2).await;
 }
 
 #[tokio::test]
@@ -164,10 +156,10 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
     idle.send(get("/odd/nothing")).await;
     idle.answer().await;
     let busy = tokio::spawn(Wire::exchange(address, get("/odd/wait?2")));
-    until(|| gate.entered.load(Ordering::SeqCst) == 1).await;
+    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
     test.app.stop.cancel();
     assert_eq!(idle.rest().await, "", "an idle connection is closed");
-    until(|| std::net::TcpStream::connect(address).is_err()).await;
+    eventually("the port is closed", async || std::net::TcpStream::connect(address).is_err()).await;
     assert!(!server.is_finished(), "the server waits for the request");
     gate.leave.add_permits(1);
     let answer = busy.await.unwrap();
@@ -185,7 +177,7 @@ async fn a_stop_does_not_wait_for_ever() {
     let gate = &GATES[3];
     let mut stuck = Wire::open(address).await;
     stuck.send(get("/odd/wait?3")).await;
-    until(|| gate.entered.load(Ordering::SeqCst) == 1).await;
+    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
     test.app.stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), server).await.expect("the stop is bounded").unwrap();
 }

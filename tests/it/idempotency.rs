@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::app::TestApp;
+use crate::eventually::eventually;
 
 async fn payments(test: &TestApp) -> i64 {
     sqlx::query_scalar("select count(*) from payments").fetch_one(&test.database.pool).await.unwrap()
@@ -76,11 +77,11 @@ async fn a_key_under_way_is_told_to_wait() {
     let mut holder = test.database.pool.begin().await.unwrap();
     sqlx::query("select id from accounts for update").execute(&mut *holder).await.unwrap();
     let (first, second) = tokio::join!(keyed.post(&path, &new), async {
-        let mut locks = 0_i64;
-        while locks == 0 {
-            let waiting = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
-            locks = sqlx::query_scalar(waiting).fetch_one(&test.database.pool).await.unwrap();
-        }
+        let locks = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
+        eventually("the first request holds its key", async || {
+            sqlx::query_scalar::<_, i64>(locks).fetch_one(&test.database.pool).await.unwrap() > 0
+        })
+        .await;
         let second = keyed.post(&path, &new).await;
         holder.rollback().await.unwrap();
         second

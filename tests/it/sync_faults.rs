@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use collections::collections::find;
 use collections::search::status::Role;
-use collections::sync::{generations, state};
+use collections::sync::{catalog, generations, state};
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
+use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
 use crate::synced::Synced;
 
@@ -45,15 +46,12 @@ impl HeldBack {
     }
 
     async fn wait(&self, condition: &str) {
-        for _ in 0..500 {
+        eventually(condition, async || {
             let met: Option<bool> =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(condition.to_owned())).fetch_one(&self.test.pool).await.unwrap();
-            if met == Some(true) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("never true: {condition}");
+            met == Some(true)
+        })
+        .await;
     }
 
     async fn release(self) -> (Synced, Cluster) {
@@ -159,13 +157,11 @@ async fn an_index_that_was_removed_is_built_again() {
     let removed = test.index("customers").await;
     test.raw(reqwest::Method::DELETE, &removed, None).await;
     test.sql("update customers set name = 'Again'").await;
-    for _ in 0..200 {
-        let generations = state::generations(&test.app.db.sync).await.unwrap();
-        if generations.iter().any(|one| one.collection == "customers" && one.state == "live" && one.index != removed) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually("another index is live", async || {
+        let generations = catalog::all(&test.app.db.sync).await.unwrap();
+        generations.iter().any(|one| one.collection == "customers" && one.state == "live" && one.index != removed)
+    })
+    .await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
     test.expect_equal().await;
@@ -176,9 +172,7 @@ async fn a_process_that_stands_by_takes_over() {
     let mut first = Synced::started().await;
     let mut second = Synced::beside(&first);
     second.launch();
-    while second.app.watermark.status.report().role != Role::Standby {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the second stands by", async || second.app.watermark.status.report().role == Role::Standby).await;
     first.stop().await;
     first.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Taken over')").await;
     second.settle().await;
@@ -228,9 +222,7 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
     });
 
     generations::request(&test.app, &test.elastic, find("customers").unwrap()).await.unwrap().expect("a new generation");
-    while test.index("customers").await == before {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the new index is live", async || test.index("customers").await != before).await;
     test.settle().await;
     done.store(true, Ordering::Relaxed);
     writer.await.unwrap();

@@ -1,0 +1,18 @@
+//! Waiting with a deadline: a test that hangs says nothing and holds up everything after it.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+/// Far beyond what a loaded machine needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something holds, and fails with what it is if it never does.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "not within {PATIENCE:?}: {what}");
+}
