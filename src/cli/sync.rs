@@ -143,7 +143,7 @@ async fn check(command: Verify) -> anyhow::Result<ExitCode> {
     let mut counts = BTreeMap::new();
     for collection in collections::ALL {
         let index = verify::live(&app, collection).await?.with_context(|| format!("{} have no index yet", collection.name))?;
-        counts.insert(collection.name, count(&verify::contents(&app, &elastic, collection, &index).await?));
+        counts.insert(collection.name, count(&verify::contents(&app, &elastic, collection, &index).await?.differences));
     }
     let mut total = report(&counts, json)?;
     if command.ledger {
@@ -163,7 +163,7 @@ async fn repair(options: Options) -> anyhow::Result<ExitCode> {
     let mut counts = BTreeMap::new();
     for collection in collections::ALL {
         let index = verify::live(&app, collection).await?.with_context(|| format!("{} have no index yet", collection.name))?;
-        let mut found = verify::contents(&app, &writer.elastic, collection, &index).await?;
+        let mut found = verify::contents(&app, &writer.elastic, collection, &index).await?.differences;
         for id in refused.get(collection.name).into_iter().flatten() {
             found.entry(*id).or_insert(Difference::Missing);
         }

@@ -1,4 +1,4 @@
-//! What an index holds, for comparison with the rows: documents by id, and all ids with their versions in order.
+//! What an index holds, for comparison with the rows: documents by id, and all of them page by page in the order of ids.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -62,6 +62,43 @@ pub async fn scan(
     after: Option<Uuid>,
     size: usize,
 ) -> Result<Vec<(Uuid, Version)>, ElasticError> {
+    let entries = page(elastic, index, after, size, Detail::Ids).await?;
+    Ok(entries.into_iter().map(|entry| (entry.id, entry.version)).collect())
+}
+
+/// How much of its documents a page tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Which there are.
+    Ids,
+    /// Also what is stored of them.
+    Sources,
+}
+
+/// A searchable document.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it was written as.
+    pub id: Uuid,
+    /// Where it stands in the order of ids. That is the member `id`: the same, unless somebody else wrote the document.
+    pub place: Uuid,
+    /// The external version it was written with.
+    pub version: Version,
+    /// What is stored of it, if that was asked for.
+    pub source: Option<Box<RawValue>>,
+}
+
+/// Reads the next `size` searchable documents after `after`, in the order of ids. Less than `size` means that the end is reached.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn page(
+    elastic: &Elastic,
+    index: &str,
+    after: Option<Uuid>,
+    size: usize,
+    detail: Detail,
+) -> Result<Vec<Entry>, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
         hits: Hits,
@@ -77,14 +114,23 @@ pub async fn scan(
         id: Uuid,
         #[serde(rename = "_version")]
         version: i64,
+        #[serde(rename = "_source")]
+        source: Option<Box<RawValue>>,
+        sort: [Option<String>; 1],
     }
-    let path =
-        format!("{index}/_search?allow_partial_search_results=false&filter_path=hits.total,hits.hits._id,hits.hits._version");
-    let mut body = json!({ "size": size, "version": true, "_source": false, "sort": [{ "id": "asc" }] });
+    let path = format!(
+        "{index}/_search?allow_partial_search_results=false\
+         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
+    );
+    let with_source = detail == Detail::Sources;
+    let mut body = json!({ "size": size, "version": true, "_source": with_source, "sort": [{ "id": "asc" }] });
     if let Some(after) = after {
         body["search_after"] = json!([after]);
     }
     let body = Bytes::from(body.to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
-    Ok(answer.hits.hits.into_iter().map(|hit| (hit.id, Version(hit.version))).collect())
+    // Without a member `id`, or with one that is no id, a document comes last.
+    let place = |[member]: [Option<String>; 1]| member.and_then(|id| id.parse().ok()).unwrap_or(Uuid::max());
+    let entry = |hit: Hit| Entry { id: hit.id, place: place(hit.sort), version: Version(hit.version), source: hit.source };
+    Ok(answer.hits.hits.into_iter().map(entry).collect())
 }

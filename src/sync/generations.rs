@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::catalog::{self, Generation};
 use super::pipeline::Progress;
+use super::reach::Behind;
 use super::rebuild;
 use super::write::{Writer, is_outage};
 use crate::app::App;
@@ -89,7 +90,7 @@ pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -
 
 /// Whether a server was away or busy, and the rebuild can go on after its cursor.
 fn is_passing(error: &anyhow::Error) -> bool {
-    is_outage(error) || error.is::<sqlx::Error>()
+    is_outage(error) || error.is::<sqlx::Error>() || error.is::<Behind>()
 }
 
 /// Does the next thing there is to do, and says whether there was any.

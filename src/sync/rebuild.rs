@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgExecutor};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub async fn run(
 
     let chunk = writer.batch_size;
     let chunks = stream::try_unfold(generation.cursor, |cursor| async move {
-        let ids = scan(app, collection, cursor, chunk).await?;
+        let ids = scan(&app.db.sync, collection, cursor, chunk).await?;
         let last = ids.last().copied();
         anyhow::Ok(last.map(|_| (ids, last)))
     });
@@ -67,7 +67,7 @@ pub async fn run(
 
 /// Makes sure that there is a document for each row and no other. What differs is written again, a few times at most.
 async fn check(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-    let mut wrong = existing(verify::ids(app, &writer.elastic, collection, index).await?);
+    let mut wrong = verify::ids(app, &writer.elastic, collection, index).await?.differences;
     for _ in 0..REPAIRS {
         if wrong.is_empty() {
             return Ok(());
@@ -113,13 +113,17 @@ async fn fill(
 ///
 /// # Errors
 /// The database's.
-pub async fn scan(app: &App, collection: &Collection, after: Option<Uuid>, size: usize) -> anyhow::Result<Vec<Uuid>> {
+pub async fn scan(
+    executor: impl PgExecutor<'_>,
+    collection: &Collection,
+    after: Option<Uuid>,
+    size: usize,
+) -> sqlx::Result<Vec<Uuid>> {
     let (id, from) = (collection.id, collection.from);
     let sql = format!("select {id} from {from} where {id} > $1 order by {id} limit $2");
-    let ids = sqlx::query_scalar(AssertSqlSafe(sql))
+    sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(after.unwrap_or(Uuid::nil()))
-        .bind(i64::try_from(size)?)
-        .fetch_all(&app.db.sync)
-        .await?;
-    Ok(ids)
+        .bind(i64::try_from(size).unwrap_or(i64::MAX))
+        .fetch_all(executor)
+        .await
 }

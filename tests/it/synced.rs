@@ -152,7 +152,7 @@ impl Synced {
     /// What differs between a collection's rows and its documents.
     pub(crate) async fn differences(&self, collection: &str) -> verify::Differences {
         let index = self.index(collection).await;
-        verify::contents(&self.app, &self.elastic, find(collection).unwrap(), &index).await.unwrap()
+        verify::contents(&self.app, &self.elastic, find(collection).unwrap(), &index).await.unwrap().differences
     }
 
     /// Repairs, and returns what differs still.

@@ -1,0 +1,262 @@
+//! What counts as different: a document and its row, seen twice while the index takes in everything that was on its way.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use super::rebuild;
+use crate::app::App;
+use crate::position::Version;
+use crate::search::inventory::{self, Detail};
+use crate::search::{Collection, Elastic};
+
+/// How a document differs from its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The row has no document.
+    Missing,
+    /// The document says something else than the row.
+    Stale,
+    /// The document has no row.
+    Ghost,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Whether every row has a document and every document a row.
+    Ids,
+    /// Also what the documents say.
+    Contents,
+}
+
+impl Depth {
+    /// Documents to a page.
+    fn page(self) -> usize {
+        match self {
+            Self::Ids => 10_000,
+            Self::Contents => 1_000,
+        }
+    }
+
+    fn detail(self) -> Detail {
+        match self {
+            Self::Ids => Detail::Ids,
+            Self::Contents => Detail::Sources,
+        }
+    }
+}
+
+/// A key at one moment: its document first, then its row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The version of the document, if there is one.
+    pub document: Option<Version>,
+    /// How it differed from the row.
+    pub difference: Option<Difference>,
+}
+
+/// What two sights say of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The document was what its row was.
+    Equal,
+    /// It differs, and nothing is on its way that would change that.
+    Different(Difference),
+    /// It is being written; another sight may tell.
+    Moving,
+}
+
+/// Judges a key by two sights. In between, the index has taken in everything that was committed before the end of the first.
+///
+/// A difference is real if the document held still. Had the row changed after the document was built, that change would have
+/// gone by meanwhile and left a newer version. A row under constant change is no obstacle, and no change is mistaken for damage.
+#[must_use]
+pub fn judge(before: Sight, after: Sight) -> Verdict {
+    match (before.difference, after.difference) {
+        (None, _) | (_, None) => Verdict::Equal,
+        (Some(_), Some(difference)) if before.document == after.document => Verdict::Different(difference),
+        _ => Verdict::Moving,
+    }
+}
+
+/// A part of a collection, seen once.
+#[derive(Debug, Default)]
+pub struct Range {
+    /// Its last id; absent if it reaches to the end.
+    pub end: Option<Uuid>,
+    /// How many ids it has, on either side.
+    pub ids: usize,
+    /// The keys that differ, as they were seen.
+    pub different: HashMap<Uuid, Sight>,
+}
+
+/// Looks at the next page of a collection after an id, on both sides.
+///
+/// # Errors
+/// The database's or the index's.
+pub async fn range(
+    app: &App,
+    elastic: &Elastic,
+    collection: &'static Collection,
+    index: &str,
+    after: Option<Uuid>,
+    depth: Depth,
+) -> anyhow::Result<Range> {
+    let size = depth.page();
+    let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
+    let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
+    let rows = rebuild::scan(&mut *snapshot, collection, after, size).await?;
+    // Of a full page nothing is known behind its last id.
+    let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
+    let ends = [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().copied(), rows.len())];
+    let end = ends.into_iter().flatten().min();
+    let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
+
+    let rows: Vec<Uuid> = rows.into_iter().filter(is_within).collect();
+    let rows = load(&mut snapshot, collection, rows, depth).await?;
+    snapshot.commit().await?;
+    let documents = documents.into_iter().filter(|entry| is_within(&entry.place));
+    let documents = documents.map(|entry| (entry.id, (entry.version, entry.source))).collect();
+    let ids = rows.len();
+    let different: HashMap<Uuid, Sight> = pair(rows, documents);
+    let ghosts = different.values().filter(|sight| sight.difference == Some(Difference::Ghost)).count();
+    Ok(Range { end, ids: ids + ghosts, different })
+}
+
+/// Looks at keys; those that do not differ are left out.
+///
+/// # Errors
+/// The database's or the index's.
+pub async fn look(
+    app: &App,
+    elastic: &Elastic,
+    collection: &'static Collection,
+    index: &str,
+    ids: &[Uuid],
+    depth: Depth,
+) -> anyhow::Result<HashMap<Uuid, Sight>> {
+    let mut sights = HashMap::new();
+    for ids in ids.chunks(Depth::Contents.page()) {
+        let documents = inventory::read(elastic, index, ids).await?;
+        let documents = documents.into_iter().map(|held| (held.id, (held.version, Some(held.source)))).collect();
+        let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
+        let rows = existing(&mut snapshot, collection, ids).await?;
+        let rows = load(&mut snapshot, collection, rows, depth).await?;
+        snapshot.commit().await?;
+        sights.extend(pair(rows, documents));
+    }
+    Ok(sights)
+}
+
+/// Returns which of the ids have a row.
+async fn existing(snapshot: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+    let (id, from) = (collection.id, collection.from);
+    let sql = format!("select {id} from {from} where {id} = any($1)");
+    sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await
+}
+
+/// Rows by id, with the documents that belong to them if those are compared.
+type Rows = HashMap<Uuid, Option<Vec<u8>>>;
+
+async fn load(snapshot: &mut PgConnection, collection: &'static Collection, ids: Vec<Uuid>, depth: Depth) -> sqlx::Result<Rows> {
+    match depth {
+        Depth::Ids => Ok(ids.into_iter().map(|id| (id, None)).collect()),
+        Depth::Contents => {
+            let loaded = (collection.load)(snapshot, &ids).await?;
+            Ok(loaded.into_iter().map(|document| (document.id, Some(document.source))).collect())
+        }
+    }
+}
+
+/// Puts rows and documents side by side and returns what differs.
+fn pair(rows: Rows, mut documents: HashMap<Uuid, (Version, Option<Box<RawValue>>)>) -> HashMap<Uuid, Sight> {
+    let mut different = HashMap::new();
+    for (id, row) in rows {
+        let sight = match documents.remove(&id) {
+            None => Sight { document: None, difference: Some(Difference::Missing) },
+            Some((version, stored)) => {
+                let is_same = row.zip(stored).is_none_or(|(row, stored)| is_same(&row, &stored));
+                Sight { document: Some(version), difference: (!is_same).then_some(Difference::Stale) }
+            }
+        };
+        if sight.difference.is_some() {
+            different.insert(id, sight);
+        }
+    }
+    let ghost = |version| Sight { document: Some(version), difference: Some(Difference::Ghost) };
+    different.extend(documents.into_iter().map(|(id, (version, _))| (id, ghost(version))));
+    different
+}
+
+/// Says whether what is stored is what would be written, but for the searchable forms, which are indexed and not stored.
+fn is_same(row: &[u8], stored: &RawValue) -> bool {
+    // Every document ends with the searchable forms, so as a rule both are the same bytes up to there.
+    let stored = stored.get().as_bytes();
+    let open = stored.strip_suffix(b"}").unwrap_or(stored);
+    row.strip_prefix(open).is_some_and(|rest| rest.starts_with(br#","search":{"#)) || members(row, stored).is_empty()
+}
+
+/// Names the members that differ.
+fn members(row: &[u8], stored: &[u8]) -> BTreeSet<String> {
+    let parse = |json| serde_json::from_slice::<Map<String, Value>>(json).unwrap_or_default();
+    let (mut row, mut stored) = (parse(row), parse(stored));
+    row.remove("search");
+    row.retain(|name, value| stored.remove(name).as_ref() != Some(value));
+    row.into_iter().chain(stored).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Difference::{Ghost, Missing, Stale};
+    use super::*;
+
+    #[track_caller]
+    fn check(before: (Option<i64>, Option<Difference>), after: (Option<i64>, Option<Difference>), expected: Verdict) {
+        let sight = |(version, difference): (Option<i64>, _)| Sight { document: version.map(Version), difference };
+        assert_eq!(judge(sight(before), sight(after)), expected, "{before:?}, then {after:?}");
+    }
+
+    #[test]
+    fn a_difference_is_real_if_the_document_held_still() {
+        check((Some(1), Some(Stale)), (Some(1), Some(Stale)), Verdict::Different(Stale));
+        check((Some(1), Some(Ghost)), (Some(1), Some(Ghost)), Verdict::Different(Ghost));
+        check((None, Some(Missing)), (None, Some(Missing)), Verdict::Different(Missing));
+        // The row went too, and the deletion loses against the document's version.
+        check((Some(9), Some(Stale)), (Some(9), Some(Ghost)), Verdict::Different(Ghost));
+    }
+
+    #[test]
+    fn a_document_that_moves_is_looked_at_again() {
+        check((Some(1), Some(Stale)), (Some(2), Some(Stale)), Verdict::Moving);
+        check((None, Some(Missing)), (Some(2), Some(Stale)), Verdict::Moving);
+        check((Some(1), Some(Stale)), (None, Some(Missing)), Verdict::Moving);
+        check((Some(1), Some(Ghost)), (Some(2), Some(Ghost)), Verdict::Moving);
+    }
+
+    #[test]
+    fn what_was_the_same_once_is_fine() {
+        check((Some(1), Some(Stale)), (Some(2), None), Verdict::Equal);
+        check((Some(1), Some(Ghost)), (None, None), Verdict::Equal);
+        check((None, Some(Missing)), (None, None), Verdict::Equal);
+        check((Some(1), None), (Some(1), Some(Stale)), Verdict::Equal);
+    }
+
+    #[test]
+    fn documents_are_the_same_whatever_the_spelling_of_their_json() {
+        let differ = |row: &str, stored: &str| {
+            let same = is_same(row.as_bytes(), &RawValue::from_string(stored.to_owned()).unwrap());
+            assert_eq!(same, members(row.as_bytes(), stored.as_bytes()).is_empty());
+            members(row.as_bytes(), stored.as_bytes()).into_iter().collect::<Vec<_>>()
+        };
+        let row = r#"{"a":1,"b":{"c":"é"},"search":{"d":["x"]}}"#;
+        assert_eq!(differ(row, r#"{"a":1,"b":{"c":"é"}}"#), [""; 0]);
+        assert_eq!(differ(row, r#"{ "b": {"c":"\u00e9"}, "a": 1 }"#), [""; 0]);
+        assert_eq!(differ(row, r#"{"a":1}"#), ["b"]);
+        assert_eq!(differ(row, r#"{"a":2,"b":{"c":"e"},"z":0}"#), ["a", "b", "z"]);
+        assert_eq!(differ(row, "{}"), ["a", "b"]);
+    }
+}

@@ -1,0 +1,45 @@
+//! Waiting until the index has taken in everything up to a moment, from any process.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::state;
+use crate::app::App;
+use crate::position::Position;
+
+/// How often the position is read.
+const PERIOD: Duration = Duration::from_millis(50);
+/// Longest wait. Beyond that nobody leads, or the index is too far behind for anything to be said about it.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The index does not come to where it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("the index is at {applied} and does not get to {wanted}: no process leads the sync, or it is far behind")]
+pub struct Behind {
+    /// Where it has to be.
+    pub wanted: Position,
+    /// Where it is.
+    pub applied: Position,
+}
+
+/// Returns once everything that was committed before the call is in the index, with the position that it is at.
+///
+/// # Errors
+/// The database's, or [`Behind`].
+pub async fn now(app: &App) -> anyhow::Result<Position> {
+    let wanted = state::beat(&app.db.sync).await?;
+    let waiting = async {
+        loop {
+            let applied = state::applied(&app.db.sync).await?;
+            if applied >= wanted {
+                return anyhow::Ok(applied);
+            }
+            sleep(PERIOD).await;
+        }
+    };
+    match timeout(LIMIT, waiting).await {
+        Ok(applied) => applied,
+        Err(_) => Err(Behind { wanted, applied: state::applied(&app.db.sync).await? }.into()),
+    }
+}
