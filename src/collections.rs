@@ -28,6 +28,20 @@ pub struct Edge {
     pub children: Option<&'static str>,
 }
 
+impl Edge {
+    /// Its name in the backlog: what changed, and what follows.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.table, self.collection.name)
+    }
+
+    /// Returns the edge with children of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        EDGES.iter().find(|edge| edge.children.is_some() && edge.name() == name)
+    }
+}
+
 /// Which changes of a row its followers follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {

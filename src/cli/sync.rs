@@ -101,7 +101,7 @@ async fn status(options: Options) -> anyhow::Result<ExitCode> {
     let overview = Overview {
         leader: known.leader,
         epoch: known.epoch.0,
-        applied: known.applied.to_string(),
+        applied: known.standing.searchable.to_string(),
         lag_bytes: figures.lag_bytes,
         retained_bytes: figures.retained_bytes,
         slot: known.origin.map(|origin| origin.slot),
@@ -157,7 +157,7 @@ async fn check(command: Verify) -> anyhow::Result<ExitCode> {
 async fn repair(options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(options.config, Clock::default())?;
     let epoch = state::read(&app.db.sync).await?.epoch;
-    let writer = Writer::new(app.db.sync.clone(), elastic(&app)?, epoch, app.config.sync.batch_size);
+    let writer = Writer::new(app.db.sync.clone(), elastic(&app)?, epoch, &app.config.sync);
     let refused = verify::refused(&app).await?;
     writer.remember(refused.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
     let mut counts = BTreeMap::new();

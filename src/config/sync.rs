@@ -14,9 +14,22 @@ pub struct Sync {
     /// Bulk writes under way at once.
     #[arg(id = "sync-in-flight", long = "sync-in-flight", env = "SYNC_IN_FLIGHT", default_value_t = 3)]
     pub in_flight: usize,
-    /// Documents that wait in memory while the index is slow or away; beyond that the server keeps the changes.
+    /// Size of one bulk request, in bytes; a batch of larger documents is sent in several.
+    #[arg(id = "sync-bulk-bytes", long = "sync-bulk-bytes", env = "SYNC_BULK_BYTES", default_value_t = 10 * 1024 * 1024)]
+    pub bulk_bytes: usize,
+    /// Documents that wait in memory while the index is slow or away; beyond that they wait in Postgres.
     #[arg(id = "sync-buffer-keys", long = "sync-buffer-keys", env = "SYNC_BUFFER_KEYS", default_value_t = 500_000)]
     pub buffer_keys: usize,
+    /// Changes that the server keeps for the slot while the index is away, in bytes of its log; beyond that the documents wait in a
+    /// table instead.
+    #[arg(id = "sync-retain-bytes", long = "sync-retain-bytes", env = "SYNC_RETAIN_BYTES", default_value_t = 16 * 1024 * 1024)]
+    pub retain_bytes: u64,
+    /// Documents that follow a change of another at once; more are written in the slow lane.
+    #[arg(id = "sync-fanout-inline", long = "sync-fanout-inline", env = "SYNC_FANOUT_INLINE", default_value_t = 2_000)]
+    pub fanout_inline: usize,
+    /// Documents to one bulk write of the slow lane; a fresh change waits behind one at most.
+    #[arg(id = "sync-lane-size", long = "sync-lane-size", env = "SYNC_LANE_SIZE", default_value_t = 1_000)]
+    pub lane_size: usize,
     /// Longest wait for a list that asks to see an earlier write, in milliseconds; then Postgres answers.
     #[arg(id = "sync-wait-ms", long = "sync-wait-ms", env = "SYNC_WAIT_MS", default_value_t = 2_000)]
     pub wait_ms: u64,

@@ -66,7 +66,7 @@ pub async fn list_within(
         scored_by = cursor.engine;
     }
     let seen = seen.or(token(request)?);
-    let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, seen)).await?;
+    let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|place| search.cursor(&query, &question, place, answer.engine)).transpose()?;
     let data = answer.hits.documents.iter().map(|document| render(document)).collect::<serde_json::Result<_>>();
@@ -111,9 +111,9 @@ fn token(request: &Request) -> Result<Option<Position>> {
     text.parse().map(Some).map_err(|_| Error::malformed("bad_sync_token", "X-Sync-Token takes what a write answered"))
 }
 
-async fn caught_up(request: &Request, seen: Option<Position>) -> bool {
+async fn caught_up(request: &Request, collection: &Collection, seen: Option<Position>) -> bool {
     let Some(position) = seen else { return true };
-    request.app.watermark.reached(position, Duration::from_millis(request.app.config.sync.wait_ms)).await
+    request.app.watermark.reached(collection.name, position, Duration::from_millis(request.app.config.sync.wait_ms)).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -66,6 +66,11 @@ pub async fn tune(elastic: &Elastic, index: &str, settings: &Value) -> Result<()
     put(elastic, &format!("{index}/_settings"), &json!({ "index": settings })).await
 }
 
+/// Says whether the server answers at all, within the time of a search.
+pub async fn answers(elastic: &Elastic) -> bool {
+    elastic.send(Verb::Get, "_cluster/health?timeout=0s&filter_path=status", None, elastic.search_deadline).await.is_ok()
+}
+
 /// Makes everything written so far searchable.
 ///
 /// # Errors

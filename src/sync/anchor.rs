@@ -31,17 +31,17 @@ pub struct Line {
 /// Always, in the end: without this connection the lock is gone.
 pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &Line) -> anyhow::Result<()> {
     let mut heartbeat = interval(HEARTBEAT);
-    let mut searchable = progress.searchable.subscribe();
+    let mut standing = progress.standing.subscribe();
     loop {
         tokio::select! {
             _ = heartbeat.tick() => beat(&mut connection).await?,
             () = line.push.notified() => beat(&mut connection).await?,
-            changed = searchable.changed() => {
+            changed = standing.changed() => {
                 changed?;
-                let position = *searchable.borrow_and_update();
-                let saving = state::save(&mut connection, lease, position);
+                let standing = standing.borrow_and_update().clone();
+                let saving = state::save(&mut connection, lease, &standing);
                 timeout(DEADLINE, saving).await.context("postgres does not answer")??;
-                line.saved.send_replace(position);
+                line.saved.send_replace(standing.confirmed);
             }
         }
     }

@@ -1,71 +1,136 @@
-//! Applies one batch: finds the children that follow, and writes every document with the version of the batch.
+//! Writes a batch: finds the children that follow, now if they are few and in the slow lane if they are many.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Context;
+use futures_util::future::try_join_all;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use super::backlog;
 use super::batch::{Batch, Keys};
-use super::write::Writer;
+use super::ends::{Applied, Target};
+use super::gate;
+use super::write::{Writer, Written, is_outage};
 use crate::collections::{self, EDGES};
-use crate::position::{Position, Version};
-use crate::search::inventory;
+use crate::position::Version;
+use crate::search::{index, inventory};
 
-/// Ids of an emptied collection that are looked at in one go.
-const SCAN_SIZE: usize = 5_000;
-
-/// A batch that the index has acknowledged.
-#[derive(Debug)]
-pub struct Applied {
-    /// Everything up to here is in the index, if the same is true of all batches before.
-    pub end: Position,
-    /// The indices that have to be refreshed before it can be found.
-    pub touched: BTreeSet<String>,
+/// The index, and the backlog in Postgres.
+pub struct Servers {
+    /// Writes documents.
+    pub writer: Arc<Writer>,
+    /// Children that are written at once with their parent.
+    pub fanout_inline: usize,
 }
 
-/// Writes what a batch has marked. The batch has passed the gate.
-///
-/// # Errors
-/// The database's. What the index refuses is set aside, and while it is away this waits.
-pub async fn apply(writer: &Writer, batch: Batch) -> anyhow::Result<Applied> {
-    let version = Version::new(writer.epoch, batch.newest);
-    let mut touched = BTreeSet::new();
-    let mut keys = batch.keys;
-    for (number, parents) in batch.parents {
-        let edge = EDGES.get(number).context("an unknown edge")?;
-        let parents: Vec<Uuid> = parents.into_iter().collect();
-        let children = edge.children.context("an edge without children")?;
-        let found: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(children)).bind(&parents).fetch_all(&writer.pool).await?;
-        keys.entry(edge.collection.name).or_default().extend(found);
+impl Target for Servers {
+    async fn gate(&self, transactions: &[u32]) -> anyhow::Result<()> {
+        Ok(gate::pass(&self.writer.pool, transactions).await?)
     }
-    keys.retain(|_, ids| !ids.is_empty());
-    if !keys.is_empty() {
-        touched.extend(writer.write(keys, version).await?);
-    }
-    for name in batch.emptied {
-        touched.extend(look_through(writer, name, version).await?);
-    }
-    Ok(Applied { end: batch.end, touched })
-}
 
-/// Writes every document of a collection again: of those whose row is gone a deletion.
-async fn look_through(writer: &Writer, name: &'static str, version: Version) -> anyhow::Result<BTreeSet<String>> {
-    let collection = collections::find(name).context("an unknown collection")?;
-    let mut touched = BTreeSet::new();
-    for index in writer.indices(collection.name) {
-        // The scan sees only what is searchable.
-        crate::search::index::refresh(&writer.elastic, &index).await?;
-        let mut after = None;
-        loop {
-            let page = inventory::scan(&writer.elastic, &index, after, SCAN_SIZE).await?;
-            after = page.last().map(|(id, _)| *id);
-            if page.is_empty() {
-                break;
+    async fn write(&self, mut batch: Batch) -> anyhow::Result<Applied> {
+        let version = Version::new(self.writer.epoch, batch.newest);
+        let mut applied = Applied::default();
+        for (number, parents) in std::mem::take(&mut batch.parents) {
+            let edge = EDGES.get(number).context("an unknown edge")?;
+            let parents: Vec<Uuid> = parents.into_iter().collect();
+            let sql = format!("{} limit $2", edge.children.context("an edge without children")?);
+            let children: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .bind(&parents)
+                .bind(i64::try_from(self.fanout_inline + 1)?)
+                .fetch_all(&self.writer.pool)
+                .await?;
+            if children.len() <= self.fanout_inline {
+                batch.keys.entry(edge.collection.name).or_default().extend(children);
+            } else {
+                // Before anything is confirmed, so that a crash does not forget them.
+                backlog::fan_out(&self.writer.pool, edge, &parents.into_iter().collect(), version).await?;
+                applied.owed.insert(edge.collection.name);
             }
-            let ids = page.into_iter().map(|(id, _)| id).collect();
-            touched.extend(writer.write(Keys::from([(name, ids)]), version).await?);
+        }
+        batch.keys.retain(|_, ids| !ids.is_empty());
+        if !batch.keys.is_empty() {
+            let written = self.writer.write(&batch.keys, version).await?;
+            applied.touched = written.indices;
+            applied.unwritten.keys = written.unwritten;
+        }
+        for name in batch.emptied {
+            let written = look_through(&self.writer, name, version).await?;
+            applied.touched.extend(written.indices);
+            if !written.unwritten.is_empty() {
+                applied.unwritten.emptied.insert(name);
+            }
+        }
+        Ok(applied)
+    }
+
+    async fn store(&self, batch: Batch) -> anyhow::Result<BTreeSet<&'static str>> {
+        fail::fail_point!("sync-before-store");
+        let owed = backlog::store(&self.writer.pool, &batch, self.writer.epoch).await?;
+        fail::fail_point!("sync-after-store");
+        Ok(owed)
+    }
+
+    async fn refresh(&self, indices: &BTreeSet<String>) -> anyhow::Result<bool> {
+        let refreshes = indices.iter().map(|name| async {
+            match index::refresh(&self.writer.elastic, name).await {
+                // A generation that was replaced meanwhile.
+                Err(error) if error.is_missing() => Ok(()),
+                refreshed => refreshed,
+            }
+        });
+        match try_join_all(refreshes).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_outage() => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
-    Ok(touched)
+
+    async fn answers(&self) -> bool {
+        index::answers(&self.writer.elastic).await
+    }
+}
+
+/// Writes every document of a collection again: of those whose row is gone a deletion. If the index is away, all of the collection is
+/// returned as unwritten.
+///
+/// # Errors
+/// The database's. The index's only if it does not understand a request as a whole.
+pub async fn look_through(writer: &Writer, name: &'static str, version: Version) -> anyhow::Result<Written> {
+    let mut written = Written::default();
+    let collection = collections::find(name).context("an unknown collection")?;
+    for index in writer.indices(collection.name) {
+        match look_through_index(writer, name, &index, version).await {
+            Err(error) if is_outage(&error) => {
+                written.unwritten.entry(name).or_default();
+            }
+            looked => {
+                let looked = looked?;
+                written.indices.extend(looked.indices);
+                written.unwritten.extend(looked.unwritten);
+            }
+        }
+    }
+    Ok(written)
+}
+
+async fn look_through_index(writer: &Writer, name: &'static str, index: &str, version: Version) -> anyhow::Result<Written> {
+    let mut all = Written::default();
+    // The scan sees only what is searchable.
+    index::refresh(&writer.elastic, index).await?;
+    let mut after = None;
+    loop {
+        let page = inventory::scan(&writer.elastic, index, after, writer.batch_size).await?;
+        let Some((last, _)) = page.last() else { return Ok(all) };
+        after = Some(*last);
+        let keys = Keys::from([(name, page.into_iter().map(|(id, _)| id).collect())]);
+        let written = writer.write(&keys, version).await?;
+        all.indices.extend(written.indices);
+        if !written.unwritten.is_empty() {
+            all.unwritten = written.unwritten;
+            return Ok(all);
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub type Keys = BTreeMap<&'static str, HashSet<Uuid>>;
 ///
 /// All of a batch is written with one version, that of its newest commit. The gate makes sure that whatever is read afterwards
 /// includes every commit of this batch and all before, so that version is true for each of its documents.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Documents whose own row, or whose part, changed.
     pub keys: Keys,
@@ -83,6 +83,36 @@ impl Batch {
         std::mem::replace(self, next)
     }
 
+    /// Adds what another batch has marked. Versions only grow by it, which is true as long as both have passed the gate or neither.
+    pub fn absorb(&mut self, other: Self) {
+        for (collection, ids) in other.keys {
+            self.keys.entry(collection).or_default().extend(ids);
+        }
+        for (number, parents) in other.parents {
+            self.parents.entry(number).or_default().extend(parents);
+        }
+        self.emptied.extend(other.emptied);
+        self.transactions.extend(other.transactions);
+        self.newest = self.newest.max(other.newest);
+        self.end = self.end.max(other.end);
+    }
+
+    /// Cuts it into pieces of one request each, at least one. Only the last has an end, because only then all of it is written.
+    #[must_use]
+    pub fn cut(self, size: usize) -> Vec<Self> {
+        let newest = self.newest;
+        let piece = |keys| Self { keys, newest, ..Self::default() };
+        let mut pieces: Vec<Self> = split(self.keys, size).into_iter().map(piece).collect();
+        if let Some(first) = pieces.first_mut() {
+            first.parents = self.parents;
+            first.emptied = self.emptied;
+        }
+        if let Some(last) = pieces.last_mut() {
+            last.end = self.end;
+        }
+        pieces
+    }
+
     fn follow(&mut self, number: usize, edge: &Edge, column: usize, rows: [&Option<Row>; 2]) {
         let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().flatten());
         match edge.children {
@@ -90,6 +120,26 @@ impl Batch {
             Some(_) => self.parents.entry(number).or_default().extend(ids),
         }
     }
+}
+
+/// Cuts keys into pieces of at most `size`, at least one.
+#[must_use]
+pub fn split(keys: Keys, size: usize) -> Vec<Keys> {
+    let mut pieces = vec![Keys::new()];
+    let mut room = size;
+    for (collection, ids) in keys {
+        for id in ids {
+            if room == 0 {
+                pieces.push(Keys::new());
+                room = size;
+            }
+            room -= 1;
+            if let Some(piece) = pieces.last_mut() {
+                piece.entry(collection).or_default().insert(id);
+            }
+        }
+    }
+    pieces
 }
 
 fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
@@ -186,5 +236,18 @@ mod tests {
         let second = batch.take();
         assert_eq!((second.newest, second.end, second.len()), (Position(200), Position(250), 1));
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn a_batch_ends_with_its_last_piece() {
+        let ids: HashSet<Uuid> = (0..5).map(Uuid::from_u128).collect();
+        let keys = Keys::from([("customers", ids.clone()), ("payments", ids)]);
+        let batch = Batch { keys, newest: Position(200), end: Position(250), ..Batch::default() };
+        let pieces = batch.clone().cut(4);
+        assert_eq!(pieces.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(pieces.iter().map(|piece| piece.end.0).collect::<Vec<_>>(), [0, 0, 250]);
+        let mut whole = Batch::default();
+        pieces.into_iter().for_each(|piece| whole.absorb(piece));
+        assert_eq!((whole.keys, whole.newest, whole.end), (batch.keys, batch.newest, batch.end));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::pipeline::Standing;
 use super::{catalog, state};
 use crate::app::App;
 use crate::collections;
@@ -19,7 +20,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut pushed = Position::default();
     while !stop.is_cancelled() {
         match searchable(&app).await {
-            Ok(Some(searchable)) => app.watermark.advance(searchable),
+            Ok(Some(standing)) => app.watermark.advance(standing.searchable, standing.owed),
             Ok(None) => {}
             Err(error) => debug!(error = %error, "cannot read how far the index is"),
         }
@@ -40,11 +41,11 @@ pub async fn run(app: App, stop: CancellationToken) {
 }
 
 /// Returns how far the index is, if every collection has one that lists read.
-async fn searchable(app: &App) -> sqlx::Result<Option<Position>> {
+async fn searchable(app: &App) -> sqlx::Result<Option<Standing>> {
     let generations = catalog::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == "live").count();
     if live < collections::ALL.len() {
         return Ok(None);
     }
-    state::applied(&app.db.server).await.map(Some)
+    Ok(Some(state::read(&app.db.server).await?.standing))
 }

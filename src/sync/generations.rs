@@ -112,7 +112,7 @@ async fn tend_once(app: &App, writer: &Writer, lease: i64, progress: &Progress) 
     }
     if collections::ALL.into_iter().all(|collection| has(collection, "live")) {
         progress.is_live.send_replace(true);
-        app.watermark.advance(*progress.searchable.borrow());
+        progress.tell(app);
     }
     let Some(generation) = generations.iter().find(|generation| generation.state == "building") else { return Ok(false) };
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;

@@ -13,13 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::anchor::Line;
-use super::pipeline::{Pipeline, Progress};
+use super::apply::Servers;
+use super::lane::Lane;
+use super::pipeline::{Pipeline, Progress, Standing};
 use super::source::{Opened, Source};
 use super::state::{self, State};
 use super::write::Writer;
-use super::{anchor, generations, verify};
+use super::{anchor, backlog, generations, verify};
 use crate::app::App;
-use crate::position::Version;
+use crate::collections;
+use crate::position::{Position, Version};
 use crate::search::Elastic;
 use crate::search::status::{Role, Status};
 
@@ -88,47 +91,49 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         None => Some("this is the first start"),
         Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
         Some(_) if is_new => Some("the replication slot was missing or lost"),
-        Some(_) if confirmed > known.applied => Some("somebody else has moved the replication slot"),
-        Some(_) if known.applied > log_end => Some("the database has gone back in time"),
+        Some(_) if confirmed > known.standing.confirmed => Some("somebody else has moved the replication slot"),
+        Some(_) if known.standing.confirmed > log_end => Some("the database has gone back in time"),
         Some(_) => None,
     };
-    let State { epoch, applied, .. } = match break_in_the_stream {
+    let State { epoch, mut standing, .. } = match break_in_the_stream {
         Some(reason) => {
             warn!(reason, "every index is built anew; until then postgres answers the lists");
             let epoch = state::adopt(&app.db.sync, lease, &known, &origin, confirmed).await?;
-            State { epoch, applied: confirmed, ..known }
+            State { epoch, standing: Standing { confirmed, searchable: confirmed, ..Standing::default() }, ..known }
         }
         None => known,
     };
 
-    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, app.config.sync.batch_size.max(1)));
+    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
     generations::reconcile(app, &writer).await?;
-    let progress = Progress::default();
-    progress.applied.send_replace(applied);
-    progress.searchable.send_replace(applied);
-    retry_refused(app, &writer, Version::floor(epoch, applied)).await?;
+    for collection in backlog::owed(&app.db.sync).await? {
+        // A leader that ended before it could say since when.
+        standing.owed.entry(collection).or_insert(Position(standing.confirmed.0 + 1));
+    }
+    retry_refused(app, &writer, Version::new(epoch, standing.confirmed)).await?;
     source.start().await?;
-    info!(epoch = epoch.0, position = %applied, "sync leads");
+    info!(epoch = epoch.0, position = %standing.confirmed, "sync leads");
+    let progress = Progress::new(standing);
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
 
     let line = Line::default();
-    let pipeline = Pipeline::new(app, source, Arc::clone(&writer), &progress, &line);
+    let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
+    let unrefreshed = collections::ALL.into_iter().flat_map(|collection| writer.indices(collection.name)).collect();
+    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &line, unrefreshed);
     tokio::select! {
         ended = pipeline.run(stop) => ended,
+        ended = Lane::new(app, &servers, &progress).run() => ended,
         ended = anchor::hold(connection, lease, &progress, &line) => ended,
         ended = generations::tend(app, &writer, lease, &progress) => ended,
     }
 }
 
 /// What the index refused may be fine for this version of the program.
-async fn retry_refused(app: &App, writer: &Writer, floor: Version) -> anyhow::Result<()> {
+async fn retry_refused(app: &App, writer: &Writer, version: Version) -> anyhow::Result<()> {
     let refused = verify::refused(app).await?;
-    if !refused.is_empty() {
-        writer.remember(refused.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
-        writer.write(refused, floor).await?;
-    }
-    Ok(())
+    writer.remember(refused.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
+    Ok(backlog::mark(&app.db.sync, &refused, version).await?)
 }
 
 /// Takes the lock that only a leader has; it goes with the connection.

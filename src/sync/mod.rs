@@ -1,4 +1,4 @@
-//! Keeps the index equal to Postgres: commit → WAL → `source` → `change` → `batch` → `gate` → `apply` → confirmed.
+//! Keeps the index equal to Postgres: commit → WAL → `source` → `change` → `batch` → `gate` → `outlet` → `apply` → confirmed.
 //!
 //! # Why the index is right
 //!
@@ -10,18 +10,23 @@
 //!   differ.
 //! - A commit is streamed before other sessions see it, so a batch passes the `gate` before anything is read.
 //! - What is read apart from the stream (a rebuild, a repair) is written with a floor strictly below any later commit.
-//! - A position is confirmed when everything up to it is acknowledged by the index, in stream order.
+//! - A position is confirmed when everything up to it is acknowledged by the index, in stream order, or stored in the `backlog`:
+//!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that.
 
 pub mod anchor;
 pub mod apply;
+pub mod backlog;
 pub mod batch;
 pub mod catalog;
 pub mod change;
 pub mod compare;
+pub mod ends;
 pub mod follow;
 pub mod gate;
 pub mod generations;
+pub mod lane;
 pub mod lead;
+mod outlet;
 pub mod pipeline;
 pub mod reach;
 pub mod rebuild;

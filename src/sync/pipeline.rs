@@ -1,29 +1,24 @@
-//! The running sync: reads the stream, keeps several batches under way, refreshes what they touched, confirms in order.
+//! The running sync: reads the stream, lets batches through the gate in its order, announces them, refreshes, confirms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use futures_util::future::{BoxFuture, try_join_all};
-use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
+use anyhow::bail;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use pgwire_replication::ReplicationEvent;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::anchor::Line;
-use super::apply::{Applied, apply};
 use super::batch::Batch;
 use super::change::Relations;
-use super::gate;
-use super::source::Source;
-use super::write::Writer;
+use super::ends::{Stream, Target};
+use super::outlet::{Event, Outlet};
 use crate::app::App;
 use crate::position::Position;
-use crate::search::{ElasticError, index};
 
 /// How often the stream is asked whether it is alive.
 const WATCH: Duration = Duration::from_secs(3);
@@ -32,61 +27,119 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Time between refreshes when everything is written, and under load, where each costs throughput.
 const REFRESH_IDLE: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
+/// Pause after a refresh that the index was not there for.
+const REFRESH_AWAY: Duration = Duration::from_secs(1);
+/// Time between two looks through the gate: each is a query, and a busy stream has news at any moment.
+const GATE_PAUSE: Duration = Duration::from_millis(1);
 /// A waiting list usually gets its commit within this time; then the stream is given a push.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Events taken at once before the other work gets its turn.
 const GULP: usize = 1_000;
 
+/// Where a collection stopped being true: documents with changes from there on wait in the backlog.
+pub type Owed = BTreeMap<String, Position>;
+
+/// How far the index is, as it is remembered and told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Everything up to here is in the index or in the backlog, and the slot may forget it.
+    pub confirmed: Position,
+    /// Everything up to here can be found, but for what is owed.
+    pub searchable: Position,
+    /// What is in the backlog.
+    pub owed: Owed,
+}
+
 /// How far the pipeline is, for those who write beside it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The newest end of any batch that was begun.
-    pub begun: watch::Sender<Position>,
-    /// Everything up to here is acknowledged by the index.
+    /// The newest commit that has passed the gate: whatever is read now includes it and all before.
+    pub passed: watch::Sender<Position>,
+    /// Everything up to here is acknowledged by the index or stored in the backlog.
     pub applied: watch::Sender<Position>,
-    /// Everything up to here can be found in the indices.
-    pub searchable: watch::Sender<Position>,
+    /// What is remembered.
+    pub standing: watch::Sender<Standing>,
     /// Whether every collection has an index that lists read; before, nothing can be found.
     pub is_live: watch::Sender<bool>,
 }
 
+impl Progress {
+    /// Starts where an earlier leader has stopped.
+    #[must_use]
+    pub fn new(standing: Standing) -> Self {
+        let progress = Self::default();
+        progress.applied.send_replace(standing.confirmed);
+        progress.passed.send_replace(standing.confirmed);
+        progress.standing.send_replace(standing);
+        progress
+    }
+
+    /// Notes that the backlog has everything of a collection in the index.
+    pub fn forgive(&self, collection: &str) {
+        self.standing.send_if_modified(|standing| standing.owed.remove(collection).is_some());
+    }
+
+    /// Lets lists know how far the index is, if there is one for each of them.
+    pub fn tell(&self, app: &App) {
+        if *self.is_live.borrow() {
+            let standing = self.standing.borrow();
+            app.watermark.advance(standing.searchable, standing.owed.clone());
+        }
+    }
+}
+
 /// The running sync of one leader.
-pub struct Pipeline<'a> {
+pub struct Pipeline<'a, S, T> {
     app: &'a App,
-    source: Source,
+    stream: S,
     line: &'a Line,
-    writer: Arc<Writer>,
+    target: Arc<T>,
     progress: &'a Progress,
     relations: Relations,
-    /// What has come since the last batch was taken.
-    batch: Batch,
+    /// What has come since a batch was last sent to the gate.
+    arriving: Batch,
     /// Batches pass the gate one by one, in stream order.
-    at_gate: Option<BoxFuture<'static, sqlx::Result<Batch>>>,
-    /// Batches that are being written; they end in stream order.
-    in_flight: FuturesOrdered<AbortOnDropHandle<anyhow::Result<Applied>>>,
-    /// Indices that were written to and not refreshed since.
-    touched: BTreeSet<String>,
-    refreshing: Option<BoxFuture<'static, Result<Position, ElasticError>>>,
-    refreshed: Instant,
+    at_gate: Option<BoxFuture<'static, anyhow::Result<Batch>>>,
+    gate_opens: Instant,
+    outlet: Outlet<T>,
+    refreshing: Option<BoxFuture<'static, anyhow::Result<Refreshed>>>,
+    refresh_from: Instant,
     heard: Instant,
 }
 
-impl<'a> Pipeline<'a> {
-    pub(super) fn new(app: &'a App, source: Source, writer: Arc<Writer>, progress: &'a Progress, line: &'a Line) -> Self {
-        let applied = *progress.applied.borrow();
+/// What a refresh was about, and whether the index was there.
+struct Refreshed {
+    indices: BTreeSet<String>,
+    settled: Position,
+    is_done: bool,
+}
+
+impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
+    /// Starts where `progress` says, with every index in doubt that may have unrefreshed documents.
+    pub fn new(
+        app: &'a App,
+        stream: S,
+        target: Arc<T>,
+        progress: &'a Progress,
+        line: &'a Line,
+        unrefreshed: BTreeSet<String>,
+    ) -> Self {
+        let confirmed = progress.standing.borrow().confirmed;
+        let mut outlet = Outlet::new(Arc::clone(&target), &app.config.sync, confirmed);
+        outlet.touched = unrefreshed;
         Self {
             app,
-            source,
+            stream,
             line,
-            writer,
+            target,
             progress,
             relations: Relations::default(),
-            batch: Batch { end: applied, ..Batch::default() },
+            arriving: Batch { end: confirmed, ..Batch::default() },
             at_gate: None,
-            in_flight: FuturesOrdered::new(),
-            touched: BTreeSet::new(),
+            gate_opens: Instant::now(),
+            outlet,
             refreshing: None,
-            refreshed: Instant::now(),
+            refresh_from: Instant::now(),
             heard: Instant::now(),
         }
     }
@@ -96,39 +149,40 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// The stream broke, the database is away or another process leads now. Starting again is safe: what was not confirmed comes
     /// again, and loses against what is newer.
-    pub(super) async fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut watch = interval(WATCH);
         let mut saved = self.line.saved.subscribe();
+        let mut standing = self.progress.standing.subscribe();
         let mut wanted = self.app.watermark.wanted();
         let mut push_at = None;
         loop {
-            let has_room = self.batch.len() < self.app.config.sync.buffer_keys;
+            let has_room = self.arriving.len() + self.outlet.waiting() < self.app.config.sync.buffer_keys;
+            let gate_at = self.gate_at();
             let refresh_at = self.refresh_at();
             tokio::select! {
                 () = stop.cancelled() => break,
-                event = self.source.next(), if has_room => self.receive(event?)?,
-                passed = finish(&mut self.at_gate) => self.write(passed?),
-                Some(applied) = self.in_flight.next() => {
-                    let applied = applied.context("a batch was not finished")??;
-                    self.touched.extend(applied.touched);
-                    self.progress.applied.send_replace(applied.end);
-                }
+                event = self.stream.next(), if has_room => self.receive(event?)?,
+                () = at(gate_at) => self.approach(),
+                passed = finish(&mut self.at_gate) => self.pass(passed?),
+                event = self.outlet.next() => self.settle(event?),
                 () = at(refresh_at) => self.refresh(),
-                searchable = finish(&mut self.refreshing) => self.announce(searchable?),
-                Ok(()) = saved.changed() => self.source.confirm(*saved.borrow_and_update()),
+                refreshed = finish(&mut self.refreshing) => self.refreshed(refreshed?),
+                Ok(()) = standing.changed() => self.progress.tell(self.app),
+                Ok(()) = saved.changed() => self.stream.confirm(*saved.borrow_and_update()),
                 _ = watch.tick() => self.listen(has_room)?,
                 Ok(()) = wanted.changed() => { push_at.get_or_insert(Instant::now() + PATIENCE); }
                 () = at(push_at) => {
                     push_at = None;
-                    if *wanted.borrow_and_update() > self.batch.end {
+                    if *wanted.borrow_and_update() > self.arriving.end {
                         self.line.push.notify_one();
                     }
                 }
             }
-            self.take_batch();
-            self.tell();
+            self.outlet.dispatch();
+            self.progress.applied.send_if_modified(|applied| raise(applied, self.outlet.settled));
+            self.report();
         }
-        self.source.stop().await;
+        self.stream.stop().await;
         Ok(())
     }
 
@@ -136,7 +190,7 @@ impl<'a> Pipeline<'a> {
         self.heard = Instant::now();
         self.collect(first)?;
         for _ in 0..GULP {
-            let Some(event) = self.source.next().now_or_never() else { break };
+            let Some(event) = self.stream.next().now_or_never() else { break };
             self.collect(event?)?;
         }
         Ok(())
@@ -144,11 +198,11 @@ impl<'a> Pipeline<'a> {
 
     fn collect(&mut self, event: ReplicationEvent) -> anyhow::Result<()> {
         match event {
-            ReplicationEvent::Begin { final_lsn, xid, .. } => self.batch.begin(xid, Position(final_lsn.as_u64())),
-            ReplicationEvent::Commit { end_lsn, .. } => self.batch.commit(Position(end_lsn.as_u64())),
+            ReplicationEvent::Begin { final_lsn, xid, .. } => self.arriving.begin(xid, Position(final_lsn.as_u64())),
+            ReplicationEvent::Commit { end_lsn, .. } => self.arriving.commit(Position(end_lsn.as_u64())),
             ReplicationEvent::XLogData { data, .. } => {
                 if let Some(change) = self.relations.read(&data)? {
-                    self.batch.mark(&self.relations, &change);
+                    self.arriving.mark(&self.relations, &change);
                 }
             }
             ReplicationEvent::KeepAlive { .. } | ReplicationEvent::Message { .. } => {}
@@ -157,75 +211,88 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Takes a batch as soon as nothing is under way, so that a single change does not wait; otherwise when it is worth a request.
-    fn take_batch(&mut self) {
-        let settings = &self.app.config.sync;
-        if self.at_gate.is_some() {
-            return;
-        }
-        // Documents of an emptied table are found in the index, where those of earlier batches must have arrived.
-        let is_large = self.batch.len() >= settings.batch_size && self.batch.emptied.is_empty();
-        if self.batch.is_empty() {
-            if self.in_flight.is_empty() && self.batch.end > *self.progress.applied.borrow() {
-                self.batch.transactions.clear();
-                self.progress.applied.send_replace(self.batch.end);
-            }
-        } else if self.in_flight.is_empty() || (is_large && self.in_flight.len() < settings.in_flight) {
-            let batch = self.batch.take();
-            let pool = self.app.db.sync.clone();
-            self.progress.begun.send_replace(batch.end);
-            self.at_gate = Some(Box::pin(async move {
-                gate::pass(&pool, &batch.transactions).await?;
-                Ok(batch)
-            }));
-        }
+    fn gate_at(&self) -> Option<Instant> {
+        let has_news = !self.arriving.is_empty() || self.arriving.end > self.outlet.end();
+        (has_news && self.at_gate.is_none()).then_some(self.gate_opens)
     }
 
-    fn write(&mut self, batch: Batch) {
-        let writer = Arc::clone(&self.writer);
-        self.in_flight.push_back(AbortOnDropHandle::new(tokio::spawn(async move { apply(&writer, batch).await })));
+    fn approach(&mut self) {
+        let batch = self.arriving.take();
+        let target = Arc::clone(&self.target);
+        self.gate_opens = Instant::now() + GATE_PAUSE;
+        self.at_gate = Some(Box::pin(async move {
+            target.gate(&batch.transactions).await?;
+            Ok(batch)
+        }));
+    }
+
+    /// From here on whoever reads sees these changes, so they can be announced and written.
+    fn pass(&mut self, mut batch: Batch) {
+        batch.transactions.clear();
+        self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
+        self.outlet.add(batch);
+    }
+
+    fn settle(&mut self, event: Event) {
+        let mut owed = std::mem::take(&mut self.outlet.owed);
+        let is_stored = match event {
+            Event::Stored(stored) => {
+                owed.extend(stored);
+                true
+            }
+            Event::Written | Event::Woken => false,
+        };
+        if owed.is_empty() && !is_stored {
+            return;
+        }
+        // Whatever was settled before is not in doubt.
+        let since = Position(self.progress.applied.borrow().0 + 1);
+        self.progress.standing.send_modify(|standing| {
+            for collection in owed {
+                standing.owed.entry(collection.to_owned()).or_insert(since);
+            }
+            standing.confirmed = standing.confirmed.max(self.outlet.settled);
+        });
     }
 
     fn is_idle(&self) -> bool {
-        self.at_gate.is_none() && self.in_flight.is_empty() && self.batch.is_empty()
+        self.at_gate.is_none() && self.arriving.is_empty() && self.outlet.is_idle()
     }
 
     fn refresh_at(&self) -> Option<Instant> {
-        let is_due = self.refreshing.is_none() && *self.progress.applied.borrow() > *self.progress.searchable.borrow();
-        let pause = match (self.is_idle(), self.touched.is_empty()) {
+        let is_due = self.refreshing.is_none() && self.outlet.settled > self.progress.standing.borrow().searchable;
+        let pause = match (self.is_idle(), self.outlet.touched.is_empty()) {
             // Nothing of it is searched.
             (true, true) => Duration::ZERO,
             (true, false) => REFRESH_IDLE,
             (false, _) => REFRESH_BUSY,
         };
-        is_due.then(|| self.refreshed + pause)
+        is_due.then(|| self.refresh_from + pause)
     }
 
     fn refresh(&mut self) {
-        let (writer, applied) = (Arc::clone(&self.writer), *self.progress.applied.borrow());
-        let touched = std::mem::take(&mut self.touched);
-        if !touched.is_empty() {
-            self.refreshed = Instant::now();
+        let (target, settled) = (Arc::clone(&self.target), self.outlet.settled);
+        let indices = std::mem::take(&mut self.outlet.touched);
+        if !indices.is_empty() {
+            self.refresh_from = Instant::now();
         }
         self.refreshing = Some(Box::pin(async move {
-            let refreshes = touched.iter().map(|index| async {
-                match index::refresh(&writer.elastic, index).await {
-                    // A generation that was replaced meanwhile.
-                    Err(error) if error.is_missing() => Ok(()),
-                    refreshed => refreshed,
-                }
-            });
-            try_join_all(refreshes).await?;
-            Ok(applied)
+            let is_done = target.refresh(&indices).await?;
+            Ok(Refreshed { indices, settled, is_done })
         }));
     }
 
-    /// Everything up to here is acknowledged and can be found. The slot hears of it once it is saved.
-    fn announce(&self, searchable: Position) {
-        self.progress.searchable.send_replace(searchable);
-        if *self.progress.is_live.borrow() {
-            self.app.watermark.advance(searchable);
+    /// The slot hears of what is confirmed once it is saved.
+    fn refreshed(&mut self, refreshed: Refreshed) {
+        if !refreshed.is_done {
+            self.outlet.touched.extend(refreshed.indices);
+            self.refresh_from = Instant::now() + REFRESH_AWAY;
+            return;
         }
+        self.progress.standing.send_modify(|standing| {
+            raise(&mut standing.confirmed, refreshed.settled);
+            raise(&mut standing.searchable, refreshed.settled);
+        });
     }
 
     fn listen(&mut self, is_listening: bool) -> anyhow::Result<()> {
@@ -237,19 +304,27 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    fn tell(&self) {
-        let is_behind = *self.progress.applied.borrow() > *self.progress.searchable.borrow() || !self.is_idle();
+    fn report(&self) {
+        let standing = self.progress.standing.borrow();
+        let is_behind = self.outlet.settled > standing.searchable || !self.is_idle();
         self.app.watermark.status.update(|report| {
-            report.received = self.batch.end;
-            report.applied = *self.progress.searchable.borrow();
-            report.waiting = self.batch.len();
+            report.received = self.arriving.end;
+            report.applied = standing.searchable;
+            report.waiting = self.arriving.len() + self.outlet.waiting();
             report.behind_since = is_behind.then(|| report.behind_since.unwrap_or_else(Instant::now));
         });
     }
 }
 
+/// Moves a position forward and says whether it did.
+fn raise(position: &mut Position, to: Position) -> bool {
+    let further = to > *position;
+    *position = to.max(*position);
+    further
+}
+
 /// Waits for what is under way, if anything is, and empties its place.
-async fn finish<T>(place: &mut Option<BoxFuture<'static, T>>) -> T {
+pub(super) async fn finish<T>(place: &mut Option<BoxFuture<'static, T>>) -> T {
     let Some(future) = place else { return std::future::pending().await };
     let value = future.await;
     *place = None;
@@ -257,7 +332,7 @@ async fn finish<T>(place: &mut Option<BoxFuture<'static, T>>) -> T {
 }
 
 /// Waits for a moment, if there is one.
-async fn at(moment: Option<Instant>) {
+pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

@@ -31,15 +31,15 @@ pub async fn now(app: &App) -> anyhow::Result<Position> {
     let wanted = state::beat(&app.db.sync).await?;
     let waiting = async {
         loop {
-            let applied = state::applied(&app.db.sync).await?;
-            if applied >= wanted {
-                return anyhow::Ok(applied);
+            let standing = state::read(&app.db.sync).await?.standing;
+            if standing.searchable >= wanted && standing.owed.is_empty() {
+                return anyhow::Ok(standing.searchable);
             }
             sleep(PERIOD).await;
         }
     };
     match timeout(LIMIT, waiting).await {
         Ok(applied) => applied,
-        Err(_) => Err(Behind { wanted, applied: state::applied(&app.db.sync).await? }.into()),
+        Err(_) => Err(Behind { wanted, applied: state::read(&app.db.sync).await?.standing.searchable }.into()),
     }
 }

@@ -37,9 +37,7 @@ pub async fn run(
     // Nobody searches it yet, and refreshes cost a good part of the throughput.
     tune(serde_json::json!({ "refresh_interval": "-1" })).await?;
     writer.add(collection, &generation.index);
-    // Batches that were begun before may not know of the new index. Once they are applied, what is read includes them.
-    let begun = *progress.begun.borrow();
-    progress.applied.subscribe().wait_for(|applied| *applied >= begun).await?;
+    // Batches that are under way may not know of the new index. They have passed the gate, so what is read from here on includes them.
 
     let chunk = writer.batch_size;
     let chunks = stream::try_unfold(generation.cursor, |cursor| async move {

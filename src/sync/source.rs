@@ -8,6 +8,7 @@ use pgwire_replication::{Lsn, PgWireError, ReplicationClient, ReplicationConfig,
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::ends::Stream;
 use super::state::Origin;
 use crate::app::App;
 use crate::position::Position;
@@ -86,29 +87,26 @@ impl Source {
         tokio::time::timeout(CONNECT_TIMEOUT, starting).await.context("postgres does not start the stream")?
     }
 
-    /// Waits for the next event. May be cancelled without losing one.
-    ///
-    /// # Errors
-    /// The connection broke or was ended by the server.
-    pub async fn next(&mut self) -> anyhow::Result<ReplicationEvent> {
+    async fn command(&mut self, command: &str) -> anyhow::Result<()> {
+        self.client.simple_query(command).await.map_err(explain).map(drop)
+    }
+}
+
+impl Stream for Source {
+    async fn next(&mut self) -> anyhow::Result<ReplicationEvent> {
         self.client.recv().await.map_err(explain)?.context("postgres has ended the change stream")
     }
 
-    /// Lets the server forget what is before the position. It hears of it within about a second.
-    pub fn confirm(&self, position: Position) {
+    /// The server hears of it within about a second.
+    fn confirm(&self, position: Position) {
         self.client.update_applied_lsn(Lsn::from_u64(position.0));
     }
 
-    /// Ends the stream so that the last confirmation arrives.
-    pub async fn stop(mut self) {
+    async fn stop(mut self) {
         let stopped = tokio::time::timeout(Duration::from_secs(2), self.client.shutdown()).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::debug!("the change stream did not end in order; what was not confirmed comes again");
         }
-    }
-
-    async fn command(&mut self, command: &str) -> anyhow::Result<()> {
-        self.client.simple_query(command).await.map_err(explain).map(drop)
     }
 }
 

@@ -1,9 +1,14 @@
 //! What the sync task knows about itself, in Postgres: where it is, who leads, what the index refused.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
+use super::backlog;
+use super::pipeline::Standing;
 use crate::position::{Epoch, Position, Version};
 
 /// Where the stream comes from. If any of it is another than the last time, positions may have gone back.
@@ -24,8 +29,8 @@ pub struct State {
     pub origin: Option<Origin>,
     /// The high bits of every version.
     pub epoch: Epoch,
-    /// Up to here everything can be found, and the slot may forget it.
-    pub applied: Position,
+    /// How far the index is.
+    pub standing: Standing,
     /// Counts leaders.
     pub lease: i64,
     /// Who leads or led last.
@@ -39,7 +44,16 @@ pub struct State {
 pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
     let row = sqlx::query!(
         r#"
-        select system_identifier, timeline, slot, epoch, applied, lease, leader
+        select
+          system_identifier,
+          timeline,
+          slot,
+          epoch,
+          confirmed,
+          applied,
+          owed as "owed: Json<BTreeMap<String, i64>>",
+          lease,
+          leader
         from sync_state
         "#
     )
@@ -52,7 +66,11 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
     Ok(State {
         origin,
         epoch: Epoch(u16::try_from(row.epoch).unwrap_or(u16::MAX)),
-        applied: from_sql(row.applied),
+        standing: Standing {
+            confirmed: from_sql(row.confirmed),
+            searchable: from_sql(row.applied),
+            owed: row.owed.0.into_iter().map(|(collection, since)| (collection, from_sql(since))).collect(),
+        },
         lease: row.lease,
         leader: row.leader,
     })
@@ -78,7 +96,7 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
     let adopted = sqlx::query!(
         r#"
         update sync_state
-        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed = $5, applied = $5, updated_at = now()
+        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed = $5, applied = $5, owed = '{}', updated_at = now()
         where lease = $6
         "#,
         origin.system,
@@ -93,6 +111,7 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
     .context("cannot enter the new epoch")?;
     require_lease(adopted.rows_affected())?;
     sqlx::query!("update index_generations set state = 'retired', updated_at = now()").execute(&mut *transaction).await?;
+    backlog::clear(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Epoch(epoch))
 }
@@ -101,23 +120,19 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
 ///
 /// # Errors
 /// The database's, or another leader has taken over.
-pub async fn save(executor: impl PgExecutor<'_>, lease: i64, applied: Position) -> anyhow::Result<()> {
+pub async fn save(executor: impl PgExecutor<'_>, lease: i64, standing: &Standing) -> anyhow::Result<()> {
+    let owed: BTreeMap<&str, i64> =
+        standing.owed.iter().map(|(collection, since)| (collection.as_str(), to_sql(*since))).collect();
     let saved = sqlx::query!(
-        "update sync_state set confirmed = $1, applied = $1, updated_at = now() where lease = $2",
-        to_sql(applied),
+        "update sync_state set confirmed = $1, applied = $2, owed = $3, updated_at = now() where lease = $4",
+        to_sql(standing.confirmed),
+        to_sql(standing.searchable),
+        Json(owed) as _,
         lease,
     )
     .execute(executor)
     .await?;
     require_lease(saved.rows_affected())
-}
-
-/// Returns how far the index is.
-///
-/// # Errors
-/// The database's.
-pub async fn applied(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
-    sqlx::query_scalar!("select applied from sync_state").fetch_one(executor).await.map(from_sql)
 }
 
 /// What the server says about the slot, and how much is set aside.

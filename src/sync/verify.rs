@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::batch::Keys;
+use super::batch::{Keys, split};
 use super::compare::{self, Depth, Range, Sight, Verdict};
 use super::write::Writer;
 use super::{catalog, reach, state};
@@ -79,7 +79,9 @@ pub async fn repair(
     let ids: Vec<Uuid> = differences.keys().copied().collect();
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
     writer.add(collection, index);
-    writer.write(keys, Version::floor(writer.epoch, applied)).await?;
+    for keys in split(keys, writer.batch_size) {
+        writer.write(&keys, Version::floor(writer.epoch, applied)).await?;
+    }
     let sights = compare::look(app, &writer.elastic, collection, index, &ids, Depth::Contents).await?;
     Ok(settle(app, &writer.elastic, collection, index, Depth::Contents, sights).await?.differences)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::PgPool;
@@ -17,9 +16,6 @@ use crate::position::{Epoch, Version};
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError};
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// Writes documents. May be called from many tasks at once.
 pub struct Writer {
     /// Where rows are read and what was refused is kept.
@@ -28,10 +24,21 @@ pub struct Writer {
     pub elastic: Elastic,
     /// The high bits of the versions.
     pub epoch: Epoch,
-    /// Documents to one request.
+    /// Documents to one read of the rows.
     pub batch_size: usize,
+    /// Size of one request.
+    pub bulk_bytes: usize,
     indices: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
     buried: Mutex<HashSet<(&'static str, Uuid)>>,
+}
+
+/// What became of some documents.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The indices that were written to, and have to be refreshed before it can be found.
+    pub indices: BTreeSet<String>,
+    /// Documents that the index was too busy for, or away.
+    pub unwritten: Keys,
 }
 
 /// One write of a bulk, in its order.
@@ -44,8 +51,9 @@ struct Sent {
 impl Writer {
     /// Makes a writer that knows no index yet.
     #[must_use]
-    pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, batch_size: usize) -> Self {
-        Self { pool, elastic, epoch, batch_size, indices: Mutex::default(), buried: Mutex::default() }
+    pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, settings: &crate::config::Sync) -> Self {
+        let (batch_size, bulk_bytes) = (settings.batch_size.max(1), settings.bulk_bytes);
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices: Mutex::default(), buried: Mutex::default() }
     }
 
     /// From now on writes the documents of the collection into this index too.
@@ -71,31 +79,19 @@ impl Writer {
         lock(&self.buried).extend(buried);
     }
 
-    /// Writes documents into all their indices and returns those. Tries until the index has taken or refused each, and reads the
-    /// rows again every time: a request that is older than the memory of deletions could bring a deleted document back.
+    /// Writes documents into all their indices, once. Whoever tries again reads the rows again: a request that is older than the
+    /// memory of deletions could bring a deleted document back.
     ///
     /// # Errors
     /// The database's. The index's only if it does not understand a request as a whole.
-    pub async fn write(&self, keys: Keys, version: Version) -> anyhow::Result<BTreeSet<String>> {
-        let mut written = BTreeSet::new();
-        for mut keys in split(keys, self.batch_size) {
-            let mut pause = SHORTEST_PAUSE;
-            while !keys.is_empty() {
-                match self.attempt(&keys, None, version).await {
-                    Ok((rejected, indices)) => {
-                        written.extend(indices);
-                        keys = rejected;
-                    }
-                    Err(error) if is_outage(&error) => warn!(error = %error, "the index does not take documents; trying again"),
-                    Err(error) => return Err(error),
-                }
-                if !keys.is_empty() {
-                    tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+    pub async fn write(&self, keys: &Keys, version: Version) -> anyhow::Result<Written> {
+        match self.attempt(keys, None, version).await {
+            Err(error) if is_outage(&error) => {
+                warn!(error = %error, "the index does not take documents");
+                Ok(Written { unwritten: keys.clone(), ..Written::default() })
             }
+            attempted => attempted,
         }
-        Ok(written)
     }
 
     /// Writes documents into one index, once. Returns those that have to be tried again.
@@ -104,12 +100,11 @@ impl Writer {
     /// The database's or the index's.
     pub async fn fill(&self, collection: &'static str, index: &str, ids: &[Uuid], version: Version) -> anyhow::Result<Keys> {
         let keys = Keys::from([(collection, ids.iter().copied().collect())]);
-        self.attempt(&keys, Some(index), version).await.map(|(rejected, _)| rejected)
+        self.attempt(&keys, Some(index), version).await.map(|written| written.unwritten)
     }
 
-    async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<(Keys, BTreeSet<String>)> {
-        let mut bulk = Bulk::default();
-        let mut sent = Vec::new();
+    async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
+        let mut requests = vec![(Bulk::default(), Vec::new())];
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read, read only").await?;
         for (name, ids) in keys {
             let collection = collections::find(name).context("an unknown collection")?;
@@ -119,6 +114,10 @@ impl Writer {
             let loaded: HashMap<Uuid, Vec<u8>> = loaded.into_iter().map(|document| (document.id, document.source)).collect();
             for index in indices {
                 for id in &ids {
+                    if requests.last().is_none_or(|(bulk, _)| bulk.size() >= self.bulk_bytes) {
+                        requests.push((Bulk::default(), Vec::new()));
+                    }
+                    let Some((bulk, sent)) = requests.last_mut() else { continue };
                     match loaded.get(id) {
                         Some(source) => bulk.index(&index, *id, version, source),
                         None => bulk.delete(&index, *id, version),
@@ -129,9 +128,13 @@ impl Writer {
         }
         snapshot.commit().await?;
         fail::fail_point!("sync-before-bulk");
-        let outcomes = bulk::send(&self.elastic, bulk).await?;
+        let mut written = Written::default();
+        for (bulk, sent) in requests {
+            let outcomes = bulk::send(&self.elastic, bulk).await?;
+            self.settle(sent, outcomes, version, &mut written).await?;
+        }
         fail::fail_point!("sync-after-bulk");
-        self.settle(sent, outcomes, version).await
+        Ok(written)
     }
 
     async fn settle(
@@ -139,9 +142,8 @@ impl Writer {
         sent: Vec<Sent>,
         outcomes: Vec<Outcome>,
         version: Version,
-    ) -> anyhow::Result<(Keys, BTreeSet<String>)> {
-        let mut rejected = Keys::new();
-        let mut written = BTreeSet::new();
+        written: &mut Written,
+    ) -> anyhow::Result<()> {
         let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
         let mut lost = BTreeSet::new();
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
@@ -150,10 +152,10 @@ impl Writer {
                     if lock(&self.buried).remove(&(sent.collection, sent.id)) {
                         revived.entry(sent.collection).or_default().push(sent.id);
                     }
-                    written.insert(sent.index);
+                    written.indices.insert(sent.index);
                 }
                 Outcome::Rejected => {
-                    rejected.entry(sent.collection).or_default().insert(sent.id);
+                    written.unwritten.entry(sent.collection).or_default().insert(sent.id);
                 }
                 Outcome::NoIndex => {
                     lost.insert(sent.index);
@@ -174,32 +176,13 @@ impl Writer {
             self.remove(&index);
             catalog::forget(&self.pool, &index).await?;
         }
-        Ok((rejected, written))
+        Ok(())
     }
 }
 
 /// Whether trying again makes sense because the index, and not the request, is to blame.
 pub fn is_outage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ElasticError>().is_some_and(ElasticError::is_outage)
-}
-
-/// Cuts keys into pieces of one request each.
-fn split(keys: Keys, size: usize) -> Vec<Keys> {
-    let mut pieces = vec![Keys::new()];
-    let mut room = size;
-    for (collection, ids) in keys {
-        for id in ids {
-            if room == 0 {
-                pieces.push(Keys::new());
-                room = size;
-            }
-            room -= 1;
-            if let Some(piece) = pieces.last_mut() {
-                piece.entry(collection).or_default().insert(id);
-            }
-        }
-    }
-    pieces
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

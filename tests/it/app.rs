@@ -176,8 +176,10 @@ impl TestApp {
         let lsn: String =
             sqlx::query_scalar("select pg_current_wal_insert_lsn()::text").fetch_one(&self.database.pool).await.unwrap();
         let position: Position = lsn.parse().unwrap();
-        let reached = self.app.watermark.reached(position, Duration::from_secs(60)).await;
-        assert!(reached, "the index reaches {position}; it is at {}", self.app.watermark.get());
+        for collection in collections::collections::ALL {
+            let reached = self.app.watermark.reached(collection.name, position, Duration::from_secs(60)).await;
+            assert!(reached, "{} reach {position}; they are at {}", collection.name, self.app.watermark.get());
+        }
     }
 }
 

@@ -127,8 +127,10 @@ impl Synced {
     /// Waits until everything that is committed can be found.
     pub(crate) async fn settle(&self) {
         let wanted = state::beat(&self.app.db.sync).await.unwrap();
-        let is_reached = self.app.watermark.reached(wanted, Duration::from_secs(60)).await;
-        assert!(is_reached, "the index does not reach {wanted}: {:?}", self.app.watermark.status.report());
+        for collection in ALL {
+            let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(60)).await;
+            assert!(is_reached, "{} do not reach {wanted}: {:?}", collection.name, self.app.watermark.status.report());
+        }
     }
 
     /// The index that lists read.
@@ -159,7 +161,7 @@ impl Synced {
     pub(crate) async fn repair(&self, collection: &str, found: &verify::Differences) -> verify::Differences {
         let epoch = state::read(&self.app.db.sync).await.unwrap().epoch;
         let elastic = Elastic::open(&self.app.config.search).unwrap().unwrap();
-        let writer = Writer::new(self.app.db.sync.clone(), elastic, epoch, 100);
+        let writer = Writer::new(self.app.db.sync.clone(), elastic, epoch, &self.app.config.sync);
         let index = self.index(collection).await;
         verify::repair(&self.app, &writer, find(collection).unwrap(), &index, found).await.unwrap()
     }

@@ -1,0 +1,320 @@
+//! Documents that are still owed to the index, kept in Postgres: what waits there the replication slot may forget.
+
+use std::collections::{BTreeSet, HashSet};
+
+use sqlx::{AssertSqlSafe, PgPool, PgTransaction};
+use uuid::Uuid;
+
+use super::batch::{Batch, Keys};
+use crate::collections::{EDGES, Edge};
+use crate::position::{Epoch, Version};
+
+/// In the place of a key: every document of the collection.
+const EVERY: Uuid = Uuid::nil();
+/// Rows to one insert.
+const CHUNK: usize = 10_000;
+/// Fan-outs that are worked on together.
+const GROUP: i64 = 1_000;
+
+/// Asks the leader to write documents again, with a version that beats whatever was written before that version.
+///
+/// # Errors
+/// The database's.
+pub async fn mark(pool: &PgPool, keys: &Keys, version: Version) -> sqlx::Result<()> {
+    let mut transaction = begin(pool).await?;
+    mark_within(&mut transaction, keys, version).await?;
+    transaction.commit().await
+}
+
+/// The same as a part of a transaction.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_within(transaction: &mut PgTransaction<'_>, keys: &Keys, version: Version) -> sqlx::Result<()> {
+    for (collection, ids) in keys {
+        for ids in sorted(ids).chunks(CHUNK) {
+            sqlx::query!(
+                r#"
+                insert into sync_spill (collection, key, version)
+                select $1, key, $3 from unnest($2::uuid[]) as key
+                on conflict (collection, key) do update
+                set version = excluded.version
+                where sync_spill.version < excluded.version
+                "#,
+                collection,
+                ids,
+                version.0,
+            )
+            .execute(&mut **transaction)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps everything that a batch has marked and returns the collections that are owed something by it.
+///
+/// # Errors
+/// The database's.
+pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<BTreeSet<&'static str>> {
+    let version = Version::new(epoch, batch.newest);
+    let mut owed = BTreeSet::new();
+    let mut transaction = begin(pool).await?;
+    let emptied = batch.emptied.iter().map(|collection| (*collection, vec![EVERY]));
+    for (collection, ids) in batch.keys.iter().map(|(collection, ids)| (*collection, sorted(ids))).chain(emptied) {
+        owed.insert(collection);
+        for ids in ids.chunks(CHUNK) {
+            // What waits already is read when its turn comes, so the older row speaks for this change too.
+            sqlx::query!(
+                r#"
+                insert into sync_spill (collection, key, version)
+                select $1, key, $3 from unnest($2::uuid[]) as key
+                on conflict do nothing
+                "#,
+                collection,
+                ids,
+                version.0,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+    }
+    for (number, parents) in &batch.parents {
+        owed.insert(EDGES[*number].collection.name);
+        insert_fanouts(&mut transaction, &EDGES[*number], &sorted(parents), version).await?;
+    }
+    transaction.commit().await?;
+    Ok(owed)
+}
+
+/// Keeps a fan-out: all children of these parents have to be written again. One that waits already begins anew.
+///
+/// # Errors
+/// The database's.
+pub async fn fan_out(pool: &PgPool, edge: &Edge, parents: &HashSet<Uuid>, version: Version) -> sqlx::Result<()> {
+    let mut transaction = begin(pool).await?;
+    insert_fanouts(&mut transaction, edge, &sorted(parents), version).await?;
+    transaction.commit().await
+}
+
+/// Whoever drains the backlog holds the rows for as long as one bulk takes, so an insert of the same keys may have to wait for that.
+async fn begin(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("set local lock_timeout = 0").execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+async fn insert_fanouts(
+    transaction: &mut PgTransaction<'_>,
+    edge: &Edge,
+    parents: &[Uuid],
+    version: Version,
+) -> sqlx::Result<()> {
+    for parents in parents.chunks(CHUNK) {
+        sqlx::query!(
+            r#"
+            insert into sync_fanout (edge, parent, version)
+            select $1, parent, $3 from unnest($2::uuid[]) as parent
+            on conflict (edge, parent) do update
+            set version = excluded.version, cursor = null, updated_at = now()
+            where sync_fanout.version < excluded.version
+            "#,
+            edge.name(),
+            parents,
+            version.0,
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What was taken from the backlog; it is gone from there when the transaction ends well.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Documents to write.
+    pub keys: Vec<(String, Uuid)>,
+    /// Collections of which every document has to be looked at.
+    pub emptied: Vec<String>,
+    /// Where to go on.
+    pub last: Option<(String, Uuid)>,
+}
+
+/// Takes the next documents that were marked before `version`.
+///
+/// # Errors
+/// The database's.
+pub async fn take(
+    transaction: &mut PgTransaction<'_>,
+    after: Option<(String, Uuid)>,
+    version: Version,
+    size: usize,
+) -> sqlx::Result<Taken> {
+    let (collection, key) = after.unwrap_or_default();
+    let rows = sqlx::query!(
+        r#"
+        with next as (
+          select collection, key
+          from sync_spill
+          where (collection, key) >= ($1, $2) and version <= $3
+          order by collection, key
+          limit $4
+          for update skip locked
+        )
+        delete from sync_spill
+        using next
+        where sync_spill.collection = next.collection and sync_spill.key = next.key
+        returning next.collection, next.key
+        "#,
+        collection,
+        key,
+        version.0,
+        i64::try_from(size).unwrap_or(i64::MAX),
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    let mut taken = Taken::default();
+    for row in rows {
+        taken.last = taken.last.max(Some((row.collection.clone(), row.key)));
+        if row.key == EVERY {
+            taken.emptied.push(row.collection);
+        } else {
+            taken.keys.push((row.collection, row.key));
+        }
+    }
+    Ok(taken)
+}
+
+/// Fan-outs of one edge that are equally far, so that they can go on together.
+#[derive(Debug)]
+pub struct Fanouts {
+    /// The edge's name.
+    pub edge: String,
+    /// The last child that was written.
+    pub cursor: Option<Uuid>,
+    parents: Vec<Uuid>,
+    versions: Vec<i64>,
+}
+
+/// Returns the fan-outs that are next.
+///
+/// # Errors
+/// The database's.
+pub async fn fanouts(pool: &PgPool) -> sqlx::Result<Option<Fanouts>> {
+    let rows = sqlx::query!(
+        r#"
+        with first as (
+          select edge, cursor from sync_fanout order by created_at, edge, parent limit 1
+        )
+        select f.edge, f.cursor, f.parent, f.version
+        from sync_fanout f
+        join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
+        order by f.created_at, f.parent
+        limit $1
+        "#,
+        GROUP,
+    )
+    .fetch_all(pool)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let (edge, cursor) = (first.edge.clone(), first.cursor);
+    let (parents, versions) = rows.into_iter().map(|row| (row.parent, row.version)).unzip();
+    Ok(Some(Fanouts { edge, cursor, parents, versions }))
+}
+
+impl Fanouts {
+    /// Reads the next children, in the order of their ids.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn children(&self, pool: &PgPool, sql: &str, size: usize) -> sqlx::Result<Vec<Uuid>> {
+        let sql = format!("select id from ({sql}) as child where id > $2 order by id limit $3");
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(&self.parents)
+            .bind(self.cursor.unwrap_or_default())
+            .bind(i64::try_from(size).unwrap_or(i64::MAX))
+            .fetch_all(pool)
+            .await
+    }
+
+    /// Remembers how far they are. One that was asked for anew meanwhile keeps its own place.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn advance(&mut self, pool: &PgPool, cursor: Uuid) -> sqlx::Result<()> {
+        self.cursor = Some(cursor);
+        sqlx::query!(
+            r#"
+            update sync_fanout f
+            set cursor = $4, updated_at = now()
+            from unnest($2::uuid[], $3::bigint[]) as job (parent, version)
+            where f.edge = $1 and f.parent = job.parent and f.version = job.version
+            "#,
+            self.edge,
+            &self.parents,
+            &self.versions,
+            cursor,
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
+
+    /// Forgets them, but for those that were asked for anew meanwhile.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn finish(self, pool: &PgPool) -> sqlx::Result<()> {
+        sqlx::query!(
+            r#"
+            delete from sync_fanout f
+            using unnest($2::uuid[], $3::bigint[]) as job (parent, version)
+            where f.edge = $1 and f.parent = job.parent and f.version = job.version
+            "#,
+            self.edge,
+            &self.parents,
+            &self.versions,
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
+}
+
+/// Returns the collections that documents are owed to.
+///
+/// # Errors
+/// The database's.
+pub async fn owed(pool: &PgPool) -> sqlx::Result<BTreeSet<String>> {
+    // One look into an ordered index for each collection, however many rows there are.
+    let collections: Vec<String> = crate::collections::ALL.iter().map(|collection| collection.name.to_owned()).collect();
+    let spilled = sqlx::query_scalar!(
+        r#"
+        select name as "name!"
+        from unnest($1::text[]) as name
+        where exists (select from sync_spill where collection = name)
+        "#,
+        &collections,
+    )
+    .fetch_all(pool)
+    .await?;
+    let edges = sqlx::query_scalar!("select distinct edge from sync_fanout").fetch_all(pool).await?;
+    let fanned = edges.iter().filter_map(|name| Edge::find(name)).map(|edge| edge.collection.name.to_owned());
+    Ok(spilled.into_iter().chain(fanned).collect())
+}
+
+/// Forgets everything, because every index is built anew.
+///
+/// # Errors
+/// The database's.
+pub async fn clear(transaction: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+    sqlx::query!("delete from sync_spill").execute(&mut **transaction).await?;
+    sqlx::query!("delete from sync_fanout").execute(&mut **transaction).await.map(drop)
+}
+
+/// In one order everywhere, so that two who insert the same rows wait for each other and never in a circle.
+fn sorted(ids: &HashSet<Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.iter().copied().collect();
+    ids.sort_unstable();
+    ids
+}

@@ -1,0 +1,240 @@
+//! The slow lane: writes what is in the backlog beside the fresh changes, in small pieces, so that none of those waits for long.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use sqlx::PgTransaction;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::apply::Servers;
+use super::backlog::{self, Fanouts};
+use super::batch::Keys;
+use super::ends::Target;
+use super::pipeline::Progress;
+use super::write::{Writer, is_outage};
+use crate::app::App;
+use crate::collections::{self, Edge};
+use crate::position::Version;
+use crate::search::{Collection, index, inventory};
+
+/// How soon something new in the backlog is seen.
+const PERIOD: Duration = Duration::from_millis(250);
+/// Children whose ids are read at once: sorting all that are left for every piece would be quadratic.
+const PAGE: usize = 100_000;
+/// Time between refreshes of what the lane has written.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Pauses while the index is away double from the first to the last.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Fresh changes that have waited for so long are let by.
+const YIELD_AFTER: Duration = Duration::from_millis(200);
+/// Longest pause for their sake, so that the lane always gets on.
+const LONGEST_YIELD: Duration = Duration::from_millis(500);
+
+/// The slow lane of one leader.
+pub struct Lane<'a> {
+    app: &'a App,
+    servers: &'a Servers,
+    progress: &'a Progress,
+    /// Where to go on among the documents that wait.
+    after: Option<(String, Uuid)>,
+    under_way: Option<UnderWay>,
+    touched: BTreeSet<String>,
+    refreshed: Instant,
+}
+
+/// Fan-outs that are being worked on.
+struct UnderWay {
+    fanouts: Fanouts,
+    edge: &'static Edge,
+    /// The next children, in order.
+    children: VecDeque<Uuid>,
+    /// Whether there are no others.
+    is_last: bool,
+}
+
+/// What a step came to.
+enum Step {
+    /// There is more.
+    Done,
+    /// There is nothing to do.
+    Idle,
+    /// The index is away or busy.
+    Away,
+}
+
+impl<'a> Lane<'a> {
+    /// Makes the lane; [`Lane::run`] works on it.
+    #[must_use]
+    pub fn new(app: &'a App, servers: &'a Servers, progress: &'a Progress) -> Self {
+        Self { app, servers, progress, after: None, under_way: None, touched: BTreeSet::new(), refreshed: Instant::now() }
+    }
+
+    /// Works until it is cancelled. What was under way then is done again by the next leader.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let drained = self.drain().await?;
+            let spread = self.spread().await?;
+            match (drained, spread) {
+                (Step::Away, _) | (_, Step::Away) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                (Step::Idle, Step::Idle) => {
+                    self.forgive().await?;
+                    sleep(PERIOD).await;
+                }
+                _ => {
+                    pause = SHORTEST_PAUSE;
+                    if self.refreshed.elapsed() > REFRESH {
+                        self.refresh().await?;
+                    }
+                    self.give_way().await;
+                }
+            }
+        }
+    }
+
+    /// Whatever is read now includes every commit up to this version.
+    fn version(&self) -> Version {
+        Version::new(self.servers.writer.epoch, *self.progress.passed.borrow())
+    }
+
+    /// Writes the next documents that wait. They are gone from the backlog only once the index has taken all of them.
+    async fn drain(&mut self) -> anyhow::Result<Step> {
+        let writer = &self.servers.writer;
+        let version = self.version();
+        let mut transaction = writer.pool.begin().await?;
+        let taken = backlog::take(&mut transaction, self.after.take(), version, self.app.config.sync.batch_size).await?;
+        if taken.last.is_none() {
+            return Ok(Step::Idle);
+        }
+        let mut keys = Keys::new();
+        for (name, id) in taken.keys {
+            if let Some(collection) = collections::find(&name) {
+                keys.entry(collection.name).or_default().insert(id);
+            }
+        }
+        if !keys.is_empty() {
+            let written = writer.write(&keys, version).await?;
+            self.touched.extend(written.indices);
+            if !written.unwritten.is_empty() {
+                return Ok(Step::Away);
+            }
+        }
+        for collection in taken.emptied.iter().filter_map(|name| collections::find(name)) {
+            match mark_every(writer, &mut transaction, collection, version).await {
+                Err(error) if is_outage(&error) => return Ok(Step::Away),
+                marked => marked?,
+            }
+        }
+        fail::fail_point!("sync-in-drain");
+        transaction.commit().await?;
+        self.after = taken.last;
+        Ok(Step::Done)
+    }
+
+    /// Goes on with the oldest fan-outs.
+    async fn spread(&mut self) -> anyhow::Result<Step> {
+        let pool = &self.servers.writer.pool;
+        let Some(mut work) = self.next_fanouts().await? else { return Ok(Step::Idle) };
+        let size = self.app.config.sync.lane_size.clamp(1, PAGE).min(work.children.len());
+        let ids: Vec<Uuid> = work.children.iter().take(size).copied().collect();
+        if let Some(last) = ids.last() {
+            let keys = Keys::from([(work.edge.collection.name, ids.iter().copied().collect())]);
+            let written = self.servers.writer.write(&keys, self.version()).await?;
+            self.touched.extend(written.indices);
+            if !written.unwritten.is_empty() {
+                return Ok(Step::Away);
+            }
+            work.fanouts.advance(pool, *last).await?;
+            fail::fail_point!("sync-in-fanout");
+            work.children.drain(..size);
+        }
+        if !work.children.is_empty() {
+            self.under_way = Some(work);
+        } else if work.is_last {
+            work.fanouts.finish(pool).await?;
+            info!(edge = work.edge.name(), "a fan-out has ended");
+        }
+        Ok(Step::Done)
+    }
+
+    async fn next_fanouts(&mut self) -> anyhow::Result<Option<UnderWay>> {
+        if self.under_way.is_some() {
+            return Ok(self.under_way.take());
+        }
+        let pool = &self.servers.writer.pool;
+        let Some(fanouts) = backlog::fanouts(pool).await? else { return Ok(None) };
+        let Some((edge, sql)) = Edge::find(&fanouts.edge).and_then(|edge| Some((edge, edge.children?))) else {
+            warn!(edge = fanouts.edge, "nothing follows this any more");
+            fanouts.finish(pool).await?;
+            return Ok(None);
+        };
+        let children: VecDeque<Uuid> = fanouts.children(pool, sql, PAGE).await?.into();
+        let is_last = children.len() < PAGE;
+        Ok(Some(UnderWay { fanouts, edge, children, is_last }))
+    }
+
+    /// Lets lists rely again on the collections that nothing is owed to any more.
+    async fn forgive(&mut self) -> anyhow::Result<()> {
+        let believed: Vec<String> = self.progress.standing.borrow().owed.keys().cloned().collect();
+        if believed.is_empty() && self.touched.is_empty() {
+            return Ok(());
+        }
+        // What is in the backlog no more can be found after a refresh from here on.
+        let owed = backlog::owed(&self.servers.writer.pool).await?;
+        if !self.refresh().await? {
+            return Ok(());
+        }
+        for collection in believed.iter().filter(|collection| !owed.contains(*collection)) {
+            info!(collection, "the backlog is written");
+            self.progress.forgive(collection);
+        }
+        Ok(())
+    }
+
+    async fn refresh(&mut self) -> anyhow::Result<bool> {
+        let is_done = self.servers.refresh(&self.touched).await?;
+        if is_done {
+            self.touched.clear();
+            self.refreshed = Instant::now();
+        }
+        Ok(is_done)
+    }
+
+    async fn give_way(&self) {
+        let lag = self.app.watermark.status.report().lag();
+        if lag > YIELD_AFTER {
+            sleep((lag - YIELD_AFTER).min(LONGEST_YIELD)).await;
+        }
+    }
+}
+
+/// Puts every document of a collection into the backlog that any of its indices holds.
+async fn mark_every(
+    writer: &Writer,
+    transaction: &mut PgTransaction<'_>,
+    collection: &'static Collection,
+    version: Version,
+) -> anyhow::Result<()> {
+    for index in writer.indices(collection.name) {
+        // The scan sees only what is searchable.
+        index::refresh(&writer.elastic, &index).await?;
+        let mut after = None;
+        loop {
+            let page = inventory::scan(&writer.elastic, &index, after, writer.batch_size).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            let keys = Keys::from([(collection.name, page.into_iter().map(|(id, _)| id).collect())]);
+            backlog::mark_within(transaction, &keys, version).await?;
+        }
+    }
+    Ok(())
+}
