@@ -1,0 +1,345 @@
+//! What can happen next, tried in every order or at random.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::Rules;
+use super::leader::{Keys, Leader, read};
+use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE};
+
+const STEPS: usize = 60;
+
+/// What a commit does: a row, and whether it deletes it.
+pub type Kind = (usize, bool);
+pub const FIRST: Kind = (0, false);
+pub const DELETE: Kind = (0, true);
+pub const SECOND: Kind = (1, false);
+pub const RENAME: Kind = (PARENT, false);
+pub const KINDS: &[Kind] = &[FIRST, DELETE, SECOND, RENAME];
+
+/// One step of somebody. Leaders are counted from the oldest; all but the last are zombies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Commit {
+        row: usize,
+        is_delete: bool,
+    },
+    Reveal(usize),
+    Receive(usize),
+    Pass(usize),
+    Send(usize, Keys),
+    Acknowledge(usize, usize),
+    Confirm,
+    Deliver(usize),
+    Drain(usize, Keys),
+    FinishDrain(usize),
+    Chunk(usize),
+    FinishChunk(usize),
+    /// From here on faults, and what others do beside the stream.
+    GiveBack(usize, usize),
+    AbortDrain(usize),
+    AbortChunk(usize),
+    Spill,
+    Rebuild(usize),
+    Corrupt(usize),
+    /// As long as a request lives.
+    Wait,
+    Crash,
+    TakeOver,
+    Backup,
+    Restore,
+}
+
+impl Step {
+    /// Whether nobody but the leader itself could tell when it happens.
+    fn is_private(self) -> bool {
+        matches!(self, Self::Pass(_) | Self::Acknowledge(..) | Self::FinishDrain(_) | Self::FinishChunk(_) | Self::Confirm)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct World {
+    database: Database,
+    index: Index,
+    leaders: Vec<Leader>,
+    backup: Option<Box<Database>>,
+    /// The highest epoch that any version in the index had.
+    epochs: u16,
+    stamps: u32,
+}
+
+impl World {
+    fn new(rules: Rules) -> Self {
+        let database = Database::new();
+        let leaders = vec![Leader::start(&database)];
+        Self { database, index: Index::new(rules.tombstones), leaders, backup: None, epochs: 1, stamps: 0 }
+    }
+
+    fn leader(&mut self) -> &mut Leader {
+        self.leaders.last_mut().unwrap()
+    }
+
+    fn locked(&self) -> Keys {
+        let drains = self.leaders.iter().filter_map(|leader| leader.drain.as_ref());
+        drains.fold([None; DOCUMENTS], |mut locked, drain| {
+            for (lock, key) in locked.iter_mut().zip(drain.keys) {
+                *lock = lock.or(key);
+            }
+            locked
+        })
+    }
+
+    /// What the product does of itself.
+    fn steps(&self, rules: Rules) -> Vec<Step> {
+        let (database, requests) = (&self.database, &self.index.requests);
+        let mut steps = Vec::new();
+        steps.extend((0..database.log.len()).filter(|at| !database.log[*at].is_visible).map(Step::Reveal));
+        steps.extend((0..requests.len()).filter(|at| !requests[*at].has_arrived && self.index.is_alive(*at)).map(Step::Deliver));
+        let leader = self.leaders.last().unwrap();
+        steps.extend((leader.received() + 1..=database.log.len()).map(Step::Receive));
+        steps.extend((0..leader.at_gate.len()).filter(|batch| leader.passes(rules, database, *batch)).map(Step::Pass));
+        if leader.settled(database) > database.confirmed {
+            steps.push(Step::Confirm);
+        }
+        for (who, leader) in self.leaders.iter().enumerate() {
+            let ready = (1..1 << DOCUMENTS).map(|mask| choose(leader.ready, mask));
+            let mut sent: Vec<Keys> = ready.filter(|keys| *keys != [None; DOCUMENTS]).collect();
+            sent.dedup();
+            if leader.in_flight.len() < 2 {
+                steps.extend(sent.into_iter().map(|keys| Step::Send(who, keys)));
+            }
+            for (at, bulk) in leader.in_flight.iter().enumerate() {
+                steps.extend(self.outcome(bulk.request, Step::Acknowledge(who, at), Step::GiveBack(who, at)));
+            }
+            match &leader.drain {
+                Some(drain) => steps.extend(self.outcome(drain.request, Step::FinishDrain(who), Step::AbortDrain(who))),
+                None => {
+                    let keys = leader.drainable(rules, database, self.locked());
+                    steps.extend((keys != [None; DOCUMENTS]).then_some(Step::Drain(who, keys)));
+                }
+            }
+            match &leader.chunk {
+                Some(chunk) => steps.extend(self.outcome(chunk.request, Step::FinishChunk(who), Step::AbortChunk(who))),
+                None => steps.extend(leader.job(database).map(|_| Step::Chunk(who))),
+            }
+        }
+        steps
+    }
+
+    /// What follows from a request, if anything does yet: it has arrived, or never will.
+    fn outcome(&self, request: usize, success: Step, failure: Step) -> Option<Step> {
+        if self.index.requests[request].has_arrived { Some(success) } else { (!self.index.is_alive(request)).then_some(failure) }
+    }
+
+    fn commits(&self, kinds: &[Kind]) -> Vec<Step> {
+        let possible = kinds.iter().filter(|(row, is_delete)| self.database.may_commit(*row, *is_delete));
+        possible.map(|(row, is_delete)| Step::Commit { row: *row, is_delete: *is_delete }).collect()
+    }
+
+    fn faults(&self, rules: Rules) -> Vec<Step> {
+        let index = &self.index;
+        let mut steps = vec![Step::Wait, Step::Crash, Step::TakeOver, Step::Backup];
+        steps.extend((0..index.requests.len()).filter(|at| index.is_alive(*at)).map(Step::Deliver));
+        steps.extend((0..DOCUMENTS).map(Step::Rebuild));
+        steps.extend((0..DOCUMENTS).filter(|at| self.locked()[*at].is_none()).map(Step::Corrupt));
+        if self.locked() == [None; DOCUMENTS] && rules.swaps_dirty_sets {
+            steps.push(Step::Spill);
+        }
+        steps.extend(self.backup.as_ref().map(|_| Step::Restore));
+        for (who, leader) in self.leaders.iter().enumerate() {
+            steps.extend((0..leader.in_flight.len()).map(|bulk| Step::GiveBack(who, bulk)));
+            steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(who)));
+            steps.extend(leader.chunk.as_ref().map(|_| Step::AbortChunk(who)));
+        }
+        steps
+    }
+
+    fn take(&mut self, rules: Rules, step: Step) {
+        let Self { database, index, leaders, .. } = self;
+        match step {
+            Step::Commit { row, is_delete } => {
+                self.stamps += 1;
+                database.commit(row, is_delete, self.stamps);
+            }
+            Step::Reveal(at) => database.log[at].is_visible = true,
+            Step::Receive(until) => self.leader().receive(until),
+            Step::Pass(batch) => leaders.last_mut().unwrap().pass(rules, database, batch),
+            Step::Send(who, keys) => leaders[who].send(rules, database, index, keys),
+            Step::Acknowledge(who, bulk) => leaders[who].acknowledge(rules, database, bulk),
+            Step::Confirm => database.confirmed = database.confirmed.max(leaders.last().unwrap().settled(database)),
+            Step::Deliver(request) => index.deliver(request),
+            Step::Drain(who, keys) => leaders[who].drain(rules, database, index, keys),
+            Step::FinishDrain(who) => leaders[who].finish_drain(rules, database),
+            Step::Chunk(who) => {
+                if let Some(job) = leaders[who].job(database) {
+                    leaders[who].begin_chunk(database, index, job);
+                }
+            }
+            Step::FinishChunk(who) => leaders[who].finish_chunk(rules, database),
+            Step::GiveBack(who, bulk) => leaders[who].give_back(rules, bulk),
+            Step::AbortDrain(who) => leaders[who].abort_drain(rules, database),
+            Step::AbortChunk(who) => leaders[who].chunk = None,
+            Step::Spill => leaders.last_mut().unwrap().spill(database),
+            Step::Rebuild(document) => {
+                let mut keys = [None; DOCUMENTS];
+                keys[document] = Some(0);
+                index.send(read(database, keys, leaders.last().unwrap().beside(rules)));
+            }
+            Step::Corrupt(document) => {
+                if index.corrupt(document) {
+                    database.backlog[document] = Some(Mark { since: 0, position: database.log_end });
+                }
+            }
+            Step::Wait => index.minute += REQUEST_LIFE,
+            Step::Crash => *leaders = vec![Leader::start(database)],
+            Step::TakeOver => {
+                *leaders = leaders.split_off(leaders.len() - 1);
+                leaders.push(Leader::start(database));
+            }
+            Step::Backup => self.backup = Some(Box::new(database.clone())),
+            Step::Restore => self.restore(rules),
+        }
+    }
+
+    /// The database goes back. The first leader notices, and every document has to be written again.
+    fn restore(&mut self, rules: Rules) {
+        let Some(backup) = self.backup.clone() else { return };
+        let mut database = *backup;
+        for commit in &mut database.log {
+            commit.is_visible = true;
+        }
+        if rules.raises_epochs {
+            self.epochs += 1;
+            database.epoch = self.epochs;
+        }
+        database.backlog = [Some(Mark { since: 0, position: 0 }); DOCUMENTS];
+        database.fanout = None;
+        database.confirmed = database.log_end;
+        self.leaders = vec![Leader::start(&database)];
+        self.database = database;
+    }
+
+    /// Whether nobody was told of a position that the index has not reached, and, at rest, the index equals the rows.
+    fn is_right(&self) -> bool {
+        let leader = self.leaders.last().unwrap();
+        let applied = leader.applied(&self.database);
+        let is_at_rest = leader.is_idle(&self.database) && self.database.log.iter().all(|commit| commit.is_visible);
+        (0..DOCUMENTS).all(|document| {
+            let content = self.index.content(document);
+            let is_equal = content == self.database.read(document);
+            self.database.is_current(document, content, applied) && (is_equal || !is_at_rest)
+        })
+    }
+
+    /// Whether a batch would go through the gate as soon as it is received.
+    fn can_pass(&self, until: usize) -> bool {
+        let leader = &self.leaders[self.leaders.len() - 1];
+        leader.at_gate.is_empty() && self.database.log[leader.received()..until].iter().all(|commit| commit.is_visible)
+    }
+
+    /// Lets everything come to rest. What is still under way arrives last.
+    fn settles(&mut self, rules: Rules) -> bool {
+        self.leaders = self.leaders.split_off(self.leaders.len() - 1);
+        self.take(rules, Step::Commit { row: NOTHING, is_delete: false });
+        for _ in 0..200 {
+            let Some(step) = self.steps(rules).into_iter().next() else { break };
+            self.take(rules, step);
+            if !self.is_right() {
+                return false;
+            }
+        }
+        let is_idle = self.leader().clone().is_idle(&self.database);
+        for request in (0..self.index.requests.len()).filter(|at| self.index.is_alive(*at)).collect::<Vec<_>>() {
+            self.index.deliver(request);
+        }
+        is_idle && self.is_right()
+    }
+}
+
+fn choose(keys: Keys, mask: usize) -> Keys {
+    let mut chosen = keys;
+    for (at, key) in chosen.iter_mut().enumerate() {
+        *key = key.filter(|_| mask >> at & 1 == 1);
+    }
+    chosen
+}
+
+/// Tries every order of every step, with so many commits and faults at most; returns how many states there are.
+pub fn every_schedule(rules: Rules, kinds: &[Kind], commits: usize, faults: usize) -> Result<usize, String> {
+    let mut seen = HashSet::new();
+    let mut open = vec![(World::new(rules), commits, faults)];
+    while let Some((mut world, commits, faults)) = open.pop() {
+        if faults == 0 {
+            // Nothing arrives twice any more.
+            world.index.forget_arrived();
+        }
+        if !seen.insert(hash((&world, commits, faults))) {
+            continue;
+        }
+        if !world.is_right() {
+            return Err(format!("wrong: {:?}\n{:?}\n{:?}", world.database, world.index, world.leaders));
+        }
+        let mut next = |steps: Vec<Step>, commits, faults| {
+            for step in steps {
+                let mut world = world.clone();
+                world.take(rules, step);
+                open.push((world, commits, faults));
+            }
+        };
+        let mut steps = world.steps(rules);
+        // Without a crash to come it is the same when these happen, and to try them at once spares most of the orders.
+        if faults == 0 {
+            steps.retain(|step| !matches!(step, Step::Receive(until) if !world.can_pass(*until)));
+        }
+        if faults == 0
+            && let Some(step) = steps.iter().find(|step| step.is_private())
+        {
+            next(vec![*step], commits, faults);
+            continue;
+        }
+        next(steps, commits, faults);
+        if commits > 0 {
+            next(world.commits(kinds), commits - 1, faults);
+        }
+        if faults > 0 {
+            next(world.faults(rules), commits, faults - 1);
+        }
+    }
+    Ok(seen.len())
+}
+
+fn hash(state: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn is_right(rules: Rules, seed: u64) -> bool {
+    let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut roll = |sides: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        usize::try_from(dice % sides as u64).unwrap()
+    };
+    let mut world = World::new(rules);
+    for _ in 0..STEPS {
+        let steps = match roll(8) {
+            0..=1 => world.commits(KINDS),
+            2 => world.faults(rules),
+            _ => world.steps(rules),
+        };
+        if !steps.is_empty() {
+            world.take(rules, steps[roll(steps.len())]);
+        }
+        if !world.is_right() {
+            return false;
+        }
+    }
+    world.settles(rules)
+}
+
+/// Returns the first seed after whose schedule the index is wrong.
+pub fn wrong_seed(rules: Rules, seeds: u64) -> Option<u64> {
+    (0..seeds).find(|seed| !is_right(rules, *seed))
+}
