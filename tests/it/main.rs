@@ -27,6 +27,7 @@ mod proxy;
 mod seed;
 mod serve;
 mod sync;
+mod sync_backlog;
 mod sync_faults;
 mod sync_model;
 mod synced;

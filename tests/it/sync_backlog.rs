@@ -1,0 +1,163 @@
+//! What is owed to the index: large fan-outs in the slow lane, and everything that waits while the index is away.
+
+use std::time::Duration;
+
+use collections::position::Position;
+use collections::search::status::Role;
+use collections::sync::state;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::eventually::eventually;
+use crate::proxy::{Mode, Proxy};
+use crate::synced::Synced;
+
+const PARENT: Uuid = Uuid::from_u128(1);
+const CANARY: Uuid = Uuid::from_u128(2);
+
+/// A customer with many accounts, and another one.
+async fn family(more: &[&str], children: usize) -> Synced {
+    let mut test = Synced::with(more).await;
+    test.sql(&format!(
+        "insert into customers (id, name) values
+           ('00000000-0000-0000-0000-000000000001', 'Before'),
+           ('00000000-0000-0000-0000-000000000002', 'Canary');
+         insert into accounts (id, account_number, customer_id, currency, status)
+         select gen_random_uuid(), 'A-' || n, '00000000-0000-0000-0000-000000000001', 'EUR', 'open'
+         from generate_series(1, {children}) as n"
+    ))
+    .await;
+    test.start().await;
+    test
+}
+
+async fn count(test: &Synced, table: &str) -> i64 {
+    let sql = format!("select count(*) from {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&test.pool).await.unwrap()
+}
+
+/// How many accounts show that name.
+async fn shown(test: &Synced, name: &str) -> i64 {
+    let index = test.index("accounts").await;
+    let body = json!({ "size": 0, "track_total_hits": true, "query": { "term": { "customerName": name } } });
+    let answer = test.raw(reqwest::Method::POST, &format!("{index}/_search"), Some(body)).await;
+    answer["hits"]["total"]["value"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_wins() {
+    let test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "20"], 400).await;
+    test.sql("update customers set name = 'First' where name = 'Before'").await;
+    eventually("the fan-out is under way", async || {
+        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanout where cursor is not null)")
+            .fetch_one(&test.pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    test.sql("update customers set name = 'Second' where name = 'First'").await;
+    test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
+    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(20)).await, "customers do not wait for accounts");
+    assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
+    test.settle().await;
+    assert_eq!(count(&test, "sync_fanout").await, 0);
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let test = family(&["--sync-fanout-inline", "10", "--elasticsearch-url", &url, "--bulk-timeout-ms", "1000"], 100).await;
+    test.sql("update customers set name = 'After' where name = 'Before'").await;
+    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    eventually("the rename is stored", async || count(&test, "sync_fanout").await == 1 || shown(&test, "After").await == 100)
+        .await;
+    proxy.set(Mode::Refuse);
+    test.sql("update customers set name = 'Later' where name = 'After'").await;
+    let later = state::beat(&test.app.db.sync).await.unwrap();
+    assert!(later > wanted);
+    assert!(!test.app.watermark.reached("accounts", later, Duration::from_millis(300)).await);
+    proxy.set(Mode::Pass);
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() {
+    let mut test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "10"], 600).await;
+    test.sql("update customers set name = 'After' where name = 'Before'").await;
+    for _ in 0..3 {
+        eventually("the fan-out is under way", async || {
+            sqlx::query_scalar::<_, bool>(
+                "select not exists (select from sync_fanout) or exists (select from sync_fanout where cursor is not null)",
+            )
+            .fetch_one(&test.pool)
+            .await
+            .unwrap()
+        })
+        .await;
+        test.kill();
+        test.launch();
+    }
+    test.settle().await;
+    assert_eq!(count(&test, "sync_fanout").await, 0);
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "1000", "--sync-retain-bytes", "50000"];
+    let mut test = family(&settings, 30).await;
+    for mode in [Mode::Refuse, Mode::Hang] {
+        proxy.set(mode);
+        let before = state::read(&test.pool).await.unwrap().standing;
+        for round in 0..20 {
+            test.sql(&format!(
+                "insert into customers (id, name) select gen_random_uuid(), 'Round {round}' from generate_series(1, 50);
+                 update customers set name = 'Changed in {round}' where id = '00000000-0000-0000-0000-000000000001';
+                 delete from customers where name = 'Round {round}' and id in (select id from customers where name = 'Round {round}' limit 5)"
+            ))
+            .await;
+        }
+        let wanted = state::beat(&test.pool).await.unwrap();
+        test.sql("truncate addresses").await;
+        eventually("what waits is stored and confirmed", async || {
+            let standing = state::read(&test.pool).await.unwrap().standing;
+            standing.confirmed > before.confirmed && standing.confirmed >= Position(wanted.0 - 50_000)
+        })
+        .await;
+        let standing = state::read(&test.pool).await.unwrap().standing;
+        assert!(!standing.owed.is_empty(), "{standing:?}");
+        assert!(count(&test, "sync_spill").await > 0);
+        // What is stored is known to whoever comes next.
+        test.kill();
+        test.launch();
+        proxy.set(Mode::Pass);
+        test.settle().await;
+        assert_eq!((count(&test, "sync_spill").await, count(&test, "sync_fanout").await), (0, 0));
+        assert_eq!(test.document("customers", PARENT).await["name"], "Changed in 19");
+        test.expect_equal().await;
+    }
+    assert_eq!(test.app.watermark.status.report().role, Role::Leading);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
+    let test = family(&["--sync-buffer-keys", "100", "--sync-batch-size", "20", "--sync-bulk-bytes", "2000"], 30).await;
+    for _ in 0..20 {
+        test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 100)").await;
+    }
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_transaction_larger_than_the_memory_for_keys_arrives_whole() {
+    let test = family(&["--sync-buffer-keys", "200", "--sync-batch-size", "50"], 1).await;
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
+    test.settle().await;
+    test.expect_equal().await;
+}
