@@ -33,4 +33,13 @@ pub struct Sync {
     /// Longest wait for a list that asks to see an earlier write, in milliseconds; then Postgres answers.
     #[arg(id = "sync-wait-ms", long = "sync-wait-ms", env = "SYNC_WAIT_MS", default_value_t = 2_000)]
     pub wait_ms: u64,
+    /// Documents to compare with their rows in a second, in rounds without end; 0 turns that off.
+    #[arg(id = "sync-sweep-rate", long = "sync-sweep-rate", env = "SYNC_SWEEP_RATE", default_value_t = 500)]
+    pub sweep_rate: u32,
+    /// Shortest time from one such round through a collection to the next, in seconds.
+    #[arg(id = "sync-sweep-period-s", long = "sync-sweep-period-s", env = "SYNC_SWEEP_PERIOD_S", default_value_t = 300)]
+    pub sweep_period_s: u32,
+    /// Nothing is compared while changes wait longer than this to be found, in milliseconds.
+    #[arg(id = "sync-sweep-lag-ms", long = "sync-sweep-lag-ms", env = "SYNC_SWEEP_LAG_MS", default_value_t = 1_000)]
+    pub sweep_lag_ms: u64,
 }

@@ -71,6 +71,8 @@ pub async fn scan(
 pub enum Detail {
     /// Which there are.
     Ids,
+    /// Also their member `version`.
+    Numbers,
     /// Also what is stored of them.
     Sources,
 }
@@ -84,6 +86,8 @@ pub struct Entry {
     pub place: Uuid,
     /// The external version it was written with.
     pub version: Version,
+    /// Its member `version`, if that was asked for.
+    pub number: Option<i64>,
     /// What is stored of it, if that was asked for.
     pub source: Option<Box<RawValue>>,
 }
@@ -116,14 +120,24 @@ pub async fn page(
         version: i64,
         #[serde(rename = "_source")]
         source: Option<Box<RawValue>>,
+        #[serde(default)]
+        fields: Fields,
         sort: [Option<String>; 1],
+    }
+    #[derive(Default, Deserialize)]
+    struct Fields {
+        #[serde(default)]
+        version: Vec<i64>,
     }
     let path = format!(
         "{index}/_search?allow_partial_search_results=false\
-         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
+         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.fields,hits.hits.sort"
     );
     let with_source = detail == Detail::Sources;
     let mut body = json!({ "size": size, "version": true, "_source": with_source, "sort": [{ "id": "asc" }] });
+    if detail == Detail::Numbers {
+        body["docvalue_fields"] = json!(["version"]);
+    }
     if let Some(after) = after {
         body["search_after"] = json!([after]);
     }
@@ -131,6 +145,12 @@ pub async fn page(
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
     // Without a member `id`, or with one that is no id, a document comes last.
     let place = |[member]: [Option<String>; 1]| member.and_then(|id| id.parse().ok()).unwrap_or(Uuid::max());
-    let entry = |hit: Hit| Entry { id: hit.id, place: place(hit.sort), version: Version(hit.version), source: hit.source };
+    let entry = |hit: Hit| Entry {
+        id: hit.id,
+        place: place(hit.sort),
+        version: Version(hit.version),
+        number: hit.fields.version.first().copied(),
+        source: hit.source,
+    };
     Ok(answer.hits.hits.into_iter().map(entry).collect())
 }

@@ -1,7 +1,8 @@
 //! What counts as different: a document and its row, seen twice while the index takes in everything that was on its way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -10,11 +11,12 @@ use uuid::Uuid;
 use super::rebuild;
 use crate::app::App;
 use crate::position::Version;
-use crate::search::inventory::{self, Detail};
-use crate::search::{Collection, Elastic};
+use crate::search::inventory::{self, Detail, Entry, Held};
+use crate::search::{Collection, Elastic, Loaded};
 
 /// How a document differs from its row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Difference {
     /// The row has no document.
     Missing,
@@ -29,7 +31,9 @@ pub enum Difference {
 pub enum Depth {
     /// Whether every row has a document and every document a row.
     Ids,
-    /// Also what the documents say.
+    /// Also which version of its row every document shows. What it shows of other rows may still be old.
+    Versions,
+    /// Also all that the documents say.
     Contents,
 }
 
@@ -37,7 +41,7 @@ impl Depth {
     /// Documents to a page.
     fn page(self) -> usize {
         match self {
-            Self::Ids => 10_000,
+            Self::Ids | Self::Versions => 10_000,
             Self::Contents => 1_000,
         }
     }
@@ -45,6 +49,7 @@ impl Depth {
     fn detail(self) -> Detail {
         match self {
             Self::Ids => Detail::Ids,
+            Self::Versions => Detail::Numbers,
             Self::Contents => Detail::Sources,
         }
     }
@@ -120,14 +125,14 @@ pub async fn range(
     let rows = load(&mut snapshot, collection, rows, depth).await?;
     snapshot.commit().await?;
     let documents = documents.into_iter().filter(|entry| is_within(&entry.place));
-    let documents = documents.map(|entry| (entry.id, (entry.version, entry.source))).collect();
+    let document = |entry: Entry| (entry.id, Document { version: entry.version, number: entry.number, source: entry.source });
     let ids = rows.len();
-    let different: HashMap<Uuid, Sight> = pair(rows, documents);
+    let different = pair(rows, documents.map(document).collect());
     let ghosts = different.values().filter(|sight| sight.difference == Some(Difference::Ghost)).count();
     Ok(Range { end, ids: ids + ghosts, different })
 }
 
-/// Looks at keys; those that do not differ are left out.
+/// Looks at keys, at all that they say unless only ids are compared. Those that do not differ are left out.
 ///
 /// # Errors
 /// The database's or the index's.
@@ -139,10 +144,11 @@ pub async fn look(
     ids: &[Uuid],
     depth: Depth,
 ) -> anyhow::Result<HashMap<Uuid, Sight>> {
+    let depth = if depth == Depth::Ids { Depth::Ids } else { Depth::Contents };
+    let document = |held: Held| (held.id, Document { version: held.version, number: None, source: Some(held.source) });
     let mut sights = HashMap::new();
     for ids in ids.chunks(Depth::Contents.page()) {
-        let documents = inventory::read(elastic, index, ids).await?;
-        let documents = documents.into_iter().map(|held| (held.id, (held.version, Some(held.source)))).collect();
+        let documents = inventory::read(elastic, index, ids).await?.into_iter().map(document).collect();
         let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
         let rows = existing(&mut snapshot, collection, ids).await?;
         let rows = load(&mut snapshot, collection, rows, depth).await?;
@@ -159,37 +165,86 @@ async fn existing(snapshot: &mut PgConnection, collection: &Collection, ids: &[U
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await
 }
 
-/// Rows by id, with the documents that belong to them if those are compared.
-type Rows = HashMap<Uuid, Option<Vec<u8>>>;
+/// What is known of a row.
+enum Row {
+    /// It is there.
+    Present,
+    /// Its version.
+    Version(i64),
+    /// Its document.
+    Document(Vec<u8>),
+}
 
-async fn load(snapshot: &mut PgConnection, collection: &'static Collection, ids: Vec<Uuid>, depth: Depth) -> sqlx::Result<Rows> {
+/// What is known of a document.
+struct Document {
+    version: Version,
+    number: Option<i64>,
+    source: Option<Box<RawValue>>,
+}
+
+async fn load(
+    snapshot: &mut PgConnection,
+    collection: &'static Collection,
+    ids: Vec<Uuid>,
+    depth: Depth,
+) -> sqlx::Result<HashMap<Uuid, Row>> {
     match depth {
-        Depth::Ids => Ok(ids.into_iter().map(|id| (id, None)).collect()),
+        Depth::Ids => Ok(ids.into_iter().map(|id| (id, Row::Present)).collect()),
+        Depth::Versions => {
+            let (id, from) = (collection.id, collection.from);
+            let table = id.trim_end_matches(".id");
+            let sql = format!("select {id}, {table}.version from {from} where {id} = any($1)");
+            let versions: Vec<(Uuid, i64)> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await?;
+            Ok(versions.into_iter().map(|(id, version)| (id, Row::Version(version))).collect())
+        }
         Depth::Contents => {
             let loaded = (collection.load)(snapshot, &ids).await?;
-            Ok(loaded.into_iter().map(|document| (document.id, Some(document.source))).collect())
+            Ok(loaded.into_iter().map(|document| (document.id, Row::Document(document.source))).collect())
         }
     }
 }
 
 /// Puts rows and documents side by side and returns what differs.
-fn pair(rows: Rows, mut documents: HashMap<Uuid, (Version, Option<Box<RawValue>>)>) -> HashMap<Uuid, Sight> {
+fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> HashMap<Uuid, Sight> {
     let mut different = HashMap::new();
+    let mut differs = |id, document, difference| different.insert(id, Sight { document, difference: Some(difference) });
     for (id, row) in rows {
-        let sight = match documents.remove(&id) {
-            None => Sight { document: None, difference: Some(Difference::Missing) },
-            Some((version, stored)) => {
-                let is_same = row.zip(stored).is_none_or(|(row, stored)| is_same(&row, &stored));
-                Sight { document: Some(version), difference: (!is_same).then_some(Difference::Stale) }
-            }
+        let Some(document) = documents.remove(&id) else {
+            differs(id, None, Difference::Missing);
+            continue;
         };
-        if sight.difference.is_some() {
-            different.insert(id, sight);
+        let is_same = match row {
+            Row::Present => true,
+            Row::Version(version) => document.number == Some(version),
+            Row::Document(row) => document.source.is_some_and(|stored| is_same(&row, &stored)),
+        };
+        if !is_same {
+            differs(id, Some(document.version), Difference::Stale);
         }
     }
-    let ghost = |version| Sight { document: Some(version), difference: Some(Difference::Ghost) };
-    different.extend(documents.into_iter().map(|(id, (version, _))| (id, ghost(version))));
+    for (id, document) in documents {
+        differs(id, Some(document.version), Difference::Ghost);
+    }
     different
+}
+
+/// Names the members in which documents differ from their rows. Names only: values are personal data.
+///
+/// # Errors
+/// The database's or the index's.
+pub async fn differing(
+    app: &App,
+    elastic: &Elastic,
+    collection: &'static Collection,
+    index: &str,
+    ids: &[Uuid],
+) -> anyhow::Result<BTreeMap<Uuid, BTreeSet<String>>> {
+    let documents = inventory::read(elastic, index, ids).await?;
+    let documents: HashMap<Uuid, Held> = documents.into_iter().map(|held| (held.id, held)).collect();
+    let mut connection = app.db.sync.acquire().await?;
+    let rows = (collection.load)(&mut connection, ids).await?;
+    let names = |row: Loaded| Some((row.id, members(&row.source, documents.get(&row.id)?.source.get().as_bytes())));
+    Ok(rows.into_iter().filter_map(names).collect())
 }
 
 /// Says whether what is stored is what would be written, but for the searchable forms, which are indexed and not stored.

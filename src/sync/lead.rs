@@ -19,7 +19,7 @@ use super::pipeline::{Pipeline, Progress, Standing};
 use super::source::{Opened, Source};
 use super::state::{self, State};
 use super::write::Writer;
-use super::{anchor, backlog, generations, verify};
+use super::{anchor, backlog, generations, sweep, verify};
 use crate::app::App;
 use crate::collections;
 use crate::position::{Position, Version};
@@ -126,6 +126,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = Lane::new(app, &servers, &progress).run() => ended,
         ended = anchor::hold(connection, lease, &progress, &line) => ended,
         ended = generations::tend(app, &writer, lease, &progress) => ended,
+        ended = sweep::run(app, &writer, lease) => ended,
     }
 }
 

@@ -52,12 +52,35 @@ pub async fn ids(app: &App, elastic: &Elastic, collection: &'static Collection, 
     Ok(findings)
 }
 
+/// Compares which documents there are and which version of its row each shows: much cheaper than [`contents`].
+///
+/// # Errors
+/// The database's or the index's, or [`reach::Behind`].
+pub async fn versions(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
+    walk(app, elastic, collection, index, Depth::Versions).await
+}
+
 /// Compares every document with what would be written now.
 ///
 /// # Errors
 /// The database's or the index's, or [`reach::Behind`].
 pub async fn contents(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
     walk(app, elastic, collection, index, Depth::Contents).await
+}
+
+/// Compares single documents.
+///
+/// # Errors
+/// The database's or the index's, or [`reach::Behind`].
+pub async fn again(
+    app: &App,
+    elastic: &Elastic,
+    collection: &'static Collection,
+    index: &str,
+    ids: &[Uuid],
+) -> anyhow::Result<Differences> {
+    let sights = compare::look(app, elastic, collection, index, ids, Depth::Contents).await?;
+    Ok(settle(app, elastic, collection, index, Depth::Contents, sights).await?.differences)
 }
 
 /// Writes what differs again and returns what differs still.
@@ -82,8 +105,7 @@ pub async fn repair(
     for keys in split(keys, writer.batch_size) {
         writer.write(&keys, Version::floor(writer.epoch, applied)).await?;
     }
-    let sights = compare::look(app, &writer.elastic, collection, index, &ids, Depth::Contents).await?;
-    Ok(settle(app, &writer.elastic, collection, index, Depth::Contents, sights).await?.differences)
+    again(app, &writer.elastic, collection, index, &ids).await
 }
 
 /// Counts the accounts whose balance is not the sum of their ledger.
@@ -126,7 +148,10 @@ async fn walk(
 }
 
 /// Looks again at what seemed different, each time after the index has taken in what was on its way.
-async fn settle(
+///
+/// # Errors
+/// The database's or the index's, or [`reach::Behind`].
+pub async fn settle(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,

@@ -31,6 +31,7 @@ pub(crate) struct Synced {
 }
 
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Settings {
     #[command(flatten)]
     config: Config,
@@ -50,6 +51,9 @@ pub(crate) fn open(url: &str, name: &str, more: &[&str]) -> App {
         "5000",
         "--search-timeout-ms",
         "10000",
+        // It would repair what a test has damaged on purpose.
+        "--sync-sweep-rate",
+        "0",
     ];
     let settings = Settings::parse_from(fixed.iter().chain(more));
     App::open(settings.config, Clock::default()).unwrap()
@@ -91,7 +95,27 @@ impl Synced {
 
     /// Prepares a second process on the database of the first.
     pub(crate) fn beside(other: &Self) -> Self {
-        Self::at(other.app.config.database.url.expose_secret(), &other.name, &[])
+        Self::beside_with(other, &[])
+    }
+
+    /// Prepares one with more settings.
+    pub(crate) fn beside_with(other: &Self, more: &[&str]) -> Self {
+        Self::at(other.url(), &other.name, more)
+    }
+
+    fn url(&self) -> &str {
+        self.app.config.database.url.expose_secret()
+    }
+
+    /// Runs the program on the same database, index and slot, and returns its exit code and what it printed.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_collections"));
+        command.args(arguments).env("APP_ENV", "test").env("DATABASE_URL", self.url()).env("NO_COLOR", "1");
+        command.env("INDEX_PREFIX", &self.name).env("SYNC_SLOT", &self.name).kill_on_drop(true);
+        let running = tokio::time::timeout(Duration::from_secs(100), command.output());
+        let output = running.await.expect("the program ends").unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), said.concat())
     }
 
     /// Runs statements as the owner.
