@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use hyper::Method;
-use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder,
+};
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -28,9 +30,13 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static RESIDENT_BYTES: LazyLock<IntGauge> =
     LazyLock::new(|| registered(IntGauge::new("process_resident_memory_bytes", "Memory of the process that is in RAM.")));
 
-/// Time since the index last took in a position of the change stream.
+/// Whether this process leads the sync.
+pub static SYNC_LEADING: LazyLock<IntGauge> =
+    LazyLock::new(|| registered(IntGauge::new("collections_sync_leading", "Whether this process leads the sync.")));
+
+/// How long changes have been waiting to be found.
 pub static SYNC_LAG_SECONDS: LazyLock<Gauge> =
-    LazyLock::new(|| registered(Gauge::new("collections_sync_lag_seconds", "Time since the index last moved on.")));
+    LazyLock::new(|| registered(Gauge::new("collections_sync_lag_seconds", "How long changes have waited to be found.")));
 
 /// Change stream that the index does not have yet.
 pub static SYNC_LAG_BYTES: LazyLock<IntGauge> =
@@ -43,6 +49,38 @@ pub static SYNC_RETAINED_BYTES: LazyLock<IntGauge> =
 /// Documents that the index refused.
 pub static SYNC_REFUSED: LazyLock<IntGauge> =
     LazyLock::new(|| registered(IntGauge::new("collections_sync_refused", "Documents that the index refused.")));
+
+/// For how long the oldest open transaction has been writing; Postgres keeps its log for so long.
+pub static SYNC_OLDEST_TRANSACTION_SECONDS: LazyLock<Gauge> = LazyLock::new(|| {
+    let name = "collections_sync_oldest_transaction_seconds";
+    registered(Gauge::new(name, "For how long the oldest open transaction has been writing."))
+});
+
+/// Documents that are to be written again.
+pub static SYNC_SPILLED: LazyLock<IntGauge> =
+    LazyLock::new(|| registered(IntGauge::new("collections_sync_spilled", "Documents that are to be written again.")));
+
+/// Rows whose children are being written again.
+pub static SYNC_FANOUTS: LazyLock<IntGauge> =
+    LazyLock::new(|| registered(IntGauge::new("collections_sync_fanouts", "Rows whose children are being written again.")));
+
+/// Time since all documents of a collection had been compared with their rows.
+pub static SYNC_VERIFIED_SECONDS: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_sync_verified_seconds", "Time since all documents had been compared.");
+    registered(GaugeVec::new(options, &["collection"]))
+});
+
+/// Documents that were found to differ from their rows, ever.
+pub static SYNC_DRIFT_FOUND: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_sync_drift_found", "Documents that were found to differ, ever.");
+    registered(IntGaugeVec::new(options, &["collection"]))
+});
+
+/// How many of those are as they should be since.
+pub static SYNC_DRIFT_REPAIRED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
+    registered(IntGaugeVec::new(options, &["collection"]))
+});
 
 /// Registers a metric under its name.
 ///

@@ -15,11 +15,16 @@ use crate::config::Environment;
 use crate::error::Result;
 use crate::http::{Reply, Request, Routes, json, text};
 use crate::search::elastic::Verb;
-use crate::sync::state::{self, Figures};
+use crate::search::status::Role;
+use crate::sync::overview::{self, Overview};
 use crate::{metrics, routes};
 
 /// Longest wait for a dependency to answer a probe.
 const PROBE: Duration = Duration::from_millis(1_000);
+
+/// Where the state of the sync is remembered, and for how long.
+const OVERVIEW: &str = "sync overview";
+const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 
 /// The rows below `/health`.
 pub(super) fn routes(app: &App) -> Routes {
@@ -40,7 +45,7 @@ pub(super) fn metrics(app: &App) -> Routes {
 
 async fn health(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.server), elasticsearch(app), figures(app));
+    let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.server), elasticsearch(app), overview(app));
     let redis = app.cache.is_connected();
     let status = match (postgres, elasticsearch, redis) {
         (false, ..) => "error",
@@ -57,10 +62,16 @@ async fn health(request: Request) -> Result<Reply> {
             "elasticsearch": check(elasticsearch),
             "redis": check(redis),
             "sync": sync.map(|sync| value!({
-                "slot": sync.slot_state,
-                "lagSeconds": sync.updated_seconds_ago,
+                "role": sync.role,
+                "slot": sync.slot.state,
+                "lagMs": sync.lag_ms,
                 "lagBytes": sync.lag_bytes,
+                "retainedBytes": sync.slot.retained_bytes,
+                "oldestTransactionSeconds": sync.oldest_transaction_seconds,
                 "refused": sync.refused,
+                "spilled": sync.spilled,
+                "fanouts": sync.fanouts,
+                "sweeps": sync.sweeps,
             })),
         },
     });
@@ -92,11 +103,8 @@ async fn scrape(request: Request) -> Result<Reply> {
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
-    if let Some(sync) = figures(&request.app).await {
-        metrics::SYNC_LAG_SECONDS.set(sync.updated_seconds_ago);
-        metrics::SYNC_LAG_BYTES.set(sync.lag_bytes.unwrap_or(0));
-        metrics::SYNC_RETAINED_BYTES.set(sync.retained_bytes.unwrap_or(0));
-        metrics::SYNC_REFUSED.set(sync.refused);
+    if let Some(sync) = overview(&request.app).await {
+        show(&sync);
     }
     Ok(text(metrics::CONTENT_TYPE, metrics::render().map_err(crate::error::Error::internal)?))
 }
@@ -111,8 +119,33 @@ async fn elasticsearch(app: &App) -> Option<bool> {
     Some(elastic.send(Verb::Get, "/_cluster/health", None, PROBE).await.is_ok())
 }
 
-async fn figures(app: &App) -> Option<Figures> {
-    timeout(PROBE, state::figures(&app.db.server, &app.config.sync.slot)).await.ok()?.ok()
+/// The state of the sync, which is asked for once in a while however often it is shown.
+async fn overview(app: &App) -> Option<Overview> {
+    if let Some(known) = app.cache.get(OVERVIEW) {
+        return Some(known);
+    }
+    let overview: Overview = timeout(PROBE, overview::read(app, &app.db.server)).await.ok()?.ok()?;
+    app.cache.put(OVERVIEW.to_owned(), overview.clone(), OVERVIEW_LIFE);
+    Some(overview)
+}
+
+fn show(sync: &Overview) {
+    metrics::SYNC_LEADING.set(i64::from(sync.role == Role::Leading));
+    metrics::SYNC_LAG_SECONDS.set(Duration::from_millis(sync.lag_ms).as_secs_f64());
+    metrics::SYNC_LAG_BYTES.set(sync.lag_bytes.unwrap_or(0));
+    metrics::SYNC_RETAINED_BYTES.set(sync.slot.retained_bytes.unwrap_or(0));
+    metrics::SYNC_OLDEST_TRANSACTION_SECONDS.set(sync.oldest_transaction_seconds.unwrap_or(0.0));
+    metrics::SYNC_REFUSED.set(sync.refused);
+    metrics::SYNC_SPILLED.set(sync.spilled);
+    metrics::SYNC_FANOUTS.set(sync.fanouts);
+    for swept in &sync.sweeps {
+        let collection = [swept.collection.as_str()];
+        if let Some(age) = swept.verified_seconds_ago {
+            metrics::SYNC_VERIFIED_SECONDS.with_label_values(&collection).set(age);
+        }
+        metrics::SYNC_DRIFT_FOUND.with_label_values(&collection).set(swept.total_found);
+        metrics::SYNC_DRIFT_REPAIRED.with_label_values(&collection).set(swept.total_repaired);
+    }
 }
 
 fn check(up: Option<bool>) -> Value {

@@ -135,45 +135,6 @@ pub async fn save(executor: impl PgExecutor<'_>, lease: i64, standing: &Standing
     require_lease(saved.rows_affected())
 }
 
-/// What the server says about the slot, and how much is set aside.
-#[derive(Clone, Debug)]
-pub struct Figures {
-    /// `active`, `idle`, `lost` or `missing`.
-    pub slot_state: String,
-    /// How far the log is beyond what the index has.
-    pub lag_bytes: Option<i64>,
-    /// How much of its log the server keeps for the slot.
-    pub retained_bytes: Option<i64>,
-    /// Since the position last moved.
-    pub updated_seconds_ago: f64,
-    /// Documents that the index refused.
-    pub refused: i64,
-}
-
-/// Asks for the figures.
-///
-/// # Errors
-/// The database's.
-pub async fn figures(executor: impl PgExecutor<'_>, slot: &str) -> sqlx::Result<Figures> {
-    sqlx::query_as!(
-        Figures,
-        r#"
-        select
-          case when s.slot_name is null then 'missing' when s.wal_status = 'lost' then 'lost' when s.active then 'active' else 'idle' end
-            as "slot_state!",
-          (pg_current_wal_lsn() - s.confirmed_flush_lsn)::bigint as lag_bytes,
-          (pg_current_wal_lsn() - s.restart_lsn)::bigint as retained_bytes,
-          extract(epoch from now() - t.updated_at)::double precision as "updated_seconds_ago!",
-          (select count(*) from sync_dead_letters) as "refused!"
-        from sync_state t
-        left join pg_replication_slots s on s.slot_name = $1
-        "#,
-        slot,
-    )
-    .fetch_one(executor)
-    .await
-}
-
 /// Writes a message into the stream and returns a position that the index reaches soon, even when nothing else is written.
 ///
 /// # Errors

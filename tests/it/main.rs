@@ -30,6 +30,7 @@ mod sync;
 mod sync_backlog;
 mod sync_faults;
 mod sync_model;
+mod sync_verify;
 mod synced;
 mod text;
 mod tidy;

@@ -262,3 +262,13 @@ fn every_error_code_is_in_the_documents() {
     let missing: Vec<String> = error_codes().into_iter().filter(|code| !document.contains(&format!("`{code}`"))).collect();
     assert_eq!(missing, Vec::<String>::new());
 }
+
+#[test]
+fn every_metric_is_in_the_documents() {
+    let document = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let source = fs::read_to_string(root().join("src/metrics.rs")).unwrap();
+    let names: Vec<&str> = source.split('"').filter(|text| text.starts_with("collections_")).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<_> = names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
