@@ -29,7 +29,15 @@ impl Version {
     /// exactly at `applied`.
     #[must_use]
     pub fn floor(epoch: Epoch, applied: Position) -> Self {
-        Self::new(epoch, Position(applied.0.saturating_sub(8)))
+        Self::new(epoch, applied.before())
+    }
+}
+
+impl Position {
+    /// The place of the smallest record that could end here.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(8))
     }
 }
 

@@ -1,12 +1,13 @@
 //! How far the index is: the position up to which every change can be found.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::status::Status;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 
 /// The position up to which every change can be found by a search. The sync task moves it; lists wait for it.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Watermark {
 /// How far everything is, and which collections are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Reached {
+    /// Counts the times that positions may have gone back.
+    epoch: u16,
     searchable: Position,
     /// Documents of these collections with changes from the position on are still to be written.
     owed: BTreeMap<String, Position>,
@@ -38,10 +41,16 @@ impl Watermark {
         self.reached.borrow().searchable
     }
 
-    /// Moves the position forward; an older one is ignored. What is owed is replaced.
-    pub fn advance(&self, to: Position, owed: BTreeMap<String, Position>) {
+    /// Moves the position forward; an older one is ignored. What is owed is replaced. In a new epoch the position starts anew: those
+    /// of the one before mean nothing there.
+    pub fn advance(&self, epoch: Epoch, to: Position, owed: BTreeMap<String, Position>) {
         self.reached.send_if_modified(|reached| {
-            let next = Reached { searchable: reached.searchable.max(to), owed };
+            let searchable = match epoch.0.cmp(&reached.epoch) {
+                Ordering::Less => return false,
+                Ordering::Equal => reached.searchable.max(to),
+                Ordering::Greater => to,
+            };
+            let next = Reached { epoch: epoch.0, searchable, owed };
             let is_news = *reached != next;
             *reached = next;
             is_news
@@ -66,5 +75,20 @@ impl Watermark {
         }
         let waiting = reached.wait_for(|reached| reached.includes(collection, wanted));
         tokio::time::timeout(deadline, waiting).await.is_ok_and(|seen| seen.is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_back_only_with_a_new_epoch() {
+        let watermark = Watermark::default();
+        let advance = |epoch, position| watermark.advance(Epoch(epoch), Position(position), BTreeMap::new());
+        for (epoch, position, expected) in [(1, 80, 80), (1, 40, 80), (2, 40, 40), (1, 90, 40), (2, 48, 48)] {
+            advance(epoch, position);
+            assert_eq!(watermark.get(), Position(expected));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, timeout};
 
@@ -13,6 +13,8 @@ use crate::position::Position;
 
 /// A heartbeat goes through the stream and back: it shows that the stream is alive, and lets the slot of an idle database advance.
 const HEARTBEAT: Duration = Duration::from_secs(3);
+/// A frozen process, or one whose host is gone, keeps its connection and with it the lock. Without heartbeats Postgres ends it.
+const END_WHEN_SILENT: &str = "set idle_session_timeout = '8s'";
 /// Longest wait for these one-row statements.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,7 @@ pub struct Line {
 /// # Errors
 /// Always, in the end: without this connection the lock is gone.
 pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &Line) -> anyhow::Result<()> {
+    connection.execute(END_WHEN_SILENT).await?;
     let mut heartbeat = interval(HEARTBEAT);
     let mut standing = progress.standing.subscribe();
     loop {

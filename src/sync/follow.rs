@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::pipeline::Standing;
+use super::state::State;
 use super::{catalog, state};
 use crate::app::App;
 use crate::collections;
@@ -20,7 +20,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut pushed = Position::default();
     while !stop.is_cancelled() {
         match searchable(&app).await {
-            Ok(Some(standing)) => app.watermark.advance(standing.searchable, standing.owed),
+            Ok(Some(state)) => app.watermark.advance(state.epoch, state.standing.searchable, state.standing.owed),
             Ok(None) => {}
             Err(error) => debug!(error = %error, "cannot read how far the index is"),
         }
@@ -41,11 +41,11 @@ pub async fn run(app: App, stop: CancellationToken) {
 }
 
 /// Returns how far the index is, if every collection has one that lists read.
-async fn searchable(app: &App) -> sqlx::Result<Option<Standing>> {
+async fn searchable(app: &App) -> sqlx::Result<Option<State>> {
     let generations = catalog::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == "live").count();
     if live < collections::ALL.len() {
         return Ok(None);
     }
-    Ok(Some(state::read(&app.db.server).await?.standing))
+    state::read(&app.db.server).await.map(Some)
 }

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::anchor::Line;
 use super::apply::Servers;
 use super::lane::Lane;
-use super::pipeline::{Pipeline, Progress, Standing};
+use super::pipeline::{Owed, Pipeline, Progress, Standing};
 use super::source::{Opened, Source};
 use super::state::{self, State};
 use super::write::Writer;
@@ -31,6 +31,8 @@ const STANDBY: Duration = Duration::from_secs(1);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Milliseconds after which a process that froze while it was starting to lead loses the lock. Making a slot can take a minute.
+const STARTING_MS: &str = "90000";
 
 /// Keeps the index equal to the rows until it is told to stop. Never ends because of a fault: it says what is wrong, in the log and
 /// in the status, and tries again.
@@ -99,6 +101,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         Some(reason) => {
             warn!(reason, "every index is built anew; until then postgres answers the lists");
             let epoch = state::adopt(&app.db.sync, lease, &known, &origin, confirmed).await?;
+            app.watermark.advance(epoch, Position::default(), Owed::new());
             State { epoch, standing: Standing { confirmed, searchable: confirmed, ..Standing::default() }, ..known }
         }
         None => known,
@@ -143,7 +146,12 @@ async fn elect(app: &App) -> anyhow::Result<Option<PgConnection>> {
         .context("DATABASE_URL cannot be read")?
         .application_name("collections sync leader")
         // The heartbeat must not wait for a standby: the gate does.
-        .options([("role", "collections_sync"), ("synchronous_commit", "local"), ("statement_timeout", "5000")]);
+        .options([
+            ("role", "collections_sync"),
+            ("synchronous_commit", "local"),
+            ("statement_timeout", "5000"),
+            ("idle_session_timeout", STARTING_MS),
+        ]);
     let connecting = PgConnection::connect_with(&options);
     let mut connection =
         timeout(CONNECT_TIMEOUT, connecting).await.context("postgres does not answer")?.context("cannot reach postgres")?;

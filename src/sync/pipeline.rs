@@ -18,7 +18,7 @@ use super::change::Relations;
 use super::ends::{Stream, Target};
 use super::outlet::{Event, Outlet};
 use crate::app::App;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 
 /// How often the stream is asked whether it is alive.
 const WATCH: Duration = Duration::from_secs(3);
@@ -69,7 +69,8 @@ impl Progress {
     pub fn new(standing: Standing) -> Self {
         let progress = Self::default();
         progress.applied.send_replace(standing.confirmed);
-        progress.passed.send_replace(standing.confirmed);
+        // The next commit may begin exactly where the confirmed one ends, and has to win against what is read before it.
+        progress.passed.send_replace(standing.confirmed.before());
         progress.standing.send_replace(standing);
         progress
     }
@@ -83,7 +84,8 @@ impl Progress {
     pub fn tell(&self, app: &App) {
         if *self.is_live.borrow() {
             let standing = self.standing.borrow();
-            app.watermark.advance(standing.searchable, standing.owed.clone());
+            let epoch = Epoch(app.watermark.status.report().epoch);
+            app.watermark.advance(epoch, standing.searchable, standing.owed.clone());
         }
     }
 }
@@ -336,5 +338,19 @@ pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Version;
+
+    #[test]
+    fn what_is_read_before_the_first_commit_loses_against_it() {
+        let confirmed = Position(0x16_B374_D848);
+        let progress = Progress::new(Standing { confirmed, ..Standing::default() });
+        let version = |position| Version::new(Epoch(1), position);
+        assert!(version(*progress.passed.borrow()) < version(confirmed));
     }
 }

@@ -15,6 +15,10 @@ use crate::position::Position;
 
 /// The publication, made by the migrations.
 const PUBLICATION: &str = "collections";
+/// How the stream's connection is called, so that a leader knows those of the leaders before.
+const APPLICATION: &str = "collections sync stream";
+/// Longest wait, in milliseconds, until such a connection has gone.
+const EVICTION_MS: u32 = 5_000;
 /// The client has no time limit of its own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the server hears how far the index is.
@@ -51,6 +55,7 @@ impl Source {
             let mut client = ReplicationClient::connect_gated(settings(app)?).await.map_err(explain)?;
             let system = client.identify_system().await.map_err(explain)?;
             let mut source = Self { client };
+            source.evict(slot).await?;
             let found = find_slot(app).await?;
             let is_new = match &found {
                 Some(found) if found.lost => {
@@ -85,6 +90,17 @@ impl Source {
             self.client.wait_started().await.map_err(explain)
         };
         tokio::time::timeout(CONNECT_TIMEOUT, starting).await.context("postgres does not start the stream")?
+    }
+
+    /// Ends the stream of a leader before, which is frozen or out of reach: it has lost the lock, and Postgres would wait for it.
+    async fn evict(&mut self, slot: &str) -> anyhow::Result<()> {
+        let ending = format!(
+            "select pg_terminate_backend(pid, {EVICTION_MS})
+            from pg_stat_activity
+            where application_name = '{APPLICATION}'
+            and pid = (select active_pid from pg_replication_slots where slot_name = '{slot}')"
+        );
+        self.command(&ending).await
     }
 
     async fn command(&mut self, command: &str) -> anyhow::Result<()> {
@@ -190,7 +206,7 @@ fn settings(app: &App) -> anyhow::Result<ReplicationConfig> {
     settings.status_interval = STATUS_INTERVAL;
     // Short, so that the slot of a leader that died is soon free.
     settings.options = Some("-c wal_sender_timeout=10s".into());
-    settings.application_name = Some("collections sync".into());
+    settings.application_name = Some(APPLICATION.into());
     Ok(settings)
 }
 

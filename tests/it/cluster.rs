@@ -1,7 +1,7 @@
 //! A Postgres of its own for the tests that stop it, hold back its commits, or change its settings.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +16,11 @@ pub struct Cluster {
 impl Cluster {
     /// Makes and starts a cluster with `wal_level=logical`.
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Makes and starts one with more settings.
+    pub async fn start_with(settings: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("it-cluster-{}", collections::ids::new().simple()));
         std::fs::create_dir(&folder).unwrap();
         let cluster = Self { folder, port: crate::process::free_port().await };
@@ -24,7 +29,8 @@ impl Cluster {
         }
         run(cluster.tool("initdb").args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]));
         let settings = format!(
-            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nwal_level = logical\nmax_connections = 60\n",
+            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nwal_level = logical\nmax_connections = 60\n\
+             {settings}\n",
             cluster.port
         );
         let file = cluster.folder.join("data/postgresql.auto.conf");
@@ -44,6 +50,22 @@ impl Cluster {
         run(self.tool("pg_ctl").args(["-w", "-m", mode, "stop"]));
     }
 
+    /// Copies the data of a stopped server.
+    pub fn copy(&self) -> PathBuf {
+        let backup = self.folder.join("backup");
+        run(as_server_user("cp").arg("-a").arg(self.folder.join("data")).arg(&backup));
+        backup
+    }
+
+    /// Puts a copy back, as a backup is restored: the server recovers to its end and begins a new timeline.
+    pub fn restore(&self, backup: &Path) {
+        let data = self.folder.join("data");
+        std::fs::remove_dir_all(&data).unwrap();
+        run(as_server_user("mv").arg(backup).arg(&data));
+        let recover = "touch recovery.signal && echo \"restore_command = 'false'\" >> postgresql.auto.conf";
+        run(as_server_user("sh").args(["-c", &format!("cd '{}' && {recover}", data.display())]));
+    }
+
     /// How to reach the server's first database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
@@ -57,8 +79,14 @@ impl Cluster {
 
     /// Connects as the superuser, waiting for a server that is just starting.
     pub async fn connect(&self) -> PgConnection {
+        self.connect_to("postgres").await
+    }
+
+    /// Connects to another database.
+    pub async fn connect_to(&self, database: &str) -> PgConnection {
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
         for _ in 0..100 {
-            if let Ok(connection) = PgConnection::connect(&self.url()).await {
+            if let Ok(connection) = PgConnection::connect(&url).await {
                 return connection;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -29,6 +29,8 @@ mod serve;
 mod sync;
 mod sync_backlog;
 mod sync_faults;
+mod sync_hazards;
+mod sync_leaders;
 mod sync_model;
 mod sync_verify;
 mod synced;

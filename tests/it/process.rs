@@ -11,12 +11,17 @@ use crate::database::Database;
 
 /// The program with its settings, not yet started.
 pub fn command(database: &Database) -> Command {
+    command_at(&database.url, &database.name)
+}
+
+/// The same on a database that is kept apart by a name of the test's choice.
+pub fn command_at(url: &str, name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collections"));
     command
         .env("APP_ENV", "test")
-        .env("DATABASE_URL", &database.url)
-        .env("INDEX_PREFIX", &database.name)
-        .env("SYNC_SLOT", &database.name)
+        .env("DATABASE_URL", url)
+        .env("INDEX_PREFIX", name)
+        .env("SYNC_SLOT", name)
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .kill_on_drop(true);
@@ -25,7 +30,11 @@ pub fn command(database: &Database) -> Command {
 
 /// Adds a login as an operator does.
 pub async fn add_user(database: &Database, username: &str, role: &str, password: &str) {
-    let mut command = command(database);
+    add_user_with(command(database), username, role, password).await;
+}
+
+/// The same with other settings.
+pub async fn add_user_with(mut command: Command, username: &str, role: &str, password: &str) {
     command.args(["user", "add", username, "--role", role]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).await.unwrap();

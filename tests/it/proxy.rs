@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{copy, copy_bidirectional, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,6 +18,8 @@ pub enum Mode {
     Hang,
     /// What is open is never answered again and what comes is passed on, as after a fail-over that reset nothing.
     Abandon,
+    /// Passes on what is asked and throws the answers away.
+    Swallow,
 }
 
 /// A proxy in front of one server.
@@ -71,6 +73,16 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
         let now = *mode.borrow_and_update();
         match now {
             Mode::Refuse => return,
+            Mode::Swallow => {
+                let Ok(mut server) = TcpStream::connect(&target).await else { return };
+                let (mut answers, mut questions) = server.split();
+                let mut nowhere = sink();
+                tokio::select! {
+                    _ = copy(&mut client, &mut questions) => return,
+                    _ = copy(&mut answers, &mut nowhere) => return,
+                    _ = mode.changed() => return,
+                }
+            }
             Mode::Hang | Mode::Abandon if !(fresh && now == Mode::Abandon) => {
                 if mode.changed().await.is_err() {
                     return;

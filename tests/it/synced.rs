@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::{Database, finally};
+use crate::eventually::eventually;
 
 /// A sync task; everything it made is gone when this value is.
 pub(crate) struct Synced {
@@ -150,7 +151,14 @@ impl Synced {
 
     /// Waits until everything that is committed can be found.
     pub(crate) async fn settle(&self) {
-        let wanted = state::beat(&self.app.db.sync).await.unwrap();
+        let mut wanted = None;
+        // A server that was restarted has ended the connections that the pool still believes in.
+        eventually("the database answers", async || {
+            wanted = state::beat(&self.app.db.sync).await.ok();
+            wanted.is_some()
+        })
+        .await;
+        let wanted = wanted.unwrap();
         for collection in ALL {
             let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(60)).await;
             assert!(is_reached, "{} do not reach {wanted}: {:?}", collection.name, self.app.watermark.status.report());
@@ -199,14 +207,23 @@ impl Synced {
 
     /// Calls Elasticsearch past the product.
     pub(crate) async fn raw(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+        let answer = self.call(method, path, body).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
+        answer.json().await.unwrap()
+    }
+
+    /// The same with whatever comes of it; returns the status.
+    pub(crate) async fn try_raw(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> u16 {
+        self.call(method, path, body).await.status().as_u16()
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> reqwest::Response {
         let url = format!("{}/{path}", std::env::var("ELASTICSEARCH_URL").unwrap());
         let mut request = reqwest::Client::new().request(method, url);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
-        answer.json().await.unwrap()
+        request.send().await.unwrap()
     }
 }
 

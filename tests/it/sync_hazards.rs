@@ -1,0 +1,167 @@
+//! What a database and a network can do to the sync: prepared transactions, lost slots, restored backups, answers that never come.
+
+use std::time::Duration;
+
+use collections::sync::state;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::cluster::Cluster;
+use crate::eventually::eventually;
+use crate::proxy::{Mode, Proxy};
+use crate::synced::Synced;
+
+const WITNESS: Uuid = Uuid::from_u128(1);
+const INSERT: &str = "insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')";
+
+/// A sync on a server of its own, with a witness.
+async fn alone(settings: &str) -> (Synced, Cluster) {
+    let cluster = Cluster::start_with(settings).await;
+    collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
+    let name = format!("it_{}", collections::ids::new().simple());
+    let mut test = Synced::at(&cluster.url(), &name, &[]);
+    test.sql(INSERT).await;
+    test.start().await;
+    (test, cluster)
+}
+
+async fn epoch(test: &Synced) -> u16 {
+    state::read(&test.pool).await.unwrap().epoch.0
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_counts_from_its_second_phase() {
+    let (mut test, _cluster) = alone("max_prepared_transactions = 5").await;
+    test.sql("begin; update customers set name = 'Prepared'; prepare transaction 'one'").await;
+    test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Later')").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
+    test.sql("commit prepared 'one'").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Prepared");
+
+    test.sql("begin; delete from customers; prepare transaction 'two'").await;
+    test.sql("rollback prepared 'two'").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Prepared");
+    test.expect_equal().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_the_server_gave_up_is_made_anew_and_everything_rebuilt() {
+    let (mut test, cluster) = alone("").await;
+    test.stop().await;
+    test.sql("delete from customers; insert into customers (id, name) values (gen_random_uuid(), 'Unseen')").await;
+    cluster.execute("alter system set max_slot_wal_keep_size = '1MB'").await;
+    cluster.execute("select pg_reload_conf()").await;
+    eventually("the server has given up the slot", async || {
+        cluster.execute("create table if not exists filler (); drop table filler; select pg_switch_wal()").await;
+        cluster.execute("checkpoint").await;
+        let lost: Option<bool> =
+            sqlx::query_scalar("select wal_status = 'lost' from pg_replication_slots").fetch_one(&test.pool).await.unwrap();
+        lost == Some(true)
+    })
+    .await;
+    test.start().await;
+    assert!(test.document("customers", WITNESS).await.is_null());
+    assert_eq!(epoch(&test).await, 2);
+    test.expect_equal().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_backup_was_restored_later_writes_count() {
+    let (mut test, cluster) = alone("").await;
+    test.stop().await;
+    cluster.stop("fast");
+    let backup = cluster.copy();
+    cluster.launch();
+    test.start().await;
+    test.sql("update customers set name = 'Lost with the restore'; insert into customers (id, name) values (gen_random_uuid(), 'Ghost')")
+        .await;
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Many' from generate_series(1, 500)").await;
+    test.settle().await;
+    test.stop().await;
+    cluster.stop("fast");
+    cluster.restore(&backup);
+    cluster.launch();
+    eventually("the restored server takes writes", async || {
+        let recovering: Option<bool> = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&test.pool).await.ok();
+        recovering == Some(false)
+    })
+    .await;
+    // The same process: what it believed of the positions before is of no use.
+    test.launch();
+    eventually("the restore is noticed", async || epoch(&test).await == 2).await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
+    test.sql("update customers set name = 'After the restore'").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "After the restore");
+    test.expect_equal().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
+    let (mut test, cluster) = alone("max_wal_size = 64MB").await;
+    cluster.execute("create database busy").await;
+    let mut busy = cluster.connect_to("busy").await;
+    sqlx::raw_sql("create table filler (text text)").execute(&mut busy).await.unwrap();
+    for _ in 0..6 {
+        let fill = "insert into filler select repeat(md5(n::text), 100) from generate_series(1, 4000) as n; truncate filler";
+        sqlx::raw_sql(fill).execute(&mut busy).await.unwrap();
+    }
+    eventually("less than 32 MB are kept", async || {
+        // What is running is written to the log at a checkpoint, and every 15 seconds.
+        cluster.execute("checkpoint").await;
+        let kept: i64 = sqlx::query_scalar("select (pg_current_wal_lsn() - restart_lsn)::bigint from pg_replication_slots")
+            .fetch_one(&test.pool)
+            .await
+            .unwrap();
+        kept < 32 << 20
+    })
+    .await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "1500"]).await;
+    test.sql(INSERT).await;
+    test.settle().await;
+    let path = format!("{}/_doc/{WITNESS}", test.index("customers").await);
+    proxy.set(Mode::Swallow);
+    test.sql("update customers set name = 'Arrived'").await;
+    eventually("the write has arrived", async || {
+        test.raw(reqwest::Method::GET, &path, None).await["_source"]["name"] == "Arrived"
+    })
+    .await;
+    assert!(test.app.watermark.status.report().behind_since.is_some(), "nobody knows that it has");
+    test.sql("delete from customers").await;
+    test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Other')").await;
+    proxy.set(Mode::Pass);
+    test.settle().await;
+    assert!(test.document("customers", WITNESS).await.is_null());
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
+    let test = Synced::started().await;
+    test.sql(INSERT).await;
+    test.settle().await;
+    let index = test.index("customers").await;
+    let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
+    test.sql("delete from customers").await;
+    test.settle().await;
+    let late = format!("{index}/_doc/{WITNESS}?version={version}&version_type=external&refresh=true");
+    assert_eq!(test.try_raw(reqwest::Method::PUT, &late, Some(source)).await, 409);
+    assert!(test.document("customers", WITNESS).await.is_null());
+    // Longer than any request lives.
+    let settings = test.raw(reqwest::Method::GET, &format!("{index}/_settings/index.gc_deletes"), None).await;
+    assert_eq!(settings[&index]["settings"]["index"], json!({ "gc_deletes": "1h" }));
+    assert!(Duration::from_millis(test.app.config.search.bulk_timeout_ms) * 10 < Duration::from_secs(3600));
+}

@@ -1,0 +1,117 @@
+//! Who leads: a frozen leader is replaced and harms nothing when it comes back, and a stranger at the slot is waited for.
+
+use std::time::{Duration, Instant};
+
+use collections::search::status::Role;
+use collections::sync::{catalog, state};
+use pgwire_replication::{ReplicationClient, ReplicationConfig};
+use tokio::process::Child;
+use uuid::Uuid;
+
+use crate::database::Database;
+use crate::eventually::eventually;
+use crate::process;
+use crate::synced::Synced;
+
+/// A `collections serve` that only syncs, as a process that can be frozen.
+struct Frozen(Child);
+
+impl Frozen {
+    fn start(database: &Database) -> Self {
+        let mut command = process::command(database);
+        command.args(["serve", "--only", "sync"]).env("BULK_TIMEOUT_MS", "5000");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id().unwrap()
+    }
+
+    /// Sends a signal that a child cannot send itself.
+    fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
+    let database = Database::create().await;
+    let first = Frozen::start(&database);
+    let leader = format!("process {}", first.id());
+    let mut second = Synced::at(&database.url, &database.name, &[]);
+    eventually("the process leads and every index is live", async || {
+        let state = state::read(&second.pool).await.unwrap();
+        let generations = catalog::all(&second.pool).await.unwrap();
+        state.leader.as_ref() == Some(&leader) && generations.iter().filter(|one| one.state == "live").count() == 3
+    })
+    .await;
+    second.launch();
+    eventually("the other one stands by", async || second.app.watermark.status.report().role == Role::Standby).await;
+
+    // In the middle of something, wherever it is.
+    second.sql("insert into customers (id, name) select gen_random_uuid(), 'Before' from generate_series(1, 3000)").await;
+    second.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    first.signal("STOP");
+    let since = Instant::now();
+    second
+        .sql("update customers set name = 'After'; delete from customers where id in (select id from customers limit 500)")
+        .await;
+    second
+        .sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'After') on conflict do nothing")
+        .await;
+    eventually("the other one leads", async || second.app.watermark.status.report().role == Role::Leading).await;
+    println!("took over after {:?}", since.elapsed());
+    second.settle().await;
+    second.expect_equal().await;
+
+    let lease = state::read(&second.pool).await.unwrap().lease;
+    first.signal("CONT");
+    for round in 0..4 {
+        second.sql(&format!("update customers set name = 'Round {round}' where name <> 'Gone' and random() < 0.2")).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    second.settle().await;
+    second.expect_equal().await;
+    let state = state::read(&second.pool).await.unwrap();
+    assert_eq!((state.lease, state.epoch.0), (lease, 1), "it neither leads again nor breaks the stream");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_somebody_else_reads_is_waited_for() {
+    let mut test = Synced::started().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
+    test.settle().await;
+    test.stop().await;
+
+    let url = reqwest::Url::parse(&crate::database::server_url()).unwrap();
+    let password = url.password().unwrap_or_default();
+    let slot = test.app.config.sync.slot.clone();
+    let mut settings = ReplicationConfig::new(url.host_str().unwrap(), url.username(), password, &slot, &slot, "collections");
+    settings.port = url.port().unwrap_or(5432);
+    settings.application_name = Some("somebody else".into());
+    let stranger = ReplicationClient::connect(settings).await.unwrap();
+    eventually("the slot is in use", async || {
+        let active: Option<bool> = sqlx::query_scalar("select active from pg_replication_slots where slot_name = $1")
+            .bind(&slot)
+            .fetch_optional(&test.pool)
+            .await
+            .unwrap();
+        active == Some(true)
+    })
+    .await;
+    test.launch();
+    test.sql("update customers set name = 'Meanwhile'").await;
+    eventually("it says who is in the way", async || {
+        let problem = test.app.watermark.status.report().problem;
+        problem.is_some_and(|problem| problem.contains("is in use by the server process"))
+    })
+    .await;
+    drop(stranger);
+    test.settle().await;
+    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["name"], "Meanwhile");
+    assert_eq!(state::read(&test.pool).await.unwrap().epoch.0, 1);
+}
