@@ -11,6 +11,7 @@ mod cluster;
 mod customers;
 mod database;
 mod db;
+mod decoder;
 mod eventually;
 mod faults;
 mod health_command;
