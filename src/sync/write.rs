@@ -109,7 +109,9 @@ impl Writer {
         for (name, ids) in keys {
             let collection = collections::find(name).context("an unknown collection")?;
             let indices = only.map_or_else(|| self.indices(name), |index| vec![index.to_owned()]);
-            let ids: Vec<Uuid> = ids.iter().copied().collect();
+            let mut ids: Vec<Uuid> = ids.iter().copied().collect();
+            // Neighbours in time are neighbours on Postgres' pages and in the index's terms.
+            ids.sort_unstable();
             let loaded = (collection.load)(&mut snapshot, &ids).await?;
             let loaded: HashMap<Uuid, Vec<u8>> = loaded.into_iter().map(|document| (document.id, document.source)).collect();
             for index in indices {

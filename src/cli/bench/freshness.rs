@@ -65,7 +65,8 @@ pub(super) async fn measure(scene: &Scene<'_>, seconds: u64) -> anyhow::Result<V
     Ok(vec![row(50.0, 50.0), row(99.0, 100.0)])
 }
 
-async fn wait(link: &mut Link, site: &Site, creditor: &str) -> anyhow::Result<()> {
+/// Looks for an account of that creditor until a list shows it.
+pub(super) async fn wait(link: &mut Link, site: &Site, creditor: &str) -> anyhow::Result<()> {
     let call = site.get(&format!("/api/v1/accounts?creditor={creditor}&limit=1"))?;
     let begin = Instant::now();
     loop {

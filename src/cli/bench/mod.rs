@@ -17,6 +17,7 @@ mod server;
 mod stage;
 mod statistics;
 mod tap;
+mod trials;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,7 +40,7 @@ pub(super) struct Bench {
     /// Customers in the database; with several sizes everything is measured at each.
     #[arg(long, value_delimiter = ',', default_value = "10000,200000")]
     customers: Vec<u64>,
-    /// Measure only these; everything but p20 if absent.
+    /// Measure only these; everything but p20 and the trials if absent.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Also measure p20, the builds and the tests, which takes minutes.
@@ -54,6 +55,15 @@ pub(super) struct Bench {
     /// Length of p7, in seconds.
     #[arg(long, default_value_t = 60)]
     freshness_seconds: u64,
+    /// Length of the outage, in seconds.
+    #[arg(long, default_value_t = 600)]
+    outage_seconds: u64,
+    /// Accounts of the customer that is renamed in the fan-out.
+    #[arg(long, default_value_t = 1_000_000)]
+    children: u64,
+    /// Rows of the giant transaction.
+    #[arg(long, default_value_t = 10_000_000)]
+    giant_rows: u64,
     /// A file of customers whose import is measured too.
     #[arg(long)]
     import: Option<PathBuf>,
@@ -79,6 +89,26 @@ enum Part {
     P19,
     /// Builds and tests.
     P20,
+    /// Trial: Elasticsearch is away while writes go on.
+    Outage,
+    /// Trial: a customer with very many accounts is renamed.
+    Fanout,
+    /// Trial: a reindex while thousands of changes come in every second, with kills.
+    Fire,
+    /// Trial: one in a hundred documents is corrupted behind the sync's back.
+    Drift,
+    /// Trial: one transaction of millions of rows.
+    Giant,
+}
+
+impl Part {
+    /// In the order in which they are measured: what changes the data most comes last.
+    const ORDER: [Self; 10] =
+        [Self::P1, Self::P7, Self::P9, Self::P5, Self::P19, Self::Drift, Self::Fire, Self::Outage, Self::Fanout, Self::Giant];
+
+    fn is_trial(self) -> bool {
+        matches!(self, Self::Outage | Self::Fanout | Self::Fire | Self::Drift | Self::Giant)
+    }
 }
 
 /// What a measure works with.
@@ -145,8 +175,9 @@ impl Bench {
         let mut scene = Scene { stage, server: None, sync: &self.sync, customers, round, log };
         scene.server = Some(Server::start(stage, log).await?);
         backlog::loaded(&scene).await?;
-        for part in [Part::P1, Part::P7, Part::P9, Part::P5, Part::P19] {
-            if !self.only.is_empty() && !self.only.contains(&part) {
+        for part in Part::ORDER {
+            let is_asked_for = if self.only.is_empty() { !part.is_trial() } else { self.only.contains(&part) };
+            if !is_asked_for {
                 continue;
             }
             eprintln!("{customers} customers: measuring {part:?}");
@@ -161,6 +192,11 @@ impl Bench {
                 Part::P7 => freshness::measure(&scene, self.freshness_seconds).await,
                 Part::P9 => rebuild::measure(&scene).await,
                 Part::P19 => footprint::measure(&mut scene).await,
+                Part::Outage => trials::outage(&mut scene, self.outage_seconds).await,
+                Part::Fanout => trials::fanout(&mut scene, self.children).await,
+                Part::Fire => trials::fire(&mut scene).await,
+                Part::Drift => trials::drift(&mut scene).await,
+                Part::Giant => trials::giant(&mut scene, self.giant_rows).await,
                 Part::P20 => Ok(Vec::new()),
             };
             report.add(&format!("{part:?} with {customers} customers"), found)?;

@@ -95,6 +95,11 @@ impl Server {
         Ok(ticks / TICKS)
     }
 
+    /// Kills it in the middle of whatever it is doing.
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Stops it as an operator would, and waits.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         let id = self.child.id().context("the server has ended by itself")?;

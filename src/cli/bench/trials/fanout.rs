@@ -1,0 +1,95 @@
+//! A customer with very many accounts is renamed, twice, while another row is changed again and again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use uuid::Uuid;
+
+use super::super::client::Link;
+use super::super::report::{Goal, Measure};
+use super::super::statistics::Latencies;
+use super::super::{Scene, backlog, freshness};
+use super::{differences, row};
+
+const PARENT: Uuid = Uuid::from_u128(0xfa_0001);
+/// A second rename comes after so much of the first.
+const MIDWAY: f64 = 0.3;
+const PAUSE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// Renames a parent of so many children.
+pub(in super::super) async fn measure(scene: &mut Scene<'_>, children: u64) -> anyhow::Result<Vec<Measure>> {
+    let pool = scene.stage.pool.clone();
+    sqlx::query("insert into customers (id, name) values ($1, 'Holding Before') on conflict do nothing")
+        .bind(PARENT)
+        .execute(&pool)
+        .await?;
+    for from in (0..children).step_by(100_000) {
+        let sql = "
+            insert into accounts (id, account_number, customer_id, currency, status)
+            select uuidv7(), 'FAN-' || n, $1, 'EUR', 'open' from generate_series($2::bigint + 1, least($2 + 100000, $3)) as n";
+        sqlx::query(sql).bind(PARENT).bind(i64::try_from(from)?).bind(i64::try_from(children)?).execute(&pool).await?;
+    }
+    backlog::passed(&pool, backlog::mark(&pool).await?).await?;
+
+    let begin = Instant::now();
+    rename(&pool, "Holding First").await?;
+    let mut link = Link::open(&scene.server()?.site).await?;
+    let canary: Uuid = sqlx::query_scalar("select id from accounts where customer_id <> $1 order by id limit 1")
+        .bind(PARENT)
+        .fetch_one(&pool)
+        .await?;
+    let mut latencies = Vec::new();
+    let mut renamed_again = false;
+    let mut number = 0;
+    loop {
+        let cursor: Option<(i64,)> = sqlx::query_as("select count(*) from sync_fanout").fetch_optional(&pool).await?;
+        let is_over = cursor.is_none_or(|(jobs,)| jobs == 0) && number > 10;
+        if is_over && renamed_again {
+            break;
+        }
+        ensure!(begin.elapsed() < PATIENCE, "the fan-out does not end within {PATIENCE:?}");
+        let done = if renamed_again { 1.0 } else { progress(&pool, children).await? };
+        if !renamed_again && (done > MIDWAY || is_over) {
+            renamed_again = true;
+            rename(&pool, "Holding Second").await?;
+        }
+        number += 1;
+        let creditor = format!("canary-{number}");
+        sqlx::query("update accounts set creditor = $2 where id = $1").bind(canary).bind(&creditor).execute(&pool).await?;
+        let committed = Instant::now();
+        freshness::wait(&mut link, &scene.server()?.site, &creditor).await?;
+        latencies.push(committed.elapsed());
+        tokio::time::sleep(PAUSE.saturating_sub(committed.elapsed())).await;
+    }
+    let elapsed = begin.elapsed().as_secs_f64();
+    let latencies = Latencies::new(latencies);
+    let how = format!(
+        "A customer with {children} accounts was renamed, and renamed again after {:.0} % of them had followed, {elapsed:.0} s in all; \
+         meanwhile {} changes of another account, each from its commit until a list shows it.",
+        MIDWAY * 100.0,
+        latencies.count()
+    );
+    let sql = "select count(*) from accounts where customer_id = $1";
+    let expected: i64 = sqlx::query_scalar(sql).bind(PARENT).fetch_one(&pool).await?;
+    Ok(vec![
+        row(scene, &format!("rename with {expected} children: canary, p50"), "ms", latencies.percentile(50.0), Goal::None, &how),
+        row(scene, "the same, p99", "ms", latencies.percentile(99.0), Goal::AtMost(250.0), &how),
+        row(scene, "children written", "documents/s", children as f64 * (1.0 + MIDWAY) / elapsed, Goal::None, &how),
+        differences(scene).await?,
+    ])
+}
+
+async fn rename(pool: &sqlx::PgPool, name: &str) -> sqlx::Result<()> {
+    sqlx::query("update customers set name = $2 where id = $1").bind(PARENT).bind(name).execute(pool).await.map(drop)
+}
+
+/// How much of the children the job's cursor has passed.
+async fn progress(pool: &sqlx::PgPool, children: u64) -> sqlx::Result<f64> {
+    let sql = "
+        select count(*) from accounts
+        where customer_id = $1
+        and id <= (select cursor from sync_fanout where parent = $1 and edge = 'customers/accounts')";
+    let passed: i64 = sqlx::query_scalar(sql).bind(PARENT).fetch_one(pool).await?;
+    Ok(passed as f64 / children as f64)
+}

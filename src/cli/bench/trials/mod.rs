@@ -1,0 +1,121 @@
+//! Bad days on purpose, with a stopwatch: what the sync promises while the index is away, a giant commit comes, a reindex runs.
+//!
+//! Each trial ends with the question whether the index still equals the rows.
+
+mod drift;
+mod fanout;
+mod fire;
+mod giant;
+mod outage;
+mod wall;
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use super::Scene;
+use super::report::{Goal, Measure};
+use super::server::command;
+
+pub(super) use drift::measure as drift;
+pub(super) use fanout::measure as fanout;
+pub(super) use fire::measure as fire;
+pub(super) use giant::measure as giant;
+pub(super) use outage::measure as outage;
+
+/// A figure of a trial, which has no reference.
+fn row(scene: &Scene<'_>, what: &str, unit: &'static str, value: f64, goal: Goal, how: &str) -> Measure {
+    Measure {
+        id: "–",
+        what: what.into(),
+        customers: scene.customers,
+        unit,
+        ours: vec![value],
+        reference: vec![],
+        goal,
+        how: how.into(),
+    }
+}
+
+/// What `collections sync verify` finds, all of it.
+async fn differences(scene: &Scene<'_>) -> anyhow::Result<Measure> {
+    let output = command(scene.stage, &["sync", "verify", "--json"])?.stderr(Stdio::null()).output().await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.lines().last().context("sync verify said nothing")?;
+    let found: serde_json::Value = serde_json::from_str(last)?;
+    let count = found["differences"].as_f64().with_context(|| format!("no count of differences in {last}"))?;
+    Ok(row(scene, "differences afterwards", "documents", count, Goal::AtMost(0.0), "`collections sync verify` of everything."))
+}
+
+/// Writes beside a trial: each of some connections changes one row to a commit, as fast as Postgres lets it, or at a rate.
+struct Writers {
+    /// Acknowledged commits.
+    done: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Writers {
+    fn new() -> Self {
+        Self { done: AtomicU64::new(0), stop: AtomicBool::new(false) }
+    }
+
+    fn count(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes until stopped, `statement` with an id as `$1` and a number as `$2`. With a rate, keeps to it; one that is behind hurries.
+    async fn run(&self, pool: &PgPool, connections: usize, rate: Option<f64>, work: &Work) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        try_join_all((0..connections).map(async |number| {
+            let mut connection = pool.acquire().await?;
+            // What is measured is the sync; the disk would only slow down its input.
+            sqlx::query("set synchronous_commit = off").execute(&mut *connection).await?;
+            let mut turn = number;
+            while !self.stop.load(Ordering::Relaxed) {
+                if let Some(rate) = rate {
+                    tokio::time::sleep_until((begin + Duration::from_secs_f64(turn as f64 / rate)).into()).await;
+                }
+                let ids: Vec<Uuid> =
+                    (0..work.together).map(|more| work.ids[(turn * work.together + more) % work.ids.len()]).collect();
+                sqlx::query(AssertSqlSafe(work.statement.to_owned()))
+                    .bind(ids)
+                    .bind(i64::try_from(turn)?)
+                    .execute(&mut *connection)
+                    .await?;
+                self.done.fetch_add(work.together as u64, Ordering::Relaxed);
+                turn += connections;
+            }
+            sqlx::query("reset synchronous_commit").execute(&mut *connection).await?;
+            anyhow::Ok(())
+        }))
+        .await
+        .map(drop)
+    }
+}
+
+/// What the writers write.
+struct Work {
+    statement: &'static str,
+    ids: Vec<Uuid>,
+    /// Rows to one commit.
+    together: usize,
+}
+
+impl Work {
+    /// Changes accounts in random order.
+    async fn on_accounts(pool: &PgPool, together: usize) -> anyhow::Result<Self> {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("select id from accounts order by md5(id::text) limit 200000").fetch_all(pool).await?;
+        ensure!(!ids.is_empty(), "there are no accounts to change");
+        Ok(Self { statement: "update accounts set portfolio = 'trial ' || $2 where id = any($1)", ids, together })
+    }
+}
