@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Pools;
+use crate::feed::Feed;
 use crate::search::{Search, Watermark};
 
 /// The one shared state; cheap to clone.
@@ -26,6 +27,8 @@ pub struct State {
     pub db: Pools,
     /// What is remembered for seconds.
     pub cache: Arc<Cache>,
+    /// What has changed, and the rows read by id.
+    pub feed: Arc<Feed>,
     /// The engines that answer searches.
     pub search: Search,
     /// How far the index is.
@@ -44,9 +47,12 @@ impl App {
         let db = Pools::open(&config.database).context("DATABASE_URL is not an address of Postgres")?;
         let redis_url = config.redis_url.as_ref().map(ExposeSecret::expose_secret);
         let cache = Arc::new(Cache::open(redis_url).context("REDIS_URL is not an address of Redis")?);
+        // Deployments that share a Redis have different indices or slots.
+        let name = format!("{}:{}", config.search.index_prefix, config.sync.slot);
+        let feed = Feed::open(&config.feed, redis_url, &name).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
-        Ok(Self(Arc::new(State { config, clock, db, cache, search, watermark, stop })))
+        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, stop })))
     }
 }
 

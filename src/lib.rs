@@ -16,7 +16,7 @@
 //! 4 auth  ledger                caller, permissions, credentials; what moves a balance
 //! 3 http                        toolkit; knows no feature
 //! 2 app                         the one shared state
-//! 1 db  search  cache           drivers
+//! 1 db  search  cache  feed     drivers
 //! 0 config  error  ids  clock  money  position  rules  text  metrics      plain types
 //! ```
 //!
@@ -46,6 +46,7 @@ pub mod config;
 pub mod customers;
 pub mod db;
 pub mod error;
+pub mod feed;
 pub mod http;
 pub mod ids;
 pub mod imports;

@@ -2,6 +2,7 @@
 
 mod access;
 mod database;
+mod feed;
 mod http;
 mod imports;
 mod search;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 
 pub use access::Access;
 pub use database::Database;
+pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
 pub use search::Search;
@@ -49,10 +51,13 @@ pub struct Config {
     /// The change-data sync.
     #[command(flatten)]
     pub sync: Sync,
+    /// Announcements of what has changed.
+    #[command(flatten)]
+    pub feed: Feed,
     /// Files that come in.
     #[command(flatten)]
     pub imports: Imports,
-    /// Redis, which makes ended sessions known to all servers at once: `redis://host:port`. The server works without.
+    /// Redis, through which servers hear at once of changed rows and ended sessions: `redis://host:port`. The server works without.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
     /// Least important lines of the log that are written: `error`, `warn`, `info`, `debug` or `trace`; `RUST_LOG` is finer.

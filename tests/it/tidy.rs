@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["config", "error", "ids", "clock", "money", "position", "rules", "text", "metrics"]),
-    (1, &["db", "search", "cache"]),
+    (1, &["db", "search", "cache", "feed"]),
     (2, &["app"]),
     (3, &["http", "jobs"]),
     (4, &["auth", "ledger"]),

@@ -1,0 +1,31 @@
+//! The leader's side: whoever holds this may announce.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Feed;
+
+/// The right to announce. There is one in a process, while its sync leads.
+pub struct Leading {
+    feed: Arc<Feed>,
+    term: u64,
+}
+
+impl Leading {
+    pub(super) fn begin(feed: Arc<Feed>) -> Self {
+        let term = rand::random::<u64>().max(1);
+        feed.term.store(term, Ordering::Release);
+        feed.touch();
+        feed.open_term();
+        Self { feed, term }
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        // Unless another one has begun meanwhile.
+        if self.feed.term.compare_exchange(self.term, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.feed.fall_silent();
+        }
+    }
+}
