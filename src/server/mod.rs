@@ -44,6 +44,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
     tokio::spawn(Arc::clone(&app.cache).follow(app.stop.clone()));
+    tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
     let ended = tokio::spawn(http::listen(app.clone(), socket, routes(app)));
     Ok(Running { address, stop: app.stop.clone(), ended })
 }

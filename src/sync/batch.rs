@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
-use super::change::{Change, Relations, Row};
-use crate::collections::{EDGES, Edge, When};
+use super::change::{Change, Relation, Relations, Row, Value};
+use crate::collections::{self, EDGES, Edge, When};
+use crate::feed::{Changes, Operation};
 use crate::position::Position;
 
 /// The documents to write again, by collection.
@@ -23,6 +24,8 @@ pub struct Batch {
     pub parents: BTreeMap<usize, HashSet<Uuid>>,
     /// Collections of which every document has to be looked at, because a table was emptied.
     pub emptied: HashSet<&'static str>,
+    /// What is announced once it can be seen.
+    pub announcements: Changes,
     /// Transactions that a snapshot must see before anything is read.
     pub transactions: Vec<u32>,
     /// Where the newest commit is.
@@ -55,10 +58,12 @@ impl Batch {
                         self.follow(number, edge, column, [old, new]);
                     }
                 }
+                announce(&mut self.announcements, relation, old.as_ref(), new.as_ref());
             }
             Change::Truncate { relations: numbers } => {
                 for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
                     self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
+                    self.announcements.everything();
                 }
             }
         }
@@ -114,7 +119,7 @@ impl Batch {
     }
 
     fn follow(&mut self, number: usize, edge: &Edge, column: usize, rows: [&Option<Row>; 2]) {
-        let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().flatten());
+        let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().and_then(Value::id));
         match edge.children {
             None => self.keys.entry(edge.collection.name).or_default().extend(ids),
             Some(_) => self.parents.entry(number).or_default().extend(ids),
@@ -146,6 +151,39 @@ fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
     EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
 }
 
+/// Notes what is announced of a change: of the row itself, of the rows that it is a part of, and of a row that only others show.
+fn announce(changes: &mut Changes, relation: &Relation, old: Option<&Row>, new: Option<&Row>) {
+    for (_, edge) in edges(&relation.table) {
+        let [before, after] = [old, new].map(|row| row.and_then(|row| relation.value(row, edge.column).id()));
+        match edge.children {
+            None if edge.table == edge.collection.name && edge.column == "id" => {
+                if let Some(gone) = before.filter(|_| before != after) {
+                    changes.row(edge.table, gone, Operation::Deleted, None);
+                }
+                if let (Some(id), Some(row)) = (after, new) {
+                    let version = relation.value(row, "version").number();
+                    changes.row(edge.table, id, operation(version, relation.value(row, "deleted_at")), version);
+                }
+            }
+            None => before.into_iter().chain(after).for_each(|owner| changes.part(edge.collection.name, owner)),
+            Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
+                before.and(after).into_iter().for_each(|id| changes.part(edge.table, id));
+            }
+            // The row itself is announced, or the children are found by the part but do not show it.
+            Some(_) => {}
+        }
+    }
+}
+
+fn operation(version: Option<i64>, deleted_at: Value) -> Operation {
+    match version {
+        _ if deleted_at != Value::Absent => Operation::Deleted,
+        // A row has its first version until something in it changes.
+        Some(1) => Operation::Created,
+        _ => Operation::Changed,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +209,8 @@ mod tests {
 
     /// Marks one change of a table with the columns `id` and, if it has a parent, `customer_id`; returns what follows, in words.
     #[track_caller]
-    fn check(table: &str, old: Option<Row>, new: Option<Row>, expected: &[(&str, Uuid)]) {
+    fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
+        let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
         let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
         let mut batch = Batch::default();
         batch.mark(&relations(table, columns), &Change::Row { relation: 1, old, new });
@@ -189,7 +228,7 @@ mod tests {
 
     #[test]
     fn every_edge_marks_what_shows_the_row() {
-        let row = |ids: &[Uuid]| Some(ids.iter().copied().map(Some).collect::<Row>());
+        let row = |ids: &[Uuid]| Some(ids.to_vec());
         check("customers", None, row(&[ID]), &[("customers", ID)]);
         let renamed = [("customers", ID), ("accounts of customers", ID), ("payments of customers", ID)];
         check("customers", row(&[ID]), row(&[ID]), &renamed);
@@ -209,8 +248,49 @@ mod tests {
 
     #[test]
     fn a_changed_primary_key_marks_the_old_document_too() {
-        let row = |id: Uuid| Some(vec![Some(id)]);
+        let row = |id: Uuid| Some(vec![id]);
         check("payments", row(ID), row(OWNER), &[("payments", ID), ("payments", OWNER)]);
+    }
+
+    /// Notes one change of a table with these columns; returns what is announced, in words.
+    fn announced(table: &str, columns: &[&str], old: Option<Row>, new: Option<Row>) -> Vec<String> {
+        let mut batch = Batch::default();
+        batch.mark(&relations(table, columns), &Change::Row { relation: 1, old, new });
+        batch.announcements.list().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn rows_are_announced_with_their_version_and_what_happened() {
+        let columns = ["id", "shown", "version", "deleted_at"];
+        let row = |version, deleted| Some(vec![Value::Id(ID), Value::Number(0), Value::Number(version), deleted]);
+        let check = |old: Option<Row>, new: Option<Row>, expected: &str| {
+            assert_eq!(announced("customers", &columns, old, new), [format!("customers {ID} {expected}")]);
+        };
+        let key = || Some(vec![Value::Id(ID), Value::Number(0), Value::Absent, Value::Absent]);
+        check(None, row(1, Value::Absent), "Created 1");
+        check(None, row(2, Value::Absent), "Changed 2");
+        check(key(), row(2, Value::Absent), "Changed 2");
+        check(None, row(3, Value::Other), "Deleted 3");
+        check(key(), None, "Deleted");
+    }
+
+    #[test]
+    fn a_change_of_a_part_is_announced_as_one_of_its_owners() {
+        let columns = ["id", "customer_id"];
+        let row = |owner| Some(vec![Value::Id(ID), Value::Id(owner)]);
+        let changed = |owner| format!("customers {owner} Changed");
+        assert_eq!(announced("contact_points", &columns, None, row(OWNER)), [changed(OWNER)]);
+        assert_eq!(announced("addresses", &columns, row(FORMER), row(OWNER)), [changed(FORMER), changed(OWNER)]);
+        let account = format!("accounts {ID} Changed");
+        assert_eq!(announced("accounts", &columns, row(FORMER), row(OWNER)), [account, changed(FORMER), changed(OWNER)]);
+        assert_eq!(announced("sessions", &columns, None, row(OWNER)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_that_only_others_show_is_announced_when_that_changes() {
+        let row = || Some(vec![Value::Id(ID)]);
+        assert_eq!(announced("users", &["id"], None, row()), Vec::<String>::new());
+        assert_eq!(announced("users", &["id"], row(), row()), [format!("users {ID} Changed")]);
     }
 
     #[test]
@@ -227,11 +307,11 @@ mod tests {
         batch.begin(10, Position(100));
         batch.commit(Position(150));
         batch.begin(11, Position(200));
-        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Some(ID)]) });
+        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Value::Id(ID)]) });
         let first = batch.take();
         assert_eq!((first.newest, first.end, first.len()), (Position(200), Position(150), 1));
         assert_eq!(first.transactions, [10, 11]);
-        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Some(OWNER)]) });
+        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Value::Id(OWNER)]) });
         batch.commit(Position(250));
         let second = batch.take();
         assert_eq!((second.newest, second.end, second.len()), (Position(200), Position(250), 1));

@@ -1,4 +1,4 @@
-//! Decodes what the `pgoutput` plugin (protocol version 1) says about rows, and of rows only the columns that are UUIDs.
+//! Decodes what the `pgoutput` plugin (protocol version 1) says about rows, and of rows only UUIDs and whole numbers.
 //!
 //! Begin, Commit and Message arrive decoded by the replication client.
 
@@ -25,8 +25,35 @@ pub enum Change {
     },
 }
 
-/// The published columns of a row, in order. What is no UUID is absent.
-pub type Row = Vec<Option<Uuid>>;
+/// The published columns of a row, in order.
+pub type Row = Vec<Value>;
+
+/// The value of a column, as far as anybody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Null, or left out.
+    Absent,
+    /// A UUID.
+    Id(Uuid),
+    /// A whole number.
+    Number(i64),
+    /// Anything else; only that it is there matters.
+    Other,
+}
+
+impl Value {
+    /// The UUID, if it is one.
+    #[must_use]
+    pub fn id(self) -> Option<Uuid> {
+        if let Self::Id(id) = self { Some(id) } else { None }
+    }
+
+    /// The number, if it is one.
+    #[must_use]
+    pub fn number(self) -> Option<i64> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+}
 
 /// A table, as far as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +62,15 @@ pub struct Relation {
     pub table: String,
     /// Names of the columns.
     pub columns: Vec<String>,
+}
+
+impl Relation {
+    /// The value of a column; absent also if the column is not published.
+    #[must_use]
+    pub fn value(&self, row: &Row, column: &str) -> Value {
+        let at = self.columns.iter().position(|name| name == column);
+        at.and_then(|at| row.get(at)).copied().unwrap_or(Value::Absent)
+    }
 }
 
 /// A message that is not one of `pgoutput`'s.
@@ -179,14 +215,21 @@ impl<'a> Bytes<'a> {
         Ok(Relation { table, columns })
     }
 
-    fn column(&mut self) -> Result<Option<Uuid>, Broken> {
+    fn column(&mut self) -> Result<Value, Broken> {
         match self.byte()? {
-            // Null, or an unchanged value that is stored apart; no key ever is.
-            b'n' | b'u' => Ok(None),
+            // Null, or an unchanged value that is stored apart; nothing that is published ever is.
+            b'n' | b'u' => Ok(Value::Absent),
             b't' => {
                 let length = usize::try_from(self.number()?).map_err(|_| Broken("a length beyond this machine"))?;
                 let value = self.take(length)?;
-                Ok(if length == 36 { Uuid::try_parse_ascii(value).ok() } else { None })
+                Ok(match length {
+                    36 => Uuid::try_parse_ascii(value).map_or(Value::Other, Value::Id),
+                    // Longer ones do not fit into 64 bits.
+                    1..=20 => {
+                        std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).map_or(Value::Other, Value::Number)
+                    }
+                    _ => Value::Other,
+                })
             }
             _ => Err(Broken("an unknown kind of column")),
         }
@@ -210,6 +253,10 @@ mod tests {
             message.extend(b"\0\0\0\x0b\x86\xff\xff\xff\xff");
         }
         message
+    }
+
+    fn value(id: Option<Uuid>) -> Value {
+        id.map_or(Value::Absent, Value::Id)
     }
 
     fn row(message: &mut Vec<u8>, mark: u8, values: [Option<Uuid>; 2]) {
@@ -266,12 +313,32 @@ mod tests {
         let check = |message: &[u8], old: Option<Row>, new: Option<Row>| {
             assert_eq!(known().read(message), Ok(Some(Change::Row { relation: 7, old, new })));
         };
-        let whole = Some(vec![Some(ID), Some(OWNER)]);
+        let whole = Some(vec![value(Some(ID)), value(Some(OWNER))]);
         check(&message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
         check(&message(b'U', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
         let moved = message(b'U', &[(b'K', [Some(ID), None]), (b'N', [Some(ID), Some(OWNER)])]);
-        check(&moved, Some(vec![Some(ID), None]), whole.clone());
+        check(&moved, Some(vec![value(Some(ID)), Value::Absent]), whole.clone());
         check(&message(b'D', &[(b'K', [Some(ID), Some(OWNER)])]), whole, None);
+    }
+
+    #[test]
+    fn numbers_and_the_presence_of_everything_else_are_read() {
+        let check = |text: &str, expected: Value| {
+            let mut message = message(b'I', &[]);
+            message.extend(b"N\0\x02t");
+            message.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+            message.extend(text.bytes());
+            message.push(b'n');
+            let new = Some(vec![expected, Value::Absent]);
+            assert_eq!(known().read(&message), Ok(Some(Change::Row { relation: 7, old: None, new })));
+        };
+        check("17", Value::Number(17));
+        check("-9223372036854775808", Value::Number(i64::MIN));
+        check("9223372036854775808", Value::Other);
+        check("2026-11-21 16:40:00+00", Value::Other);
+        check("", Value::Other);
+        check(&ID.to_string(), Value::Id(ID));
+        check(&"x".repeat(36), Value::Other);
     }
 
     #[test]

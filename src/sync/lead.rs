@@ -37,6 +37,7 @@ const STARTING_MS: &str = "90000";
 /// Keeps the index equal to the rows until it is told to stop. Never ends because of a fault: it says what is wrong, in the log and
 /// in the status, and tries again.
 pub async fn run(app: App, stop: CancellationToken) {
+    tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
     let status = &app.watermark.status;
     let mut pause = SHORTEST_PAUSE;
     let mut said = String::new();
@@ -120,6 +121,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
 
+    let _leading = app.feed.lead(epoch, confirmed);
     let line = Line::default();
     let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
     let unrefreshed = collections::ALL.into_iter().flat_map(|collection| writer.indices(collection.name)).collect();

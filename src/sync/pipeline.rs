@@ -232,6 +232,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
     fn pass(&mut self, mut batch: Batch) {
         batch.transactions.clear();
         self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
+        self.app.feed.announce(&std::mem::take(&mut batch.announcements), batch.end);
         self.outlet.add(batch);
     }
 

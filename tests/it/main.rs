@@ -14,6 +14,7 @@ mod db;
 mod decoder;
 mod eventually;
 mod faults;
+mod feed;
 mod health_command;
 mod http;
 mod http_limits;

@@ -17,14 +17,14 @@ use crate::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// A customer whose name is changed by a commit that Postgres holds back: it waits for a standby that there is not.
-struct HeldBack {
-    test: Synced,
+pub(crate) struct HeldBack {
+    pub(crate) test: Synced,
     commit: tokio::task::JoinHandle<()>,
     cluster: Cluster,
 }
 
 impl HeldBack {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let cluster = Cluster::start().await;
         collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
         let name = format!("it_{}", collections::ids::new().simple());
@@ -54,7 +54,7 @@ impl HeldBack {
         .await;
     }
 
-    async fn release(self) -> (Synced, Cluster) {
+    pub(crate) async fn release(self) -> (Synced, Cluster) {
         self.cluster.execute("alter system reset synchronous_standby_names").await;
         self.cluster.execute("select pg_reload_conf()").await;
         self.commit.await.unwrap();

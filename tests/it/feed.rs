@@ -1,0 +1,237 @@
+//! Announcements: exactly what changed, in order, once it can be seen, on every server; and that a consumer learns what it missed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collections::app::App;
+use collections::feed::{Announcement, Feed, Gone, Operation, Source, Subscription};
+use collections::position::{Epoch, Position};
+use collections::sync::state;
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::proxy::{Mode, Proxy};
+use crate::synced::{self, Synced};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// Everything that is announced up to the end of the log.
+async fn all(test: &Synced, subscription: &mut Subscription) -> Vec<Announcement> {
+    let end = state::beat(&test.app.db.sync).await.unwrap();
+    until(&test.app.feed, |feed| feed.reached() >= end).await;
+    let mut heard = Vec::new();
+    while let Ok(entry) = tokio::time::timeout(Duration::from_millis(100), subscription.next()).await {
+        heard.extend(entry.unwrap().announcements.iter().cloned());
+    }
+    heard
+}
+
+async fn until(feed: &Arc<Feed>, condition: impl Fn(&Feed) -> bool) {
+    for _ in 0..1_200 {
+        if condition(feed) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never true; the feed hears {:?} and is at {}", feed.source(), feed.reached());
+}
+
+fn in_words(announcements: &[Announcement]) -> Vec<String> {
+    announcements.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn announcements_name_exactly_what_changed_in_order() {
+    let mut test = Synced::started().await;
+    let mut subscription = test.app.feed.subscribe();
+    let customer = id(1);
+    test.sql(&format!("insert into customers (id, name) values ('{customer}', 'Ada')")).await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Created 1")]);
+    test.sql(&format!("update customers set name = 'Grace' where id = '{customer}'")).await;
+    let account = id(2);
+    test.sql(&format!(
+        "insert into accounts (id, account_number, customer_id, currency) values ('{account}', 'A1', '{customer}', 'EUR')"
+    ))
+    .await;
+    let heard = all(&test, &mut subscription).await;
+    let mut words = in_words(&heard);
+    // Commits that are close to each other may be announced together; a row is then named where it changed last.
+    words.dedup();
+    assert_eq!(words.last().unwrap(), &format!("customers {customer} Changed{}", if words.len() == 2 { " 2" } else { "" }));
+    assert!(words.contains(&format!("accounts {account} Created 1")), "{words:?}");
+    assert!(heard.is_sorted_by_key(|one| one.position));
+    test.sql(&format!("update customers set deleted_at = now() where id = '{customer}'")).await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Deleted 3")]);
+    test.sql(&format!("update customers set deleted_at = null where id = '{customer}'")).await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Changed 4")]);
+    test.sql(&format!(
+        "insert into contact_points (id, customer_id, kind, value, normalized) values ('{}', '{customer}', 'email', 'a@b.c', 'a@b.c')",
+        id(3)
+    ))
+    .await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Changed")]);
+    test.sql(&format!("delete from accounts where id = '{account}'")).await;
+    let gone = in_words(&all(&test, &mut subscription).await);
+    assert_eq!(gone, [format!("accounts {account} Deleted"), format!("customers {customer} Changed")]);
+    test.stop().await;
+    assert_eq!(test.app.feed.source(), Source::Nobody, "who does not lead any more is not to be trusted");
+}
+
+#[tokio::test]
+async fn a_commit_is_announced_only_when_it_can_be_seen() {
+    let held = crate::sync_faults::HeldBack::start().await;
+    let feed = Arc::clone(&held.test.app.feed);
+    let mut subscription = feed.subscribe();
+    let early = tokio::time::timeout(Duration::from_millis(500), subscription.next()).await;
+    assert!(early.is_err(), "nobody sees the commit yet");
+    let (mut test, _cluster) = held.release().await;
+    let entry = tokio::time::timeout(LONG, subscription.next()).await.unwrap().unwrap();
+    assert_eq!(entry.announcements[0].operation, Operation::Changed);
+    let name: String = sqlx::query_scalar("select name from customers").fetch_one(&test.pool).await.unwrap();
+    assert_eq!(name, "After");
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn announcements_do_not_wait_for_an_index_that_hangs() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let mut test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "2000"]).await;
+    let mut subscription = test.app.feed.subscribe();
+    let indexed = test.app.watermark.get();
+    proxy.set(Mode::Hang);
+    for number in 0..50 {
+        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+        let entry = tokio::time::timeout(LONG, subscription.next()).await.unwrap().unwrap();
+        assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
+        assert!(entry.position > indexed);
+    }
+    assert!(test.app.watermark.get() < test.app.feed.reached(), "the index has not got them");
+    proxy.set(Mode::Pass);
+    test.settle().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
+    let test = Synced::started_with(&["--feed-history", "10"]).await;
+    let feed = &test.app.feed;
+    let epoch = feed.epoch().unwrap();
+    let mut slow = feed.subscribe();
+    let mut quick = feed.subscribe();
+    let mut positions = Vec::new();
+    for number in 0..30 {
+        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+        let entry = tokio::time::timeout(LONG, quick.next()).await.unwrap().unwrap();
+        assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
+        positions.push(entry.position);
+    }
+    assert_eq!(slow.next().await.err(), Some(Gone), "a slow consumer is told of the gap");
+    assert_eq!(slow.next().await.err(), Some(Gone), "and not allowed to overlook it");
+    assert_eq!(feed.resume(epoch, positions[10]).err(), Some(Gone));
+    assert_eq!(feed.resume(Epoch(epoch.0 + 1), positions[25]).err(), Some(Gone), "positions of another epoch mean nothing");
+    let mut resumed = feed.resume(epoch, positions[25]).unwrap();
+    for number in 26..30 {
+        let entry = tokio::time::timeout(LONG, resumed.next()).await.unwrap().unwrap();
+        assert_eq!(entry.announcements[0].id, id(number));
+    }
+    assert!(feed.resume(epoch, Position(positions[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
+}
+
+#[tokio::test]
+async fn an_emptied_table_is_a_gap_because_nobody_can_say_which_rows_went() {
+    let mut test = Synced::started().await;
+    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
+    let mut subscription = test.app.feed.subscribe();
+    test.sql("truncate contact_points").await;
+    let gap = async { while subscription.next().await.is_ok() {} };
+    tokio::time::timeout(LONG, gap).await.unwrap();
+    test.stop().await;
+}
+
+/// A process that only listens.
+fn listener(test: &Synced, redis: &str) -> App {
+    let url = test.app.config.database.url.expose_secret();
+    let app = synced::open(url, &test.app.config.search.index_prefix, &["--redis-url", redis]);
+    tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
+    app
+}
+
+#[tokio::test]
+async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
+    let Some(url) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    let (proxy, url) = Proxy::before(&url).await;
+    let mut test = Synced::started_with(&["--redis-url", &url]).await;
+    let other = listener(&test, &url);
+    until(&other.feed, |feed| feed.source() == Source::Other).await;
+    let (mut here, mut there) = (test.app.feed.subscribe(), other.feed.subscribe());
+    for number in 0..20 {
+        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+    }
+    let here = all(&test, &mut here).await;
+    let mut heard = Vec::new();
+    while heard.len() < here.len() {
+        let entry = tokio::time::timeout(LONG, there.next()).await.unwrap().unwrap();
+        heard.extend(entry.announcements.iter().cloned());
+    }
+    assert_eq!(heard, here);
+    let position = here.last().unwrap().position;
+    let epoch = test.app.feed.epoch().unwrap();
+    assert!(other.feed.resume(epoch, position).is_ok(), "a consumer may resume on any server");
+
+    proxy.set(Mode::Refuse);
+    until(&other.feed, |feed| feed.source() == Source::Nobody).await;
+    let mut local = test.app.feed.subscribe();
+    for number in 0..4 {
+        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(100 + number))).await;
+    }
+    assert_eq!(all(&test, &mut local).await.len(), 4, "consumers in the process notice nothing");
+    proxy.set(Mode::Pass);
+    until(&other.feed, |feed| feed.source() == Source::Other).await;
+    let missed = async {
+        let mut heard = Vec::new();
+        while let Ok(entry) = there.next().await {
+            heard.extend(entry.announcements.iter().map(|one| one.id));
+            if heard.contains(&id(103)) {
+                break;
+            }
+        }
+        heard
+    };
+    let heard = tokio::time::timeout(LONG, missed).await.unwrap();
+    // Either all of it arrives late, or the consumer is told that something is missing.
+    let is_complete = (100..104).all(|number| heard.contains(&id(number)));
+    assert!(is_complete || there.next().await.is_err(), "{heard:?}");
+    test.stop().await;
+    other.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_redis_that_has_lost_everything_is_a_gap() {
+    let Some(url) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    let (proxy, through) = Proxy::before(&url).await;
+    let mut test = Synced::started_with(&["--redis-url", &through]).await;
+    let other = listener(&test, &through);
+    until(&other.feed, |feed| feed.source() == Source::Other).await;
+    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
+    let end = state::beat(&test.app.db.sync).await.unwrap();
+    until(&other.feed, |feed| feed.reached() >= end).await;
+    // The leader is heard no more by the listener, whose stream is removed meanwhile.
+    proxy.set(Mode::Refuse);
+    until(&other.feed, |feed| feed.source() == Source::Nobody).await;
+    let name = &test.app.config.search.index_prefix;
+    let client = redis::Client::open(url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let removed: i64 = redis::cmd("DEL").arg(format!("{name}:{name}:feed")).query_async(&mut connection).await.unwrap();
+    assert_eq!(removed, 1, "the stream is where it was looked for");
+    test.sql(&format!("insert into customers (id, name) values ('{}', 'Grace')", id(2))).await;
+    proxy.set(Mode::Pass);
+    until(&other.feed, |feed| feed.source() == Source::Other).await;
+    let end = state::beat(&test.app.db.sync).await.unwrap();
+    until(&other.feed, |feed| feed.reached() >= end).await;
+    test.stop().await;
+    other.stop.cancel();
+}
