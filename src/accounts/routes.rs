@@ -12,7 +12,7 @@ use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::customers;
 use crate::error::{Error, Faults, Result};
-use crate::http::{Reply, Request, Routes, created, json, no_content, paging};
+use crate::http::{Reply, Request, Routes, Shown, created, json, no_content, paging};
 use crate::ids::{AccountId, CustomerId};
 use crate::routes;
 
@@ -65,16 +65,17 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
             store::insert(connection, &account, Some(caller.id)).await?;
             let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
             let view = account.view(today).map_err(Error::internal)?;
-            Ok(created(&format!("/api/v1/accounts/{id}"), &view)?.with_version(account.facts.version))
+            Ok(created(&format!("/api/v1/accounts/{id}"), &view)?.with_version(account.facts.version).about(account.shows()))
         })
         .await
 }
 
 async fn read(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
-    let mut snapshot = request.snapshot().await?;
-    let account = store::read(&mut snapshot, id).await?;
-    let shown = account.filter(|account| account.facts.deleted_at.is_none() || request.includes_deleted());
-    answer(&shown.ok_or(Error::NotFound("account"))?, &request)
+    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+        let Some(account) = store::read(connection, id).await? else { return Ok(None) };
+        Ok(Some(Shown { reply: answer(&account, &request)?, is_deleted: account.facts.deleted_at.is_some() }))
+    });
+    shown.await?.ok_or(Error::NotFound("account"))
 }
 
 async fn change(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -99,7 +100,8 @@ async fn remove(id: AccountId, caller: Caller, request: Request) -> Result<Reply
         .write(caller.id, async |connection| {
             request.expect_version(live(store::lock(connection, id).await?)?.version)?;
             store::remove(connection, id, caller.id).await?;
-            Ok(no_content())
+            let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
+            Ok(no_content().about(account.shows()))
         })
         .await
 }
@@ -127,7 +129,7 @@ async fn edit(id: AccountId, caller: &Caller, request: &Request, edit: impl FnOn
         .write(caller.id, async |connection| {
             request.expect_version(live(store::lock(connection, id).await?)?.version)?;
             let mut account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
-            let owner = account.facts.customer_id;
+            let (owner, before) = (account.facts.customer_id, account.shows());
             let mut faults = Faults::default();
             edit(&mut account, &mut faults);
             faults.check()?;
@@ -135,7 +137,8 @@ async fn edit(id: AccountId, caller: &Caller, request: &Request, edit: impl FnOn
                 hold(connection, &account).await?;
             }
             store::update(connection, &account, caller.id).await?;
-            answer(&store::read(connection, id).await?.ok_or(Error::NotFound("account"))?, request)
+            // A former owner shows other sums now.
+            Ok(answer(&store::read(connection, id).await?.ok_or(Error::NotFound("account"))?, request)?.about(before))
         })
         .await
 }
@@ -152,5 +155,5 @@ pub(super) fn live(locked: Option<Locked>) -> Result<Locked> {
 
 fn answer(account: &Account, request: &Request) -> Result<Reply> {
     let view = account.view(request.app.clock.today()).map_err(Error::internal)?;
-    Ok(json(&view)?.with_version(account.facts.version))
+    Ok(json(&view)?.with_version(account.facts.version).about(account.shows()))
 }

@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Faults, Result};
-use crate::http::{Reply, Request, Routes, created, json, no_content, paging};
+use crate::feed::Subject;
+use crate::http::{Reply, Request, Routes, Shown, created, json, no_content, paging};
 use crate::ids::{AddressId, ContactPointId, CustomerId};
 use crate::routes;
 
@@ -52,16 +53,19 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
             }
             let customer = store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?;
             let view = customer.view().map_err(Error::internal)?;
-            Ok(created(&format!("/api/v1/customers/{id}"), &view)?.with_version(customer.facts.version))
+            Ok(created(&format!("/api/v1/customers/{id}"), &view)?
+                .with_version(customer.facts.version)
+                .about(shown_by(&customer)))
         })
         .await
 }
 
 async fn read(id: CustomerId, _: Caller, request: Request) -> Result<Reply> {
-    let mut snapshot = request.snapshot().await?;
-    let customer = store::read(&mut snapshot, id).await?;
-    let shown = customer.filter(|customer| customer.facts.deleted_at.is_none() || request.includes_deleted());
-    answer(&shown.ok_or(Error::NotFound("customer"))?)
+    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+        let Some(customer) = store::read(connection, id).await? else { return Ok(None) };
+        Ok(Some(Shown { reply: answer(&customer)?, is_deleted: customer.facts.deleted_at.is_some() }))
+    });
+    shown.await?.ok_or(Error::NotFound("customer"))
 }
 
 async fn change(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -95,7 +99,7 @@ async fn remove(id: CustomerId, caller: Caller, request: Request) -> Result<Repl
             let locked = live(store::lock(connection, id).await?)?;
             request.expect_version(locked.version)?;
             store::remove(connection, id, caller.id).await?;
-            Ok(no_content())
+            Ok(no_content().about([(COLLECTION.name, id.0)]))
         })
         .await
 }
@@ -147,6 +151,11 @@ fn live(locked: Option<Locked>) -> Result<Locked> {
     locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound("customer"))
 }
 
+/// The rows of which a customer shows something. What belongs to it is announced as a change of itself.
+pub(super) fn shown_by(customer: &Customer) -> [Subject; 1] {
+    [(COLLECTION.name, customer.facts.id)]
+}
+
 fn answer(customer: &Customer) -> Result<Reply> {
-    Ok(json(&customer.view().map_err(Error::internal)?)?.with_version(customer.facts.version))
+    Ok(json(&customer.view().map_err(Error::internal)?)?.with_version(customer.facts.version).about(shown_by(customer)))
 }

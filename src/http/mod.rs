@@ -11,7 +11,9 @@ mod read;
 mod reply;
 mod request;
 mod routes;
+mod row;
 mod stream;
+mod token;
 mod unmatched;
 mod write;
 
@@ -20,4 +22,5 @@ pub use listen::{bind, listen};
 pub use reply::{Reply, Response, created, json, no_content, respond, text};
 pub use request::{Request, request};
 pub use routes::{Routes, Row, one_of};
+pub use row::Shown;
 pub use unmatched::Denied;

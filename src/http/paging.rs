@@ -13,7 +13,8 @@ use crate::search::parse::{Asked, Rules, parse};
 use crate::search::query::{Page, Total};
 use crate::search::{Collection, Filter};
 
-const READ_SOURCE: HeaderName = HeaderName::from_static("x-read-source");
+/// Says who answered.
+pub(super) const READ_SOURCE: HeaderName = HeaderName::from_static("x-read-source");
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// A page on the wire.
@@ -65,7 +66,7 @@ pub async fn list_within(
         query.page = Page::After(cursor.place);
         scored_by = cursor.engine;
     }
-    let seen = seen.or(token(request)?);
+    let seen = seen.or(request.sync_token()?);
     let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|place| search.cursor(&query, &question, place, answer.engine)).transpose()?;
@@ -105,15 +106,13 @@ fn rules(request: &Request) -> Rules<'_> {
     }
 }
 
-/// The position that a write's answer carried and this list must include.
-fn token(request: &Request) -> Result<Option<Position>> {
-    let Some(text) = request.header("x-sync-token") else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| Error::malformed("bad_sync_token", "X-Sync-Token takes what a write answered"))
-}
-
 async fn caught_up(request: &Request, collection: &Collection, seen: Option<Position>) -> bool {
     let Some(position) = seen else { return true };
-    request.app.watermark.reached(collection.name, position, Duration::from_millis(request.app.config.sync.wait_ms)).await
+    let watermark = &request.app.watermark;
+    if position > watermark.get() && request.is_beyond_log(position).await {
+        return false;
+    }
+    watermark.reached(collection.name, position, Duration::from_millis(request.app.config.sync.wait_ms)).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem;
 use crate::error::{Error, Result};
+use crate::feed::{Row, Subject};
 
 /// What warp sends.
 pub type Response = warp::reply::Response;
@@ -19,6 +20,8 @@ pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// The rows of which something is shown; in the answer of a write all that it has changed.
+    pub(super) about: Vec<Subject>,
 }
 
 /// Answers 200 with a JSON body.
@@ -26,9 +29,7 @@ pub struct Reply {
 /// # Errors
 /// A value that cannot be written as JSON, which is a fault of ours.
 pub fn json(value: &impl Serialize) -> Result<Reply> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(Reply { status: StatusCode::OK, headers, body: serde_json::to_vec(value).map_err(Error::internal)? })
+    Ok(Reply::json(serde_json::to_vec(value).map_err(Error::internal)?))
 }
 
 /// Answers 201 with a JSON body and the new thing's address.
@@ -45,16 +46,33 @@ pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
 #[must_use]
 pub fn text(content_type: &'static str, body: String) -> Reply {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-    Reply { status: StatusCode::OK, headers, body: body.into_bytes() }
+    Reply { status: StatusCode::OK, headers, body: body.into_bytes(), about: Vec::new() }
 }
 
 /// Answers 204.
 #[must_use]
 pub fn no_content() -> Reply {
-    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
+    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new(), about: Vec::new() }
 }
 
 impl Reply {
+    fn json(body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Self { status: StatusCode::OK, headers, body, about: Vec::new() }
+    }
+
+    /// Answers with a row as it was shown before.
+    pub(super) fn kept(row: &Row) -> Self {
+        Self::json(row.body.to_vec()).with(ETAG, &row.tag)
+    }
+
+    /// Names rows that the answer shows, or that the write has changed: whoever reads them next reads them anew.
+    #[must_use]
+    pub fn about(mut self, rows: impl IntoIterator<Item = Subject>) -> Self {
+        self.about.extend(rows);
+        self
+    }
+
     /// Adds a header; a value that is not valid in one is left out.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Faults, Result};
-use crate::http::{Reply, Request, Routes, created, json, no_content, paging};
+use crate::http::{Reply, Request, Routes, Shown, created, json, no_content, paging};
 use crate::ids::{AccountId, PaymentId};
 use crate::routes;
 use crate::rules::Change;
@@ -89,7 +89,8 @@ async fn record(patch: Patch, caller: &Caller, request: &Request) -> Result<Repl
             let id = PaymentId(payment.facts.id);
             let payment = store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?;
             let view = payment.view().map_err(Error::internal)?;
-            let reply = created(&format!("/api/v1/payments/{id}"), &view)?.with_version(payment.facts.version);
+            let reply =
+                created(&format!("/api/v1/payments/{id}"), &view)?.with_version(payment.facts.version).about(payment.shows());
             Ok(match twin {
                 Some(twin) => reply.with(TWIN, &twin.to_string()),
                 None => reply,
@@ -99,10 +100,11 @@ async fn record(patch: Patch, caller: &Caller, request: &Request) -> Result<Repl
 }
 
 async fn read(id: PaymentId, _: Caller, request: Request) -> Result<Reply> {
-    let mut snapshot = request.snapshot().await?;
-    let payment = store::read(&mut snapshot, id).await?;
-    let shown = payment.filter(|payment| payment.facts.deleted_at.is_none() || request.includes_deleted());
-    answer(&shown.ok_or(Error::NotFound("payment"))?)
+    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+        let Some(payment) = store::read(connection, id).await? else { return Ok(None) };
+        Ok(Some(Shown { reply: answer(&payment)?, is_deleted: payment.facts.deleted_at.is_some() }))
+    });
+    shown.await?.ok_or(Error::NotFound("payment"))
 }
 
 async fn change(id: PaymentId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -126,7 +128,7 @@ async fn remove(id: PaymentId, caller: Caller, request: Request) -> Result<Reply
                 return Err(Error::conflict("payment_settled", "money that came is not deleted; refund or reverse it"));
             }
             store::remove(connection, id, caller.id).await?;
-            Ok(no_content())
+            Ok(no_content().about(payment.shows()))
         })
         .await
 }
@@ -164,7 +166,7 @@ async fn edit(id: PaymentId, caller: &Caller, request: &Request, patch: Patch, b
             guard_history(&before, &after)?;
             store::update(connection, &after, caller.id).await?;
             posting::post(connection, Some(&before), &after, Some(caller.id)).await?;
-            answer(&store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?)
+            Ok(answer(&store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?)?.about(before.shows()))
         })
         .await
 }
@@ -203,5 +205,5 @@ fn live(locked: Option<Locked>) -> Result<Locked> {
 }
 
 fn answer(payment: &Payment) -> Result<Reply> {
-    Ok(json(&payment.view().map_err(Error::internal)?)?.with_version(payment.facts.version))
+    Ok(json(&payment.view().map_err(Error::internal)?)?.with_version(payment.facts.version).about(payment.shows()))
 }

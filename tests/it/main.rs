@@ -26,6 +26,7 @@ mod lists;
 mod payments;
 mod process;
 mod proxy;
+mod row_cache;
 mod seed;
 mod serve;
 mod sync;
