@@ -21,7 +21,7 @@ use crate::collections;
 use crate::search::{Collection, ElasticError};
 
 /// How soon it is looked again whether a cycle is due, a repair has arrived or the sync has caught up.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_secs(1);
 /// Documents of a range that the log names.
 const NAMED: usize = 20;
 /// Wait after a fault.
