@@ -47,16 +47,15 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
     let answer = link.read(&scene.stage.raw.post(&format!("/{alias}/_bulk?refresh=true&filter_path=errors"), lines)?).await?;
     ensure!(*answer == *br#"{"errors":false}"#, "the documents could not be hit: {}", String::from_utf8_lossy(&answer));
 
+    sqlx::query("delete from sync_sweeps").execute(&pool).await?;
     let mut serve = command(scene.stage, &["serve"])?;
     serve.env("SYNC_SWEEP_RATE", RATE);
     let begin = Instant::now();
     scene.server = Some(Server::run(serve, scene.log).await?);
-    let sql = "select last_found, last_repaired from sync_sweeps where collection = 'accounts' and cycles > $1";
-    let cycles: i64 = sqlx::query_scalar("select coalesce(max(cycles), 0) from sync_sweeps where collection = 'accounts'")
-        .fetch_one(&pool)
-        .await?;
+    // From the start, so that all of it is found in one cycle.
+    let sql = "select last_found, last_repaired from sync_sweeps where collection = 'accounts' and last_finished_at is not null";
     let (found, repaired): (i64, i64) = loop {
-        if let Some(ended) = sqlx::query_as(sql).bind(cycles).fetch_optional(&pool).await? {
+        if let Some(ended) = sqlx::query_as(sql).fetch_optional(&pool).await? {
             break ended;
         }
         ensure!(begin.elapsed() < PATIENCE, "no cycle ends within {PATIENCE:?}");
