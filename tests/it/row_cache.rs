@@ -196,7 +196,8 @@ async fn second(test: &TestApp) -> (App, Client) {
 /// Writers and readers of one row: nobody sees a version go back, and a writer sees at least what it has written.
 async fn history_of(writers: &[Client], readers: &[Client], path: &str) {
     let mut tasks = tokio::task::JoinSet::new();
-    for client in writers.iter().cloned() {
+    for client in writers {
+        let client = client.clone();
         let path = path.to_owned();
         tasks.spawn(async move {
             for round in 0..25 {

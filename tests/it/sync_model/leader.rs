@@ -79,7 +79,7 @@ impl Leader {
     /// Merges a batch into what is ready. A rename is stored as a job before anything of it can be confirmed.
     pub fn pass(&mut self, rules: Rules, database: &mut Database, batch: usize) {
         let (from, until) = self.at_gate.remove(batch);
-        for commit in database.log[from..until].to_vec() {
+        for commit in database.log[from..until].iter().cloned() {
             if commit.row < DOCUMENTS {
                 oldest(&mut self.ready[commit.row], commit.begins);
             } else if commit.row == PARENT {
