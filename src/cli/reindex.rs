@@ -1,22 +1,26 @@
-//! `collections reindex`: builds new indices beside the live ones, while the server goes on, and swaps them in.
+//! `collections reindex`: builds new indices beside the live ones, while the server goes on, and swaps them in; or goes back.
 
-use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::collections;
 use crate::config::Config;
-use crate::search::{Collection, Elastic};
-use crate::sync::{self, catalog, generations};
+use crate::search::Collection;
+use crate::sync::catalog::{self, Generation};
+use crate::sync::{self, generations};
 
 const PERIOD: Duration = Duration::from_millis(200);
+/// Between two lines where no terminal shows a bar.
+const LINE: Duration = Duration::from_secs(1);
 
 /// Builds indices anew from the rows, and swaps them in when they are complete.
 #[derive(Args)]
@@ -24,6 +28,12 @@ pub(super) struct Reindex {
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
+    /// Go back to the index before, which is kept current for a while.
+    #[arg(long, conflicts_with = "cancel")]
+    rollback: bool,
+    /// Give up what is being built.
+    #[arg(long)]
+    cancel: bool,
     #[command(flatten)]
     config: Config,
 }
@@ -38,52 +48,111 @@ impl Reindex {
             })?],
         };
         let app = App::open(self.config, Clock::default())?;
-        let elastic =
-            Elastic::open(&app.config.search)?.context("ELASTICSEARCH_URL is not set, so there is no index to build")?;
+        ensure!(app.search.elastic().is_some(), "ELASTICSEARCH_URL is not set, so there is no index to build");
+        let awaited = match (self.rollback, self.cancel) {
+            (true, _) => ask_back(&app, &wanted).await?,
+            (_, true) => return cancel(&app, &wanted).await,
+            _ => request(&app, &wanted).await?,
+        };
         // Whoever leads does the work. If nobody does, it is this process, which otherwise stands by.
         let stop = CancellationToken::new();
         let syncing = tokio::spawn(sync::run(app.clone(), stop.clone()));
-        let rebuilt = rebuild(&app, &elastic, &wanted).await;
+        let ended = follow(&app, &awaited).await;
         stop.cancel();
         syncing.await?;
-        rebuilt.map(|()| ExitCode::SUCCESS)
+        ended.map(|()| ExitCode::SUCCESS)
     }
 }
 
-async fn rebuild(app: &App, elastic: &Elastic, wanted: &[&'static Collection]) -> anyhow::Result<()> {
-    let mut awaited = BTreeMap::new();
+/// Asks for new indices; one that is being built already is waited for.
+async fn request(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
+    let mut awaited = Vec::new();
     for collection in wanted {
-        let index = match generations::request(app, elastic, collection).await? {
+        let index = match generations::request(app, collection).await? {
             Some(index) => index,
             None => {
                 building(app, collection).await?.with_context(|| format!("{} are being changed; try again", collection.name))?
             }
         };
-        awaited.insert(index, *collection);
+        awaited.push(index);
     }
-    for (index, collection) in awaited {
-        let total = generations::rows(app, collection).await?;
-        let bar = ProgressBar::new(total)
-            .with_message(collection.name)
-            .with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {per_sec} {eta} left")?);
-        loop {
-            let generations = catalog::all(&app.db.sync).await?;
-            let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
-                bail!("the rebuild of {} was given up because its index has gone", collection.name);
-            };
-            if let Some(reason) = generation.reason {
-                bail!("the rebuild of {} failed: {reason}", collection.name);
-            }
-            bar.set_position(u64::try_from(generation.documents).unwrap_or_default());
-            if generation.state != "building" {
-                break;
-            }
-            tokio::time::sleep(PERIOD).await;
+    Ok(awaited)
+}
+
+async fn ask_back(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
+    let mut awaited = Vec::new();
+    for collection in wanted {
+        awaited.extend(catalog::ask_back(&app.db.sync, collection.name).await?);
+    }
+    ensure!(!awaited.is_empty(), "no index of an earlier reindex is kept; SYNC_KEEP_HOURS says for how long");
+    Ok(awaited)
+}
+
+async fn cancel(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<ExitCode> {
+    let mut count = 0;
+    for collection in wanted {
+        count += usize::from(catalog::cancel(&app.db.sync, collection.name).await?);
+    }
+    ensure!(count > 0, "nothing is being built");
+    println!("{count} cancelled");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows how far each is until all of them are live.
+async fn follow(app: &App, awaited: &[String]) -> anyhow::Result<()> {
+    for index in awaited {
+        match std::io::stdout().is_terminal() {
+            true => show_bar(app, index).await?,
+            false => print_lines(app, index).await?,
         }
-        bar.finish_and_clear();
-        println!("{}: {index} is live", collection.name);
     }
     Ok(())
+}
+
+async fn show_bar(app: &App, index: &str) -> anyhow::Result<()> {
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {prefix}")?);
+    loop {
+        let generation = look(app, index).await?;
+        bar.set_message(generation.collection.clone());
+        bar.set_length(u64::try_from(generation.total.max(generation.documents))?);
+        bar.set_position(u64::try_from(generation.documents)?);
+        let left = generation.eta_seconds.map_or("waiting".to_owned(), |seconds| format!("{seconds:.0} s left"));
+        bar.set_prefix(format!("{:.0}/s {left}", generation.rate));
+        if generation.state == "live" {
+            bar.finish_and_clear();
+            println!("{}: {index} is live", generation.collection);
+            return Ok(());
+        }
+        sleep(PERIOD).await;
+    }
+}
+
+async fn print_lines(app: &App, index: &str) -> anyhow::Result<()> {
+    let mut printed: Option<Instant> = None;
+    loop {
+        let generation = look(app, index).await?;
+        let is_live = generation.state == "live";
+        if is_live || printed.is_none_or(|at| at.elapsed() >= LINE) {
+            printed = Some(Instant::now());
+            println!("{}", serde_json::to_string(&generation)?);
+        }
+        if is_live {
+            return Ok(());
+        }
+        sleep(PERIOD).await;
+    }
+}
+
+/// Returns how far a generation is.
+async fn look(app: &App, index: &str) -> anyhow::Result<Generation> {
+    let generations = catalog::all(&app.db.sync).await?;
+    let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
+        bail!("the index {index} has gone");
+    };
+    if let Some(reason) = &generation.reason {
+        bail!("the rebuild of {} failed: {reason}", generation.collection);
+    }
+    Ok(generation)
 }
 
 async fn building(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {

@@ -5,6 +5,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod reindex;
 mod search;
 mod sync;
 mod writes;
@@ -17,6 +18,7 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
 pub use writes::Writes;
@@ -54,6 +56,9 @@ pub struct Config {
     /// Announcements of what has changed.
     #[command(flatten)]
     pub feed: Feed,
+    /// Rebuilds of the index.
+    #[command(flatten)]
+    pub reindex: Rebuild,
     /// Files that come in.
     #[command(flatten)]
     pub imports: Imports,

@@ -29,6 +29,28 @@ pub enum Alias {
     Ambiguous(Vec<String>),
 }
 
+/// A generation as the cluster describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub index: String,
+    /// The database whose rows it shows, if it says so.
+    pub owner: Option<String>,
+    /// When it was created.
+    pub created: DateTime<Utc>,
+}
+
+impl Made {
+    fn new(index: String, description: &Value) -> Self {
+        let created = description["settings"]["index"]["creation_date"].as_str().and_then(|text| text.parse().ok());
+        Self {
+            index,
+            owner: description["mappings"]["_meta"]["owner"].as_str().map(str::to_owned),
+            created: created.and_then(DateTime::from_timestamp_millis).unwrap_or_default(),
+        }
+    }
+}
+
 /// What a server can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -44,18 +66,22 @@ pub fn alias(elastic: &Elastic, collection: &Collection) -> String {
     format!("{}-{}", elastic.prefix, collection.name)
 }
 
-/// Creates an empty generation beside the live one and returns its name. Nothing reads it before [`swap`].
+/// Names a new generation, by what it is made from and when.
+#[must_use]
+pub fn name(prefix: &str, collection: &Collection, hash: &str, now: DateTime<Utc>) -> String {
+    format!("{prefix}-{}-v1-{hash}-{}", collection.name, now.format("%Y%m%d%H%M%S%3f"))
+}
+
+/// Creates an empty generation beside the live one. Nothing reads it before [`swap`], and nobody but its owner removes it.
 ///
 /// # Errors
 /// See [`ElasticError`].
-pub async fn create(elastic: &Elastic, collection: &Collection, now: DateTime<Utc>) -> Result<String, ElasticError> {
+pub async fn create(elastic: &Elastic, collection: &Collection, index: &str, owner: &str) -> Result<(), ElasticError> {
     let template = template(collection)?;
     let alias = alias(elastic, collection);
     let guard = template.guard(&format!("{alias}-v1-*"));
     put(elastic, &format!("_index_template/{alias}"), &guard).await?;
-    let index = format!("{alias}-v1-{}-{}", template.hash, now.format("%Y%m%d%H%M%S%3f"));
-    put(elastic, &index, &template.generation()).await?;
-    Ok(index)
+    put(elastic, index, &template.generation(owner)).await
 }
 
 /// Changes settings of an index that can change while it is in use: `refresh_interval`, `number_of_replicas`, …
@@ -132,19 +158,29 @@ pub async fn template_is_ours(elastic: &Elastic, collection: &Collection) -> Res
     Ok(found["template"]["mappings"] == expected["template"]["mappings"] && found["_meta"] == expected["_meta"])
 }
 
-/// Lists the generations of a collection, oldest first, whether live or not.
+/// Lists the generations of a collection, oldest first, whether live or not and whoever owns them.
 ///
 /// # Errors
 /// See [`ElasticError`].
-pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<String>, ElasticError> {
-    let path = format!("{}-v1-*/_settings?filter_path=*.settings.index.creation_date", alias(elastic, collection));
+pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<Made>, ElasticError> {
+    let path = format!("{}-v1-*?filter_path=*.settings.index.creation_date,*.mappings._meta.owner", alias(elastic, collection));
     let found: BTreeMap<String, Value> = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
-    let mut found: Vec<(String, String)> = found
-        .into_iter()
-        .map(|(index, value)| (value["settings"]["index"]["creation_date"].as_str().unwrap_or_default().to_owned(), index))
-        .collect();
-    found.sort();
-    Ok(found.into_iter().map(|(_, index)| index).collect())
+    let mut found: Vec<Made> = found.into_iter().map(|(index, value)| Made::new(index, &value)).collect();
+    found.sort_by(|one, other| (one.created, &one.index).cmp(&(other.created, &other.index)));
+    Ok(found)
+}
+
+/// Says to which database an index belongs: nothing if it does not say, or is not there.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn owner(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
+    let path = format!("{index}?filter_path=*.settings.index.creation_date,*.mappings._meta.owner");
+    let found: BTreeMap<String, Value> = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => return Ok(None),
+        found => found?,
+    };
+    Ok(found.into_iter().find_map(|(index, value)| Made::new(index, &value).owner))
 }
 
 /// Removes an index with everything in it; an index that is not there is no error.
@@ -211,7 +247,11 @@ pub async fn is_healthy(elastic: &Elastic, collection: &Collection) -> Result<bo
     Ok(health.status != "red")
 }
 
-async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
+/// Lists the indices behind an alias: one, unless somebody else had a hand in it.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
     let path = format!("_alias/{alias}");
     match elastic.read::<BTreeMap<String, IgnoredAny>>(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => Ok(Vec::new()),
@@ -219,7 +259,11 @@ async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticEr
     }
 }
 
-async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError> {
+/// Says whether there is an index of that name.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError> {
     let path = format!("{index}/_settings?filter_path=*.settings.index.uuid");
     match elastic.read::<IgnoredAny>(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => Ok(false),

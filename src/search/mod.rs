@@ -59,6 +59,14 @@ pub struct Collection {
     pub load: Load,
 }
 
+impl Collection {
+    /// The table that has the ids, with its alias and without what is joined to it: `customers c`.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.from.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Builds the documents of the rows with these ids; see [`Collection::load`].
 pub type Load =
     for<'a> fn(&'a mut PgConnection, &'a [Uuid]) -> Pin<Box<dyn Future<Output = sqlx::Result<Vec<Loaded>>> + Send + 'a>>;

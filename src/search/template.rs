@@ -34,12 +34,13 @@ impl Template {
         Ok(Self { settings, mappings, hash })
     }
 
-    /// The body that creates a new generation. It has no replicas until it is filled.
+    /// The body that creates a new generation of an owner. It has no replicas until it is filled.
     #[must_use]
-    pub fn generation(&self) -> Value {
-        let mut settings = self.settings.clone();
+    pub fn generation(&self, owner: &str) -> Value {
+        let (mut settings, mut mappings) = (self.settings.clone(), self.mappings.clone());
         settings["index"]["number_of_replicas"] = json!(0);
-        json!({ "settings": settings, "mappings": self.mappings })
+        mappings["_meta"]["owner"] = json!(owner);
+        json!({ "settings": settings, "mappings": mappings })
     }
 
     /// The index template in the cluster. It exists to forbid what it matches: an index that appears because somebody wrote to a

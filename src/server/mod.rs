@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::http::{self, Routes};
-use crate::{accounts, auth, customers, payments};
+use crate::{accounts, auth, customers, payments, sync};
 
 /// Every address of the API. `/api/v1` is the canonical one, `/api` a permanent alias.
 #[must_use]
@@ -21,6 +21,7 @@ pub fn routes(app: &App) -> Routes {
         accounts::routes(app),
         payments::account_routes(app),
         payments::routes(app),
+        sync::routes(app),
     ];
     let api = Routes::join(features);
     Routes::join(vec![api.below("api/v1"), api.below("api"), health::routes(app), health::metrics(app)])

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::rebuild;
+use super::ranges;
 use crate::app::App;
 use crate::position::Version;
 use crate::search::inventory::{self, Detail, Entry, Held};
@@ -114,7 +114,7 @@ pub async fn range(
     let size = depth.page();
     let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
-    let rows = rebuild::scan(&mut *snapshot, collection, after, size).await?;
+    let rows = ranges::scan(&mut *snapshot, collection, after, None, size).await?;
     // Of a full page nothing is known behind its last id.
     let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
     let ends = [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().copied(), rows.len())];

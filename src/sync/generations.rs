@@ -1,192 +1,215 @@
-//! Keeps one live index behind the alias of every collection: builds missing ones and those that are asked for, removes old ones.
+//! Keeps one live index behind the alias of every collection: builds missing ones and those that are asked for, goes back to the one
+//! before, removes what is not kept any longer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use futures_util::future::try_join_all;
-use sqlx::AssertSqlSafe;
+use anyhow::Context;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use super::alias;
 use super::catalog::{self, Generation};
 use super::pipeline::Progress;
+use super::ranges;
 use super::reach::Behind;
 use super::rebuild;
 use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections;
-use crate::search::index::{self, Alias};
-use crate::search::{Collection, Elastic, Template};
+use crate::search::{Collection, Template, index};
 
-/// How soon a reindex that somebody asked for begins.
+/// How soon what somebody asked for begins.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How often the aliases are looked at: a process that slept may have led one to where it was.
+const LOOK: Duration = Duration::from_secs(3);
 /// Wait while a server is away.
 const PAUSE: Duration = Duration::from_secs(5);
 /// A collection without any index is tried again so long after its rebuild failed.
 const SECOND_TRY_SECONDS: f64 = 60.0;
 
-/// Creates an empty index and asks the leader to fill it and put it behind the alias. Returns its name, or nothing if one of that
-/// collection is being built already.
+/// When the aliases were looked at last.
+type Looked = Option<Instant>;
+
+/// Asks the leader to build an index anew and put it behind the alias. Returns its name, or nothing if one of that collection is
+/// being built already.
 ///
 /// # Errors
-/// The index's or the database's.
-pub async fn request(app: &App, elastic: &Elastic, collection: &'static Collection) -> anyhow::Result<Option<String>> {
-    let generations = catalog::all(&app.db.sync).await?;
-    if generations.iter().any(|generation| generation.collection == collection.name && generation.state == "building") {
-        return Ok(None);
-    }
+/// The database's.
+pub async fn request(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
     let hash = Template::new(collection)?.hash;
-    let index = index::create(elastic, collection, app.clock.now()).await?;
-    if catalog::request(&app.db.sync, collection.name, &index, &hash).await? {
-        return Ok(Some(index));
-    }
-    index::remove(elastic, &index).await?;
-    Ok(None)
+    let index = index::name(&app.config.search.index_prefix, collection, &hash, app.clock.now());
+    let is_taken = catalog::request(&app.db.sync, collection.name, &index, &hash).await?;
+    Ok(is_taken.then_some(index))
 }
 
-/// Brings the cluster to what the table of generations says. Run once before the stream starts: an index that is half built has to
-/// receive every live write from the first on.
+/// Brings the cluster to what the table of generations says. Run once before the stream starts: an index that is half built, or kept
+/// for a way back, has to receive every live write from the first on.
 ///
 /// # Errors
-/// The index's or the database's, or an index has the name of an alias.
-pub async fn reconcile(app: &App, writer: &Writer) -> anyhow::Result<()> {
+/// The index's or the database's, or an alias is not ours to have.
+pub async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> {
     let generations = catalog::all(&app.db.sync).await?;
+    writer.spare(retired(&generations));
+    for generation in generations {
+        let Some(collection) = collections::find(&generation.collection) else { continue };
+        match generation.state.as_str() {
+            "retired" if generation.is_expired => alias::drop_generation(app, writer, &generation.index).await?,
+            "retired" => writer.add(collection, &generation.index),
+            "building" if has_begun(app, writer, &generation).await? => writer.add(collection, &generation.index),
+            // Of what a leader that is gone has created and not begun to fill, nothing is known.
+            "building" => index::remove(&writer.elastic, &generation.index).await?,
+            "live" => {
+                writer.add(collection, &generation.index);
+                if generation.hash != Template::new(collection)?.hash && !app.config.reindex.auto {
+                    let name = collection.name;
+                    warn!(collection = name, "the mapping has changed: run `collections reindex --collection {name}`");
+                }
+                alias::point(app, writer, lease, collection, &generation).await?;
+            }
+            _ => {}
+        }
+    }
     for collection in collections::ALL {
-        let own = || generations.iter().filter(|generation| generation.collection == collection.name);
-        if let Some(live) = own().find(|generation| generation.state == "live") {
-            writer.add(collection, &live.index);
-            point(app, writer, collection, live).await?;
-        }
-        for retired in own().filter(|generation| generation.state == "retired") {
-            writer.remove(&retired.index);
-            index::remove(&writer.elastic, &retired.index).await?;
-            catalog::forget(&app.db.sync, &retired.index).await?;
-        }
-        for building in own().filter(|generation| generation.state == "building") {
-            writer.add(collection, &building.index);
-        }
-        evict(writer, collection, own().map(|generation| generation.index.as_str()).collect()).await?;
+        alias::evict(app, writer, collection).await?;
     }
     Ok(())
 }
 
-/// Builds what is missing or asked for, one after the other, until it is cancelled.
+async fn has_begun(app: &App, writer: &Writer, building: &Generation) -> anyhow::Result<bool> {
+    let ranges = ranges::all(&app.db.sync, &building.index).await?;
+    Ok(!ranges.is_empty() && index::exists(&writer.elastic, &building.index).await?)
+}
+
+/// Builds what is missing or asked for, one after the other, and meanwhile looks after what is there, until it is cancelled.
 ///
 /// # Errors
 /// Another process has taken over.
 pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<()> {
-    loop {
-        let tended = tend_once(app, writer, lease, progress).await;
-        match tended {
-            Ok(true) => {}
-            Ok(false) => tokio::time::sleep(PERIOD).await,
-            Err(error) if is_passing(&error) => {
-                warn!(error = %format!("{error:#}"), "building indices waits");
-                tokio::time::sleep(PAUSE).await;
+    // Whoever decides by the table where an alias leads has to finish before the next one reads it.
+    let looked = Mutex::new(None);
+    let building = async {
+        loop {
+            let built = build(app, writer, lease, progress, &looked).await;
+            if let Err(error) = rest(built).await {
+                break error;
             }
-            Err(error) => return Err(error),
         }
+    };
+    let looking = async {
+        loop {
+            let seen = look_after(app, writer, lease, progress, &mut *looked.lock().await).await;
+            if let Err(error) = rest(seen).await {
+                break error;
+            }
+        }
+    };
+    tokio::select! {
+        error = building => Err(error),
+        error = looking => Err(error),
     }
 }
 
-/// Whether a server was away or busy, and the rebuild can go on after its cursor.
+/// Rests after a step: not at all if it says that there is more, longer while a server is away.
+async fn rest(step: anyhow::Result<bool>) -> anyhow::Result<()> {
+    match step {
+        Ok(true) => {}
+        Ok(false) => sleep(PERIOD).await,
+        Err(error) if is_passing(&error) => {
+            warn!(error = %format!("{error:#}"), "indices wait");
+            sleep(PAUSE).await;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Whether a server was away or busy, and the work can go on where it was.
 fn is_passing(error: &anyhow::Error) -> bool {
     is_outage(error) || error.is::<sqlx::Error>() || error.is::<Behind>()
 }
 
-/// Does the next thing there is to do, and says whether there was any.
-async fn tend_once(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<bool> {
+/// Goes back where that is asked for, removes what has expired, and makes sure that the aliases lead where they should.
+async fn look_after(app: &App, writer: &Writer, lease: i64, progress: &Progress, looked: &mut Looked) -> anyhow::Result<bool> {
     let generations = catalog::all(&app.db.sync).await?;
-    if generations.iter().any(|generation| generation.state == "retired") {
-        reconcile(app, writer).await?;
+    writer.spare(retired(&generations));
+    for generation in generations.iter().filter(|one| one.state == "retired") {
+        if generation.is_expired {
+            alias::drop_generation(app, writer, &generation.index).await?;
+        } else if generation.wanted.as_deref() == Some("live")
+            && catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await?
+        {
+            info!(collection = generation.collection, index = generation.index, "lists go back to the index before");
+            *looked = None;
+            return Ok(true);
+        }
     }
-    let has =
-        |collection: &Collection, state| generations.iter().any(|one| one.collection == collection.name && one.state == state);
-    let failed_just_now = |collection: &Collection| {
-        let failed = |one: &&Generation| one.collection == collection.name && one.state == "failed";
-        generations.iter().filter(failed).any(|one| one.age_seconds < SECOND_TRY_SECONDS)
-    };
-    let bare = collections::ALL.into_iter().filter(|one| !has(one, "live") && !has(one, "building") && !failed_just_now(one));
-    let requested = try_join_all(bare.map(|collection| request(app, &writer.elastic, collection))).await?;
-    if !requested.is_empty() {
-        return Ok(true);
+    let live: Vec<_> = generations.iter().filter(|one| one.state == "live").collect();
+    if looked.is_none_or(|at| at.elapsed() > LOOK) {
+        for generation in &live {
+            let Some(collection) = collections::find(&generation.collection) else { continue };
+            if alias::point(app, writer, lease, collection, generation).await? {
+                warn!(index = generation.index, "an alias led elsewhere and is put right");
+            }
+        }
+        *looked = Some(Instant::now());
     }
-    if collections::ALL.into_iter().all(|collection| has(collection, "live")) {
+    if live.len() == collections::ALL.len() {
         progress.is_live.send_replace(true);
         progress.tell(app);
     }
-    let Some(generation) = generations.iter().find(|generation| generation.state == "building") else { return Ok(false) };
+    Ok(false)
+}
+
+fn retired(generations: &[Generation]) -> BTreeSet<String> {
+    generations.iter().filter(|one| one.state == "retired").map(|one| one.index.clone()).collect()
+}
+
+/// Builds the next index that is missing or asked for, and says whether there was one.
+async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, looked: &Mutex<Looked>) -> anyhow::Result<bool> {
+    let generations = catalog::all(&app.db.sync).await?;
+    for collection in collections::ALL {
+        if is_due(app, collection, &generations)? && request(app, collection).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    let Some(generation) = generations.iter().find(|one| one.state == "building") else { return Ok(false) };
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
-    match rebuild::run(app, writer, progress, collection, generation).await {
+    let problem = match Box::pin(rebuild::run(app, writer, progress, collection, generation)).await {
         Ok(()) => {
-            catalog::promote(&app.db.sync, lease, generation).await?;
-            reconcile(app, writer).await?;
-            info!(collection = collection.name, index = generation.index, "a new index is live");
-            Ok(true)
-        }
-        Err(error) if is_passing(&error) => Err(error),
-        Err(error) => {
-            error!(collection = collection.name, index = generation.index, error = %format!("{error:#}"), "a rebuild failed");
-            writer.remove(&generation.index);
-            index::remove(&writer.elastic, &generation.index).await?;
-            catalog::fail(&app.db.sync, &generation.index, &format!("{error:#}")).await?;
-            Ok(true)
-        }
-    }
-}
-
-/// Counts the rows of a collection.
-///
-/// # Errors
-/// The database's.
-pub async fn rows(app: &App, collection: &Collection) -> anyhow::Result<u64> {
-    let sql = format!("select count(*) from {}", collection.from);
-    let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&app.db.sync).await?;
-    Ok(u64::try_from(rows)?)
-}
-
-/// Makes sure that the alias leads to the live generation.
-async fn point(app: &App, writer: &Writer, collection: &'static Collection, live: &Generation) -> anyhow::Result<()> {
-    match index::inspect(&writer.elastic, collection).await? {
-        Alias::Live { index, current } if index == live.index => {
-            if !current {
-                warn!(
-                    collection = collection.name,
-                    "the mapping has changed: run `collections reindex --collection {}`", collection.name
-                );
+            let _turn = looked.lock().await;
+            if catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await? {
+                alias::point(app, writer, lease, collection, generation).await?;
+                info!(collection = collection.name, index = generation.index, "a new index is live");
+                return Ok(true);
             }
+            "it was cancelled".to_owned()
         }
-        Alias::Occupied => bail!(
-            "an index has the name {}, which the alias needs: remove it or set another INDEX_PREFIX",
-            index::alias(&writer.elastic, collection)
-        ),
-        Alias::Missing | Alias::Live { .. } | Alias::Ambiguous(_) => {
-            match index::swap(&writer.elastic, collection, &live.index).await {
-                Err(error) if error.is_missing() => {
-                    warn!(index = live.index, "an index has gone; it will be built again");
-                    writer.remove(&live.index);
-                    catalog::forget(&app.db.sync, &live.index).await?;
-                }
-                swapped => swapped?,
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes an index from behind the alias that this database knows nothing of: left over from another one, it would answer lists.
-async fn evict(writer: &Writer, collection: &'static Collection, known: Vec<&str>) -> anyhow::Result<()> {
-    let behind = match index::inspect(&writer.elastic, collection).await? {
-        Alias::Live { index, .. } => vec![index],
-        Alias::Ambiguous(indices) => indices,
-        Alias::Missing => Vec::new(),
-        Alias::Occupied => bail!(
-            "an index has the name {}, which the alias needs: remove it or set another INDEX_PREFIX",
-            index::alias(&writer.elastic, collection)
-        ),
+        Err(error) if is_passing(&error) => return Err(error),
+        Err(error) => format!("{error:#}"),
     };
-    for index in behind.iter().filter(|index| !known.contains(&index.as_str())) {
-        warn!(index, "an index of another database is behind the alias; removing it");
-        index::remove(&writer.elastic, index).await?;
+    error!(collection = collection.name, index = generation.index, error = problem, "a rebuild failed");
+    writer.remove(&generation.index);
+    index::remove(&writer.elastic, &generation.index).await?;
+    catalog::fail(&app.db.sync, &generation.index, &problem).await?;
+    Ok(true)
+}
+
+/// Whether an index has to be built though nobody asks: there is none, or it has another mapping than this program and the settings
+/// say so. What failed a moment ago is left alone, and so is a mapping that failed or that somebody went back from.
+fn is_due(app: &App, collection: &Collection, generations: &[Generation]) -> anyhow::Result<bool> {
+    let own = |state: &'static str| {
+        let name = collection.name;
+        generations.iter().filter(move |one| one.collection == name && one.state == state)
+    };
+    if own("building").next().is_some() {
+        return Ok(false);
     }
-    Ok(())
+    let Some(live) = own("live").next() else {
+        return Ok(!own("failed").any(|one| one.age_seconds < SECOND_TRY_SECONDS));
+    };
+    let hash = Template::new(collection)?.hash;
+    let is_tried = own("failed").chain(own("retired")).any(|one| one.hash == hash);
+    Ok(app.config.reindex.auto && live.hash != hash && !is_tried)
 }

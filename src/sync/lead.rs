@@ -109,7 +109,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     };
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
-    generations::reconcile(app, &writer).await?;
+    generations::reconcile(app, &writer, lease).await?;
     for collection in backlog::owed(&app.db.sync).await? {
         // A leader that ended before it could say since when.
         standing.owed.entry(collection).or_insert(Position(standing.confirmed.0 + 1));
@@ -130,7 +130,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = pipeline.run(stop) => ended,
         ended = Lane::new(app, &servers, &progress).run() => ended,
         ended = anchor::hold(connection, lease, &progress, &line) => ended,
-        ended = generations::tend(app, &writer, lease, &progress) => ended,
+        ended = Box::pin(generations::tend(app, &writer, lease, &progress)) => ended,
         ended = sweep::run(app, &writer, lease) => ended,
     }
 }

@@ -13,6 +13,7 @@
 //! - A position is confirmed when everything up to it is acknowledged by the index, in stream order, or stored in the `backlog`:
 //!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that.
 
+pub mod alias;
 pub mod anchor;
 pub mod apply;
 pub mod backlog;
@@ -32,13 +33,17 @@ pub mod mend;
 mod outlet;
 pub mod overview;
 pub mod pipeline;
+pub mod ranges;
 pub mod reach;
 pub mod rebuild;
+mod routes;
 pub mod source;
 pub mod state;
 pub mod sweep;
+pub mod throttle;
 pub mod verify;
 pub mod write;
 
 pub use lead::run;
+pub use routes::routes;
 pub use write::Writer;

@@ -1,16 +1,22 @@
 //! Fills a new index from the rows while the live path writes to it as well.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sqlx::{AssertSqlSafe, PgExecutor};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 use uuid::Uuid;
 
 use super::catalog::{self, Generation};
+use super::compare::{self, Depth, Sight};
 use super::pipeline::Progress;
-use super::verify::{self, Difference, Differences};
+use super::ranges::{self, Range};
+use super::throttle::Brake;
+use super::verify::{self, Difference};
 use super::write::Writer;
 use crate::app::App;
 use crate::position::Version;
@@ -19,13 +25,26 @@ use crate::search::{Collection, index};
 /// Times that what differs in a new index is written again.
 const REPAIRS: usize = 3;
 
-/// Fills the index and checks that nothing is missing. Goes on after the cursor if it was interrupted before.
+/// A rebuild on its way.
+struct Rebuild<'a> {
+    app: &'a App,
+    writer: &'a Writer,
+    progress: &'a Progress,
+    collection: &'static Collection,
+    index: &'a str,
+    brake: Brake,
+    began: Instant,
+    /// Documents written since then.
+    written: AtomicUsize,
+}
+
+/// Fills the index and checks that nothing is missing. Goes on where each range stands if it was interrupted before.
 ///
 /// Every write carries the floor of the moment before its rows were read: below any later commit, so a live write wins, and above
 /// whatever was applied before, which the rows include.
 ///
 /// # Errors
-/// The index's or the database's, or the index does not hold what it should.
+/// The index's or the database's, or the index does not hold what it should, or the rebuild was cancelled.
 pub async fn run(
     app: &App,
     writer: &Writer,
@@ -33,95 +52,128 @@ pub async fn run(
     collection: &'static Collection,
     generation: &Generation,
 ) -> anyhow::Result<()> {
-    let tune = async |settings| index::tune(&writer.elastic, &generation.index, &settings).await;
-    // Nobody searches it yet, and refreshes cost a good part of the throughput.
-    tune(serde_json::json!({ "refresh_interval": "-1" })).await?;
-    writer.add(collection, &generation.index);
-    // Batches that are under way may not know of the new index. They have passed the gate, so what is read from here on includes them.
-
-    let chunk = writer.batch_size;
-    let chunks = stream::try_unfold(generation.cursor, |cursor| async move {
-        let ids = scan(&app.db.sync, collection, cursor, chunk).await?;
-        let last = ids.last().copied();
-        anyhow::Ok(last.map(|_| (ids, last)))
-    });
-    let mut written = chunks
-        .map_ok(|ids| async move {
-            fill(writer, progress, collection, &generation.index, &ids).await?;
-            anyhow::Ok(ids)
-        })
-        .try_buffered(app.config.sync.in_flight.max(1))
-        .boxed();
-    while let Some(ids) = written.try_next().await? {
-        let cursor = ids.last().context("an empty chunk")?;
-        catalog::progress(&app.db.sync, &generation.index, *cursor, i64::try_from(ids.len())?).await?;
+    ensure!(generation.wanted.is_none(), "it was cancelled");
+    let limit = Duration::from_millis(app.config.reindex.lag_ms);
+    let (index, brake) = (generation.index.as_str(), Brake::new(limit));
+    let rebuild =
+        Rebuild { app, writer, progress, collection, index, brake, began: Instant::now(), written: AtomicUsize::new(0) };
+    rebuild.prepare().await?;
+    let ranges = ranges::plan(app, collection, index).await?;
+    tokio::select! {
+        filled = rebuild.fill(&ranges) => filled?,
+        never = rebuild.brake.watch(app, progress) => never,
     }
-    drop(written);
-
-    check(app, writer, collection, &generation.index).await?;
-    tune(serde_json::json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await?;
-    Ok(())
+    tokio::select! {
+        checked = rebuild.check(&ranges) => checked?,
+        never = rebuild.brake.watch(app, progress) => never,
+    }
+    rebuild.tune(json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await
 }
 
-/// Makes sure that there is a document for each row and no other. What differs is written again, a few times at most.
-async fn check(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-    let mut wrong = verify::ids(app, &writer.elastic, collection, index).await?.differences;
-    for _ in 0..REPAIRS {
-        if wrong.is_empty() {
-            return Ok(());
+impl Rebuild<'_> {
+    /// Creates the index unless an earlier leader has, and lets the live path write to it.
+    async fn prepare(&self) -> anyhow::Result<()> {
+        let pool = &self.app.db.sync;
+        if !index::exists(&self.writer.elastic, self.index).await? {
+            ranges::clear(pool, self.index).await?;
+            index::create(&self.writer.elastic, self.collection, self.index, &catalog::owner(pool).await?).await?;
         }
-        warn!(index, documents = wrong.len(), "the new index differs from the rows; writing what differs again");
-        wrong = existing(verify::repair(app, writer, collection, index, &wrong).await?);
+        // Nobody searches it yet, and refreshes cost a good part of the throughput.
+        self.tune(json!({ "refresh_interval": "-1" })).await?;
+        self.writer.add(self.collection, self.index);
+        // Batches that are under way may not know of the new index. They have passed the gate, so what is read from here on
+        // includes them.
+        Ok(())
     }
-    let count = |kind| wrong.values().filter(|difference| **difference == kind).count();
-    let (missing, ghosts) = (count(Difference::Missing), count(Difference::Ghost));
-    ensure!(
-        wrong.is_empty(),
-        "the new index lacks {missing} documents and has {ghosts} without a row, also after {REPAIRS} repairs"
-    );
-    Ok(())
-}
 
-/// A document that is changing now differs from its row at most looks, and is there all the same.
-fn existing(mut differences: Differences) -> Differences {
-    differences.retain(|_, difference| *difference != Difference::Stale);
-    differences
-}
+    async fn tune(&self, settings: Value) -> anyhow::Result<()> {
+        Ok(index::tune(&self.writer.elastic, self.index, &settings).await?)
+    }
 
-async fn fill(
-    writer: &Writer,
-    progress: &Progress,
-    collection: &'static Collection,
-    index: &str,
-    ids: &[Uuid],
-) -> anyhow::Result<()> {
-    let mut ids = ids.to_vec();
-    while !ids.is_empty() {
-        let floor = Version::floor(writer.epoch, *progress.applied.borrow());
-        let mut rejected = writer.fill(collection.name, index, &ids, floor).await?;
-        ids = rejected.remove(collection.name).into_iter().flatten().collect();
-        if !ids.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+    /// Fills several ranges at a time.
+    async fn fill(&self, ranges: &[Range]) -> anyhow::Result<()> {
+        let parallel = self.app.config.reindex.parallel.max(1);
+        let filled: Vec<_> = ranges.iter().map(|range| self.fill_range(range.clone())).collect();
+        stream::iter(filled).buffer_unordered(parallel).try_collect().await
+    }
+
+    async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
+        let chunk = self.writer.batch_size;
+        loop {
+            let ids = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
+            let Some(last) = ids.last() else { return Ok(()) };
+            self.write(&ids).await?;
+            let written = self.written.fetch_add(ids.len(), Ordering::Relaxed) + ids.len();
+            let rate = written as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+            let pool = &self.app.db.sync;
+            if !ranges::advance(pool, self.index, &range, *last, ids.len(), rate).await? {
+                range = ranges::again(pool, self.index, range.number).await?.context("it was cancelled")?;
+                continue;
+            }
+            range.cursor = Some(*last);
+            if ids.len() < chunk {
+                return Ok(());
+            }
+            self.brake.hold().await;
         }
     }
-    Ok(())
-}
 
-/// Reads the next ids of the rows of a collection, in order.
-///
-/// # Errors
-/// The database's.
-pub async fn scan(
-    executor: impl PgExecutor<'_>,
-    collection: &Collection,
-    after: Option<Uuid>,
-    size: usize,
-) -> sqlx::Result<Vec<Uuid>> {
-    let (id, from) = (collection.id, collection.from);
-    let sql = format!("select {id} from {from} where {id} > $1 order by {id} limit $2");
-    sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(after.unwrap_or(Uuid::nil()))
-        .bind(i64::try_from(size).unwrap_or(i64::MAX))
-        .fetch_all(executor)
-        .await
+    async fn write(&self, ids: &[Uuid]) -> anyhow::Result<()> {
+        let mut ids = ids.to_vec();
+        while !ids.is_empty() {
+            let floor = Version::floor(self.writer.epoch, *self.progress.applied.borrow());
+            let mut rejected = self.writer.fill(self.collection.name, self.index, &ids, floor).await?;
+            ids = rejected.remove(self.collection.name).into_iter().flatten().collect();
+            if !ids.is_empty() {
+                sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that every row has its document, which says what the row says, and that there is no other. What differs is
+    /// written again, a few times at most.
+    async fn check(&self, ranges: &[Range]) -> anyhow::Result<()> {
+        let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
+        // It is not refreshed by itself.
+        index::refresh(&writer.elastic, index).await?;
+        let parallel = app.config.reindex.parallel.max(1);
+        let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
+        let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
+        let mut wrong = verify::settle(app, &writer.elastic, collection, index, Depth::Contents, moving).await?.differences;
+        // What it refuses is set aside and counted elsewhere; the rest shall not wait for it.
+        for id in verify::refused(app).await?.get(collection.name).into_iter().flatten() {
+            wrong.remove(id);
+        }
+        for _ in 0..REPAIRS {
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            warn!(index, documents = wrong.len(), "the new index differs from the rows; writing what differs again");
+            wrong = verify::repair(app, writer, collection, index, &wrong).await?;
+        }
+        let count = |kind| wrong.values().filter(|difference| **difference == kind).count();
+        let [missing, stale, ghosts] = [Difference::Missing, Difference::Stale, Difference::Ghost].map(count);
+        ensure!(
+            wrong.is_empty(),
+            "of the new index {missing} documents are missing, {stale} are wrong and {ghosts} have no row, after {REPAIRS} repairs"
+        );
+        Ok(())
+    }
+
+    /// Returns what seems to differ in a range.
+    async fn compare(&self, range: &Range) -> anyhow::Result<HashMap<Uuid, Sight>> {
+        let mut different = HashMap::new();
+        let mut after = range.low;
+        loop {
+            let elastic = &self.writer.elastic;
+            let page = compare::range(self.app, elastic, self.collection, self.index, after, Depth::Contents).await?;
+            different.extend(page.different.into_iter().filter(|(id, _)| range.high.is_none_or(|high| *id <= high)));
+            match (page.end, range.high) {
+                (Some(end), high) if high.is_none_or(|high| end < high) => after = Some(end),
+                _ => return Ok(different),
+            }
+            self.brake.hold().await;
+        }
+    }
 }

@@ -110,10 +110,28 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
     .await
     .context("cannot enter the new epoch")?;
     require_lease(adopted.rows_affected())?;
-    sqlx::query!("update index_generations set state = 'retired', updated_at = now()").execute(&mut *transaction).await?;
+    // What was asked for and has not begun is built in the new epoch.
+    sqlx::query!(
+        r#"
+        update index_generations g
+        set state = 'retired', wanted = null, expires_at = now(), updated_at = now()
+        where state <> 'building' or exists (select from index_ranges r where r.index_name = g.index_name)
+        "#
+    )
+    .execute(&mut *transaction)
+    .await?;
     backlog::clear(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Epoch(epoch))
+}
+
+/// Makes sure that this leader still leads.
+///
+/// # Errors
+/// The database's, or another leader has taken over.
+pub async fn hold(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::Result<()> {
+    let held = sqlx::query_scalar!("select lease from sync_state").fetch_one(executor).await?;
+    require_lease(u64::from(held == lease))
 }
 
 /// Remembers how far the index is. Comes before the slot hears of it, so a slot that is further was moved by somebody else.

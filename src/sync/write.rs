@@ -29,6 +29,7 @@ pub struct Writer {
     /// Size of one request.
     pub bulk_bytes: usize,
     indices: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
+    spare: Mutex<BTreeSet<String>>,
     buried: Mutex<HashSet<(&'static str, Uuid)>>,
 }
 
@@ -53,7 +54,8 @@ impl Writer {
     #[must_use]
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, settings: &crate::config::Sync) -> Self {
         let (batch_size, bulk_bytes) = (settings.batch_size.max(1), settings.bulk_bytes);
-        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices: Mutex::default(), buried: Mutex::default() }
+        let (indices, spare, buried) = Default::default();
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices, spare, buried }
     }
 
     /// From now on writes the documents of the collection into this index too.
@@ -66,6 +68,12 @@ impl Writer {
         for indices in lock(&self.indices).values_mut() {
             indices.remove(index);
         }
+    }
+
+    /// Says which indices no list reads any longer. One of them that refuses a document, because its mapping is an older one, is
+    /// given up: the document is fine where it is read.
+    pub fn spare(&self, indices: BTreeSet<String>) {
+        *lock(&self.spare) = indices;
     }
 
     /// Returns the indices that documents of the collection are written to.
@@ -147,7 +155,7 @@ impl Writer {
         written: &mut Written,
     ) -> anyhow::Result<()> {
         let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        let mut lost = BTreeSet::new();
+        let (mut lost, mut outdated) = (BTreeSet::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Written | Outcome::Outdated => {
@@ -162,6 +170,9 @@ impl Writer {
                 Outcome::NoIndex => {
                     lost.insert(sent.index);
                 }
+                Outcome::Poison { .. } if lock(&self.spare).contains(&sent.index) => {
+                    outdated.insert(sent.index);
+                }
                 Outcome::Poison { status, reason } => {
                     error!(collection = sent.collection, id = %sent.id, status, reason, "the index refuses a document");
                     state::bury(&self.pool, sent.collection, sent.id, version, &reason).await?;
@@ -171,6 +182,11 @@ impl Writer {
         }
         for (collection, ids) in revived {
             state::revive(&self.pool, collection, &ids).await?;
+        }
+        for index in outdated {
+            warn!(index, "the index before does not take what is written now; there is no way back to it");
+            self.remove(&index);
+            catalog::expire(&self.pool, &index).await?;
         }
         for index in lost {
             // Somebody removed it. Without its row a new one is built.

@@ -6,7 +6,7 @@ use collections::collections::ALL;
 use collections::position::Version;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
-use collections::search::{Collection, Elastic, inventory};
+use collections::search::{Collection, Elastic, ElasticError, Template, inventory};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -66,6 +66,12 @@ fn moment(second: u32) -> DateTime<Utc> {
     format!("2026-01-01T00:00:{second:02}Z").parse().unwrap()
 }
 
+/// Creates a generation of nobody's.
+pub(crate) async fn create(elastic: &Elastic, collection: &Collection, now: DateTime<Utc>) -> Result<String, ElasticError> {
+    let index = index::name(&elastic.prefix, collection, &Template::new(collection).unwrap().hash, now);
+    index::create(elastic, collection, &index, "it").await.map(|()| index)
+}
+
 fn document(id: Uuid, name: &str) -> Vec<u8> {
     json!({ "id": id, "name": name }).to_string().into_bytes()
 }
@@ -76,13 +82,15 @@ async fn a_generation_goes_live_by_one_swap_and_the_older_one_leaves() {
     let elastic = &cluster.elastic;
     assert_eq!(index::inspect(elastic, customers()).await.unwrap(), Alias::Missing);
 
-    let first = index::create(elastic, customers(), moment(1)).await.unwrap();
+    let first = create(elastic, customers(), moment(1)).await.unwrap();
     assert_eq!(index::inspect(elastic, customers()).await.unwrap(), Alias::Missing, "nothing is live before the swap");
     index::swap(elastic, customers(), &first).await.unwrap();
-    let second = index::create(elastic, customers(), moment(2)).await.unwrap();
+    let second = create(elastic, customers(), moment(2)).await.unwrap();
     index::swap(elastic, customers(), &second).await.unwrap();
     assert_eq!(index::inspect(elastic, customers()).await.unwrap(), Alias::Live { index: second.clone(), current: true });
-    assert_eq!(index::generations(elastic, customers()).await.unwrap(), [first.clone(), second]);
+    let made = index::generations(elastic, customers()).await.unwrap();
+    assert_eq!(made.iter().map(|one| &one.index).collect::<Vec<_>>(), [&first, &second]);
+    assert!(made.iter().all(|one| one.owner.as_deref() == Some("it")));
     assert!(index::is_healthy(elastic, customers()).await.unwrap());
 
     index::remove(elastic, &first).await.unwrap();
@@ -102,7 +110,7 @@ async fn an_index_in_the_place_of_the_alias_is_told_from_a_missing_one() {
 async fn an_index_of_another_mapping_asks_for_a_reindex() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
-    let name = index::create(elastic, customers(), moment(1)).await.unwrap();
+    let name = create(elastic, customers(), moment(1)).await.unwrap();
     index::swap(elastic, customers(), &name).await.unwrap();
     cluster.raw(reqwest::Method::PUT, &format!("{name}/_mapping"), Some(json!({ "_meta": { "hash": "00000000" } }))).await;
     assert_eq!(index::inspect(elastic, customers()).await.unwrap(), Alias::Live { index: name, current: false });
@@ -113,7 +121,7 @@ async fn a_template_edited_by_hand_is_noticed() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
     assert!(index::template_is_ours(elastic, customers()).await.unwrap(), "none is fine");
-    index::create(elastic, customers(), moment(1)).await.unwrap();
+    create(elastic, customers(), moment(1)).await.unwrap();
     assert!(index::template_is_ours(elastic, customers()).await.unwrap());
 
     let path = format!("_index_template/{}", index::alias(elastic, customers()));
@@ -128,7 +136,7 @@ async fn a_template_edited_by_hand_is_noticed() {
 async fn an_older_version_loses_and_a_tombstone_keeps_it_out() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
-    let name = index::create(elastic, customers(), moment(1)).await.unwrap();
+    let name = create(elastic, customers(), moment(1)).await.unwrap();
     let (kept, gone) = (Uuid::from_u128(1), Uuid::from_u128(2));
 
     let mut writes = Bulk::default();
@@ -155,7 +163,7 @@ async fn an_older_version_loses_and_a_tombstone_keeps_it_out() {
 async fn poison_and_a_missing_index_are_told_apart() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
-    let name = index::create(elastic, customers(), moment(1)).await.unwrap();
+    let name = create(elastic, customers(), moment(1)).await.unwrap();
     let id = Uuid::from_u128(1);
 
     let mut writes = Bulk::default();
@@ -173,7 +181,7 @@ async fn poison_and_a_missing_index_are_told_apart() {
 async fn a_scan_returns_every_id_once_in_order() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
-    let name = index::create(elastic, customers(), moment(1)).await.unwrap();
+    let name = create(elastic, customers(), moment(1)).await.unwrap();
     index::tune(elastic, &name, &json!({ "refresh_interval": "-1", "number_of_replicas": 0 })).await.unwrap();
     let mut writes = Bulk::default();
     for number in (1..=25).rev() {
@@ -230,7 +238,7 @@ async fn every_member_of_every_document_has_a_mapping() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(ROWS)).execute(&database.pool).await.unwrap();
     let cluster = Cluster::open();
     for (collection, table) in ALL.into_iter().map(|collection| (collection, collection.name)) {
-        let name = index::create(&cluster.elastic, collection, moment(1)).await.unwrap();
+        let name = create(&cluster.elastic, collection, moment(1)).await.unwrap();
         let mut connection = database.pool.acquire().await.unwrap();
         let ids: Vec<Uuid> =
             sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select id from {table}"))).fetch_all(&mut *connection).await.unwrap();

@@ -82,7 +82,7 @@ impl Lists {
             if index::inspect(elastic, collection).await.unwrap() != Alias::Missing {
                 return self.test.settle().await;
             }
-            let name = index::create(elastic, collection, self.test.clock.now()).await.unwrap();
+            let name = crate::index::create(elastic, collection, self.test.clock.now()).await.unwrap();
             let mut connection = self.test.database.pool.acquire().await.unwrap();
             let select = format!("select id from {}", collection.name);
             let ids: Vec<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(select)).fetch_all(&mut *connection).await.unwrap();

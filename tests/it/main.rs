@@ -26,6 +26,8 @@ mod lists;
 mod payments;
 mod process;
 mod proxy;
+mod reindex;
+mod reindex_control;
 mod row_cache;
 mod seed;
 mod serve;

@@ -221,7 +221,7 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
         }
     });
 
-    generations::request(&test.app, &test.elastic, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     eventually("the new index is live", async || test.index("customers").await != before).await;
     test.settle().await;
     done.store(true, Ordering::Relaxed);

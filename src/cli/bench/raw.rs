@@ -26,7 +26,9 @@ impl<'a> Scratch<'a> {
     /// Creates it empty, from the collection's own template.
     pub(super) async fn create(stage: &'a Stage, collection: &Collection) -> anyhow::Result<Self> {
         let elastic = &stage.scratch;
-        Ok(Self { index: index::create(elastic, collection, Clock::default().now()).await?, elastic })
+        let index = index::name(&elastic.prefix, collection, "scratch", Clock::default().now());
+        index::create(elastic, collection, &index, "bench").await?;
+        Ok(Self { index, elastic })
     }
 
     /// Leaves the making of searchable segments to [`Scratch::refresh`], as a load of everything does.

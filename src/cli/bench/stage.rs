@@ -61,8 +61,8 @@ impl Stage {
         self.pool.close().await;
         for elastic in [&self.elastic, &self.scratch] {
             for collection in collections::ALL {
-                for index in index::generations(elastic, collection).await? {
-                    index::remove(elastic, &index).await?;
+                for made in index::generations(elastic, collection).await? {
+                    index::remove(elastic, &made.index).await?;
                 }
                 index::remove(elastic, &format!("_index_template/{}", index::alias(elastic, collection))).await?;
             }

@@ -1,0 +1,26 @@
+//! Settings of rebuilds: how fast they go, and what is kept after them.
+
+use clap::Args;
+
+/// Settings of rebuilds.
+#[derive(Args, Clone, Debug)]
+pub struct Rebuild {
+    /// Ranges of ids that a reindex fills at the same time.
+    #[arg(id = "sync-reindex-parallel", long = "sync-reindex-parallel", env = "SYNC_REINDEX_PARALLEL", default_value_t = 4)]
+    pub parallel: usize,
+    /// Wait of a live change for the index, in milliseconds, beyond which a reindex slows down.
+    #[arg(id = "sync-reindex-lag-ms", long = "sync-reindex-lag-ms", env = "SYNC_REINDEX_LAG_MS", default_value_t = 250)]
+    pub lag_ms: u64,
+    /// Hours for which the index before is kept current after a reindex, for `collections reindex --rollback`.
+    #[arg(id = "sync-keep-hours", long = "sync-keep-hours", env = "SYNC_KEEP_HOURS", default_value_t = 24)]
+    pub keep_hours: u16,
+    /// Reindex by itself when the program brings another mapping than the index has.
+    #[arg(
+        id = "sync-auto-reindex",
+        long = "sync-auto-reindex",
+        env = "SYNC_AUTO_REINDEX",
+        default_value_t = false,
+        action = clap::ArgAction::Set
+    )]
+    pub auto: bool,
+}

@@ -1,0 +1,92 @@
+//! Rebuilds over HTTP: what there is, and asking for another one or for the way back.
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json as value;
+
+use super::catalog;
+use super::generations;
+use crate::app::App;
+use crate::auth::Permission::Operate;
+use crate::auth::{Caller, may};
+use crate::collections;
+use crate::error::{Error, Result};
+use crate::http::{Reply, Request, Routes, json};
+use crate::routes;
+use crate::search::Collection;
+
+/// The rows below `/sync`.
+#[must_use]
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "sync";
+        get  ("reindex") may(Operate) => list;
+        post ("reindex") may(Operate) => start;
+    }
+}
+
+/// What is asked for: every collection unless one is named, built anew unless it shall go back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    collection: Option<String>,
+    #[serde(default)]
+    rollback: bool,
+}
+
+async fn list(_caller: Caller, request: Request) -> Result<Reply> {
+    generations(&request.app).await
+}
+
+async fn start(_caller: Caller, mut request: Request) -> Result<Reply> {
+    let wanted: Wanted = request.json().await?;
+    let app = &request.app;
+    if app.search.elastic().is_none() {
+        return Err(Error::conflict("no_index", "ELASTICSEARCH_URL is not set: Postgres answers every search"));
+    }
+    let collections = match &wanted.collection {
+        None => collections::ALL.to_vec(),
+        Some(name) => {
+            let unknown = || Error::invalid("/collection", "unknown", "is not a searchable collection");
+            vec![collections::find(name).ok_or_else(unknown)?]
+        }
+    };
+    if wanted.rollback {
+        go_back(app, &collections).await?
+    } else {
+        build(app, &collections).await?
+    }
+    Ok(generations(app).await?.with_status(StatusCode::ACCEPTED))
+}
+
+async fn build(app: &App, collections: &[&Collection]) -> Result<()> {
+    let running = |name: &str| Error::conflict("reindex_running", format!("an index of {name} is being built"));
+    let known = catalog::all(&app.db.sync).await?;
+    let is_asked = |name: &str| collections.iter().any(|collection| collection.name == name);
+    if let Some(one) = known.iter().find(|one| one.state == "building" && is_asked(&one.collection)) {
+        return Err(running(&one.collection));
+    }
+    for collection in collections {
+        let requested = generations::request(app, collection).await.map_err(as_error)?;
+        requested.ok_or_else(|| running(collection.name))?;
+    }
+    Ok(())
+}
+
+async fn go_back(app: &App, collections: &[&Collection]) -> Result<()> {
+    let mut found = Vec::new();
+    for collection in collections {
+        found.extend(catalog::ask_back(&app.db.sync, collection.name).await?);
+    }
+    match found.is_empty() {
+        true => Err(Error::conflict("nothing_to_roll_back", "no index of an earlier reindex is kept")),
+        false => Ok(()),
+    }
+}
+
+async fn generations(app: &App) -> Result<Reply> {
+    json(&value!({ "generations": catalog::all(&app.db.sync).await? }))
+}
+
+fn as_error(error: anyhow::Error) -> Error {
+    error.downcast::<sqlx::Error>().map_or_else(Error::internal, Error::from)
+}
