@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::report::{Goal, Measure};
 use super::server::Server;
-use super::{ROUNDS, Scene, lists};
+use super::{Scene, lists};
 
 /// Starts the server several times, then lets it answer lists and looks at its memory.
 pub(super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<Vec<Measure>> {
     let mut starts = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..scene.rounds {
         scene.stop_server().await?;
         let server = Server::start(scene.stage, scene.log).await?;
         starts.push(server.ready_after.as_secs_f64());
@@ -17,7 +17,7 @@ pub(super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<Vec<Measure
     }
     scene.sign_in().await?;
     let mut memory = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..scene.rounds {
         let (load, peak) = tokio::join!(lists::everyday(scene), most(scene));
         load?;
         memory.push(peak?);

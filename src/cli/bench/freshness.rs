@@ -4,52 +4,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Scene;
 use super::client::{Link, Site};
 use super::report::{Goal, Measure};
 use super::statistics::Latencies;
+use crate::ids;
 
 /// Changes per second.
-const RATE: f64 = 10.0;
+pub(super) const RATE: f64 = 10.0;
+/// Accounts that change in turn.
+const ACCOUNTS: i64 = 1_000;
 /// Changes that can be waited for at once.
 const WATCHERS: usize = 4;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 /// A change that is not found by then is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Changes accounts at a light, steady rate and looks for each change until a list shows it.
-pub(super) async fn measure(scene: &Scene<'_>, seconds: u64) -> anyhow::Result<Vec<Measure>> {
-    let changes = (RATE * seconds as f64) as usize;
-    let ids: Vec<Uuid> = sqlx::query_scalar("select id from accounts order by id limit $1")
-        .bind(i64::try_from(changes)?)
-        .fetch_all(&scene.stage.pool)
-        .await?;
-    ensure!(!ids.is_empty(), "there are no accounts to change");
-    let begin = Instant::now();
-    let latencies = try_join_all((0..WATCHERS).map(async |watcher| {
-        let mut link = Link::open(&scene.server()?.site).await?;
-        let mut latencies = Vec::new();
-        for number in (watcher..changes).step_by(WATCHERS) {
-            let due = begin + Duration::from_secs_f64(number as f64 / RATE);
-            tokio::time::sleep_until(due.into()).await;
-            let id = ids[number % ids.len()];
-            let creditor = format!("bench-{number}");
-            sqlx::query("update accounts set creditor = $2 where id = $1")
-                .bind(id)
-                .bind(&creditor)
-                .execute(&scene.stage.pool)
-                .await?;
-            let committed = Instant::now();
-            wait(&mut link, &scene.server()?.site, &creditor).await.with_context(|| format!("change {number}"))?;
-            latencies.push(committed.elapsed());
-        }
-        anyhow::Ok(latencies)
-    }))
-    .await?;
-    let latencies = Latencies::new(latencies.concat());
+/// Looks at a quiet server.
+pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
+    let latencies = probe_for(scene, Duration::from_secs(scene.sizes.freshness_seconds)).await?;
     let how = format!(
         "{} changes of one account each, {RATE} per second, by SQL; from the commit's return until `GET /api/v1/accounts?creditor=…` \
          shows it, asked again {} ms after each answer.",
@@ -63,6 +40,50 @@ pub(super) async fn measure(scene: &Scene<'_>, seconds: u64) -> anyhow::Result<V
         Measure { id: "P7", what, customers: scene.customers, unit: "ms", ours, reference: vec![], goal, how: how.clone() }
     };
     Ok(vec![row(50.0, 50.0), row(99.0, 100.0)])
+}
+
+/// [`probe`] for so long.
+pub(super) async fn probe_for(scene: &Scene<'_>, span: Duration) -> anyhow::Result<Latencies> {
+    let stop = CancellationToken::new();
+    let clock = async {
+        tokio::time::sleep(span).await;
+        stop.cancel();
+        Ok(())
+    };
+    Ok(tokio::try_join!(probe(scene, &stop), clock)?.0)
+}
+
+/// Changes accounts at a light, steady rate and looks for each change until a list shows it, until stopped.
+pub(super) async fn probe(scene: &Scene<'_>, stop: &CancellationToken) -> anyhow::Result<Latencies> {
+    let accounts: Vec<Uuid> =
+        sqlx::query_scalar("select id from accounts order by id limit $1").bind(ACCOUNTS).fetch_all(&scene.stage.pool).await?;
+    ensure!(!accounts.is_empty(), "there are no accounts to change");
+    // No change looks like one of an earlier probe.
+    let name = ids::new().simple();
+    let begin = Instant::now();
+    let latencies = try_join_all((0..WATCHERS).map(async |watcher| {
+        let site = &scene.server()?.site;
+        let mut link = Link::open(site).await?;
+        let mut latencies = Vec::new();
+        for number in (watcher..).step_by(WATCHERS) {
+            let due = begin + Duration::from_secs_f64(number as f64 / RATE);
+            if stop.run_until_cancelled(tokio::time::sleep_until(due.into())).await.is_none() {
+                break;
+            }
+            let creditor = format!("bench-{name}-{number}");
+            sqlx::query("update accounts set creditor = $2 where id = $1")
+                .bind(accounts[number % accounts.len()])
+                .bind(&creditor)
+                .execute(&scene.stage.pool)
+                .await?;
+            let committed = Instant::now();
+            wait(&mut link, site, &creditor).await.with_context(|| format!("change {number}"))?;
+            latencies.push(committed.elapsed());
+        }
+        anyhow::Ok(latencies)
+    }))
+    .await?;
+    Ok(Latencies::new(latencies.concat()))
 }
 
 /// Looks for an account of that creditor until a list shows it.

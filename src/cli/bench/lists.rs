@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 
+use super::Scene;
 use super::client::{Call, Link, Site};
 use super::load::{LINKS, peak, steady};
 use super::report::{Goal, Measure};
 use super::server::{Server, command};
 use super::statistics::median;
 use super::tap::Tap;
-use super::{ROUNDS, Scene};
 use crate::clock::Clock;
 
 /// Requests per second of everyday work: what a hundred busy people ask.
@@ -81,7 +81,7 @@ pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
             peak(site, calls, scene.round).await?;
         }
         let (mut ours, mut reference, mut work) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..scene.rounds {
             let before = scene.server()?.worked()?;
             let run = peak(server, &list.ours, scene.round).await?;
             work.push((scene.server()?.worked()? - before) * 1e6 / run.latencies.count() as f64);
@@ -122,7 +122,7 @@ pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
 async fn latencies(scene: &Scene<'_>, list: &List, rate: f64) -> anyhow::Result<Vec<Measure>> {
     let (server, raw) = (&scene.server()?.site, &scene.stage.raw);
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..scene.rounds {
         ours.push(steady(server, &list.ours, rate, scene.round).await?.latencies);
         reference.push(steady(raw, &list.raw, rate, scene.round).await?.latencies);
     }

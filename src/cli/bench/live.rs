@@ -3,17 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 use super::raw::{self, Scratch};
 use super::report::{Goal, Measure};
 use super::server::Server;
-use super::{ROUNDS, Scene, backlog};
+use super::{Scene, backlog};
 use crate::collections;
 
-/// Changes in one round, at most.
-const CHANGES: i64 = 100_000;
 /// Changes to a commit: small transactions, as live traffic makes them.
 const TOGETHER: usize = 10;
 /// A stream that is not opened by then never will be.
@@ -59,27 +57,21 @@ pub(super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<Vec<Measure
 
 async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure> {
     let pool = &scene.stage.pool;
-    // In random order, because live changes do not come in the order of the index.
-    let ids: Vec<Uuid> =
-        sqlx::query_scalar(AssertSqlSafe(format!("select id from {} order by md5(id::text) limit $1", kind.table)))
-            .bind(CHANGES)
-            .fetch_all(pool)
-            .await?;
+    let ids = rows(pool, kind.table, scene.sizes.changes).await?;
     let mut sides = Vec::new();
     for (name, sql) in kind.follow {
         let collection = collections::find(name).context("no such collection")?;
         let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe((*sql).to_owned())).bind(&ids).fetch_all(pool).await?;
         let scratch = Scratch::create(scene.stage, collection).await?;
         // The reference replaces documents too, so all of them have to be there before.
-        let all = raw::documents(pool, collection, &raw::ids(pool, collection).await?).await?;
-        raw::send(&scene.stage.raw, scene.sync, &raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &all, 1)?).await?;
+        raw::fill(scene, collection, &scratch.index).await?;
         sides.push((collection, ids, scratch));
     }
     let documents: usize = sides.iter().map(|(_, ids, _)| ids.len()).sum();
 
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        let target = pile_up(scene, kind, &ids, round).await?;
+    for round in 0..scene.rounds {
+        let target = pile_up(scene, kind.change, &ids, TOGETHER, &round.to_string()).await?;
         let mut calls = Vec::new();
         for (collection, ids, scratch) in &sides {
             let fresh = raw::documents(pool, collection, ids).await?;
@@ -125,24 +117,42 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
     })
 }
 
+/// Selects rows in random order, because live changes do not come in the order of the index.
+pub(super) async fn rows(pool: &PgPool, table: &str, limit: i64) -> anyhow::Result<Vec<Uuid>> {
+    let sql = format!("select id from {table} order by md5(id::text) limit $1");
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await?)
+}
+
 /// Stops the server, changes the rows and returns a mark behind all changes.
-async fn pile_up(scene: &mut Scene<'_>, kind: &Kind, ids: &[Uuid], round: usize) -> anyhow::Result<i64> {
+pub(super) async fn pile_up(
+    scene: &mut Scene<'_>,
+    change: &str,
+    ids: &[Uuid],
+    together: usize,
+    value: &str,
+) -> anyhow::Result<i64> {
     let pool = &scene.stage.pool;
     // Everything before is in the index, so that only the new changes are counted.
     backlog::passed(pool, backlog::mark(pool).await?).await?;
     scene.stop_server().await?;
+    change_rows(pool, change, ids, together, value).await?;
+    Ok(backlog::mark(pool).await?)
+}
+
+/// Changes rows, so many to a commit.
+pub(super) async fn change_rows(pool: &PgPool, change: &str, ids: &[Uuid], together: usize, value: &str) -> anyhow::Result<()> {
     let mut connection = pool.acquire().await?;
     // Only the preparation does not wait for the disk.
     sqlx::query("set synchronous_commit = off").execute(&mut *connection).await?;
-    for chunk in ids.chunks(TOGETHER) {
-        sqlx::query(AssertSqlSafe(kind.change.to_owned())).bind(chunk).bind(round.to_string()).execute(&mut *connection).await?;
+    for chunk in ids.chunks(together) {
+        sqlx::query(AssertSqlSafe(change.to_owned())).bind(chunk).bind(value).execute(&mut *connection).await?;
     }
     sqlx::query("reset synchronous_commit").execute(&mut *connection).await?;
-    Ok(backlog::mark(&mut *connection).await?)
+    Ok(())
 }
 
 /// Starts a server and returns the time from the opening of its stream until it has passed the mark.
-async fn work_off(scene: &mut Scene<'_>, target: i64) -> anyhow::Result<Duration> {
+pub(super) async fn work_off(scene: &mut Scene<'_>, target: i64) -> anyhow::Result<Duration> {
     let pool = &scene.stage.pool;
     let work = async {
         let begin = Instant::now();

@@ -3,17 +3,23 @@
 mod backlog;
 mod builds;
 mod client;
+mod disturbance;
 mod footprint;
 mod freshness;
+mod growth;
+mod hot;
 mod intake;
 mod lists;
 mod live;
 mod load;
 mod machine;
+mod pgsync;
 mod raw;
 mod rebuild;
 mod report;
+mod rival;
 mod server;
+mod sizes;
 mod stage;
 mod statistics;
 mod tap;
@@ -25,14 +31,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
 
 use self::report::Report;
 use self::server::Server;
+use self::sizes::Sizes;
 use self::stage::Stage;
 use crate::config;
-
-/// Rounds of each side; a figure is the median of them.
-const ROUNDS: usize = 3;
 
 /// Measures the program against what it stands on, in a database and indices of its own.
 #[derive(Args)]
@@ -40,21 +45,18 @@ pub(super) struct Bench {
     /// Customers in the database; with several sizes everything is measured at each.
     #[arg(long, value_delimiter = ',', default_value = "10000,200000")]
     customers: Vec<u64>,
-    /// Measure only these; everything but p20 and the trials if absent.
+    /// Measure only these; everything but p6, p20 and the trials if absent.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Also measure p6, against PGSync, which needs Python and fetches a package.
+    #[arg(long)]
+    p6: bool,
     /// Also measure p20, the builds and the tests, which takes minutes.
     #[arg(long)]
     p20: bool,
     /// Where the report is written; the same as JSON lands beside it.
     #[arg(long, default_value = "target/bench/report.md")]
     report: PathBuf,
-    /// Length of one round of load, in seconds.
-    #[arg(long, default_value_t = 10)]
-    round_seconds: u64,
-    /// Length of p7, in seconds.
-    #[arg(long, default_value_t = 60)]
-    freshness_seconds: u64,
     /// Length of the outage, in seconds.
     #[arg(long, default_value_t = 600)]
     outage_seconds: u64,
@@ -67,6 +69,11 @@ pub(super) struct Bench {
     /// A file of customers whose import is measured too.
     #[arg(long)]
     import: Option<PathBuf>,
+    #[command(flatten)]
+    sizes: Sizes,
+    /// What PGSync keeps its queue in.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<SecretString>,
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
@@ -81,10 +88,14 @@ enum Part {
     P1,
     /// Throughput of the live sync.
     P5,
+    /// First load and live changes against PGSync.
+    P6,
     /// From a commit to a list that shows it.
     P7,
-    /// Throughput of a reindex.
+    /// Throughput of a reindex, and what it does to live changes.
     P9,
+    /// Index writes when few rows change often.
+    P10,
     /// Memory and start.
     P19,
     /// Builds and tests.
@@ -103,8 +114,20 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 10] =
-        [Self::P1, Self::P7, Self::P9, Self::P5, Self::P19, Self::Drift, Self::Fire, Self::Outage, Self::Fanout, Self::Giant];
+    const ORDER: [Self; 12] = [
+        Self::P1,
+        Self::P7,
+        Self::P9,
+        Self::P10,
+        Self::P5,
+        Self::P6,
+        Self::P19,
+        Self::Drift,
+        Self::Fire,
+        Self::Outage,
+        Self::Fanout,
+        Self::Giant,
+    ];
 
     fn is_trial(self) -> bool {
         matches!(self, Self::Outage | Self::Fanout | Self::Fire | Self::Drift | Self::Giant)
@@ -118,6 +141,10 @@ struct Scene<'a> {
     server: Option<Server>,
     sync: &'a config::Sync,
     customers: u64,
+    sizes: &'a Sizes,
+    /// Rounds of each side.
+    rounds: usize,
+    /// Length of one round of load.
     round: Duration,
     /// Where the servers' words go.
     log: &'a Path,
@@ -160,24 +187,33 @@ impl Bench {
             outcome?;
             struck?;
         }
-        if self.p20 || self.only.contains(&Part::P20) {
+        if self.wants(Part::P20) {
             report.add("P20", builds::measure(&folder.join("build")).await)?;
         }
         println!("{}", report.markdown());
         Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    fn wants(&self, part: Part) -> bool {
+        self.only.contains(&part)
+            || match part {
+                Part::P6 => self.p6,
+                Part::P20 => self.p20,
+                _ => self.only.is_empty() && !part.is_trial(),
+            }
+    }
+
     async fn on_stage(&self, stage: &Stage, customers: u64, log: &Path, report: &mut Report) -> anyhow::Result<()> {
         report.facts = machine::facts(stage).await?;
         eprintln!("{customers} customers: seeding");
         report.add("seeding", intake::seed(stage, customers).await)?;
-        let round = Duration::from_secs(self.round_seconds);
-        let mut scene = Scene { stage, server: None, sync: &self.sync, customers, round, log };
+        let sizes = &self.sizes;
+        let (rounds, round) = (sizes.rounds(customers), sizes.round());
+        let mut scene = Scene { stage, server: None, sync: &self.sync, customers, sizes, rounds, round, log };
         scene.server = Some(Server::start(stage, log).await?);
         backlog::loaded(&scene).await?;
         for part in Part::ORDER {
-            let is_asked_for = if self.only.is_empty() { !part.is_trial() } else { self.only.contains(&part) };
-            if !is_asked_for {
+            if !self.wants(part) {
                 continue;
             }
             eprintln!("{customers} customers: measuring {part:?}");
@@ -189,8 +225,10 @@ impl Bench {
             let found = match part {
                 Part::P1 => lists::measure(&scene).await,
                 Part::P5 => live::measure(&mut scene).await,
-                Part::P7 => freshness::measure(&scene, self.freshness_seconds).await,
+                Part::P6 => rival::measure(&mut scene, self.redis_url.as_ref()).await,
+                Part::P7 => freshness::measure(&scene).await,
                 Part::P9 => rebuild::measure(&scene).await,
+                Part::P10 => hot::measure(&scene).await,
                 Part::P19 => footprint::measure(&mut scene).await,
                 Part::Outage => trials::outage(&mut scene, self.outage_seconds).await,
                 Part::Fanout => trials::fanout(&mut scene, self.children).await,

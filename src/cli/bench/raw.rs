@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
+use super::Scene;
 use super::client::{Call, Link, Site};
 use super::stage::Stage;
 use crate::clock::Clock;
@@ -57,10 +58,20 @@ pub(super) async fn documents(pool: &PgPool, collection: &Collection, ids: &[Uui
     Ok(documents)
 }
 
-/// Reads the ids of a collection in their order, in which a rebuild goes too.
-pub(super) async fn ids(pool: &PgPool, collection: &Collection) -> anyhow::Result<Vec<Uuid>> {
-    let sql = format!("select id from {} order by id", collection.name);
-    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await?)
+/// Reads the ids of a collection in their order, in which a rebuild goes too; all of them without a limit.
+pub(super) async fn ids(pool: &PgPool, collection: &Collection, limit: Option<i64>) -> anyhow::Result<Vec<Uuid>> {
+    let sql = format!("select id from {} order by id limit $1", collection.name);
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await?)
+}
+
+/// Writes every document of a collection, a part at a time: all of them at once need not fit into memory.
+pub(super) async fn fill(scene: &Scene<'_>, collection: &Collection, index: &str) -> anyhow::Result<()> {
+    let pool = &scene.stage.pool;
+    for part in ids(pool, collection, None).await?.chunks(100_000) {
+        let documents = documents(pool, collection, part).await?;
+        send(&scene.stage.raw, scene.sync, &calls(&scene.stage.raw, scene.sync, index, &documents, 1)?).await?;
+    }
+    Ok(())
 }
 
 /// Makes the requests that write the documents with a version, as many to each as the sync writes.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Serialize;
 
+use super::growth;
 use super::machine::Facts;
 use super::statistics::median;
 
@@ -36,6 +37,8 @@ pub(super) struct Measure {
 pub(super) enum Goal {
     /// Ours divided by the reference.
     RatioAtLeast(f64),
+    /// Ours divided by the reference.
+    RatioAtMost(f64),
     /// Ours minus the reference.
     AddsAtMost(f64),
     /// Ours alone.
@@ -47,17 +50,20 @@ pub(super) enum Goal {
 }
 
 impl Measure {
-    fn ours(&self) -> f64 {
+    /// The median of our rounds.
+    pub(super) fn ours(&self) -> f64 {
         median(&self.ours)
     }
 
-    fn reference(&self) -> f64 {
+    /// The median of the reference's rounds.
+    pub(super) fn reference(&self) -> f64 {
         median(&self.reference)
     }
 
     fn is_reached(&self) -> Option<bool> {
         match self.goal {
             Goal::RatioAtLeast(goal) => Some(self.ours() >= goal * self.reference()),
+            Goal::RatioAtMost(goal) => Some(self.ours() <= goal * self.reference()),
             Goal::AddsAtMost(goal) => Some(self.ours() - self.reference() <= goal),
             Goal::AtMost(goal) => Some(self.ours() <= goal),
             Goal::AtLeast(goal) => Some(self.ours() >= goal),
@@ -71,6 +77,7 @@ impl Measure {
         let has_reference = !self.reference.is_empty();
         let goal = match self.goal {
             Goal::RatioAtLeast(goal) => format!("≥ {goal:.2} of the reference"),
+            Goal::RatioAtMost(goal) => format!("≤ {goal:.2} of the reference"),
             Goal::AddsAtMost(goal) => format!("adds ≤ {goal} {unit}"),
             Goal::AtMost(goal) => format!("≤ {} {unit}", number(goal)),
             Goal::AtLeast(goal) => format!("≥ {} {unit}", number(goal)),
@@ -91,7 +98,7 @@ impl Measure {
 }
 
 /// Three significant digits are all that a benchmark knows.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
@@ -148,6 +155,7 @@ impl Report {
         for failure in &self.failures {
             let _ = write!(text, "\n**Not measured.** {failure}\n");
         }
+        text.push_str(&growth::table(&self.measures));
         text.push_str("\n## The machine\n\n");
         for (name, value) in &self.facts {
             let _ = writeln!(text, "- {name}: {value}");
@@ -196,6 +204,12 @@ mod tests {
             &[1.6],
             &[1.0],
             "| P0 | x | 10 | 1.60 ms | 1.00 ms | 1.60 | adds ≤ 0.5 ms | **not reached** |",
+        );
+        check(
+            Goal::RatioAtMost(1.25),
+            &[13.0],
+            &[10.0],
+            "| P0 | x | 10 | 13.0 ms | 10.0 ms | 1.30 | ≤ 1.25 of the reference | **not reached** |",
         );
         check(Goal::AtMost(50.0), &[49.96], &[], "| P0 | x | 10 | 50.0 ms | – | – | ≤ 50.0 ms | reached |");
         check(Goal::AtLeast(50_000.0), &[50_000.0], &[], "| P0 | x | 10 | 50000 ms | – | – | ≥ 50000 ms | reached |");

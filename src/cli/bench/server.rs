@@ -119,6 +119,8 @@ pub(super) fn command(stage: &Stage, arguments: &[impl AsRef<OsStr>]) -> anyhow:
         .env("INDEX_PREFIX", &stage.name)
         .env("SYNC_SLOT", &stage.name)
         .env("HOST", "127.0.0.1")
+        // What was replaced is removed at once: kept current, it would slow down whatever is measured after a reindex.
+        .env("SYNC_KEEP_HOURS", "0")
         .env("JWT_EXPIRES_IN", "12h")
         .stdin(Stdio::null())
         .kill_on_drop(true);

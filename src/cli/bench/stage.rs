@@ -47,7 +47,7 @@ impl Stage {
         sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await?;
         connection.close().await?;
         let url = PgConnectOptions::from_str(server.expose_secret())?.database(&name).to_url_lossy().to_string();
-        let pool = PgPoolOptions::new().max_connections(8).connect_lazy(&url)?;
+        let pool = PgPoolOptions::new().max_connections(12).connect_lazy(&url)?;
         let stage = Self { name, url: url.into(), pool, elastic, scratch, raw, server };
         if let Err(error) = db::MIGRATIONS.run(&stage.pool).await {
             stage.strike().await?;

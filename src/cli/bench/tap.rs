@@ -1,4 +1,4 @@
-//! What the server really asks of Elasticsearch: a listener in between that notes every search and passes everything on.
+//! What is really asked of Elasticsearch: a listener in between that notes every search and passes everything on.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use anyhow::ensure;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -25,7 +25,8 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Listens, and passes everything on to Elasticsearch.
+    /// Listens, and passes everything on to Elasticsearch, but for `GET /`, which its minimal distribution does not answer and clients
+    /// in other languages insist on.
     pub(super) async fn open(elasticsearch: Site) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -61,6 +62,9 @@ async fn pass_on(stream: TcpStream, elasticsearch: Site, searches: Searches) -> 
     let service = service_fn(async |request: Request<Incoming>| {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let method = request.method().clone();
+        if (method.as_str(), path.as_str()) == ("GET", "/") {
+            return greeting();
+        }
         let body = request.into_body().collect().await?.to_bytes();
         let call = elasticsearch.call(method, &path, body)?;
         if path.contains("/_search") {
@@ -72,6 +76,13 @@ async fn pass_on(stream: TcpStream, elasticsearch: Site, searches: Searches) -> 
         anyhow::Ok(Response::from_parts(parts, Full::<Bytes>::new(body)))
     });
     Ok(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?)
+}
+
+/// What a full distribution says of itself, as far as a client looks.
+fn greeting() -> anyhow::Result<Response<Full<Bytes>>> {
+    let text = r#"{"version":{"number":"8.0.0","build_flavor":"default"},"tagline":"You Know, for Search"}"#;
+    let answer = Response::builder().header(CONTENT_TYPE, "application/json").header("x-elastic-product", "Elasticsearch");
+    Ok(answer.body(Full::new(Bytes::from_static(text.as_bytes())))?)
 }
 
 #[cfg(test)]
@@ -103,5 +114,7 @@ mod tests {
         assert_eq!(noted.into_body().collect().await.unwrap().to_bytes(), r#"{"size":25}"#);
         assert_eq!(link.read(&search).await.unwrap(), "{}");
         assert!(tap.translate(&mut link, &server.get("/_cluster/health").unwrap()).await.is_err());
+        let greeting = link.exchange(&server.get("/").unwrap()).await.unwrap();
+        assert_eq!(greeting.headers()["x-elastic-product"], "Elasticsearch");
     }
 }
