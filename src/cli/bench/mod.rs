@@ -1,5 +1,6 @@
 //! `collections bench`: every figure as a ratio to its reference, both taken in turn in one run.
 
+mod announce;
 mod backlog;
 mod builds;
 mod client;
@@ -31,13 +32,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
 
 use self::report::Report;
 use self::server::Server;
 use self::sizes::Sizes;
 use self::stage::Stage;
-use crate::config;
+use crate::config::{self, Config};
 
 /// Measures the program against what it stands on, in a database and indices of its own.
 #[derive(Args)]
@@ -71,15 +71,8 @@ pub(super) struct Bench {
     import: Option<PathBuf>,
     #[command(flatten)]
     sizes: Sizes,
-    /// What PGSync keeps its queue in.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    redis_url: Option<SecretString>,
     #[command(flatten)]
-    database: config::Database,
-    #[command(flatten)]
-    search: config::Search,
-    #[command(flatten)]
-    sync: config::Sync,
+    config: Config,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,6 +85,8 @@ enum Part {
     P6,
     /// From a commit to a list that shows it.
     P7,
+    /// From a commit to its announcement.
+    P8,
     /// Throughput of a reindex, and what it does to live changes.
     P9,
     /// Index writes when few rows change often.
@@ -114,9 +109,10 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 12] = [
+    const ORDER: [Self; 13] = [
         Self::P1,
         Self::P7,
+        Self::P8,
         Self::P9,
         Self::P10,
         Self::P5,
@@ -139,6 +135,7 @@ struct Scene<'a> {
     stage: &'a Stage,
     /// Stopped while there is none.
     server: Option<Server>,
+    config: &'a Config,
     sync: &'a config::Sync,
     customers: u64,
     sizes: &'a Sizes,
@@ -177,7 +174,7 @@ impl Bench {
             if self.only == [Part::P20] {
                 break;
             }
-            let stage = Stage::set(&self.database, &self.search).await?;
+            let stage = Stage::set(&self.config.database, &self.config.search).await?;
             // An interrupted run leaves nothing behind either.
             let outcome = tokio::select! {
                 outcome = self.on_stage(&stage, customers, &log, &mut report) => outcome,
@@ -209,7 +206,8 @@ impl Bench {
         report.add("seeding", intake::seed(stage, customers).await)?;
         let sizes = &self.sizes;
         let (rounds, round) = (sizes.rounds(customers), sizes.round());
-        let mut scene = Scene { stage, server: None, sync: &self.sync, customers, sizes, rounds, round, log };
+        let mut scene =
+            Scene { stage, server: None, config: &self.config, sync: &self.config.sync, customers, sizes, rounds, round, log };
         scene.server = Some(Server::start(stage, log).await?);
         backlog::loaded(&scene).await?;
         for part in Part::ORDER {
@@ -225,8 +223,9 @@ impl Bench {
             let found = match part {
                 Part::P1 => lists::measure(&scene).await,
                 Part::P5 => live::measure(&mut scene).await,
-                Part::P6 => rival::measure(&mut scene, self.redis_url.as_ref()).await,
+                Part::P6 => rival::measure(&mut scene, self.config.redis_url.as_ref()).await,
                 Part::P7 => freshness::measure(&scene).await,
+                Part::P8 => announce::measure(&mut scene).await,
                 Part::P9 => rebuild::measure(&scene).await,
                 Part::P10 => hot::measure(&scene).await,
                 Part::P19 => footprint::measure(&mut scene).await,
