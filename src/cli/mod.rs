@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use futures_util::FutureExt;
 
 /// A search-first collections API.
 #[derive(Parser)]
@@ -78,19 +79,19 @@ fn parse() -> anyhow::Result<Cli> {
 
 async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
-        Command::Serve(serve) => serve.run().await,
-        Command::Health(health) => health.run().await,
-        Command::Migrate(migrate) => migrate.run().await,
+        Command::Serve(serve) => serve.run().boxed_local().await,
+        Command::Health(health) => health.run().boxed_local().await,
+        Command::Migrate(migrate) => migrate.run().boxed_local().await,
         Command::Settings => {
             print!("{}", settings::table(&Cli::command()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::User(user) => user.run().await,
-        Command::Reindex(reindex) => reindex.run().await,
-        Command::Sync(sync) => sync.run().await,
-        Command::Import(import) => import.run().await,
-        Command::Seed(seed) => seed.run().await,
-        Command::Bench(bench) => bench.run().await,
+        Command::User(user) => user.run().boxed_local().await,
+        Command::Reindex(reindex) => reindex.run().boxed_local().await,
+        Command::Sync(sync) => sync.run().boxed_local().await,
+        Command::Import(import) => import.run().boxed_local().await,
+        Command::Seed(seed) => seed.run().boxed_local().await,
+        Command::Bench(bench) => bench.run().boxed_local().await,
     };
     match outcome {
         Ok(code) => code,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -126,12 +127,13 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
     let unrefreshed = collections::ALL.into_iter().flat_map(|collection| writer.indices(collection.name)).collect();
     let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &line, unrefreshed);
+    // Boxed without their types: the compiler would take minutes to look through all of them as one.
     tokio::select! {
-        ended = pipeline.run(stop) => ended,
-        ended = Lane::new(app, &servers, &progress).run() => ended,
-        ended = anchor::hold(connection, lease, &progress, &line) => ended,
-        ended = Box::pin(generations::tend(app, &writer, lease, &progress)) => ended,
-        ended = sweep::run(app, &writer, lease) => ended,
+        ended = pipeline.run(stop).boxed() => ended,
+        ended = Lane::new(app, &servers, &progress).run().boxed() => ended,
+        ended = anchor::hold(connection, lease, &progress, &line).boxed() => ended,
+        ended = generations::tend(app, &writer, lease, &progress).boxed() => ended,
+        ended = sweep::run(app, &writer, lease).boxed() => ended,
     }
 }
 

@@ -177,7 +177,7 @@ impl TestApp {
             sqlx::query_scalar("select pg_current_wal_insert_lsn()::text").fetch_one(&self.database.pool).await.unwrap();
         let position: Position = lsn.parse().unwrap();
         for collection in collections::collections::ALL {
-            let reached = self.app.watermark.reached(collection.name, position, Duration::from_secs(60)).await;
+            let reached = self.app.watermark.reached(collection.name, position, Duration::from_secs(180)).await;
             assert!(reached, "{} reach {position}; they are at {}", collection.name, self.app.watermark.get());
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until something holds, and fails with what it is if it never does.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {

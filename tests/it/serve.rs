@@ -13,7 +13,7 @@ use crate::process::{command, free_port};
 
 async fn run(mut command: Command) -> Output {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
-    tokio::time::timeout(Duration::from_secs(60), output).await.expect("the program ends").unwrap()
+    tokio::time::timeout(Duration::from_secs(180), output).await.expect("the program ends").unwrap()
 }
 
 /// Runs `serve --only api`, which has to fail, and returns what it says.
@@ -136,7 +136,7 @@ async fn live<T>(database: &Database, talk: impl AsyncFnOnce(Client, &[String]) 
     while let Ok(Some(line)) = lines.next_line().await {
         log.push(line);
     }
-    let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await.expect("the server ends").unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(180), child.wait()).await.expect("the server ends").unwrap();
     assert!(status.success());
     (outcome, log)
 }

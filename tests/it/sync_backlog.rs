@@ -58,7 +58,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     test.sql("update customers set name = 'Second' where name = 'First'").await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
     let wanted = state::beat(&test.app.db.sync).await.unwrap();
-    assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(20)).await, "customers do not wait for accounts");
+    assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
     test.settle().await;
     assert_eq!(count(&test, "sync_fanout").await, 0);
@@ -68,7 +68,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
 #[tokio::test]
 async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = family(&["--sync-fanout-inline", "10", "--elasticsearch-url", &url, "--bulk-timeout-ms", "1000"], 100).await;
+    let test = family(&["--sync-fanout-inline", "10", "--elasticsearch-url", &url, "--bulk-timeout-ms", "4000"], 100).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     let wanted = state::beat(&test.app.db.sync).await.unwrap();
     eventually("the rename is stored", async || count(&test, "sync_fanout").await == 1 || shown(&test, "After").await == 100)
@@ -108,7 +108,7 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
 #[tokio::test]
 async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "1000", "--sync-retain-bytes", "50000"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);

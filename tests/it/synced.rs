@@ -160,7 +160,7 @@ impl Synced {
         .await;
         let wanted = wanted.unwrap();
         for collection in ALL {
-            let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(60)).await;
+            let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(180)).await;
             assert!(is_reached, "{} do not reach {wanted}: {:?}", collection.name, self.app.watermark.status.report());
         }
     }

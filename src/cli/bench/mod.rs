@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use futures_util::FutureExt;
 
 use self::report::Report;
 use self::server::Server;
@@ -221,19 +222,19 @@ impl Bench {
             }
             scene.sign_in().await?;
             let found = match part {
-                Part::P1 => lists::measure(&scene).await,
-                Part::P5 => live::measure(&mut scene).await,
-                Part::P6 => rival::measure(&mut scene, self.config.redis_url.as_ref()).await,
-                Part::P7 => freshness::measure(&scene).await,
-                Part::P8 => announce::measure(&mut scene).await,
-                Part::P9 => rebuild::measure(&scene).await,
-                Part::P10 => hot::measure(&scene).await,
-                Part::P19 => footprint::measure(&mut scene).await,
-                Part::Outage => trials::outage(&mut scene, self.outage_seconds).await,
-                Part::Fanout => trials::fanout(&mut scene, self.children).await,
-                Part::Fire => trials::fire(&mut scene).await,
-                Part::Drift => trials::drift(&mut scene).await,
-                Part::Giant => trials::giant(&mut scene, self.giant_rows).await,
+                Part::P1 => lists::measure(&scene).boxed_local().await,
+                Part::P5 => live::measure(&mut scene).boxed_local().await,
+                Part::P6 => rival::measure(&mut scene, self.config.redis_url.as_ref()).boxed_local().await,
+                Part::P7 => freshness::measure(&scene).boxed_local().await,
+                Part::P8 => announce::measure(&mut scene).boxed_local().await,
+                Part::P9 => rebuild::measure(&scene).boxed_local().await,
+                Part::P10 => hot::measure(&scene).boxed_local().await,
+                Part::P19 => footprint::measure(&mut scene).boxed_local().await,
+                Part::Outage => trials::outage(&mut scene, self.outage_seconds).boxed_local().await,
+                Part::Fanout => trials::fanout(&mut scene, self.children).boxed_local().await,
+                Part::Fire => trials::fire(&mut scene).boxed_local().await,
+                Part::Drift => trials::drift(&mut scene).boxed_local().await,
+                Part::Giant => trials::giant(&mut scene, self.giant_rows).boxed_local().await,
                 Part::P20 => Ok(Vec::new()),
             };
             report.add(&format!("{part:?} with {customers} customers"), found)?;
