@@ -1,0 +1,13 @@
+-- What the index should hold of every payment: one for an account is that account's customer's.
+select p.id, jsonb_build_object(
+  'id', p.id, 'version', p.version, 'accountId', p.account_id,
+  'accountNumber', (select account_number from accounts where id = p.account_id),
+  'customerId', o.id, 'customerName', (select name from customers where id = o.id),
+  'currency', p.currency, 'method', p.method, 'status', p.status, 'receiver', p.receiver, 'description', p.description,
+  'reference', p.reference, 'failureCode', p.failure_code, 'failureReason', p.failure_reason, 'receivedAt', p.received_at,
+  'createdAt', p.created_at, 'updatedAt', p.updated_at, 'deletedAt', p.deleted_at, 'amount', p.amount
+)
+from payments p
+cross join lateral (
+  select case when p.account_id is null then p.customer_id else (select customer_id from accounts where id = p.account_id) end as id
+) o
