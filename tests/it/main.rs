@@ -32,6 +32,7 @@ mod reindex_control;
 mod row_cache;
 mod seed;
 mod serve;
+mod soak;
 mod sync;
 mod sync_backlog;
 mod sync_faults;

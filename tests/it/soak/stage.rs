@@ -1,0 +1,206 @@
+//! What the long run plays on: a Postgres of its own, proxies before the index and the cache, and servers that can be broken.
+
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use collections::collections::ALL;
+use collections::sync::{catalog, follow};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, RwLock};
+use tokio_util::sync::CancellationToken;
+
+use super::writers::{Tally, Written};
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::eventually::eventually;
+use crate::process;
+use crate::proxy::{Mode, Proxy};
+use crate::sync_oracle;
+use crate::synced::Synced;
+
+pub(super) struct Stage {
+    pub(super) cluster: Cluster,
+    pub(super) search: Proxy,
+    pub(super) cache: Proxy,
+    /// Looks at what the servers have made of it; leads nothing itself.
+    pub(super) observer: Synced,
+    pub(super) tally: Tally,
+    /// What every HTTP writer knows to be stored.
+    pub(super) written: Mutex<Written>,
+    /// Held for reading by whoever writes, so that a look finds everything at rest.
+    pub(super) pause: RwLock<()>,
+    servers: Vec<Mutex<Option<Child>>>,
+    ports: Vec<u16>,
+    urls: [String; 2],
+    name: String,
+    following: CancellationToken,
+}
+
+impl Stage {
+    pub(super) async fn start(servers: usize) -> Self {
+        let cluster = Cluster::start_with("max_prepared_transactions = 5").await;
+        collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
+        let (search, search_url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+        let (cache, cache_url) = Proxy::before(&std::env::var("REDIS_URL").unwrap()).await;
+        let name = format!("it_{}", collections::ids::new().simple());
+        let observer = Synced::at(&cluster.url(), &name, &[]);
+        let following = CancellationToken::new();
+        tokio::spawn(follow::run(observer.app.clone(), following.clone()));
+        let mut ports = Vec::new();
+        for _ in 0..servers {
+            ports.push(process::free_port().await);
+        }
+        let stage = Self {
+            cluster,
+            search,
+            cache,
+            observer,
+            tally: Tally::default(),
+            written: Mutex::default(),
+            pause: RwLock::default(),
+            servers: ports.iter().map(|_| Mutex::default()).collect(),
+            ports,
+            urls: [search_url, cache_url],
+            name,
+            following,
+        };
+        for server in 0..servers {
+            stage.launch(server, "").await;
+        }
+        stage.settle().await;
+        stage
+    }
+
+    pub(super) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    pub(super) fn client(&self, server: usize) -> Client {
+        Client::new(format!("http://127.0.0.1:{}", self.ports[server]))
+    }
+
+    pub(super) fn command(&self) -> Command {
+        let mut command = process::command_at(&self.cluster.url(), &self.name);
+        command
+            .env("ELASTICSEARCH_URL", &self.urls[0])
+            .env("REDIS_URL", &self.urls[1])
+            .env("BULK_TIMEOUT_MS", "3000")
+            // Small, so that outages of seconds reach the backlog, and renames the jobs.
+            .env("SYNC_BUFFER_KEYS", "200")
+            .env("SYNC_FANOUT_INLINE", "2")
+            .env("SYNC_LANE_SIZE", "4")
+            .env("SYNC_BATCH_SIZE", "50");
+        command
+    }
+
+    pub(super) async fn add_user(&self, username: &str, password: &str) {
+        process::add_user_with(self.command(), username, "admin", password).await;
+    }
+
+    /// Starts a server without waiting until it is ready.
+    async fn launch(&self, server: usize, failpoints: &str) {
+        let mut command = self.command();
+        command.arg("serve").env("PORT", self.ports[server].to_string());
+        if !failpoints.is_empty() {
+            command.env("FAILPOINTS", failpoints);
+        }
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        *self.servers[server].lock().await = Some(child);
+    }
+
+    /// Starts servers that have ended.
+    pub(super) async fn revive(&self) {
+        for server in 0..self.servers() {
+            if self.has_ended(server).await {
+                self.launch(server, "").await;
+            }
+        }
+    }
+
+    async fn has_ended(&self, server: usize) -> bool {
+        self.servers[server].lock().await.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// Kills a server as a power cut would.
+    pub(super) async fn kill(&self, server: usize) {
+        if let Some(mut child) = self.servers[server].lock().await.take() {
+            child.kill().await.unwrap();
+        }
+        self.tally.kills.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Freezes a server for a while.
+    pub(super) async fn freeze(&self, server: usize, pause: Duration) {
+        let Some(process) = self.servers[server].lock().await.as_ref().and_then(Child::id) else { return };
+        let signal = |name: &str| std::process::Command::new("kill").args([name, &process.to_string()]).status().unwrap();
+        signal("-STOP");
+        tokio::time::sleep(pause).await;
+        signal("-CONT");
+        self.tally.freezes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets the first server die at a place in the program after it has passed there some times; says whether it did.
+    #[cfg(feature = "failpoints")]
+    pub(super) async fn kill_at(&self, point: &str, passes: u64) -> bool {
+        self.kill(0).await;
+        self.launch(0, &format!("{point}={passes}*off->return")).await;
+        for round in 0..60 {
+            if self.has_ended(0).await {
+                self.tally.kills.fetch_add(1, Ordering::Relaxed);
+                self.launch(0, "").await;
+                return true;
+            }
+            if point.contains("store") || point.contains("drain") {
+                let mode = if round % 4 < 2 { Mode::Refuse } else { Mode::Pass };
+                self.search.set(mode);
+            } else if round % 20 == 5 && (point.contains("rebuild") || point.contains("promotion")) {
+                self.reindex().await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.search.set(Mode::Pass);
+        false
+    }
+
+    /// Asks for a new generation of every index, without waiting for it.
+    pub(super) async fn reindex(&self) {
+        for collection in ALL {
+            collections::sync::generations::request(&self.observer.app, &self.observer.elastic, collection).await.ok();
+        }
+    }
+
+    /// Waits until everything that is committed can be found, every index is live and nothing is owed.
+    async fn settle(&self) {
+        eventually("the sync has caught up and nothing is being built", async || {
+            self.revive().await;
+            let generations = catalog::all(&self.observer.pool).await.unwrap_or_default();
+            let live = generations.iter().filter(|one| one.state == "live").count();
+            let building = generations.iter().any(|one| one.state == "building");
+            live == ALL.len() && !building && collections::sync::reach::now(&self.observer.app).await.is_ok()
+        })
+        .await;
+    }
+
+    /// Stops all work, waits until the index has caught up, and compares everything with everything.
+    pub(super) async fn look(&self, seed: u64) {
+        self.search.set(Mode::Pass);
+        self.cache.set(Mode::Pass);
+        let _at_rest = self.pause.write().await;
+        self.settle().await;
+        self.tally.look(&self.observer.pool, &*self.written.lock().await).await;
+        let (compared, differing) = sync_oracle::compare(&self.observer, seed).await;
+        self.tally.checked.fetch_add(compared as u64, Ordering::Relaxed);
+        self.tally.differences.fetch_add(differing as u64, Ordering::Relaxed);
+        for collection in ALL {
+            let found = self.observer.differences(collection.name).await.len();
+            self.tally.differences.fetch_add(found as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.following.cancel();
+    }
+}
