@@ -6,5 +6,8 @@ use collections::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Reads FAILPOINTS; see `sync::kill`.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     cli::main().await
 }

@@ -7,6 +7,7 @@ use sqlx::{Executor, PgConnection};
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, timeout};
 
+use super::kill;
 use super::pipeline::Progress;
 use super::state;
 use crate::position::Position;
@@ -43,7 +44,9 @@ pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress,
                 changed?;
                 let standing = standing.borrow_and_update().clone();
                 let saving = state::save(&mut connection, lease, &standing);
+                kill::point("sync-before-save");
                 timeout(DEADLINE, saving).await.context("postgres does not answer")??;
+                kill::point("sync-after-save");
                 line.saved.send_replace(standing.confirmed);
             }
         }

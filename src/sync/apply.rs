@@ -12,6 +12,7 @@ use super::backlog;
 use super::batch::{Batch, Keys};
 use super::ends::{Applied, Target};
 use super::gate;
+use super::kill;
 use super::write::{Writer, Written, is_outage};
 use crate::collections::{self, EDGES};
 use crate::position::Version;
@@ -67,9 +68,9 @@ impl Target for Servers {
     }
 
     async fn store(&self, batch: Batch) -> anyhow::Result<BTreeSet<&'static str>> {
-        fail::fail_point!("sync-before-store");
+        kill::point("sync-before-store");
         let owed = backlog::store(&self.writer.pool, &batch, self.writer.epoch).await?;
-        fail::fail_point!("sync-after-store");
+        kill::point("sync-after-store");
         Ok(owed)
     }
 

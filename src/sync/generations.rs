@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::alias;
 use super::catalog::{self, Generation};
+use super::kill;
 use super::pipeline::Progress;
 use super::ranges;
 use super::reach::Behind;
@@ -179,7 +180,9 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
     let problem = match Box::pin(rebuild::run(app, writer, progress, collection, generation)).await {
         Ok(()) => {
             let _turn = looked.lock().await;
+            kill::point("sync-before-promotion");
             if catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await? {
+                kill::point("sync-after-promotion");
                 alias::point(app, writer, lease, collection, generation).await?;
                 info!(collection = collection.name, index = generation.index, "a new index is live");
                 return Ok(true);

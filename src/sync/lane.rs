@@ -12,6 +12,7 @@ use super::apply::Servers;
 use super::backlog::{self, Fanouts};
 use super::batch::Keys;
 use super::ends::Target;
+use super::kill;
 use super::pipeline::Progress;
 use super::write::{Writer, is_outage};
 use crate::app::App;
@@ -134,7 +135,7 @@ impl<'a> Lane<'a> {
                 marked => marked?,
             }
         }
-        fail::fail_point!("sync-in-drain");
+        kill::point("sync-in-drain");
         transaction.commit().await?;
         self.after = taken.last;
         Ok(Step::Done)
@@ -154,7 +155,7 @@ impl<'a> Lane<'a> {
                 return Ok(Step::Away);
             }
             work.fanouts.advance(pool, *last).await?;
-            fail::fail_point!("sync-in-fanout");
+            kill::point("sync-in-fanout");
             work.children.drain(..size);
         }
         if !work.children.is_empty() {

@@ -26,6 +26,7 @@ pub mod ends;
 pub mod follow;
 pub mod gate;
 pub mod generations;
+mod kill;
 pub mod lane;
 pub mod lead;
 pub mod letters;

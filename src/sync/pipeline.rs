@@ -16,6 +16,7 @@ use super::anchor::Line;
 use super::batch::Batch;
 use super::change::Relations;
 use super::ends::{Stream, Target};
+use super::kill;
 use super::outlet::{Event, Outlet};
 use crate::app::App;
 use crate::position::{Epoch, Position};
@@ -170,7 +171,10 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
                 () = at(refresh_at) => self.refresh(),
                 refreshed = finish(&mut self.refreshing) => self.refreshed(refreshed?),
                 Ok(()) = standing.changed() => self.progress.tell(self.app),
-                Ok(()) = saved.changed() => self.stream.confirm(*saved.borrow_and_update()),
+                Ok(()) = saved.changed() => {
+                    kill::point("sync-before-confirm");
+                    self.stream.confirm(*saved.borrow_and_update());
+                }
                 _ = watch.tick() => self.listen(has_room)?,
                 Ok(()) = wanted.changed() => { push_at.get_or_insert(Instant::now() + PATIENCE); }
                 () = at(push_at) => {
@@ -195,6 +199,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             let Some(event) = self.stream.next().now_or_never() else { break };
             self.collect(event?)?;
         }
+        kill::point("sync-received");
         Ok(())
     }
 
@@ -223,7 +228,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         let target = Arc::clone(&self.target);
         self.gate_opens = Instant::now() + GATE_PAUSE;
         self.at_gate = Some(Box::pin(async move {
+            kill::point("sync-before-gate");
             target.gate(&batch.transactions).await?;
+            kill::point("sync-after-gate");
             Ok(batch)
         }));
     }
@@ -232,6 +239,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
     fn pass(&mut self, mut batch: Batch) {
         batch.transactions.clear();
         self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
+        kill::point("sync-before-announcement");
         self.app.feed.announce(&std::mem::take(&mut batch.announcements), batch.end);
         self.outlet.add(batch);
     }
@@ -280,7 +288,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             self.refresh_from = Instant::now();
         }
         self.refreshing = Some(Box::pin(async move {
+            kill::point("sync-before-refresh");
             let is_done = target.refresh(&indices).await?;
+            kill::point("sync-after-refresh");
             Ok(Refreshed { indices, settled, is_done })
         }));
     }

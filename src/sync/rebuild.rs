@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::catalog::{self, Generation};
 use super::compare::{self, Depth, Sight};
+use super::kill;
 use super::pipeline::Progress;
 use super::ranges::{self, Range};
 use super::throttle::Brake;
@@ -111,6 +112,7 @@ impl Rebuild<'_> {
                 continue;
             }
             range.cursor = Some(*last);
+            kill::point("sync-in-rebuild");
             if ids.len() < chunk {
                 return Ok(());
             }

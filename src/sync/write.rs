@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::batch::Keys;
 use super::catalog;
+use super::kill;
 use super::state;
 use crate::collections;
 use crate::position::{Epoch, Version};
@@ -137,13 +138,13 @@ impl Writer {
             }
         }
         snapshot.commit().await?;
-        fail::fail_point!("sync-before-bulk");
+        kill::point("sync-before-bulk");
         let mut written = Written::default();
         for (bulk, sent) in requests {
             let outcomes = bulk::send(&self.elastic, bulk).await?;
             self.settle(sent, outcomes, version, &mut written).await?;
         }
-        fail::fail_point!("sync-after-bulk");
+        kill::point("sync-after-bulk");
         Ok(written)
     }
 

@@ -166,7 +166,7 @@ impl Stage {
     /// Asks for a new generation of every index, without waiting for it.
     pub(super) async fn reindex(&self) {
         for collection in ALL {
-            collections::sync::generations::request(&self.observer.app, &self.observer.elastic, collection).await.ok();
+            collections::sync::generations::request(&self.observer.app, collection).await.ok();
         }
     }
 
