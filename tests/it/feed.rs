@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::proxy::{Mode, Proxy};
 use crate::synced::{self, Synced};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(120);
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
