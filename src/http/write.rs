@@ -28,18 +28,26 @@ impl Request {
         let key = self.idempotency_key(caller)?;
         let mut connection = self.app.db.server.acquire().await?;
         let mut transaction = connection.begin().await?;
-        let replayed = match &key {
-            Some(key) => key.replay(&mut transaction).await?,
-            None => None,
+        let worked = async {
+            let replayed = match &key {
+                Some(key) => key.replay(&mut transaction).await?,
+                None => None,
+            };
+            if let Some(reply) = replayed {
+                return Ok(reply.with(REPLAYED, "true"));
+            }
+            let reply = work(&mut transaction).await?;
+            if let Some(key) = &key {
+                key.keep(&mut transaction, &reply).await?;
+            }
+            Ok(reply)
         };
-        let reply = match replayed {
-            Some(reply) => reply.with(REPLAYED, "true"),
-            None => {
-                let reply = work(&mut transaction).await?;
-                if let Some(key) = &key {
-                    key.keep(&mut transaction, &reply).await?;
-                }
-                reply
+        let reply = match worked.await {
+            Ok(reply) => reply,
+            Err(error) => {
+                // Before the answer: whoever tries again at once must not find the key claimed still.
+                transaction.rollback().await.ok();
+                return Err(error);
             }
         };
         transaction.commit().await?;

@@ -224,7 +224,11 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn approach(&mut self) {
-        let batch = self.arriving.take();
+        let mut batch = self.arriving.take();
+        if batch.end <= self.outlet.end() {
+            // A part of a transaction has no position to resume after; its changes are told with its end.
+            self.arriving.announcements = std::mem::take(&mut batch.announcements);
+        }
         let target = Arc::clone(&self.target);
         self.gate_opens = Instant::now() + GATE_PAUSE;
         self.at_gate = Some(Box::pin(async move {
