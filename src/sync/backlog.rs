@@ -196,11 +196,12 @@ pub struct Fanouts {
     versions: Vec<i64>,
 }
 
-/// Returns the fan-outs that are next.
+/// Returns the fan-outs that are next, if they are of changes up to `version`. A leader that has not come to them yet could write
+/// their children with no greater a version than they have.
 ///
 /// # Errors
 /// The database's.
-pub async fn fanouts(pool: &PgPool) -> sqlx::Result<Option<Fanouts>> {
+pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fanouts>> {
     let rows = sqlx::query!(
         r#"
         with first as (
@@ -216,6 +217,7 @@ pub async fn fanouts(pool: &PgPool) -> sqlx::Result<Option<Fanouts>> {
     )
     .fetch_all(pool)
     .await?;
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.version <= version.0).collect();
     let Some(first) = rows.first() else { return Ok(None) };
     let (edge, cursor) = (first.edge.clone(), first.cursor);
     let (parents, versions) = rows.into_iter().map(|row| (row.parent, row.version)).unzip();

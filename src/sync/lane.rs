@@ -172,7 +172,7 @@ impl<'a> Lane<'a> {
             return Ok(self.under_way.take());
         }
         let pool = &self.servers.writer.pool;
-        let Some(fanouts) = backlog::fanouts(pool).await? else { return Ok(None) };
+        let Some(fanouts) = backlog::fanouts(pool, self.version()).await? else { return Ok(None) };
         let Some((edge, sql)) = Edge::find(&fanouts.edge).and_then(|edge| Some((edge, edge.children?))) else {
             warn!(edge = fanouts.edge, "nothing follows this any more");
             fanouts.finish(pool).await?;
