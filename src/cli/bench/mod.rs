@@ -25,6 +25,7 @@ mod stage;
 mod statistics;
 mod tap;
 mod trials;
+mod truth;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -6,11 +6,11 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::Scene;
 use super::super::client::Link;
 use super::super::report::{Goal, Measure};
 use super::super::server::{Server, command};
-use super::{differences, row};
+use super::super::{Scene, truth};
+use super::{ID, row};
 use crate::collections;
 use crate::search::index;
 
@@ -78,6 +78,6 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
             &how,
         ),
         row(scene, "drift: repaired, too many or too few", "documents", (repaired as f64 - hit).abs(), Goal::AtMost(0.0), &how),
-        differences(scene).await?,
+        truth::differences(scene, ID).await?,
     ])
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::super::client::Link;
 use super::super::report::{Goal, Measure};
 use super::super::statistics::Latencies;
-use super::super::{Scene, backlog, freshness};
-use super::{differences, row};
+use super::super::{Scene, backlog, freshness, truth};
+use super::{ID, row};
 
 const PARENT: Uuid = Uuid::from_u128(0xfa_0001);
 /// A second rename comes after so much of the first.
@@ -76,7 +76,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, children: u64) -> a
         row(scene, &format!("rename with {expected} children: canary, p50"), "ms", latencies.percentile(50.0), Goal::None, &how),
         row(scene, "the same, p99", "ms", latencies.percentile(99.0), Goal::AtMost(250.0), &how),
         row(scene, "children written", "documents/s", children as f64 * (1.0 + MIDWAY) / elapsed, Goal::None, &how),
-        differences(scene).await?,
+        truth::differences(scene, ID).await?,
     ])
 }
 

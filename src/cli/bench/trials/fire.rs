@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use super::super::client::Link;
 use super::super::report::{Goal, Measure};
 use super::super::server::{Server, command};
-use super::super::{Scene, backlog};
-use super::{Work, Writers, differences, row};
+use super::super::{Scene, backlog, truth};
+use super::{ID, Work, Writers, row};
 use crate::collections;
 use crate::search::index;
 
@@ -97,7 +97,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
             Goal::AtMost(0.0),
             &how,
         ),
-        differences(scene).await?,
+        truth::differences(scene, ID).await?,
     ])
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::report::{Goal, Measure};
-use super::super::{Scene, backlog};
-use super::{differences, row};
+use super::super::{Scene, backlog, truth};
+use super::{ID, row};
 
 /// Inserts so many rows in one transaction and watches the server's memory until all of them are in the index.
 pub(in super::super) async fn measure(scene: &mut Scene<'_>, rows: u64) -> anyhow::Result<Vec<Measure>> {
@@ -37,6 +37,6 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, rows: u64) -> anyho
     Ok(vec![
         row(scene, &format!("a transaction of {rows} rows: memory above idle"), "MB", memory - idle, Goal::AtMost(150.0), &how),
         row(scene, "the same: documents", "documents/s", rows as f64 / elapsed, Goal::None, &how),
-        differences(scene).await?,
+        truth::differences(scene, ID).await?,
     ])
 }

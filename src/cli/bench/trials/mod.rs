@@ -9,18 +9,16 @@ mod giant;
 mod outage;
 mod wall;
 
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
-use super::Scene;
 use super::report::{Goal, Measure};
-use super::server::command;
+use super::{Scene, live};
 
 pub(super) use drift::measure as drift;
 pub(super) use fanout::measure as fanout;
@@ -28,10 +26,15 @@ pub(super) use fire::measure as fire;
 pub(super) use giant::measure as giant;
 pub(super) use outage::measure as outage;
 
+/// Accounts that writers change in turn, at most.
+const ACCOUNTS: i64 = 200_000;
+/// The trials have no numbers among the goals.
+const ID: &str = "–";
+
 /// A figure of a trial, which has no reference.
 fn row(scene: &Scene<'_>, what: &str, unit: &'static str, value: f64, goal: Goal, how: &str) -> Measure {
     Measure {
-        id: "–",
+        id: ID,
         what: what.into(),
         customers: scene.customers,
         unit,
@@ -40,16 +43,6 @@ fn row(scene: &Scene<'_>, what: &str, unit: &'static str, value: f64, goal: Goal
         goal,
         how: how.into(),
     }
-}
-
-/// What `collections sync verify` finds, all of it.
-async fn differences(scene: &Scene<'_>) -> anyhow::Result<Measure> {
-    let output = command(scene.stage, &["sync", "verify", "--json"])?.stderr(Stdio::null()).output().await?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let last = text.lines().last().context("sync verify said nothing")?;
-    let found: serde_json::Value = serde_json::from_str(last)?;
-    let count = found["differences"].as_f64().with_context(|| format!("no count of differences in {last}"))?;
-    Ok(row(scene, "differences afterwards", "documents", count, Goal::AtMost(0.0), "`collections sync verify` of everything."))
 }
 
 /// Writes beside a trial: each of some connections changes one row to a commit, as fast as Postgres lets it, or at a rate.
@@ -113,8 +106,7 @@ struct Work {
 impl Work {
     /// Changes accounts in random order.
     async fn on_accounts(pool: &PgPool, together: usize) -> anyhow::Result<Self> {
-        let ids: Vec<Uuid> =
-            sqlx::query_scalar("select id from accounts order by md5(id::text) limit 200000").fetch_all(pool).await?;
+        let ids = live::rows(pool, "accounts", ACCOUNTS).await?;
         ensure!(!ids.is_empty(), "there are no accounts to change");
         Ok(Self { statement: "update accounts set portfolio = 'trial ' || $2 where id = any($1)", ids, together })
     }

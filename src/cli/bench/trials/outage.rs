@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::super::report::{Goal, Measure};
 use super::super::server::{Server, command};
-use super::super::{Scene, backlog};
+use super::super::{Scene, backlog, truth};
 use super::wall::Wall;
-use super::{Work, Writers, differences, row};
+use super::{ID, Work, Writers, row};
 
 /// Connections that write.
 const CONNECTIONS: usize = 4;
@@ -60,6 +60,6 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, seconds: u64) -> an
         row(scene, &format!("{outage}: memory of the server, most"), "MB", memory, Goal::AtMost(300.0), &how),
         row(scene, &format!("{outage}: writes"), "changes/s", inflow, Goal::None, &how),
         row(scene, "until everything could be found again", "s", caught_up, Goal::AtMost(seconds as f64 / 3.0), &how),
-        differences(scene).await?,
+        truth::differences(scene, ID).await?,
     ])
 }
