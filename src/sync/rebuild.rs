@@ -143,10 +143,7 @@ impl Rebuild<'_> {
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
         let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
         let mut wrong = verify::settle(app, &writer.elastic, collection, index, Depth::Contents, moving).await?.differences;
-        // What it refuses is set aside and counted elsewhere; the rest shall not wait for it.
-        for id in verify::refused(app).await?.get(collection.name).into_iter().flatten() {
-            wrong.remove(id);
-        }
+        verify::leave_out_refused(app, collection, &mut wrong).await?;
         for _ in 0..REPAIRS {
             if wrong.is_empty() {
                 return Ok(());

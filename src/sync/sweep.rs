@@ -114,9 +114,7 @@ impl Sweep {
         let mut found =
             verify::settle(app, elastic, collection, &cycle.index, Depth::Contents, range.different).await?.differences;
         // The cycle began with another try for these.
-        for refused in verify::refused(app).await?.get(collection.name).into_iter().flatten() {
-            found.remove(refused);
-        }
+        verify::leave_out_refused(app, collection, &mut found).await?;
         if !found.is_empty() {
             let first: Vec<_> = found.iter().take(NAMED).collect();
             warn!(

@@ -46,9 +46,7 @@ impl Findings {
 /// The database's or the index's, or [`reach::Behind`].
 pub async fn ids(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
     let mut findings = walk(app, elastic, collection, index, Depth::Ids).await?;
-    for id in refused(app).await?.get(collection.name).into_iter().flatten() {
-        findings.differences.remove(id);
-    }
+    leave_out_refused(app, collection, &mut findings.differences).await?;
     Ok(findings)
 }
 
@@ -208,4 +206,17 @@ pub async fn refused(app: &App) -> anyhow::Result<Keys> {
         }
     }
     Ok(keys)
+}
+
+/// Leaves out what the index has refused before: that is counted elsewhere, and tried again in its own time.
+///
+/// # Errors
+/// The database's.
+pub async fn leave_out_refused(app: &App, collection: &Collection, differences: &mut Differences) -> anyhow::Result<()> {
+    if !differences.is_empty() {
+        for id in refused(app).await?.get(collection.name).into_iter().flatten() {
+            differences.remove(id);
+        }
+    }
+    Ok(())
 }
