@@ -25,17 +25,6 @@ use crate::position::Position;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the pipeline has to hear of.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// A piece has ended, well or not.
-    Written,
-    /// Everything that was ready is in the backlog: these collections are owed something.
-    Stored(BTreeSet<&'static str>),
-    /// It is time to look after the index again, or it was.
-    Woken,
-}
-
 /// The number of a piece's cut, the piece, and what became of it.
 type Ended = (u64, Batch, anyhow::Result<Applied>);
 
@@ -65,7 +54,7 @@ pub(super) struct Outlet<T> {
     pub(super) settled: Position,
     /// Indices that were written to and not refreshed since.
     pub(super) touched: BTreeSet<String>,
-    /// Collections that are owed something by a piece.
+    /// Collections that are owed something by what has ended.
     pub(super) owed: BTreeSet<&'static str>,
 }
 
@@ -108,32 +97,34 @@ impl<T: Target> Outlet<T> {
         self.ready.end
     }
 
-    /// Waits until something has ended. May be cancelled.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Event> {
+    /// Waits until something has ended, and says whether what is settled now may be confirmed at once: it is in the backlog, where
+    /// no refresh has to show it. May be cancelled.
+    pub(super) async fn next(&mut self) -> anyhow::Result<bool> {
         tokio::select! {
             Some(ended) = self.in_flight.next() => {
                 let (cut, piece, applied) = ended.context("a piece was not finished")?;
                 self.ended(cut, piece, applied?);
-                Ok(Event::Written)
+                Ok(false)
             }
             stored = finish(&mut self.storing) => {
                 let (owed, end) = stored?;
                 self.held_until = 0;
                 self.settled = self.settled.max(end);
-                Ok(Event::Stored(owed))
+                self.owed.extend(owed);
+                Ok(true)
             }
             answers = finish(&mut self.asking) => {
                 if !answers {
                     self.wait();
                 }
-                Ok(Event::Woken)
+                Ok(false)
             }
             () = at(self.retry_at) => {
                 self.retry_at = None;
                 let target = Arc::clone(&self.target);
                 // A hanging index would keep a real write for as long as its deadline, and with it everything that could be stored.
                 self.asking = Some(Box::pin(async move { target.answers().await }));
-                Ok(Event::Woken)
+                Ok(false)
             }
         }
     }

@@ -17,7 +17,7 @@ use super::batch::Batch;
 use super::change::Relations;
 use super::ends::{Stream, Target};
 use super::kill;
-use super::outlet::{Event, Outlet};
+use super::outlet::Outlet;
 use crate::app::App;
 use crate::position::{Epoch, Position};
 
@@ -167,7 +167,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
                 event = self.stream.next(), if has_room => self.receive(event?)?,
                 () = at(gate_at) => self.approach(),
                 passed = finish(&mut self.at_gate) => self.pass(passed?),
-                event = self.outlet.next() => self.settle(event?),
+                is_stored = self.outlet.next() => self.settle(is_stored?),
                 () = at(refresh_at) => self.refresh(),
                 refreshed = finish(&mut self.refreshing) => self.refreshed(refreshed?),
                 Ok(()) = standing.changed() => self.progress.tell(self.app),
@@ -248,15 +248,8 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         self.outlet.add(batch);
     }
 
-    fn settle(&mut self, event: Event) {
-        let mut owed = std::mem::take(&mut self.outlet.owed);
-        let is_stored = match event {
-            Event::Stored(stored) => {
-                owed.extend(stored);
-                true
-            }
-            Event::Written | Event::Woken => false,
-        };
+    fn settle(&mut self, is_stored: bool) {
+        let owed = std::mem::take(&mut self.outlet.owed);
         if owed.is_empty() && !is_stored {
             return;
         }
