@@ -9,14 +9,14 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::backlog;
-use super::batch::{Batch, Keys};
+use super::batch::Batch;
 use super::ends::{Applied, Target};
 use super::gate;
 use super::kill;
-use super::write::{Writer, Written, is_outage};
-use crate::collections::{self, EDGES};
+use super::write::Writer;
+use crate::collections::EDGES;
 use crate::position::Version;
-use crate::search::{index, inventory};
+use crate::search::index;
 
 /// The index, and the backlog in Postgres.
 pub struct Servers {
@@ -32,37 +32,32 @@ impl Target for Servers {
     }
 
     async fn write(&self, mut batch: Batch) -> anyhow::Result<Applied> {
-        let version = Version::new(self.writer.epoch, batch.newest);
         let mut applied = Applied::default();
+        // What would hold up others, or is found only by looking through an index, is left to the slow lane.
+        let mut later = Batch { newest: batch.newest, emptied: std::mem::take(&mut batch.emptied), ..Batch::default() };
         for (number, parents) in std::mem::take(&mut batch.parents) {
             let edge = EDGES.get(number).context("an unknown edge")?;
-            let parents: Vec<Uuid> = parents.into_iter().collect();
             let sql = format!("{} limit $2", edge.children.context("an edge without children")?);
             let children: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
-                .bind(&parents)
+                .bind(parents.iter().copied().collect::<Vec<Uuid>>())
                 .bind(i64::try_from(self.fanout_inline + 1)?)
                 .fetch_all(&self.writer.pool)
                 .await?;
             if children.len() <= self.fanout_inline {
                 batch.keys.entry(edge.collection.name).or_default().extend(children);
             } else {
-                // Before anything is confirmed, so that a crash does not forget them.
-                backlog::fan_out(&self.writer.pool, edge, &parents.into_iter().collect(), version).await?;
-                applied.owed.insert(edge.collection.name);
+                later.parents.insert(number, parents);
             }
+        }
+        if !later.is_empty() {
+            // Before anything is confirmed, so that a crash does not forget it.
+            applied.owed = backlog::store(&self.writer.pool, &later, self.writer.epoch).await?;
         }
         batch.keys.retain(|_, ids| !ids.is_empty());
         if !batch.keys.is_empty() {
-            let written = self.writer.write(&batch.keys, version).await?;
+            let written = self.writer.write(&batch.keys, Version::new(self.writer.epoch, batch.newest)).await?;
             applied.touched = written.indices;
             applied.unwritten.keys = written.unwritten;
-        }
-        for name in batch.emptied {
-            let written = look_through(&self.writer, name, version).await?;
-            applied.touched.extend(written.indices);
-            if !written.unwritten.is_empty() {
-                applied.unwritten.emptied.insert(name);
-            }
         }
         Ok(applied)
     }
@@ -91,47 +86,5 @@ impl Target for Servers {
 
     async fn answers(&self) -> bool {
         index::answers(&self.writer.elastic).await
-    }
-}
-
-/// Writes every document of a collection again: of those whose row is gone a deletion. If the index is away, all of the collection is
-/// returned as unwritten.
-///
-/// # Errors
-/// The database's. The index's only if it does not understand a request as a whole.
-pub async fn look_through(writer: &Writer, name: &'static str, version: Version) -> anyhow::Result<Written> {
-    let mut written = Written::default();
-    let collection = collections::find(name).context("an unknown collection")?;
-    for index in writer.indices(collection.name) {
-        match look_through_index(writer, name, &index, version).await {
-            Err(error) if is_outage(&error) => {
-                written.unwritten.entry(name).or_default();
-            }
-            looked => {
-                let looked = looked?;
-                written.indices.extend(looked.indices);
-                written.unwritten.extend(looked.unwritten);
-            }
-        }
-    }
-    Ok(written)
-}
-
-async fn look_through_index(writer: &Writer, name: &'static str, index: &str, version: Version) -> anyhow::Result<Written> {
-    let mut all = Written::default();
-    // The scan sees only what is searchable.
-    index::refresh(&writer.elastic, index).await?;
-    let mut after = None;
-    loop {
-        let page = inventory::scan(&writer.elastic, index, after, writer.batch_size).await?;
-        let Some((last, _)) = page.last() else { return Ok(all) };
-        after = Some(*last);
-        let keys = Keys::from([(name, page.into_iter().map(|(id, _)| id).collect())]);
-        let written = writer.write(&keys, version).await?;
-        all.indices.extend(written.indices);
-        if !written.unwritten.is_empty() {
-            all.unwritten = written.unwritten;
-            return Ok(all);
-        }
     }
 }

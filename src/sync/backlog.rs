@@ -80,21 +80,28 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
         }
     }
     for (number, parents) in &batch.parents {
-        owed.insert(EDGES[*number].collection.name);
-        insert_fanouts(&mut transaction, &EDGES[*number], &sorted(parents), version).await?;
+        let edge = &EDGES[*number];
+        owed.insert(edge.collection.name);
+        for parents in sorted(parents).chunks(CHUNK) {
+            // A fan-out that waits already begins anew.
+            sqlx::query!(
+                r#"
+                insert into sync_fanout (edge, parent, version)
+                select $1, parent, $3 from unnest($2::uuid[]) as parent
+                on conflict (edge, parent) do update
+                set version = excluded.version, cursor = null, updated_at = now()
+                where sync_fanout.version < excluded.version
+                "#,
+                edge.name(),
+                parents,
+                version.0,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
     }
     transaction.commit().await?;
     Ok(owed)
-}
-
-/// Keeps a fan-out: all children of these parents have to be written again. One that waits already begins anew.
-///
-/// # Errors
-/// The database's.
-pub async fn fan_out(pool: &PgPool, edge: &Edge, parents: &HashSet<Uuid>, version: Version) -> sqlx::Result<()> {
-    let mut transaction = begin(pool).await?;
-    insert_fanouts(&mut transaction, edge, &sorted(parents), version).await?;
-    transaction.commit().await
 }
 
 /// Whoever drains the backlog holds the rows for as long as one bulk takes, so an insert of the same keys may have to wait for that.
@@ -102,31 +109,6 @@ async fn begin(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("set local lock_timeout = 0").execute(&mut *transaction).await?;
     Ok(transaction)
-}
-
-async fn insert_fanouts(
-    transaction: &mut PgTransaction<'_>,
-    edge: &Edge,
-    parents: &[Uuid],
-    version: Version,
-) -> sqlx::Result<()> {
-    for parents in parents.chunks(CHUNK) {
-        sqlx::query!(
-            r#"
-            insert into sync_fanout (edge, parent, version)
-            select $1, parent, $3 from unnest($2::uuid[]) as parent
-            on conflict (edge, parent) do update
-            set version = excluded.version, cursor = null, updated_at = now()
-            where sync_fanout.version < excluded.version
-            "#,
-            edge.name(),
-            parents,
-            version.0,
-        )
-        .execute(&mut **transaction)
-        .await?;
-    }
-    Ok(())
 }
 
 /// What was taken from the backlog; it is gone from there when the transaction ends well.
@@ -205,19 +187,20 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
     let rows = sqlx::query!(
         r#"
         with first as (
-          select edge, cursor from sync_fanout order by created_at, edge, parent limit 1
+          select edge, cursor from sync_fanout where version <= $2 order by created_at, edge, parent limit 1
         )
         select f.edge, f.cursor, f.parent, f.version
         from sync_fanout f
         join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
+        where f.version <= $2
         order by f.created_at, f.parent
         limit $1
         "#,
         GROUP,
+        version.0,
     )
     .fetch_all(pool)
     .await?;
-    let rows: Vec<_> = rows.into_iter().filter(|row| row.version <= version.0).collect();
     let Some(first) = rows.first() else { return Ok(None) };
     let (edge, cursor) = (first.edge.clone(), first.cursor);
     let (parents, versions) = rows.into_iter().map(|row| (row.parent, row.version)).unzip();
