@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::batch::{Batch, Keys};
-use crate::collections::{EDGES, Edge};
+use crate::collections::EDGES;
 use crate::position::{Epoch, Version};
 
 /// In the place of a key: every document of the collection.
@@ -266,26 +267,40 @@ impl Fanouts {
     }
 }
 
-/// Returns the collections that documents are owed to.
+/// What waits of a collection.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The collection's name.
+    pub collection: String,
+    /// Since when the oldest waits; absent if nothing does. Single documents say no time and count as the oldest.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When that was so.
+    pub at: DateTime<Utc>,
+}
+
+/// Tells of every collection what waits.
 ///
 /// # Errors
 /// The database's.
-pub async fn owed(pool: &PgPool) -> sqlx::Result<BTreeSet<String>> {
-    // One look into an ordered index for each collection, however many rows there are.
+pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
+    // One look into an ordered index for each collection, however many documents there are.
     let collections: Vec<String> = crate::collections::ALL.iter().map(|collection| collection.name.to_owned()).collect();
-    let spilled = sqlx::query_scalar!(
+    sqlx::query_as!(
+        Waiting,
         r#"
-        select name as "name!"
+        select
+          name as "collection!",
+          case
+            when exists (select from sync_spill where collection = name) then 'epoch'
+            else (select min(created_at) from sync_fanout where split_part(edge, '/', 2) = name)
+          end as oldest,
+          clock_timestamp() as "at!"
         from unnest($1::text[]) as name
-        where exists (select from sync_spill where collection = name)
         "#,
         &collections,
     )
     .fetch_all(pool)
-    .await?;
-    let edges = sqlx::query_scalar!("select distinct edge from sync_fanout").fetch_all(pool).await?;
-    let fanned = edges.iter().filter_map(|name| Edge::find(name)).map(|edge| edge.collection.name.to_owned());
-    Ok(spilled.into_iter().chain(fanned).collect())
+    .await
 }
 
 /// Forgets everything, because every index is built anew.

@@ -1,15 +1,16 @@
 //! The slow lane: writes what is in the backlog beside the fresh changes, in small pieces, so that none of those waits for long.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgTransaction;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::apply::Servers;
-use super::backlog::{self, Fanouts};
+use super::backlog::{self, Fanouts, Waiting};
 use super::batch::Keys;
 use super::ends::Target;
 use super::kill;
@@ -17,7 +18,7 @@ use super::pipeline::Progress;
 use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections::{self, Edge};
-use crate::position::Version;
+use crate::position::{Position, Version};
 use crate::search::{Collection, index, inventory};
 
 /// How soon something new in the backlog is seen.
@@ -42,6 +43,7 @@ pub struct Lane<'a> {
     /// Where to go on among the documents that wait.
     after: Option<(String, Uuid)>,
     under_way: Option<UnderWay>,
+    marks: BTreeMap<String, Mark>,
     touched: BTreeSet<String>,
     refreshed: Instant,
 }
@@ -54,6 +56,13 @@ struct UnderWay {
     children: VecDeque<Uuid>,
     /// Whether there are no others.
     is_last: bool,
+}
+
+/// A moment: what went into the backlog before it are changes up to the position, and maybe more.
+#[derive(Clone, Copy)]
+struct Mark {
+    applied: Position,
+    at: DateTime<Utc>,
 }
 
 /// What a step came to.
@@ -70,7 +79,16 @@ impl<'a> Lane<'a> {
     /// Makes the lane; [`Lane::run`] works on it.
     #[must_use]
     pub fn new(app: &'a App, servers: &'a Servers, progress: &'a Progress) -> Self {
-        Self { app, servers, progress, after: None, under_way: None, touched: BTreeSet::new(), refreshed: Instant::now() }
+        Self {
+            app,
+            servers,
+            progress,
+            after: None,
+            under_way: None,
+            marks: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            refreshed: Instant::now(),
+        }
     }
 
     /// Works until it is cancelled. What was under way then is done again by the next leader.
@@ -94,7 +112,7 @@ impl<'a> Lane<'a> {
                 _ => {
                     pause = SHORTEST_PAUSE;
                     if self.refreshed.elapsed() > REFRESH {
-                        self.refresh().await?;
+                        self.forgive().await?;
                     }
                     self.give_way().await;
                 }
@@ -183,20 +201,35 @@ impl<'a> Lane<'a> {
         Ok(Some(UnderWay { fanouts, edge, children, is_last }))
     }
 
-    /// Lets lists rely again on the collections that nothing is owed to any more.
+    /// Lets lists rely again on what the lane has written. Under renames that never end something always waits, so what waited at
+    /// some moment is followed until it is gone.
     async fn forgive(&mut self) -> anyhow::Result<()> {
-        let believed: Vec<String> = self.progress.standing.borrow().owed.keys().cloned().collect();
-        if believed.is_empty() && self.touched.is_empty() {
+        let owed: BTreeSet<String> = self.progress.standing.borrow().owed.keys().cloned().collect();
+        if owed.is_empty() && self.touched.is_empty() {
             return Ok(());
         }
+        let applied = *self.progress.applied.borrow();
+        let debts = self.progress.debts.borrow().clone();
+        let waiting = backlog::waiting(&self.servers.writer.pool).await?;
         // What is in the backlog no more can be found after a refresh from here on.
-        let owed = backlog::owed(&self.servers.writer.pool).await?;
         if !self.refresh().await? {
             return Ok(());
         }
-        for collection in believed.iter().filter(|collection| !owed.contains(*collection)) {
-            info!(collection, "the backlog is written");
-            self.progress.forgive(collection);
+        for Waiting { collection, oldest, at } in waiting.into_iter().filter(|one| owed.contains(&one.collection)) {
+            let now = Mark { applied, at };
+            let mark = *self.marks.entry(collection.clone()).or_insert(now);
+            let name = collection.as_str();
+            if oldest.is_some_and(|oldest| oldest <= mark.at) {
+                continue;
+            }
+            if oldest.is_none() && self.progress.debts.borrow().get(name) == debts.get(name) {
+                info!(collection, "the backlog is written");
+                self.progress.forgive(name);
+                self.marks.remove(name);
+            } else {
+                self.progress.owe_less(name, Position(mark.applied.0 + 1));
+                self.marks.insert(collection, now);
+            }
         }
         Ok(())
     }

@@ -111,9 +111,9 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
     generations::reconcile(app, &writer, lease).await?;
-    for collection in backlog::owed(&app.db.sync).await? {
+    for waiting in backlog::waiting(&app.db.sync).await?.into_iter().filter(|one| one.oldest.is_some()) {
         // A leader that ended before it could say since when.
-        standing.owed.entry(collection).or_insert(Position(standing.confirmed.0 + 1));
+        standing.owed.entry(waiting.collection).or_insert(Position(standing.confirmed.0 + 1));
     }
     retry_refused(app, &writer, Version::new(epoch, standing.confirmed)).await?;
     source.start().await?;

@@ -76,7 +76,7 @@ pub async fn look(
     if mended.left.is_empty() {
         return Ok(mended);
     }
-    let highest = Version::new(epoch, reach::now(app).await?);
+    let highest = Version::new(epoch, reach::now(app, collection).await?);
     let ids: Vec<Uuid> = mended.left.keys().copied().collect();
     let sights = compare::look(app, elastic, collection, index, &ids, Depth::Contents).await?;
     let beyond = sights.into_iter().filter(|(_, sight)| sight.document > Some(highest));

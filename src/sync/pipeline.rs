@@ -51,6 +51,14 @@ pub struct Standing {
     pub owed: Owed,
 }
 
+impl Standing {
+    /// Whether everything of a collection up to a position can be found.
+    #[must_use]
+    pub fn includes(&self, collection: &str, wanted: Position) -> bool {
+        self.searchable >= wanted && self.owed.get(collection).is_none_or(|since| wanted < *since)
+    }
+}
+
 /// How far the pipeline is, for those who write beside it.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -60,6 +68,8 @@ pub struct Progress {
     pub applied: watch::Sender<Position>,
     /// What is remembered.
     pub standing: watch::Sender<Standing>,
+    /// How often something of a collection went into the backlog.
+    pub debts: watch::Sender<BTreeMap<&'static str, u64>>,
     /// Whether every collection has an index that lists read; before, nothing can be found.
     pub is_live: watch::Sender<bool>,
 }
@@ -76,7 +86,20 @@ impl Progress {
         progress
     }
 
-    /// Notes that the backlog has everything of a collection in the index.
+    /// Notes that documents of a collection with changes from a position on wait in the backlog.
+    fn owe(&self, collection: &'static str, since: Position) {
+        self.debts.send_modify(|debts| *debts.entry(collection).or_default() += 1);
+        self.standing.send_modify(|standing| {
+            standing.owed.entry(collection.to_owned()).or_insert(since);
+        });
+    }
+
+    /// Notes that of a collection nothing waits in the backlog but for changes from a position on.
+    pub fn owe_less(&self, collection: &str, since: Position) {
+        self.standing.send_if_modified(|standing| standing.owed.get_mut(collection).is_some_and(|owed| raise(owed, since)));
+    }
+
+    /// Notes that of a collection nothing waits in the backlog.
     pub fn forgive(&self, collection: &str) {
         self.standing.send_if_modified(|standing| standing.owed.remove(collection).is_some());
     }
@@ -255,12 +278,10 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         }
         // Whatever was settled before is not in doubt.
         let since = Position(self.progress.applied.borrow().0 + 1);
-        self.progress.standing.send_modify(|standing| {
-            for collection in owed {
-                standing.owed.entry(collection.to_owned()).or_insert(since);
-            }
-            standing.confirmed = standing.confirmed.max(self.outlet.settled);
-        });
+        for collection in owed {
+            self.progress.owe(collection, since);
+        }
+        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.outlet.settled));
     }
 
     fn is_idle(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Waiting until the index has taken in everything up to a moment, from any process.
+//! Waiting until an index has taken in everything up to a moment, from any process.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::state;
 use crate::app::App;
 use crate::position::Position;
+use crate::search::Collection;
 
 /// How often the position is read.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -23,16 +24,16 @@ pub struct Behind {
     pub applied: Position,
 }
 
-/// Returns once everything that was committed before the call is in the index, with the position that it is at.
+/// Returns once everything of a collection that was committed before the call is in its index, with the position that it is at.
 ///
 /// # Errors
 /// The database's, or [`Behind`].
-pub async fn now(app: &App) -> anyhow::Result<Position> {
+pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Position> {
     let wanted = state::beat(&app.db.sync).await?;
     let waiting = async {
         loop {
             let standing = state::read(&app.db.sync).await?.standing;
-            if standing.searchable >= wanted && standing.owed.is_empty() {
+            if standing.includes(collection.name, wanted) {
                 return anyhow::Ok(standing.searchable);
             }
             sleep(PERIOD).await;

@@ -96,7 +96,7 @@ pub async fn repair(
         return Ok(Differences::new());
     }
     // Beyond everything that was written so far, also by a hand that knew no versions, and below whatever comes.
-    let applied = reach::now(app).await?;
+    let applied = reach::now(app, collection).await?;
     let ids: Vec<Uuid> = differences.keys().copied().collect();
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
     writer.add(collection, index);
@@ -162,7 +162,7 @@ pub async fn settle(
         if moving.is_empty() {
             break;
         }
-        reach::now(app).await?;
+        reach::now(app, collection).await?;
         let ids: Vec<Uuid> = moving.keys().copied().collect();
         let sights = compare::look(app, elastic, collection, index, &ids, depth).await?;
         moving = moving

@@ -84,6 +84,39 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
 }
 
 #[tokio::test]
+async fn lists_rely_on_accounts_again_though_renames_never_end() {
+    let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-lane-size", "1"]).await;
+    test.sql(
+        "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 2000) as n;
+         insert into accounts (id, account_number, customer_id, currency, status)
+         select gen_random_uuid(), 'A-' || n || '-' || id, id, 'EUR', 'open' from customers, generate_series(1, 5) as n",
+    )
+    .await;
+    test.start().await;
+    let renaming = async {
+        // Never so few that the lane could come to an end.
+        for n in 1..=2000 {
+            while count(&test, "sync_fanout").await > 20 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            test.sql(&format!("update customers set name = 'Renamed ' || {n} where name = 'Customer {n}'")).await;
+        }
+    };
+    let waiting = async {
+        eventually("renames wait", async || count(&test, "sync_fanout").await > 20).await;
+        let wanted = state::beat(&test.app.db.sync).await.unwrap();
+        assert!(!test.app.watermark.reached("accounts", wanted, Duration::ZERO).await, "nothing is owed");
+        assert!(test.app.watermark.reached("accounts", wanted, Duration::from_secs(30)).await);
+    };
+    tokio::select! {
+        () = renaming => panic!("the renames have ended before a list could rely on the accounts again"),
+        () = waiting => {}
+    }
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
 async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() {
     let mut test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "10"], 600).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;

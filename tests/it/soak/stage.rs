@@ -177,7 +177,8 @@ impl Stage {
             let generations = catalog::all(&self.observer.pool).await.unwrap_or_default();
             let live = generations.iter().filter(|one| one.state == "live").count();
             let building = generations.iter().any(|one| one.state == "building");
-            live == ALL.len() && !building && collections::sync::reach::now(&self.observer.app).await.is_ok()
+            let caught_up = ALL.map(|collection| collections::sync::reach::now(&self.observer.app, collection));
+            live == ALL.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
         })
         .await;
     }
