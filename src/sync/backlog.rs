@@ -84,13 +84,13 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
         let edge = &EDGES[*number];
         owed.insert(edge.collection.name);
         for parents in sorted(parents).chunks(CHUNK) {
-            // A fan-out that waits already begins anew.
+            // One that has not begun will show this change too. One that runs has passed some of the children by.
             sqlx::query!(
                 r#"
                 insert into sync_fanout (edge, parent, version)
                 select $1, parent, $3 from unnest($2::uuid[]) as parent
-                on conflict (edge, parent) do update
-                set version = excluded.version, cursor = null, updated_at = now()
+                on conflict (edge, parent) where cursor is null do update
+                set version = excluded.version, updated_at = now()
                 where sync_fanout.version < excluded.version
                 "#,
                 edge.name(),
@@ -175,6 +175,7 @@ pub struct Fanouts {
     pub edge: String,
     /// The last child that was written.
     pub cursor: Option<Uuid>,
+    ids: Vec<i64>,
     parents: Vec<Uuid>,
     versions: Vec<i64>,
 }
@@ -190,7 +191,7 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
         with first as (
           select edge, cursor from sync_fanout where version <= $2 order by created_at, edge, parent limit 1
         )
-        select f.edge, f.cursor, f.parent, f.version
+        select f.id, f.edge, f.cursor, f.parent, f.version
         from sync_fanout f
         join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
         where f.version <= $2
@@ -204,8 +205,9 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let (edge, cursor) = (first.edge.clone(), first.cursor);
+    let ids = rows.iter().map(|row| row.id).collect();
     let (parents, versions) = rows.into_iter().map(|row| (row.parent, row.version)).unzip();
-    Ok(Some(Fanouts { edge, cursor, parents, versions }))
+    Ok(Some(Fanouts { edge, cursor, ids, parents, versions }))
 }
 
 impl Fanouts {
@@ -223,7 +225,7 @@ impl Fanouts {
             .await
     }
 
-    /// Remembers how far they are. One that was asked for anew meanwhile keeps its own place.
+    /// Remembers how far they are. One that was asked for again before it had begun goes on waiting.
     ///
     /// # Errors
     /// The database's.
@@ -232,12 +234,11 @@ impl Fanouts {
         sqlx::query!(
             r#"
             update sync_fanout f
-            set cursor = $4, updated_at = now()
-            from unnest($2::uuid[], $3::bigint[]) as job (parent, version)
-            where f.edge = $1 and f.parent = job.parent and f.version = job.version
+            set cursor = $3, updated_at = now()
+            from unnest($1::bigint[], $2::bigint[]) as job (id, version)
+            where f.id = job.id and f.version = job.version
             "#,
-            self.edge,
-            &self.parents,
+            &self.ids,
             &self.versions,
             cursor,
         )
@@ -246,7 +247,7 @@ impl Fanouts {
         .map(drop)
     }
 
-    /// Forgets them, but for those that were asked for anew meanwhile.
+    /// Forgets them, but for those that go on waiting.
     ///
     /// # Errors
     /// The database's.
@@ -254,11 +255,10 @@ impl Fanouts {
         sqlx::query!(
             r#"
             delete from sync_fanout f
-            using unnest($2::uuid[], $3::bigint[]) as job (parent, version)
-            where f.edge = $1 and f.parent = job.parent and f.version = job.version
+            using unnest($1::bigint[], $2::bigint[]) as job (id, version)
+            where f.id = job.id and f.version = job.version
             "#,
-            self.edge,
-            &self.parents,
+            &self.ids,
             &self.versions,
         )
         .execute(pool)
@@ -272,10 +272,20 @@ impl Fanouts {
 pub struct Waiting {
     /// The collection's name.
     pub collection: String,
-    /// Since when the oldest waits; absent if nothing does. Single documents say no time and count as the oldest.
-    pub oldest: Option<DateTime<Utc>>,
+    /// Whether single documents do.
+    pub is_spilled: bool,
+    /// Since when the oldest fan-out does.
+    pub fanout: Option<DateTime<Utc>>,
     /// When that was so.
     pub at: DateTime<Utc>,
+}
+
+impl Waiting {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        !self.is_spilled && self.fanout.is_none()
+    }
 }
 
 /// Tells of every collection what waits.
@@ -290,10 +300,8 @@ pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
         r#"
         select
           name as "collection!",
-          case
-            when exists (select from sync_spill where collection = name) then 'epoch'
-            else (select min(created_at) from sync_fanout where split_part(edge, '/', 2) = name)
-          end as oldest,
+          exists (select from sync_spill where collection = name) as "is_spilled!",
+          (select min(created_at) from sync_fanout where split_part(edge, '/', 2) = name) as fanout,
           clock_timestamp() as "at!"
         from unnest($1::text[]) as name
         "#,

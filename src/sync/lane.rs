@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::apply::Servers;
-use super::backlog::{self, Fanouts, Waiting};
+use super::backlog::{self, Fanouts};
 use super::batch::Keys;
 use super::ends::Target;
 use super::kill;
@@ -42,6 +42,8 @@ pub struct Lane<'a> {
     progress: &'a Progress,
     /// Where to go on among the documents that wait.
     after: Option<(String, Uuid)>,
+    /// How often the last of the documents that wait was reached.
+    rounds: u64,
     under_way: Option<UnderWay>,
     marks: BTreeMap<String, Mark>,
     touched: BTreeSet<String>,
@@ -63,6 +65,7 @@ struct UnderWay {
 struct Mark {
     applied: Position,
     at: DateTime<Utc>,
+    rounds: u64,
 }
 
 /// What a step came to.
@@ -84,6 +87,7 @@ impl<'a> Lane<'a> {
             servers,
             progress,
             after: None,
+            rounds: 0,
             under_way: None,
             marks: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -132,6 +136,7 @@ impl<'a> Lane<'a> {
         let mut transaction = writer.pool.begin().await?;
         let taken = backlog::take(&mut transaction, self.after.take(), version, self.app.config.sync.batch_size).await?;
         if taken.last.is_none() {
+            self.rounds += 1;
             return Ok(Step::Idle);
         }
         let mut keys = Keys::new();
@@ -215,20 +220,22 @@ impl<'a> Lane<'a> {
         if !self.refresh().await? {
             return Ok(());
         }
-        for Waiting { collection, oldest, at } in waiting.into_iter().filter(|one| owed.contains(&one.collection)) {
-            let now = Mark { applied, at };
-            let mark = *self.marks.entry(collection.clone()).or_insert(now);
-            let name = collection.as_str();
-            if oldest.is_some_and(|oldest| oldest <= mark.at) {
+        for waiting in waiting.into_iter().filter(|one| owed.contains(&one.collection)) {
+            let name = waiting.collection.as_str();
+            let now = Mark { applied, at: waiting.at, rounds: self.rounds };
+            let mark = *self.marks.entry(name.to_owned()).or_insert(now);
+            // The round at that moment may have been past the document.
+            let is_spilled = waiting.is_spilled && self.rounds < mark.rounds + 2;
+            if is_spilled || waiting.fanout.is_some_and(|since| since <= mark.at) {
                 continue;
             }
-            if oldest.is_none() && self.progress.debts.borrow().get(name) == debts.get(name) {
-                info!(collection, "the backlog is written");
+            if waiting.is_nothing() && self.progress.debts.borrow().get(name) == debts.get(name) {
+                info!(collection = name, "the backlog is written");
                 self.progress.forgive(name);
                 self.marks.remove(name);
             } else {
                 self.progress.owe_less(name, Position(mark.applied.0 + 1));
-                self.marks.insert(collection, now);
+                self.marks.insert(name.to_owned(), now);
             }
         }
         Ok(())

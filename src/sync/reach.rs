@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::state;
 use crate::app::App;
@@ -11,12 +11,14 @@ use crate::search::Collection;
 
 /// How often the position is read.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Longest wait. Beyond that nobody leads, or the index is too far behind for anything to be said about it.
+/// Longest time without any progress. Beyond that nobody leads, or the index is away.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The index does not come to where it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("the index is at {applied} and does not get to {wanted}: no process leads the sync, or it is far behind")]
+#[error(
+    "the index stands still at {applied} and does not get to {wanted}: no process leads the sync, or the index is away or busy"
+)]
 pub struct Behind {
     /// Where it has to be.
     pub wanted: Position,
@@ -25,22 +27,25 @@ pub struct Behind {
 }
 
 /// Returns once everything of a collection that was committed before the call is in its index, with the position that it is at.
+/// Waits for as long as the index comes nearer.
 ///
 /// # Errors
 /// The database's, or [`Behind`].
 pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Position> {
     let wanted = state::beat(&app.db.sync).await?;
-    let waiting = async {
-        loop {
-            let standing = state::read(&app.db.sync).await?.standing;
-            if standing.includes(collection.name, wanted) {
-                return anyhow::Ok(standing.searchable);
-            }
-            sleep(PERIOD).await;
+    let (mut nearest, mut moved) = (None, Instant::now());
+    loop {
+        let standing = state::read(&app.db.sync).await?.standing;
+        if standing.includes(collection.name, wanted) {
+            return Ok(standing.searchable);
         }
-    };
-    match timeout(LIMIT, waiting).await {
-        Ok(applied) => applied,
-        Err(_) => Err(Behind { wanted, applied: state::read(&app.db.sync).await?.standing.searchable }.into()),
+        // Once it is there, only what is owed keeps it.
+        let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
+        if nearest != Some(near) {
+            (nearest, moved) = (Some(near), Instant::now());
+        } else if moved.elapsed() > LIMIT {
+            return Err(Behind { wanted, applied: standing.searchable }.into());
+        }
+        sleep(PERIOD).await;
     }
 }

@@ -152,7 +152,8 @@ impl Stage {
                 return true;
             }
             if point.contains("store") || point.contains("drain") {
-                let mode = if round % 4 < 2 { Mode::Refuse } else { Mode::Pass };
+                // Something is stored after a while, and drained afterwards.
+                let mode = if round % 12 < 8 { Mode::Refuse } else { Mode::Pass };
                 self.search.set(mode);
             } else if round % 20 == 5 && (point.contains("rebuild") || point.contains("promotion")) {
                 self.reindex().await;

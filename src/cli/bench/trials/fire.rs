@@ -55,6 +55,8 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
             for pause in KILLS {
                 tokio::time::sleep(pause).await;
                 cursors.push(documents(&pool).await?);
+                // Whoever asked would take over.
+                asked.kill().await?;
                 if let Some(mut running) = server.take() {
                     running.kill().await?;
                 }
@@ -65,7 +67,6 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             let elapsed = begin.elapsed();
-            asked.kill().await.ok();
             anyhow::Ok((elapsed, cursors))
         }
         .await;
