@@ -145,7 +145,7 @@ impl Stage {
     pub(super) async fn kill_at(&self, point: &str, passes: u64) -> bool {
         self.kill(0).await;
         self.launch(0, &format!("{point}={passes}*off->return")).await;
-        for round in 0..60 {
+        for round in 0..180 {
             if self.has_ended(0).await {
                 self.tally.kills.fetch_add(1, Ordering::Relaxed);
                 self.launch(0, "").await;
