@@ -133,6 +133,9 @@ pub fn split(keys: Keys, size: usize) -> Vec<Keys> {
     let mut pieces = vec![Keys::new()];
     let mut room = size;
     for (collection, ids) in keys {
+        // Neighbours are read and written together.
+        let mut ids: Vec<Uuid> = ids.into_iter().collect();
+        ids.sort_unstable();
         for id in ids {
             if room == 0 {
                 pieces.push(Keys::new());

@@ -101,6 +101,7 @@ impl<T: Target> Outlet<T> {
     /// no refresh has to show it. May be cancelled.
     pub(super) async fn next(&mut self) -> anyhow::Result<bool> {
         tokio::select! {
+            biased;
             Some(ended) = self.in_flight.next() => {
                 let (cut, piece, applied) = ended.context("a piece was not finished")?;
                 self.ended(cut, piece, applied?);
@@ -209,7 +210,7 @@ impl<T: Target> Outlet<T> {
     fn wait(&mut self) {
         let pause = self.pause.map_or(SHORTEST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
         self.pause = Some(pause);
-        self.retry_at = Some(Instant::now() + pause.mul_f64(0.5 + rand::random::<f64>() / 2.0));
+        self.retry_at = Some(Instant::now() + pause);
     }
 
     fn store(&mut self) {

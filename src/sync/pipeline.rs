@@ -185,20 +185,18 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             let has_room = self.arriving.len() + self.outlet.waiting() < self.app.config.sync.buffer_keys;
             let gate_at = self.gate_at();
             let refresh_at = self.refresh_at();
+            // What has ended goes before what begins, so that nothing waits for want of luck.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
-                event = self.stream.next(), if has_room => self.receive(event?)?,
-                () = at(gate_at) => self.approach(),
-                passed = finish(&mut self.at_gate) => self.pass(passed?),
                 is_stored = self.outlet.next() => self.settle(is_stored?),
-                () = at(refresh_at) => self.refresh(),
+                passed = finish(&mut self.at_gate) => self.pass(passed?),
                 refreshed = finish(&mut self.refreshing) => self.refreshed(refreshed?),
                 Ok(()) = standing.changed() => self.progress.tell(self.app),
                 Ok(()) = saved.changed() => {
                     kill::point("sync-before-confirm");
                     self.stream.confirm(*saved.borrow_and_update());
                 }
-                _ = watch.tick() => self.listen(has_room)?,
                 Ok(()) = wanted.changed() => { push_at.get_or_insert(Instant::now() + PATIENCE); }
                 () = at(push_at) => {
                     push_at = None;
@@ -206,6 +204,10 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
                         self.line.push.notify_one();
                     }
                 }
+                () = at(gate_at) => self.approach(),
+                () = at(refresh_at) => self.refresh(),
+                event = self.stream.next(), if has_room => self.receive(event?)?,
+                _ = watch.tick() => self.listen(has_room)?,
             }
             self.outlet.dispatch();
             self.progress.applied.send_if_modified(|applied| raise(applied, self.outlet.settled));

@@ -40,6 +40,7 @@ mod sync_hazards;
 mod sync_leaders;
 mod sync_model;
 mod sync_oracle;
+mod sync_simulation;
 mod sync_verify;
 mod synced;
 mod text;

@@ -127,7 +127,9 @@ async fn nothing_is_lost_wherever_a_process_is_killed() {
     let mut dice = Dice::new(seed);
     let mut unreached = Vec::new();
     for point in KILL_POINTS.into_iter().filter(|p| std::env::var("SOAK_POINT").map_or(true, |w| p.contains(&w))) {
-        let is_reached = stage.kill_at(point, dice.roll(3)).await;
+        // New indices are rare enough.
+        let passes = if point.contains("promotion") { 0 } else { dice.roll(3) };
+        let is_reached = stage.kill_at(point, passes).await;
         println!("{:6.1} s {point}: {}", since.elapsed().as_secs_f64(), if is_reached { "killed" } else { "not reached" });
         if !is_reached {
             unreached.push(point);
