@@ -18,7 +18,7 @@ use crate::search::Collection;
 use crate::sync::catalog::{self, Generation};
 use crate::sync::{self, generations};
 
-const PERIOD: Duration = Duration::from_millis(200);
+const PERIOD: Duration = Duration::from_millis(50);
 /// Between two lines where no terminal shows a bar.
 const LINE: Duration = Duration::from_secs(1);
 

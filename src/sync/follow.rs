@@ -42,10 +42,9 @@ pub async fn run(app: App, stop: CancellationToken) {
 
 /// Returns how far the index is, if every collection has one that lists read.
 async fn searchable(app: &App) -> sqlx::Result<Option<State>> {
+    // The position first: a new leader that begins anew sets it far ahead, and gives up every index by the same commit.
+    let state = state::read(&app.db.server).await?;
     let generations = catalog::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == "live").count();
-    if live < collections::ALL.len() {
-        return Ok(None);
-    }
-    state::read(&app.db.server).await.map(Some)
+    Ok((live == collections::ALL.len()).then_some(state))
 }

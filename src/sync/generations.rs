@@ -22,7 +22,7 @@ use crate::collections;
 use crate::search::{Collection, Template, index};
 
 /// How soon what somebody asked for begins.
-const PERIOD: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_millis(100);
 /// How often the aliases are looked at: a process that slept may have led one to where it was.
 const LOOK: Duration = Duration::from_secs(3);
 /// Wait while a server is away.
@@ -179,14 +179,17 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
     let problem = match Box::pin(rebuild::run(app, writer, progress, collection, generation)).await {
         Ok(()) => {
-            let _turn = looked.lock().await;
+            let mut looked = looked.lock().await;
             kill::point("sync-before-promotion");
+            // The alias first: whoever learns that an index is live relies on what the alias leads to. Until then both are current.
+            alias::point(app, writer, lease, collection, generation).await?;
             if catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await? {
                 kill::point("sync-after-promotion");
-                alias::point(app, writer, lease, collection, generation).await?;
                 info!(collection = collection.name, index = generation.index, "a new index is live");
                 return Ok(true);
             }
+            *looked = None;
+            look_after(app, writer, lease, progress, &mut looked).await?;
             "it was cancelled".to_owned()
         }
         Err(error) if is_passing(&error) => return Err(error),

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use collections::search::status::Role;
-use collections::sync::{catalog, state};
+use collections::sync::{catalog, follow, state};
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
 use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::Database;
@@ -33,6 +34,31 @@ impl Frozen {
         let sent = std::process::Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
+}
+
+#[tokio::test]
+async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the_old_indices() {
+    let mut test = Synced::started().await;
+    test.stop().await;
+    let follower = Synced::beside(&test);
+    let mut new_leader = test.pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table sync_state in access exclusive mode").execute(&mut *new_leader).await.unwrap();
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(follow::run(follower.app.clone(), stop.clone()));
+    eventually("the follower is about to read the position", async || {
+        let waiting = "select exists (select from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock' and query like '%from sync_state%')";
+        sqlx::query_scalar::<_, bool>(waiting).fetch_one(&test.pool).await.unwrap()
+    })
+    .await;
+    let begin = "update sync_state set epoch = epoch + 1, applied = applied + (1::bigint << 40);
+                 update index_generations set state = 'retired', expires_at = now()";
+    sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
+    let ahead = state::read(&mut *new_leader).await.unwrap().standing.searchable;
+    new_leader.commit().await.unwrap();
+    assert!(!follower.app.watermark.reached("customers", ahead, Duration::from_millis(500)).await);
+    stop.cancel();
+    following.await.unwrap();
 }
 
 #[tokio::test]
