@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use collections::cli;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Reads FAILPOINTS; see `sync::kill`.
