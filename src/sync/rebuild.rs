@@ -133,8 +133,8 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Makes sure that every row has its document, which says what the row says, and that there is no other. What differs is
-    /// written again, a few times at most.
+    /// Makes sure that every row has its document, which shows its version, and that there is no other. What differs is written
+    /// again, a few times at most. What each document says was acknowledged when it was written, and the sweep reads it back later.
     async fn check(&self, ranges: &[Range]) -> anyhow::Result<()> {
         let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
         // It is not refreshed by itself.
@@ -142,7 +142,7 @@ impl Rebuild<'_> {
         let parallel = app.config.reindex.parallel.max(1);
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
         let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
-        let mut wrong = verify::settle(app, &writer.elastic, collection, index, Depth::Contents, moving).await?.differences;
+        let mut wrong = verify::settle(app, &writer.elastic, collection, index, Depth::Versions, moving).await?.differences;
         verify::leave_out_refused(app, collection, &mut wrong).await?;
         for _ in 0..REPAIRS {
             if wrong.is_empty() {
@@ -166,7 +166,7 @@ impl Rebuild<'_> {
         let mut after = range.low;
         loop {
             let elastic = &self.writer.elastic;
-            let page = compare::range(self.app, elastic, self.collection, self.index, after, Depth::Contents).await?;
+            let page = compare::range(self.app, elastic, self.collection, self.index, after, Depth::Versions).await?;
             different.extend(page.different.into_iter().filter(|(id, _)| range.high.is_none_or(|high| *id <= high)));
             match (page.end, range.high) {
                 (Some(end), high) if high.is_none_or(|high| end < high) => after = Some(end),
