@@ -68,6 +68,10 @@ impl Writers {
     /// Writes until stopped, `statement` with an id as `$1` and a number as `$2`. With a rate, keeps to it; one that is behind hurries.
     async fn run(&self, pool: &PgPool, connections: usize, rate: Option<f64>, work: &Work) -> anyhow::Result<()> {
         let begin = Instant::now();
+        // So many that every connection comes to rows of its own only, and none waits for another.
+        let round = connections * work.together;
+        let ids = &work.ids[..work.ids.len() / round * round];
+        ensure!(!ids.is_empty(), "there are too few rows to change");
         try_join_all((0..connections).map(async |number| {
             let mut connection = pool.acquire().await?;
             // What is measured is the sync; the disk would only slow down its input.
@@ -77,8 +81,7 @@ impl Writers {
                 if let Some(rate) = rate {
                     tokio::time::sleep_until((begin + Duration::from_secs_f64(turn as f64 / rate)).into()).await;
                 }
-                let ids: Vec<Uuid> =
-                    (0..work.together).map(|more| work.ids[(turn * work.together + more) % work.ids.len()]).collect();
+                let ids: Vec<Uuid> = (0..work.together).map(|more| ids[(turn * work.together + more) % ids.len()]).collect();
                 sqlx::query(AssertSqlSafe(work.statement.to_owned()))
                     .bind(ids)
                     .bind(i64::try_from(turn)?)
@@ -107,7 +110,6 @@ impl Work {
     /// Changes accounts in random order.
     async fn on_accounts(pool: &PgPool, together: usize) -> anyhow::Result<Self> {
         let ids = live::rows(pool, "accounts", ACCOUNTS).await?;
-        ensure!(!ids.is_empty(), "there are no accounts to change");
         Ok(Self { statement: "update accounts set portfolio = 'trial ' || $2 where id = any($1)", ids, together })
     }
 }
