@@ -89,7 +89,12 @@ async fn progress(pool: &sqlx::PgPool, children: u64) -> sqlx::Result<f64> {
     let sql = "
         select count(*) from accounts
         where customer_id = $1
-        and id <= (select max(cursor) from sync_fanout where parent = $1 and edge = 'customers/accounts')";
+        and id <= (
+          select cursor from sync_fanout
+          where parent = $1 and edge = 'customers/accounts' and cursor is not null
+          order by cursor desc
+          limit 1
+        )";
     let passed: i64 = sqlx::query_scalar(sql).bind(PARENT).fetch_one(pool).await?;
     Ok(passed as f64 / children as f64)
 }
