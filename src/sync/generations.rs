@@ -45,24 +45,41 @@ pub async fn request(app: &App, collection: &Collection) -> anyhow::Result<Optio
     Ok(is_taken.then_some(index))
 }
 
-/// Brings the cluster to what the table of generations says. Run once before the stream starts: an index that is half built, or kept
-/// for a way back, has to receive every live write from the first on.
+/// Lets every index that has to be kept current receive live writes, from the first of a leader on: those that lists read, those that
+/// are kept for a way back, and those that are half built. The index itself may be away: what waits for it is stored.
 ///
 /// # Errors
-/// The index's or the database's, or an alias is not ours to have.
-pub async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> {
+/// The database's.
+pub async fn enlist(app: &App, writer: &Writer) -> anyhow::Result<()> {
     let generations = catalog::all(&app.db.sync).await?;
     writer.spare(retired(&generations));
     for generation in generations {
         let Some(collection) = collections::find(&generation.collection) else { continue };
+        let is_current = match generation.state.as_str() {
+            "live" => true,
+            "retired" => !generation.is_expired,
+            "building" => has_begun(app, &generation).await?,
+            _ => false,
+        };
+        if is_current {
+            writer.add(collection, &generation.index);
+        }
+    }
+    Ok(())
+}
+
+/// Brings the cluster to what the table of generations says.
+///
+/// # Errors
+/// The index's or the database's, or an alias is not ours to have.
+async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> {
+    for generation in catalog::all(&app.db.sync).await? {
+        let Some(collection) = collections::find(&generation.collection) else { continue };
         match generation.state.as_str() {
             "retired" if generation.is_expired => alias::drop_generation(app, writer, &generation.index).await?,
-            "retired" => writer.add(collection, &generation.index),
-            "building" if has_begun(app, writer, &generation).await? => writer.add(collection, &generation.index),
             // Of what a leader that is gone has created and not begun to fill, nothing is known.
-            "building" => index::remove(&writer.elastic, &generation.index).await?,
+            "building" if !has_begun(app, &generation).await? => index::remove(&writer.elastic, &generation.index).await?,
             "live" => {
-                writer.add(collection, &generation.index);
                 if generation.hash != Template::new(collection)?.hash && !app.config.reindex.auto {
                     let name = collection.name;
                     warn!(collection = name, "the mapping has changed: run `collections reindex --collection {name}`");
@@ -78,9 +95,9 @@ pub async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result
     Ok(())
 }
 
-async fn has_begun(app: &App, writer: &Writer, building: &Generation) -> anyhow::Result<bool> {
-    let ranges = ranges::all(&app.db.sync, &building.index).await?;
-    Ok(!ranges.is_empty() && index::exists(&writer.elastic, &building.index).await?)
+/// Whether its ranges are planned, which comes after the index is made.
+async fn has_begun(app: &App, building: &Generation) -> anyhow::Result<bool> {
+    Ok(!ranges::all(&app.db.sync, &building.index).await?.is_empty())
 }
 
 /// Builds what is missing or asked for, one after the other, and meanwhile looks after what is there, until it is cancelled.
@@ -88,6 +105,15 @@ async fn has_begun(app: &App, writer: &Writer, building: &Generation) -> anyhow:
 /// # Errors
 /// Another process has taken over.
 pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<()> {
+    loop {
+        match reconcile(app, writer, lease).await {
+            Err(error) if is_passing(&error) => {
+                warn!(error = %format!("{error:#}"), "indices wait");
+                sleep(PAUSE).await;
+            }
+            done => break done?,
+        }
+    }
     // Whoever decides by the table where an alias leads has to finish before the next one reads it.
     let looked = Mutex::new(None);
     let building = async {

@@ -110,7 +110,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     };
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
-    generations::reconcile(app, &writer, lease).await?;
+    generations::enlist(app, &writer).await?;
     for waiting in backlog::waiting(&app.db.sync).await?.into_iter().filter(|one| !one.is_nothing()) {
         // A leader that ended before it could say since when.
         standing.owed.entry(waiting.collection).or_insert(Position(standing.confirmed.0 + 1));

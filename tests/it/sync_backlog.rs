@@ -178,6 +178,31 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
 }
 
 #[tokio::test]
+async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
+    let mut test = family(&settings, 30).await;
+    test.stop().await;
+    for mode in [Mode::Refuse, Mode::Hang] {
+        proxy.set(mode);
+        test.launch();
+        for _ in 0..20 {
+            test.sql("insert into customers (id, name) select gen_random_uuid(), 'Meanwhile' from generate_series(1, 50)").await;
+        }
+        let wanted = state::beat(&test.pool).await.unwrap();
+        eventually("what waits is stored and confirmed", async || {
+            state::read(&test.pool).await.unwrap().standing.confirmed >= Position(wanted.0 - 50_000)
+        })
+        .await;
+        test.kill();
+    }
+    proxy.set(Mode::Pass);
+    test.launch();
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
 async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
     let test = family(&["--sync-buffer-keys", "100", "--sync-batch-size", "20", "--sync-bulk-bytes", "2000"], 30).await;
     for _ in 0..20 {
