@@ -34,11 +34,17 @@ pub struct Line {
 /// Always, in the end: without this connection the lock is gone.
 pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &Line) -> anyhow::Result<()> {
     connection.execute(END_WHEN_SILENT).await?;
+    let logs_snapshots = state::may_log_snapshots(&mut connection).await?;
     let mut heartbeat = interval(HEARTBEAT);
     let mut standing = progress.standing.subscribe();
     loop {
         tokio::select! {
-            _ = heartbeat.tick() => beat(&mut connection).await?,
+            _ = heartbeat.tick() => {
+                beat(&mut connection).await?;
+                if logs_snapshots {
+                    timeout(DEADLINE, state::log_snapshot(&mut connection)).await.context("postgres does not answer")??;
+                }
+            }
             () = line.push.notified() => beat(&mut connection).await?,
             changed = standing.changed() => {
                 changed?;

@@ -45,8 +45,10 @@ pub async fn request(app: &App, collection: &Collection) -> anyhow::Result<Optio
     Ok(is_taken.then_some(index))
 }
 
-/// Lets every index that has to be kept current receive live writes, from the first of a leader on: those that lists read, those that
-/// are kept for a way back, and those that are half built. The index itself may be away: what waits for it is stored.
+/// Lets every index that has to be kept current receive live writes, from the first of a leader on.
+///
+/// Those are the ones that lists read, that are kept for a way back, and that are half built. The index server may be away: what waits
+/// for it is stored.
 ///
 /// # Errors
 /// The database's.

@@ -164,6 +164,28 @@ pub async fn beat(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
     position.fetch_one(executor).await.map(from_sql)
 }
 
+/// Whether [`log_snapshot`] is there, which is so from Postgres 16 on, and allowed.
+///
+/// # Errors
+/// The database's.
+pub async fn may_log_snapshots(executor: impl PgExecutor<'_>) -> sqlx::Result<bool> {
+    let allowed = sqlx::query_scalar!(
+        r#"select coalesce(has_function_privilege(to_regprocedure('pg_log_standby_snapshot()'), 'execute'), false) as "is_allowed!""#
+    );
+    allowed.fetch_one(executor).await
+}
+
+/// Writes the list of running transactions into the log.
+///
+/// The place from which a slot keeps the log moves only with such lists, and Postgres itself writes one every 15 seconds
+/// (`LOG_SNAPSHOT_INTERVAL_MS` in its `bgwriter.c`).
+///
+/// # Errors
+/// The database's.
+pub async fn log_snapshot(executor: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!(r#"select pg_log_standby_snapshot() is not null as "is_written!""#).fetch_one(executor).await.map(drop)
+}
+
 /// Sets a document aside that the index refuses, so that the rest can flow.
 ///
 /// # Errors
