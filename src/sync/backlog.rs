@@ -311,6 +311,19 @@ pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
     .await
 }
 
+/// Whether documents of a collection wait that were marked after `version`. Looks at all of them.
+///
+/// # Errors
+/// The database's.
+pub async fn is_ahead(pool: &PgPool, collection: &str, version: Version) -> sqlx::Result<bool> {
+    let ahead = sqlx::query_scalar!(
+        r#"select exists (select from sync_spill where collection = $1 and version > $2) as "is_ahead!""#,
+        collection,
+        version.0,
+    );
+    ahead.fetch_one(pool).await
+}
+
 /// Forgets everything, because every index is built anew.
 ///
 /// # Errors

@@ -213,7 +213,7 @@ impl<'a> Lane<'a> {
         if owed.is_empty() && self.touched.is_empty() {
             return Ok(());
         }
-        let applied = *self.progress.applied.borrow();
+        let (applied, version) = (*self.progress.applied.borrow(), self.version());
         let debts = self.progress.debts.borrow().clone();
         let waiting = backlog::waiting(&self.servers.writer.pool).await?;
         // What is in the backlog no more can be found after a refresh from here on.
@@ -222,20 +222,24 @@ impl<'a> Lane<'a> {
         }
         for waiting in waiting.into_iter().filter(|one| owed.contains(&one.collection)) {
             let name = waiting.collection.as_str();
-            let now = Mark { applied, at: waiting.at, rounds: self.rounds };
-            let mark = *self.marks.entry(name.to_owned()).or_insert(now);
-            // The round at that moment may have been past the document.
-            let is_spilled = waiting.is_spilled && self.rounds < mark.rounds + 2;
-            if is_spilled || waiting.fanout.is_some_and(|since| since <= mark.at) {
-                continue;
-            }
             if waiting.is_nothing() && self.progress.debts.borrow().get(name) == debts.get(name) {
                 info!(collection = name, "the backlog is written");
                 self.progress.forgive(name);
                 self.marks.remove(name);
-            } else {
+                continue;
+            }
+            if let Some(mark) = self.marks.get(name) {
+                // The round at that moment may have been past the document.
+                let is_spilled = waiting.is_spilled && self.rounds < mark.rounds + 2;
+                if is_spilled || waiting.fanout.is_some_and(|since| since <= mark.at) {
+                    continue;
+                }
                 self.progress.owe_less(name, Position(mark.applied.0 + 1));
-                self.marks.insert(name.to_owned(), now);
+                self.marks.remove(name);
+            }
+            // Every round leaves out what an earlier leader has stored and this one has not come to again.
+            if !waiting.is_spilled || !backlog::is_ahead(&self.servers.writer.pool, name, version).await? {
+                self.marks.insert(name.to_owned(), Mark { applied, at: waiting.at, rounds: self.rounds });
             }
         }
         Ok(())
