@@ -15,7 +15,7 @@ use crate::collections;
 use crate::search::index;
 
 /// Commits per second times rows to a commit are the writes per second.
-const RATE: f64 = 500.0;
+const RATE: f64 = 550.0;
 const TOGETHER: usize = 10;
 const CONNECTIONS: usize = 4;
 /// When the server is killed, after the reindex was asked for.
