@@ -14,6 +14,10 @@ use crate::position::Position;
 
 /// A heartbeat goes through the stream and back: it shows that the stream is alive, and lets the slot of an idle database advance.
 const HEARTBEAT: Duration = Duration::from_secs(3);
+/// The log grows by so much between two lists of running transactions, which let the slot forget what is before them.
+const LOG_STEP: u64 = 4 * 1024 * 1024;
+/// How often the log is looked at for that.
+const LOG_LOOK: Duration = Duration::from_millis(250);
 /// A frozen process, or one whose host is gone, keeps its connection and with it the lock. Without heartbeats Postgres ends it.
 const END_WHEN_SILENT: &str = "set idle_session_timeout = '8s'";
 /// Longest wait for these one-row statements.
@@ -35,14 +39,18 @@ pub struct Line {
 pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &Line) -> anyhow::Result<()> {
     connection.execute(END_WHEN_SILENT).await?;
     let logs_snapshots = state::may_log_snapshots(&mut connection).await?;
+    let mut logged = *progress.passed.borrow();
+    let mut log_look = interval(LOG_LOOK);
     let mut heartbeat = interval(HEARTBEAT);
     let mut standing = progress.standing.subscribe();
     loop {
         tokio::select! {
-            _ = heartbeat.tick() => {
-                beat(&mut connection).await?;
-                if logs_snapshots {
+            _ = heartbeat.tick() => beat(&mut connection).await?,
+            _ = log_look.tick(), if logs_snapshots => {
+                let passed = *progress.passed.borrow();
+                if passed.0.saturating_sub(logged.0) >= LOG_STEP {
                     timeout(DEADLINE, state::log_snapshot(&mut connection)).await.context("postgres does not answer")??;
+                    logged = passed;
                 }
             }
             () = line.push.notified() => beat(&mut connection).await?,
