@@ -54,6 +54,8 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, seconds: u64) -> an
         writers.count(),
         work.ids.len()
     );
+    // Its way to Elasticsearch ends with the wall.
+    scene.stop_server().await?;
     let outage = format!("Elasticsearch away for {seconds} s");
     Ok(vec![
         row(scene, &format!("{outage}: log kept for the slot, most"), "MB", retained, Goal::AtMost(64.0), &how),
