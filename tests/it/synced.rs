@@ -141,6 +141,12 @@ impl Synced {
         let (stop, task) = self.running.take().unwrap();
         stop.cancel();
         task.await.unwrap();
+        // A busy server notices a little later that the connection has gone.
+        eventually("the slot is free", async || {
+            let taken = "select exists (select from pg_replication_slots where slot_name = $1 and active)";
+            !sqlx::query_scalar::<_, bool>(taken).bind(&self.name).fetch_one(&self.pool).await.unwrap()
+        })
+        .await;
     }
 
     /// Stops as a kill would: in the middle of whatever is under way.
