@@ -28,13 +28,13 @@ struct Reached {
     owed: BTreeMap<String, Position>,
 }
 
-impl Reached {
-    fn includes(&self, collection: &str, wanted: Position) -> bool {
-        self.searchable >= wanted && self.owed.get(collection).is_none_or(|since| wanted < *since)
-    }
-}
-
 impl Watermark {
+    /// Whether everything of a collection up to a position can be found: the index is there, and nothing before it is owed.
+    #[must_use]
+    pub fn includes(searchable: Position, owed: &BTreeMap<String, Position>, collection: &str, wanted: Position) -> bool {
+        searchable >= wanted && owed.get(collection).is_none_or(|since| wanted < *since)
+    }
+
     /// Returns the position, but for what is owed.
     #[must_use]
     pub fn get(&self) -> Position {
@@ -73,7 +73,7 @@ impl Watermark {
                 is_further
             });
         }
-        let waiting = reached.wait_for(|reached| reached.includes(collection, wanted));
+        let waiting = reached.wait_for(|reached| Self::includes(reached.searchable, &reached.owed, collection, wanted));
         tokio::time::timeout(deadline, waiting).await.is_ok_and(|seen| seen.is_ok())
     }
 }

@@ -107,15 +107,7 @@ async fn has_begun(app: &App, building: &Generation) -> anyhow::Result<bool> {
 /// # Errors
 /// Another process has taken over.
 pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<()> {
-    loop {
-        match reconcile(app, writer, lease).await {
-            Err(error) if is_passing(&error) => {
-                warn!(error = %format!("{error:#}"), "indices wait");
-                sleep(PAUSE).await;
-            }
-            done => break done?,
-        }
-    }
+    while !rest(reconcile(app, writer, lease).await.map(|()| true)).await? {}
     // Whoever decides by the table where an alias leads has to finish before the next one reads it.
     let looked = Mutex::new(None);
     let building = async {
@@ -140,10 +132,10 @@ pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -
     }
 }
 
-/// Rests after a step: not at all if it says that there is more, longer while a server is away.
-async fn rest(step: anyhow::Result<bool>) -> anyhow::Result<()> {
+/// Rests after a step: not at all if it says that there is more, longer while a server is away. Returns what it said.
+async fn rest(step: anyhow::Result<bool>) -> anyhow::Result<bool> {
     match step {
-        Ok(true) => {}
+        Ok(true) => return Ok(true),
         Ok(false) => sleep(PERIOD).await,
         Err(error) if is_passing(&error) => {
             warn!(error = %format!("{error:#}"), "indices wait");
@@ -151,7 +143,7 @@ async fn rest(step: anyhow::Result<bool>) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Whether a server was away or busy, and the work can go on where it was.

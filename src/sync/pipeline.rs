@@ -20,6 +20,7 @@ use super::kill;
 use super::outlet::Outlet;
 use crate::app::App;
 use crate::position::{Epoch, Position};
+use crate::search::Watermark;
 
 /// How often the stream is asked whether it is alive.
 const WATCH: Duration = Duration::from_secs(3);
@@ -55,7 +56,7 @@ impl Standing {
     /// Whether everything of a collection up to a position can be found.
     #[must_use]
     pub fn includes(&self, collection: &str, wanted: Position) -> bool {
-        self.searchable >= wanted && self.owed.get(collection).is_none_or(|since| wanted < *since)
+        Watermark::includes(self.searchable, &self.owed, collection, wanted)
     }
 }
 

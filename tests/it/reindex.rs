@@ -77,6 +77,7 @@ async fn a_rebuild_that_is_killed_twice_goes_on_where_it_was() {
         assert!(index.is_empty() || index == building.index, "it does not begin another index");
         let is_further = |(old, new): (&Range, &Range)| new.cursor >= old.cursor && new.documents >= old.documents;
         assert!(before.iter().zip(&ranges).all(is_further), "{before:?} then {ranges:?}");
+        assert_eq!(ranges.iter().map(|range| range.documents).sum::<i64>(), building.documents);
         (before, index) = (ranges, building.index);
         test.launch();
     }
