@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{interval, timeout};
 
 use super::kill;
-use super::pipeline::Progress;
+use super::progress::Progress;
 use super::state;
 use crate::position::Position;
 

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::alias;
 use super::catalog::{self, Generation};
 use super::kill;
-use super::pipeline::Progress;
+use super::progress::Progress;
 use super::ranges;
 use super::reach::Behind;
 use super::rebuild;

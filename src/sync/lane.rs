@@ -14,7 +14,7 @@ use super::backlog::{self, Fanouts};
 use super::batch::Keys;
 use super::ends::Target;
 use super::kill;
-use super::pipeline::Progress;
+use super::progress::Progress;
 use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections::{self, Edge};

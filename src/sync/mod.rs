@@ -34,6 +34,7 @@ pub mod mend;
 mod outlet;
 pub mod overview;
 pub mod pipeline;
+pub mod progress;
 pub mod ranges;
 pub mod reach;
 pub mod rebuild;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::catalog::{self, Generation};
 use super::compare::{self, Depth, Sight};
 use super::kill;
-use super::pipeline::Progress;
+use super::progress::Progress;
 use super::ranges::{self, Range};
 use super::throttle::Brake;
 use super::verify::{self, Difference};

@@ -8,7 +8,7 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::backlog;
-use super::pipeline::Standing;
+use super::progress::Standing;
 use crate::position::{Epoch, Position, Version};
 
 /// Where the stream comes from. If any of it is another than the last time, positions may have gone back.

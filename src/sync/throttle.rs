@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::pipeline::Progress;
+use super::progress::Progress;
 use crate::app::App;
 use crate::position::Position;
 

@@ -8,7 +8,7 @@ use collections::position::{Position, Version};
 use collections::sync::anchor::Line;
 use collections::sync::batch::Batch;
 use collections::sync::ends::{Applied, Stream, Target};
-use collections::sync::pipeline::Progress;
+use collections::sync::progress::Progress;
 use pgwire_replication::{Lsn, ReplicationEvent};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;

@@ -14,7 +14,8 @@ use collections::app::App;
 use collections::clock::Clock;
 use collections::config::Config;
 use collections::sync::anchor::Line;
-use collections::sync::pipeline::{Pipeline, Progress};
+use collections::sync::pipeline::Pipeline;
+use collections::sync::progress::Progress;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use collections::position::{Epoch, Position, Version};
 use collections::sync::batch::Batch;
-use collections::sync::pipeline::Standing;
+use collections::sync::progress::Standing;
 use tokio::time::Instant;
 use uuid::Uuid;
 
