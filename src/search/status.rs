@@ -23,11 +23,11 @@ pub struct Report {
     pub epoch: u16,
     /// The end of the last transaction that has come.
     pub received: Position,
-    /// Everything up to here can be found.
-    pub applied: Position,
+    /// Everything up to here is in the index or the backlog, but for documents that change too often to be written each time.
+    pub written: Position,
     /// Documents that wait to be written.
     pub waiting: usize,
-    /// Since when there has always been something that cannot be found yet.
+    /// Since when the oldest change has waited that cannot be found yet.
     pub behind_since: Option<Instant>,
 }
 

@@ -118,6 +118,11 @@ impl Batch {
         pieces
     }
 
+    /// Whether it is the last piece of a cut.
+    pub(super) fn is_last(&self) -> bool {
+        self.end > Position::default()
+    }
+
     fn follow(&mut self, number: usize, edge: &Edge, column: usize, rows: [&Option<Row>; 2]) {
         let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().and_then(Value::id));
         match edge.children {

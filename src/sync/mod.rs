@@ -11,7 +11,8 @@
 //! - A commit is streamed before other sessions see it, so a batch passes the `gate` before anything is read.
 //! - What is read apart from the stream (a rebuild, a repair) is written with a floor strictly below any later commit.
 //! - A position is confirmed when everything up to it is acknowledged by the index, in stream order, or stored in the `backlog`:
-//!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that.
+//!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that. What is `hot` is
+//!   held back in memory, and keeps the position back for as long.
 
 pub mod alias;
 pub mod anchor;
@@ -26,7 +27,9 @@ pub mod ends;
 pub mod follow;
 pub mod gate;
 pub mod generations;
+mod hot;
 mod kill;
+mod lag;
 pub mod lane;
 pub mod lead;
 pub mod letters;

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::batch::Batch;
+use super::batch::{Batch, Keys};
 use super::ends::{Applied, Target};
+use super::hot::HotKeys;
 use super::pipeline::{at, finish};
 use crate::config;
 use crate::position::Position;
@@ -35,6 +36,11 @@ type Stored = anyhow::Result<(BTreeSet<&'static str>, Position)>;
 pub(super) struct Outlet<T> {
     target: Arc<T>,
     settings: config::Sync,
+    /// What has changed again too soon.
+    hot: HotKeys,
+    /// What was let go of that and is not written yet: the number of the cut that it is part of, and the position that all of it
+    /// comes after.
+    released: VecDeque<(u64, Position)>,
     /// What will be cut next.
     ready: Batch,
     /// What was cut last and is not sent yet.
@@ -50,7 +56,7 @@ pub(super) struct Outlet<T> {
     /// While the index is away or busy, the pause before the next attempt.
     pause: Option<Duration>,
     retry_at: Option<Instant>,
-    /// Everything up to here is acknowledged by the index or stored in the backlog.
+    /// Everything up to here is acknowledged by the index or stored in the backlog, but for hot keys.
     pub(super) settled: Position,
     /// Indices that were written to and not refreshed since.
     pub(super) touched: BTreeSet<String>,
@@ -63,6 +69,8 @@ impl<T: Target> Outlet<T> {
         Self {
             target,
             settings: settings.clone(),
+            hot: HotKeys::new(settings),
+            released: VecDeque::new(),
             ready: Batch { end: settled, ..Batch::default() },
             pieces: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
@@ -79,8 +87,42 @@ impl<T: Target> Outlet<T> {
     }
 
     /// Adds what has passed the gate.
-    pub(super) fn add(&mut self, batch: Batch) {
+    pub(super) fn add(&mut self, mut batch: Batch) {
+        self.hot.hold(&mut batch.keys, self.ready.end);
         self.ready.absorb(batch);
+        if self.hot.floor().is_some_and(|since| self.ready.end.0 - since.0 >= self.settings.hot_bytes) {
+            self.release(HotKeys::release_all);
+        }
+    }
+
+    /// Lets go of hot keys that have changed before a position, because somebody waits for it.
+    pub(super) fn want(&mut self, position: Position) {
+        if self.hot.floor().is_some_and(|since| since < position) {
+            self.release(HotKeys::release_all);
+        }
+    }
+
+    fn release(&mut self, some: impl Fn(&mut HotKeys) -> Keys) {
+        let Some(since) = self.hot.floor() else { return };
+        let keys = some(&mut self.hot);
+        self.ready.absorb(Batch { keys, ..Batch::default() });
+        let next = self.cut + 1;
+        if self.released.back().is_none_or(|(of, _)| *of < next) {
+            self.released.push_back((next, since));
+        }
+    }
+
+    /// Forgets what was released once the cuts up to this one are written or stored.
+    fn written(&mut self, cut: u64) {
+        while self.released.front().is_some_and(|(of, _)| *of <= cut) {
+            self.released.pop_front();
+        }
+    }
+
+    /// Everything up to here is acknowledged by the index or stored in the backlog.
+    pub(super) fn certain(&self) -> Position {
+        let released = self.released.iter().map(|(_, since)| *since);
+        released.chain(self.hot.floor()).fold(self.settled, Position::min)
     }
 
     /// Keys that wait and are not being written.
@@ -111,8 +153,13 @@ impl<T: Target> Outlet<T> {
                 let (owed, end) = stored?;
                 self.held_until = 0;
                 self.settled = self.settled.max(end);
+                self.written(self.cut);
                 self.owed.extend(owed);
                 Ok(true)
+            }
+            () = at(self.hot.due()) => {
+                self.release(HotKeys::release);
+                Ok(false)
             }
             answers = finish(&mut self.asking) => {
                 if !answers {
@@ -161,9 +208,10 @@ impl<T: Target> Outlet<T> {
 
     fn must_store(&self) -> bool {
         let is_much = self.waiting() >= self.settings.buffer_keys;
-        let is_far = self.ready.end.0.saturating_sub(self.settled.0) >= self.settings.retain_bytes;
+        let certain = self.certain();
+        let is_far = self.ready.end.0.saturating_sub(certain.0) >= self.settings.retain_bytes;
         // Nothing is gained by storing a part of a transaction: the server keeps all of it until its end.
-        self.ready.end > self.settled && (is_much || (is_far && self.pause.is_some()))
+        self.ready.end > certain && (is_much || (is_far && self.pause.is_some()))
     }
 
     /// Cuts what is ready, if it is worth a request, and says whether there is anything to send.
@@ -193,6 +241,9 @@ impl<T: Target> Outlet<T> {
             }
             if cut >= self.held_until {
                 self.settled = self.settled.max(piece.end);
+                if piece.is_last() {
+                    self.written(cut);
+                }
             }
             return;
         }
@@ -214,6 +265,8 @@ impl<T: Target> Outlet<T> {
     }
 
     fn store(&mut self) {
+        self.release(HotKeys::release_all);
+        self.cut += 1;
         let batch = self.ready.take();
         warn!(documents = batch.len(), "the index does not keep up; what waits is stored until it does");
         let (target, end) = (Arc::clone(&self.target), batch.end);

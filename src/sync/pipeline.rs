@@ -16,8 +16,10 @@ use super::batch::Batch;
 use super::change::Relations;
 use super::ends::{Stream, Target};
 use super::kill;
+use super::lag::Lag;
 use super::outlet::Outlet;
 use super::progress::{Progress, raise};
+use super::state::WANTED;
 use crate::app::App;
 use crate::position::Position;
 
@@ -53,6 +55,11 @@ pub struct Pipeline<'a, S, T> {
     outlet: Outlet<T>,
     refreshing: Option<BoxFuture<'static, anyhow::Result<Refreshed>>>,
     refresh_from: Instant,
+    /// Everything up to here can be found, but for hot keys and what is owed.
+    shown: Position,
+    lag: Lag,
+    /// Another process waits for everything up to here.
+    asked: Position,
     heard: Instant,
 }
 
@@ -60,6 +67,7 @@ pub struct Pipeline<'a, S, T> {
 struct Refreshed {
     indices: BTreeSet<String>,
     settled: Position,
+    certain: Position,
     is_done: bool,
 }
 
@@ -89,6 +97,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             outlet,
             refreshing: None,
             refresh_from: Instant::now(),
+            shown: confirmed,
+            lag: Lag::default(),
+            asked: Position::default(),
             heard: Instant::now(),
         }
     }
@@ -132,8 +143,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
                 event = self.stream.next(), if has_room => self.receive(event?)?,
                 _ = watch.tick() => self.listen(has_room)?,
             }
+            self.outlet.want(self.asked.max(*wanted.borrow()));
             self.outlet.dispatch();
-            self.progress.applied.send_if_modified(|applied| raise(applied, self.outlet.settled));
+            self.progress.applied.send_if_modified(|applied| raise(applied, self.outlet.certain()));
             self.report();
         }
         self.stream.stop().await;
@@ -160,6 +172,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
                     self.arriving.mark(&self.relations, &change);
                 }
             }
+            ReplicationEvent::Message { content, .. } if *content == *WANTED.as_bytes() => self.asked = self.arriving.newest,
             ReplicationEvent::KeepAlive { .. } | ReplicationEvent::Message { .. } => {}
             ReplicationEvent::StoppedAt { .. } => bail!("the change stream has stopped"),
         }
@@ -206,15 +219,20 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         for collection in owed {
             self.progress.owe(collection, since);
         }
-        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.outlet.settled));
+        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.outlet.certain()));
     }
 
     fn is_idle(&self) -> bool {
         self.at_gate.is_none() && self.arriving.is_empty() && self.outlet.is_idle()
     }
 
+    fn has_more_to_show(&self) -> bool {
+        let searchable = self.progress.standing.borrow().searchable;
+        !self.outlet.touched.is_empty() || self.outlet.settled > self.shown || self.outlet.certain() > searchable
+    }
+
     fn refresh_at(&self) -> Option<Instant> {
-        let is_due = self.refreshing.is_none() && self.outlet.settled > self.progress.standing.borrow().searchable;
+        let is_due = self.refreshing.is_none() && self.has_more_to_show();
         let pause = match (self.is_idle(), self.outlet.touched.is_empty()) {
             // Nothing of it is searched.
             (true, true) => Duration::ZERO,
@@ -225,7 +243,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn refresh(&mut self) {
-        let (target, settled) = (Arc::clone(&self.target), self.outlet.settled);
+        let (target, settled, certain) = (Arc::clone(&self.target), self.outlet.settled, self.outlet.certain());
         let indices = std::mem::take(&mut self.outlet.touched);
         if !indices.is_empty() {
             self.refresh_from = Instant::now();
@@ -234,7 +252,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             kill::point("sync-before-refresh");
             let is_done = target.refresh(&indices).await?;
             kill::point("sync-after-refresh");
-            Ok(Refreshed { indices, settled, is_done })
+            Ok(Refreshed { indices, settled, certain, is_done })
         }));
     }
 
@@ -245,9 +263,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             self.refresh_from = Instant::now() + REFRESH_AWAY;
             return;
         }
-        self.progress.standing.send_modify(|standing| {
-            raise(&mut standing.confirmed, refreshed.settled);
-            raise(&mut standing.searchable, refreshed.settled);
+        self.shown = refreshed.settled;
+        self.progress.standing.send_if_modified(|standing| {
+            raise(&mut standing.confirmed, refreshed.certain) | raise(&mut standing.searchable, refreshed.certain)
         });
     }
 
@@ -260,14 +278,14 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         Ok(())
     }
 
-    fn report(&self) {
-        let standing = self.progress.standing.borrow();
-        let is_behind = self.outlet.settled > standing.searchable || !self.is_idle();
+    fn report(&mut self) {
+        let received = self.arriving.end.max(self.arriving.newest);
+        self.lag.note(received, self.shown);
         self.app.watermark.status.update(|report| {
-            report.received = self.arriving.end;
-            report.applied = standing.searchable;
+            report.received = received;
+            report.written = self.outlet.settled;
             report.waiting = self.arriving.len() + self.outlet.waiting();
-            report.behind_since = is_behind.then(|| report.behind_since.unwrap_or_else(Instant::now));
+            report.behind_since = self.lag.since();
         });
     }
 }

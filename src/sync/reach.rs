@@ -32,7 +32,21 @@ pub struct Behind {
 /// # Errors
 /// The database's, or [`Behind`].
 pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Position> {
+    let wanted = state::want(&app.db.sync).await?;
+    reached(app, collection, wanted).await
+}
+
+/// The same for whoever is in no hurry: documents that change again and again are not written for its sake.
+///
+/// # Errors
+/// The database's, or [`Behind`].
+pub async fn in_time(app: &App, collection: &Collection) -> anyhow::Result<Position> {
     let wanted = state::beat(&app.db.sync).await?;
+    reached(app, collection, wanted).await
+}
+
+async fn reached(app: &App, collection: &Collection, wanted: Position) -> anyhow::Result<Position> {
+    let limit = LIMIT + Duration::from_millis(app.config.sync.hot_limit_ms);
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
         let standing = state::read(&app.db.sync).await?.standing;
@@ -43,7 +57,7 @@ pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Position>
         let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
-        } else if moved.elapsed() > LIMIT {
+        } else if moved.elapsed() > limit {
             return Err(Behind { wanted, applied: standing.searchable }.into());
         }
         sleep(PERIOD).await;

@@ -62,11 +62,11 @@ pub async fn run(
     let ranges = ranges::plan(app, collection, index).await?;
     tokio::select! {
         filled = rebuild.fill(&ranges) => filled?,
-        never = rebuild.brake.watch(app, progress) => never,
+        never = rebuild.brake.watch(app) => never,
     }
     tokio::select! {
         checked = rebuild.check(&ranges) => checked?,
-        never = rebuild.brake.watch(app, progress) => never,
+        never = rebuild.brake.watch(app) => never,
     }
     rebuild.tune(json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await
 }

@@ -153,14 +153,32 @@ pub async fn save(executor: impl PgExecutor<'_>, lease: i64, standing: &Standing
     require_lease(saved.rows_affected())
 }
 
-/// Writes a message into the stream and returns a position that the index reaches soon, even when nothing else is written.
+/// What the message of [`want`] says.
+pub(super) const WANTED: &str = "wanted";
+
+/// Writes a message into the stream, which shows that it is alive, and returns its position. The index comes to it soon, but for
+/// documents that change too often to be written each time.
 ///
 /// # Errors
 /// The database's.
 pub async fn beat(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
+    say(executor, "").await
+}
+
+/// The same, and asks the leader to write everything up to that position at once, because somebody waits for it.
+///
+/// # Errors
+/// The database's.
+pub async fn want(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
+    say(executor, WANTED).await
+}
+
+async fn say(executor: impl PgExecutor<'_>, what: &str) -> sqlx::Result<Position> {
     // Transactional, because only a commit is flushed, and so streamed, at once.
-    let position =
-        sqlx::query_scalar!(r#"select (pg_logical_emit_message(true, 'collections', '') - '0/0')::bigint as "position!""#);
+    let position = sqlx::query_scalar!(
+        r#"select (pg_logical_emit_message(true, 'collections', $1::text) - '0/0')::bigint as "position!""#,
+        what
+    );
     position.fetch_one(executor).await.map(from_sql)
 }
 

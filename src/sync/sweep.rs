@@ -3,6 +3,7 @@
 //! It looks at the live generation. One that is being built is compared before it goes live, and one that is kept to go back to
 //! is written to like the live one.
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::compare::{self, Depth};
+use super::compare::{self, Depth, Sight};
 use super::cycles::{self, Cycle, END, Superseded};
+use super::verify::Differences;
 use super::write::Writer;
-use super::{catalog, mend, verify};
+use super::{catalog, mend, reach, verify};
 use crate::app::App;
 use crate::collections;
 use crate::search::{Collection, ElasticError};
@@ -111,8 +113,7 @@ impl Sweep {
     async fn compare(&self, collection: &'static Collection, cycle: &Cycle) -> anyhow::Result<usize> {
         let (app, elastic) = (&self.app, &self.writer.elastic);
         let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, Depth::Contents).await?;
-        let mut found =
-            verify::settle(app, elastic, collection, &cycle.index, Depth::Contents, range.different).await?.differences;
+        let mut found = self.differences(collection, &cycle.index, range.different).await?;
         // The cycle began with another try for these.
         verify::leave_out_refused(app, collection, &mut found).await?;
         if !found.is_empty() {
@@ -131,6 +132,21 @@ impl Sweep {
         cycles::advance(&mut *transaction, self.lease, cycle, to, range.ids, &ids).await?;
         transaction.commit().await?;
         Ok(range.ids)
+    }
+
+    /// Says what differs of what seemed to. What is written at last in its own time was behind, and is right now.
+    async fn differences(
+        &self,
+        collection: &'static Collection,
+        index: &str,
+        sights: HashMap<Uuid, Sight>,
+    ) -> anyhow::Result<Differences> {
+        if sights.is_empty() {
+            return Ok(Differences::new());
+        }
+        reach::in_time(&self.app, collection).await?;
+        let (found, _) = verify::look_again(&self.app, &self.writer.elastic, collection, index, Depth::Contents, sights).await?;
+        Ok(found)
     }
 
     /// Looks at what was marked, once it has been written.

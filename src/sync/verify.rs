@@ -163,25 +163,39 @@ pub async fn settle(
             break;
         }
         reach::now(app, collection).await?;
-        let ids: Vec<Uuid> = moving.keys().copied().collect();
-        let sights = compare::look(app, elastic, collection, index, &ids, depth).await?;
-        moving = moving
-            .into_iter()
-            .filter_map(|(id, before)| {
-                let after = sights.get(&id).copied().unwrap_or_default();
-                match compare::judge(before, after) {
-                    Verdict::Equal => None,
-                    Verdict::Different(difference) => {
-                        findings.differences.insert(id, difference);
-                        None
-                    }
-                    Verdict::Moving => Some((id, after)),
-                }
-            })
-            .collect();
+        let differences;
+        (differences, moving) = look_again(app, elastic, collection, index, depth, moving).await?;
+        findings.differences.extend(differences);
     }
     findings.unsettled.extend(moving.into_keys());
     Ok(findings)
+}
+
+/// Looks once more at what seemed different, and returns what does differ, and what was written meanwhile. Comes after the index has
+/// taken in what was committed before the sights.
+///
+/// # Errors
+/// The database's or the index's.
+pub async fn look_again(
+    app: &App,
+    elastic: &Elastic,
+    collection: &'static Collection,
+    index: &str,
+    depth: Depth,
+    before: HashMap<Uuid, Sight>,
+) -> anyhow::Result<(Differences, HashMap<Uuid, Sight>)> {
+    let ids: Vec<Uuid> = before.keys().copied().collect();
+    let sights = compare::look(app, elastic, collection, index, &ids, depth).await?;
+    let (mut different, mut moving) = (Differences::new(), HashMap::new());
+    for (id, before) in before {
+        let after = sights.get(&id).copied().unwrap_or_default();
+        match compare::judge(before, after) {
+            Verdict::Equal => {}
+            Verdict::Different(difference) => drop(different.insert(id, difference)),
+            Verdict::Moving => drop(moving.insert(id, after)),
+        }
+    }
+    Ok((different, moving))
 }
 
 /// Returns the index that lists of a collection read, if there is one.

@@ -37,6 +37,7 @@ mod sync;
 mod sync_backlog;
 mod sync_faults;
 mod sync_hazards;
+mod sync_hot;
 mod sync_leaders;
 mod sync_model;
 mod sync_oracle;

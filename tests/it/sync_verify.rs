@@ -111,6 +111,7 @@ async fn constant_writes_are_no_difference_and_hide_none() {
     // No write of the sync replaces this one.
     let document = test.document("customers", id(1)).await;
     put(&test, id(1), &format!("version={}&version_type=external", i64::MAX), document).await;
+    test.sql(&format!("update customers set name = 'Renamed' where id = '{}'", id(1))).await;
     let done = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (done, pool) = (done.clone(), test.pool.clone());

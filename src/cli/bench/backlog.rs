@@ -8,15 +8,14 @@ use sqlx::{PgExecutor, PgPool};
 use super::Scene;
 use crate::collections;
 use crate::search::index::{self, Alias};
+use crate::sync::state;
 
 /// A backlog that is not worked off by then never will be.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Puts a mark behind everything that has been committed so far.
+/// Puts a mark behind everything that has been committed so far, for which somebody waits.
 pub(super) async fn mark(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select (pg_logical_emit_message(true, 'collections bench', '') - '0/0')::bigint")
-        .fetch_one(executor)
-        .await
+    Ok(i64::try_from(state::want(executor).await?.0).unwrap_or(i64::MAX))
 }
 
 /// Waits until everything before the mark can be found.

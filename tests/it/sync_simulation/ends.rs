@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use collections::app::App;
 use collections::position::{Position, Version};
 use collections::sync::anchor::Line;
 use collections::sync::batch::Batch;
@@ -196,6 +197,23 @@ pub(super) async fn anchor(stage: &Stage, progress: &Progress, line: &Line) {
         stage.world().saved = standing.clone();
         stage.dawdle(20).await;
         line.saved.send_replace(standing.confirmed);
+    }
+}
+
+/// Waits now and then for what was committed last, and looks whether it is there.
+pub(super) async fn reader(stage: &Stage, app: &App) {
+    loop {
+        stage.dawdle(2_000).await;
+        let now = Instant::now();
+        let Some(end) = stage.world().commits.iter().rev().find(|commit| commit.at <= now).map(|commit| commit.end) else {
+            continue;
+        };
+        stage.world().note(format!("somebody waits for {end}"));
+        if app.watermark.reached(NAME, end, Duration::from_secs(5)).await {
+            let mut world = stage.world();
+            let missing = world.missing(&world.searchable, |one| one <= end);
+            world.expect(missing.is_none(), || format!("{end} was promised to a list: {}", missing.unwrap_or_default()));
+        }
     }
 }
 

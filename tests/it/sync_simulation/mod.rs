@@ -19,7 +19,7 @@ use collections::sync::progress::Progress;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use ends::{Stage, Wire, anchor, lane};
+use ends::{Stage, Wire, anchor, lane, reader};
 use world::{Flaw, INDEX, World};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -47,6 +47,7 @@ async fn play(stage: Stage) {
         };
         let next = stage.world().commits.iter().position(|one| one.end > saved.confirmed).unwrap_or(usize::MAX);
         let progress = Progress::new(saved);
+        progress.is_live.send_replace(true);
         let line = Line::default();
         let wire = Wire { stage: stage.clone(), next, sent: 0, is_described: false, breaks };
         let pipeline = Pipeline::new(&app, wire, Arc::new(stage.clone()), &progress, &line, BTreeSet::from([INDEX.to_owned()]));
@@ -63,6 +64,7 @@ async fn play(stage: Stage) {
             ended = pipeline.run(&stop) => stage.world().note(format!("the leader stumbles: {}", ended.unwrap_err())),
             () = anchor(&stage, &progress, &line) => {}
             () = lane(&stage, &progress) => {}
+            () = reader(&stage, &app) => {}
         }
     }
     let mut world = stage.world();
