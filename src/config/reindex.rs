@@ -8,6 +8,14 @@ pub struct Rebuild {
     /// Ranges of ids that a reindex fills at the same time.
     #[arg(id = "sync-reindex-parallel", long = "sync-reindex-parallel", env = "SYNC_REINDEX_PARALLEL", default_value_t = 4)]
     pub parallel: usize,
+    /// Documents to one bulk write of a reindex; a live change waits behind as many as are under way at once.
+    #[arg(
+        id = "sync-reindex-batch-size",
+        long = "sync-reindex-batch-size",
+        env = "SYNC_REINDEX_BATCH_SIZE",
+        default_value_t = 500
+    )]
+    pub batch_size: usize,
     /// Wait of a live change for the index, in milliseconds, beyond which a reindex slows down.
     #[arg(id = "sync-reindex-lag-ms", long = "sync-reindex-lag-ms", env = "SYNC_REINDEX_LAG_MS", default_value_t = 250)]
     pub lag_ms: u64,

@@ -88,7 +88,10 @@ impl<T: Target> Outlet<T> {
 
     /// Adds what has passed the gate.
     pub(super) fn add(&mut self, mut batch: Batch) {
-        self.hot.hold(&mut batch.keys, self.ready.end);
+        // What waits for more than a request is collected anyway.
+        if self.ready.len() < self.settings.batch_size {
+            self.hot.hold(&mut batch.keys, self.ready.end);
+        }
         self.ready.absorb(batch);
         if self.hot.floor().is_some_and(|since| self.ready.end.0 - since.0 >= self.settings.hot_bytes) {
             self.release(HotKeys::release_all);

@@ -99,7 +99,7 @@ impl Rebuild<'_> {
     }
 
     async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
-        let chunk = self.writer.batch_size;
+        let chunk = self.app.config.reindex.batch_size.max(1);
         loop {
             let ids = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
             let Some(last) = ids.last() else { return Ok(()) };

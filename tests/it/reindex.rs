@@ -15,7 +15,7 @@ use crate::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-const SMALL: [&str; 4] = ["--sync-batch-size", "20", "--sync-reindex-parallel", "2"];
+const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
 
 fn customers() -> &'static Collection {
     find("customers").unwrap()

@@ -182,7 +182,7 @@ async fn a_process_that_stands_by_takes_over() {
 
 #[tokio::test]
 async fn a_reindex_during_writes_never_misses_a_hit() {
-    let test = Synced::started_with(&["--sync-batch-size", "100"]).await;
+    let test = Synced::started_with(&["--sync-reindex-batch-size", "100"]).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Witness')").await;
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 3000) as n")
         .await;

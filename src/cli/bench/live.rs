@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
+use super::effort::Effort;
 use super::raw::{self, Scratch};
 use super::report::{Goal, Measure};
 use super::server::Server;
@@ -70,6 +71,7 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
     let documents: usize = sides.iter().map(|(_, ids, _)| ids.len()).sum();
 
     let (mut ours, mut reference) = (Vec::new(), Vec::new());
+    let (mut our_effort, mut raw_effort) = (Effort::default(), Effort::default());
     for round in 0..scene.rounds {
         let target = pile_up(scene, kind.change, &ids, TOGETHER, &round.to_string()).await?;
         let mut calls = Vec::new();
@@ -77,33 +79,41 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
             let fresh = raw::documents(pool, collection, ids).await?;
             calls.append(&mut raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &fresh, 2 + i64::try_from(round)?)?);
         }
-        let write_raw = async || {
-            let begin = Instant::now();
+        let write_raw = async |effort: &mut Effort| {
+            let (before, begin) = (Effort::now(&scene.stage.raw).await?, Instant::now());
             raw::send(&scene.stage.raw, scene.sync, &calls).await?;
             for (_, _, scratch) in &sides {
                 scratch.refresh().await?;
             }
-            anyhow::Ok(documents as f64 / begin.elapsed().as_secs_f64())
+            let rate = documents as f64 / begin.elapsed().as_secs_f64();
+            *effort += Effort::now(&scene.stage.raw).await? - before;
+            anyhow::Ok(rate)
         };
         // The order changes from round to round, so that neither side always finds the warmer server.
         if round % 2 == 1 {
-            reference.push(write_raw().await?);
+            reference.push(write_raw(&mut raw_effort).await?);
         }
+        let before = Effort::now(&scene.stage.raw).await?;
         ours.push(documents as f64 / work_off(scene, target).await?.as_secs_f64());
+        our_effort += Effort::now(&scene.stage.raw).await? - before;
         if round % 2 == 0 {
-            reference.push(write_raw().await?);
+            reference.push(write_raw(&mut raw_effort).await?);
         }
     }
     for (_, _, scratch) in sides {
         scratch.remove().await?;
     }
+    let [our_effort, raw_effort] = [our_effort, raw_effort].map(|effort| effort.each(documents * scene.rounds));
     let how = format!(
         "{} distinct rows changed by SQL, {TOGETHER} to a commit, while no server runs; {documents} documents follow. Ours: from the \
          opening of the stream until everything can be found. Reference: the same documents with external versions over {} \
-         connections, {} to a request, then a refresh.",
+         connections, {} to a request, then a refresh. Processor time of a document: \
+         {our_effort}; in the reference {raw_effort}. Where all of it is taken from the same busy processors, the ratio can be {:.2} at \
+         most.",
         ids.len(),
         scene.sync.in_flight,
-        scene.sync.batch_size
+        scene.sync.batch_size,
+        (raw_effort.index + raw_effort.rest) / (our_effort.index + our_effort.rest)
     );
     Ok(Measure {
         id: "P5",

@@ -5,6 +5,7 @@ mod backlog;
 mod builds;
 mod client;
 mod disturbance;
+mod effort;
 mod footprint;
 mod freshness;
 mod growth;

@@ -90,7 +90,8 @@ impl Stage {
             .env("SYNC_BUFFER_KEYS", "200")
             .env("SYNC_FANOUT_INLINE", "2")
             .env("SYNC_LANE_SIZE", "4")
-            .env("SYNC_BATCH_SIZE", "50");
+            .env("SYNC_BATCH_SIZE", "50")
+            .env("SYNC_REINDEX_BATCH_SIZE", "50");
         command
     }
 

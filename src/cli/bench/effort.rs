@@ -1,0 +1,87 @@
+//! What work costs: the processor time of Elasticsearch, and of everything else on the machine.
+
+use std::fmt;
+use std::ops::{AddAssign, Sub};
+
+use super::client::{Link, Site};
+
+/// Linux counts in hundredths of a second, whatever its clock.
+const TICK_MS: f64 = 10.0;
+
+/// Processor time in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Effort {
+    /// Of Elasticsearch.
+    pub(super) index: f64,
+    /// Of all else: the server, Postgres, the benchmark, and whatever else runs.
+    pub(super) rest: f64,
+}
+
+impl Effort {
+    /// What has been spent so far; nothing where the system does not tell.
+    pub(super) async fn now(elasticsearch: &Site) -> anyhow::Result<Self> {
+        let path = "/_nodes/_local/stats/process?filter_path=nodes.*.process.cpu.total_in_millis";
+        let answer = Link::open(elasticsearch).await?.read(&elasticsearch.get(path)?).await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        let nodes = answer["nodes"].as_object().into_iter().flat_map(|nodes| nodes.values());
+        let index = nodes.filter_map(|node| node["process"]["cpu"]["total_in_millis"].as_f64()).sum();
+        let whole = busy(&std::fs::read_to_string("/proc/stat").unwrap_or_default());
+        Ok(Self { index, rest: whole - index })
+    }
+
+    /// What one of so many documents has cost.
+    pub(super) fn each(self, documents: usize) -> PerDocument {
+        let each = |spent: f64| spent * 1_000.0 / documents.max(1) as f64;
+        PerDocument { index: each(self.index), rest: each(self.rest) }
+    }
+}
+
+impl Sub for Effort {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { index: self.index - before.index, rest: self.rest - before.rest }
+    }
+}
+
+impl AddAssign for Effort {
+    fn add_assign(&mut self, more: Self) {
+        self.index += more.index;
+        self.rest += more.rest;
+    }
+}
+
+/// Processor time of one document, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerDocument {
+    /// Of Elasticsearch.
+    pub(super) index: f64,
+    /// Of all else.
+    pub(super) rest: f64,
+}
+
+impl fmt::Display for PerDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} µs of Elasticsearch and {:.0} µs of all else", self.index, self.rest)
+    }
+}
+
+/// Reads how long all processors together have worked, in milliseconds, from the kernel's count: `/proc/stat` in proc(5).
+fn busy(stat: &str) -> f64 {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let ticks: Vec<f64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    // User, nice, system, idle, waiting for a disk, interrupts, soft interrupts; the rest is of guests and other machines.
+    let worked = [0, 1, 2, 5, 6].iter().filter_map(|column| ticks.get(*column));
+    worked.sum::<f64>() * TICK_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_idles_or_waits_has_not_worked() {
+        assert_eq!(busy("cpu  10 20 30 4000 500 6 7 80 0 0\ncpu0 1 2 3 4\n"), 730.0);
+        assert_eq!(busy(""), 0.0);
+    }
+}
