@@ -18,10 +18,12 @@ pub(super) async fn mark(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     Ok(i64::try_from(state::want(executor).await?.0).unwrap_or(i64::MAX))
 }
 
-/// Waits until everything before the mark can be found.
+/// Waits until everything before the mark can be found, what was stored for the index included.
 pub(super) async fn passed(pool: &PgPool, mark: i64) -> anyhow::Result<()> {
     let begin = Instant::now();
-    while sqlx::query_scalar::<_, i64>("select applied from sync_state").fetch_one(pool).await? < mark {
+    let is_passed = "select applied >= $1 and not exists (select from jsonb_each_text(owed) where value::bigint <= $1)
+                     from sync_state";
+    while !sqlx::query_scalar::<_, bool>(is_passed).bind(mark).fetch_one(pool).await? {
         ensure!(begin.elapsed() < PATIENCE, "the sync has not caught up after {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

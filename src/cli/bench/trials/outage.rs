@@ -56,6 +56,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, seconds: u64) -> an
     );
     // Its way to Elasticsearch ends with the wall.
     scene.stop_server().await?;
+    scene.server = Some(Server::start(scene.stage, scene.log).await?);
     let outage = format!("Elasticsearch away for {seconds} s");
     Ok(vec![
         row(scene, &format!("{outage}: log kept for the slot, most"), "MB", retained, Goal::AtMost(64.0), &how),
