@@ -1,33 +1,35 @@
-//! What the sync still has to do: a mark in the stream, and waiting until the index has passed it.
+//! Waiting until the sync has done what it still has to do.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgPool;
 
 use super::Scene;
 use crate::collections;
+use crate::position::Position;
 use crate::search::index::{self, Alias};
 use crate::sync::state;
 
 /// A backlog that is not worked off by then never will be.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Puts a mark behind everything that has been committed so far, for which somebody waits.
-pub(super) async fn mark(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
-    Ok(i64::try_from(state::want(executor).await?.0).unwrap_or(i64::MAX))
+/// Waits until everything that was committed before can be found.
+pub(super) async fn caught_up(pool: &PgPool) -> anyhow::Result<()> {
+    passed(pool, state::want(pool).await?).await
 }
 
-/// Waits until everything before the mark can be found, what was stored for the index included.
-pub(super) async fn passed(pool: &PgPool, mark: i64) -> anyhow::Result<()> {
+/// Waits until everything up to a position can be found, what was stored for the index included.
+pub(super) async fn passed(pool: &PgPool, wanted: Position) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let is_passed = "select applied >= $1 and not exists (select from jsonb_each_text(owed) where value::bigint <= $1)
-                     from sync_state";
-    while !sqlx::query_scalar::<_, bool>(is_passed).bind(mark).fetch_one(pool).await? {
+    loop {
+        let standing = state::read(pool).await?.standing;
+        if collections::ALL.iter().all(|collection| standing.includes(collection.name, wanted)) {
+            return Ok(());
+        }
         ensure!(begin.elapsed() < PATIENCE, "the sync has not caught up after {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(())
 }
 
 /// Waits until every collection has been loaded for the first time.
@@ -39,5 +41,5 @@ pub(super) async fn loaded(scene: &Scene<'_>) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    passed(&scene.stage.pool, mark(&scene.stage.pool).await?).await
+    caught_up(&scene.stage.pool).await
 }

@@ -6,9 +6,9 @@ use std::ops::{AddAssign, Sub};
 use super::client::{Link, Site};
 
 /// Linux counts in hundredths of a second, whatever its clock.
-const TICK_MS: f64 = 10.0;
+const TICK_US: f64 = 10_000.0;
 
-/// Processor time in milliseconds.
+/// Processor time in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Effort {
     /// Of Elasticsearch.
@@ -24,15 +24,20 @@ impl Effort {
         let answer = Link::open(elasticsearch).await?.read(&elasticsearch.get(path)?).await?;
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         let nodes = answer["nodes"].as_object().into_iter().flat_map(|nodes| nodes.values());
-        let index = nodes.filter_map(|node| node["process"]["cpu"]["total_in_millis"].as_f64()).sum();
+        let index = nodes.filter_map(|node| node["process"]["cpu"]["total_in_millis"].as_f64()).sum::<f64>() * 1_000.0;
         let whole = busy(&std::fs::read_to_string("/proc/stat").unwrap_or_default());
         Ok(Self { index, rest: whole - index })
     }
 
     /// What one of so many documents has cost.
-    pub(super) fn each(self, documents: usize) -> PerDocument {
-        let each = |spent: f64| spent * 1_000.0 / documents.max(1) as f64;
-        PerDocument { index: each(self.index), rest: each(self.rest) }
+    pub(super) fn each(self, documents: usize) -> Self {
+        let documents = documents.max(1) as f64;
+        Self { index: self.index / documents, rest: self.rest / documents }
+    }
+
+    /// All of it.
+    pub(super) fn whole(self) -> f64 {
+        self.index + self.rest
     }
 }
 
@@ -51,28 +56,19 @@ impl AddAssign for Effort {
     }
 }
 
-/// Processor time of one document, in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PerDocument {
-    /// Of Elasticsearch.
-    pub(super) index: f64,
-    /// Of all else.
-    pub(super) rest: f64,
-}
-
-impl fmt::Display for PerDocument {
+impl fmt::Display for Effort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0} µs of Elasticsearch and {:.0} µs of all else", self.index, self.rest)
     }
 }
 
-/// Reads how long all processors together have worked, in milliseconds, from the kernel's count: `/proc/stat` in proc(5).
+/// Reads how long all processors together have worked, in microseconds, from the kernel's count: `/proc/stat` in proc(5).
 fn busy(stat: &str) -> f64 {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<f64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     // User, nice, system, idle, waiting for a disk, interrupts, soft interrupts; the rest is of guests and other machines.
     let worked = [0, 1, 2, 5, 6].iter().filter_map(|column| ticks.get(*column));
-    worked.sum::<f64>() * TICK_MS
+    worked.sum::<f64>() * TICK_US
 }
 
 #[cfg(test)]
@@ -81,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_idles_or_waits_has_not_worked() {
-        assert_eq!(busy("cpu  10 20 30 4000 500 6 7 80 0 0\ncpu0 1 2 3 4\n"), 730.0);
+        assert_eq!(busy("cpu  10 20 30 4000 500 6 7 80 0 0\ncpu0 1 2 3 4\n"), 730_000.0);
         assert_eq!(busy(""), 0.0);
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
     let commits = usize::try_from(scene.sizes.hot_updates)? / WRITERS / TOGETHER;
     let updates = (commits * WRITERS * TOGETHER) as f64;
 
-    backlog::passed(pool, backlog::mark(pool).await?).await?;
+    backlog::caught_up(pool).await?;
     let before = writes(scene).await?;
     let begin = Instant::now();
     try_join_all(ids.chunks_exact(share).take(WRITERS).map(async |own| {
@@ -49,7 +49,7 @@ pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
     }))
     .await?;
     let written = begin.elapsed().as_secs_f64();
-    backlog::passed(pool, backlog::mark(pool).await?).await?;
+    backlog::caught_up(pool).await?;
     let synced = begin.elapsed().as_secs_f64();
     let writes = writes(scene).await? - before;
 

@@ -12,6 +12,8 @@ use super::report::{Goal, Measure};
 use super::server::Server;
 use super::{Scene, backlog};
 use crate::collections;
+use crate::position::Position;
+use crate::sync::state;
 
 /// Changes to a commit: small transactions, as live traffic makes them.
 const TOGETHER: usize = 10;
@@ -113,7 +115,7 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
         ids.len(),
         scene.sync.in_flight,
         scene.sync.batch_size,
-        (raw_effort.index + raw_effort.rest) / (our_effort.index + our_effort.rest)
+        raw_effort.whole() / our_effort.whole()
     );
     Ok(Measure {
         id: "P5",
@@ -133,20 +135,20 @@ pub(super) async fn rows(pool: &PgPool, table: &str, limit: i64) -> anyhow::Resu
     Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await?)
 }
 
-/// Stops the server, changes the rows and returns a mark behind all changes.
+/// Stops the server, changes the rows and returns a position behind all changes.
 pub(super) async fn pile_up(
     scene: &mut Scene<'_>,
     change: &str,
     ids: &[Uuid],
     together: usize,
     value: &str,
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<Position> {
     let pool = &scene.stage.pool;
     // Everything before is in the index, so that only the new changes are counted.
-    backlog::passed(pool, backlog::mark(pool).await?).await?;
+    backlog::caught_up(pool).await?;
     scene.stop_server().await?;
     change_rows(pool, change, ids, together, value).await?;
-    Ok(backlog::mark(pool).await?)
+    Ok(state::want(pool).await?)
 }
 
 /// Changes rows, so many to a commit.
@@ -161,8 +163,8 @@ pub(super) async fn change_rows(pool: &PgPool, change: &str, ids: &[Uuid], toget
     Ok(())
 }
 
-/// Starts a server and returns the time from the opening of its stream until it has passed the mark.
-pub(super) async fn work_off(scene: &mut Scene<'_>, target: i64) -> anyhow::Result<Duration> {
+/// Starts a server and returns the time from the opening of its stream until everything up to a position can be found.
+pub(super) async fn work_off(scene: &mut Scene<'_>, target: Position) -> anyhow::Result<Duration> {
     let pool = &scene.stage.pool;
     let work = async {
         let begin = Instant::now();

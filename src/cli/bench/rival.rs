@@ -84,7 +84,7 @@ pub(super) async fn measure(scene: &mut Scene<'_>, redis_url: Option<&SecretStri
 async fn our_round(scene: &mut Scene<'_>, rows: u64, ids: &[Uuid], round: usize, ours: &mut Rounds) -> anyhow::Result<()> {
     let accounts = collections::find("accounts").context("no such collection")?;
     // What the other side has changed meanwhile is no part of it.
-    backlog::passed(&scene.stage.pool, backlog::mark(&scene.stage.pool).await?).await?;
+    backlog::caught_up(&scene.stage.pool).await?;
     ours.loads.push(rows as f64 / rebuild::reindex(scene, accounts).await?.elapsed.as_secs_f64());
     let target = live::pile_up(scene, CHANGE, ids, 1, &format!("ours {round}")).await?;
     ours.changes.push(ids.len() as f64 / live::work_off(scene, target).await?.as_secs_f64());

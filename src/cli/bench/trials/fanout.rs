@@ -30,7 +30,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, children: u64) -> a
             select uuidv7(), 'FAN-' || n, $1, 'EUR', 'open' from generate_series($2::bigint + 1, least($2 + 100000, $3)) as n";
         sqlx::query(sql).bind(PARENT).bind(i64::try_from(from)?).bind(i64::try_from(children)?).execute(&pool).await?;
     }
-    backlog::passed(&pool, backlog::mark(&pool).await?).await?;
+    backlog::caught_up(&pool).await?;
 
     let begin = Instant::now();
     rename(&pool, "Holding First").await?;

@@ -80,7 +80,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
     read?;
     let (elapsed, cursors) = rebuilt?;
     let rate = writers.count() as f64 / begin.elapsed().as_secs_f64();
-    backlog::passed(&pool, backlog::mark(&pool).await?).await?;
+    backlog::caught_up(&pool).await?;
     let how = format!(
         "`collections reindex --collection accounts` beside {rate:.0} changes/s, {TOGETHER} to a commit; the server was killed (-9) twice, \
          when {cursors:?} documents were in the new index, and started again; it was live after {:.0} s. {} looks for one account \

@@ -17,7 +17,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, rows: u64) -> anyho
     let load = async {
         sqlx::query(sql).bind(i64::try_from(rows)?).execute(&pool).await?;
         let committed = begin.elapsed();
-        backlog::passed(&pool, backlog::mark(&pool).await?).await?;
+        backlog::caught_up(&pool).await?;
         anyhow::Ok(committed)
     };
     let mut memory = idle;
