@@ -6,8 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::position::Position;
-
 /// What the sync task of this process is doing; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Status(Arc<Mutex<Report>>);
@@ -21,12 +19,10 @@ pub struct Report {
     pub problem: Option<String>,
     /// The high bits of the versions it writes.
     pub epoch: u16,
-    /// The end of the last transaction that has come.
-    pub received: Position,
-    /// Everything up to here is in the index or the backlog, but for documents that change too often to be written each time.
-    pub written: Position,
     /// Documents that wait to be written.
     pub waiting: usize,
+    /// Since when the oldest change has waited that is neither in the index nor in the backlog.
+    pub unwritten_since: Option<Instant>,
     /// Since when the oldest change has waited that cannot be found yet.
     pub behind_since: Option<Instant>,
 }
@@ -50,7 +46,13 @@ impl Report {
     /// How long the oldest change has waited that cannot be found yet.
     #[must_use]
     pub fn lag(&self) -> Duration {
-        self.behind_since.map_or(Duration::ZERO, |since| since.elapsed())
+        elapsed(self.behind_since)
+    }
+
+    /// How long the oldest change has waited that is neither in the index nor in the backlog.
+    #[must_use]
+    pub fn write_lag(&self) -> Duration {
+        elapsed(self.unwritten_since)
     }
 }
 
@@ -83,4 +85,8 @@ impl Status {
     fn lock(&self) -> MutexGuard<'_, Report> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn elapsed(since: Option<Instant>) -> Duration {
+    since.map_or(Duration::ZERO, |since| since.elapsed())
 }

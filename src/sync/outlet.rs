@@ -122,10 +122,14 @@ impl<T: Target> Outlet<T> {
         }
     }
 
+    /// Everything up to here is acknowledged by the index or stored in the backlog, but for hot keys that rest.
+    pub(super) fn arrived(&self) -> Position {
+        self.released.iter().map(|(_, since)| *since).fold(self.settled, Position::min)
+    }
+
     /// Everything up to here is acknowledged by the index or stored in the backlog.
     pub(super) fn certain(&self) -> Position {
-        let released = self.released.iter().map(|(_, since)| *since);
-        released.chain(self.hot.floor()).fold(self.settled, Position::min)
+        self.hot.floor().into_iter().fold(self.arrived(), Position::min)
     }
 
     /// Keys that wait and are not being written.

@@ -57,7 +57,8 @@ pub struct Pipeline<'a, S, T> {
     refresh_from: Instant,
     /// Everything up to here can be found, but for hot keys and what is owed.
     shown: Position,
-    lag: Lag,
+    unwritten: Lag,
+    unshown: Lag,
     /// Another process waits for everything up to here.
     asked: Position,
     heard: Instant,
@@ -98,7 +99,8 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             refreshing: None,
             refresh_from: Instant::now(),
             shown: confirmed,
-            lag: Lag::default(),
+            unwritten: Lag::default(),
+            unshown: Lag::default(),
             asked: Position::default(),
             heard: Instant::now(),
         }
@@ -280,12 +282,13 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
 
     fn report(&mut self) {
         let received = self.arriving.end.max(self.arriving.newest);
-        self.lag.note(received, self.shown);
+        let arrived = self.outlet.arrived();
+        self.unwritten.note(received, arrived);
+        self.unshown.note(received, self.shown.min(arrived));
         self.app.watermark.status.update(|report| {
-            report.received = received;
-            report.written = self.outlet.settled;
             report.waiting = self.arriving.len() + self.outlet.waiting();
-            report.behind_since = self.lag.since();
+            report.unwritten_since = self.unwritten.since();
+            report.behind_since = self.unshown.since();
         });
     }
 }

@@ -58,7 +58,7 @@ impl Progress {
     }
 
     /// Notes that documents of a collection with changes from a position on wait in the backlog.
-    pub fn owe(&self, collection: &'static str, since: Position) {
+    pub(super) fn owe(&self, collection: &'static str, since: Position) {
         self.debts.send_modify(|debts| *debts.entry(collection).or_default() += 1);
         self.standing.send_modify(|standing| {
             standing.owed.entry(collection.to_owned()).or_insert(since);

@@ -46,6 +46,7 @@ pub async fn in_time(app: &App, collection: &Collection) -> anyhow::Result<Posit
 }
 
 async fn reached(app: &App, collection: &Collection, wanted: Position) -> anyhow::Result<Position> {
+    // A document that changes again and again keeps the position back.
     let limit = LIMIT + Duration::from_millis(app.config.sync.hot_limit_ms);
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {

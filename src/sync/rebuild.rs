@@ -60,14 +60,8 @@ pub async fn run(
         Rebuild { app, writer, progress, collection, index, brake, began: Instant::now(), written: AtomicUsize::new(0) };
     rebuild.prepare().await?;
     let ranges = ranges::plan(app, collection, index).await?;
-    tokio::select! {
-        filled = rebuild.fill(&ranges) => filled?,
-        never = rebuild.brake.watch(app) => never,
-    }
-    tokio::select! {
-        checked = rebuild.check(&ranges) => checked?,
-        never = rebuild.brake.watch(app) => never,
-    }
+    rebuild.fill(&ranges).await?;
+    rebuild.check(&ranges).await?;
     rebuild.tune(json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await
 }
 
@@ -116,7 +110,7 @@ impl Rebuild<'_> {
             if ids.len() < chunk {
                 return Ok(());
             }
-            self.brake.hold().await;
+            self.brake.hold(self.app).await;
         }
     }
 
@@ -172,7 +166,7 @@ impl Rebuild<'_> {
                 (Some(end), high) if high.is_none_or(|high| end < high) => after = Some(end),
                 _ => return Ok(different),
             }
-            self.brake.hold().await;
+            self.brake.hold(self.app).await;
         }
     }
 }

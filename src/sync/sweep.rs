@@ -134,7 +134,7 @@ impl Sweep {
         Ok(range.ids)
     }
 
-    /// Says what differs of what seemed to. What is written at last in its own time was behind, and is right now.
+    /// Says what differs of what seemed to. What was written meanwhile was only behind.
     async fn differences(
         &self,
         collection: &'static Collection,

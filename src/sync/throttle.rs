@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::lag::Lag;
 use crate::app::App;
 
-/// How often the live path is looked at.
-const LOOK: Duration = Duration::from_millis(25);
 /// The first pause, the longest, and by how much it shrinks with each chunk that goes well.
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
@@ -39,33 +36,19 @@ impl Throttle {
     }
 }
 
-/// Watches the live path and holds back those who fill.
+/// Holds back those who fill while live changes wait.
 #[derive(Debug)]
-pub(super) struct Brake {
-    lag: Mutex<Duration>,
-    throttle: Mutex<Throttle>,
-}
+pub(super) struct Brake(Mutex<Throttle>);
 
 impl Brake {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { lag: Mutex::default(), throttle: Mutex::new(Throttle::new(limit)) }
-    }
-
-    /// Looks at the live path until it is dropped.
-    pub(super) async fn watch(&self, app: &App) -> ! {
-        let mut lag = Lag::default();
-        loop {
-            let report = app.watermark.status.report();
-            lag.note(report.received, report.written);
-            *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = lag.wait();
-            sleep(LOOK).await;
-        }
+        Self(Mutex::new(Throttle::new(limit)))
     }
 
     /// Waits as long as it takes for live changes to get through.
-    pub(super) async fn hold(&self) {
-        let lag = *self.lag.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = self.throttle.lock().unwrap_or_else(PoisonError::into_inner).next(lag);
+    pub(super) async fn hold(&self, app: &App) {
+        let lag = app.watermark.status.report().write_lag();
+        let pause = self.0.lock().unwrap_or_else(PoisonError::into_inner).next(lag);
         if !pause.is_zero() {
             sleep(pause).await;
         }
