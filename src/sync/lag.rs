@@ -35,6 +35,11 @@ impl Lag {
     pub(super) fn since(&self) -> Option<Instant> {
         self.seen.front().map(|(_, since)| *since)
     }
+
+    /// How long it has.
+    pub(super) fn wait(&self) -> Duration {
+        self.since().map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 #[cfg(test)]
@@ -42,10 +47,6 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-
-    fn wait(lag: &Lag) -> Duration {
-        lag.since().map_or(Duration::ZERO, |since| since.elapsed())
-    }
 
     #[tokio::test(start_paused = true)]
     async fn the_lag_is_that_of_the_oldest_change_that_has_not_arrived() {
@@ -66,7 +67,7 @@ mod tests {
         for (moment, received, arrived, expected) in table {
             tokio::time::sleep_until(begin + Duration::from_millis(moment)).await;
             lag.note(Position(received), Position(arrived));
-            assert_eq!(wait(&lag), Duration::from_millis(expected), "at {moment} ms");
+            assert_eq!(lag.wait(), Duration::from_millis(expected), "at {moment} ms");
         }
     }
 
@@ -78,6 +79,6 @@ mod tests {
             sleep(SPACING).await;
         }
         assert_eq!(lag.seen.len(), MOMENTS);
-        assert_eq!(wait(&lag), SPACING * 2 * MOMENTS as u32);
+        assert_eq!(lag.wait(), SPACING * 2 * MOMENTS as u32);
     }
 }

@@ -30,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Time between refreshes when everything is written, and under load, where each costs throughput.
 const REFRESH_IDLE: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
+/// The longest: what is shown is late anyway then.
+const REFRESH_LATE: Duration = Duration::from_secs(5);
 /// Pause after a refresh that the index was not there for.
 const REFRESH_AWAY: Duration = Duration::from_secs(1);
 /// Time between two looks through the gate: each is a query, and a busy stream has news at any moment.
@@ -239,7 +241,8 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
             // Nothing of it is searched.
             (true, true) => Duration::ZERO,
             (true, false) => REFRESH_IDLE,
-            (false, _) => REFRESH_BUSY,
+            // The later what is written, the less a refresh at once is worth.
+            (false, _) => (self.unwritten.wait() / 2).clamp(REFRESH_BUSY, REFRESH_LATE),
         };
         is_due.then(|| self.refresh_from + pause)
     }

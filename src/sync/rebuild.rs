@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 use uuid::Uuid;
@@ -62,7 +62,9 @@ pub async fn run(
     let ranges = ranges::plan(app, collection, index).await?;
     rebuild.fill(&ranges).await?;
     rebuild.check(&ranges).await?;
-    rebuild.tune(json!({ "refresh_interval": null, "auto_expand_replicas": "0-1" })).await
+    // What was repaired has to be found too.
+    index::refresh(&writer.elastic, index).await?;
+    Ok(index::tune(&writer.elastic, index, &json!({ "auto_expand_replicas": "0-1" })).await?)
 }
 
 impl Rebuild<'_> {
@@ -73,16 +75,10 @@ impl Rebuild<'_> {
             ranges::clear(pool, self.index).await?;
             index::create(&self.writer.elastic, self.collection, self.index, &catalog::owner(pool).await?).await?;
         }
-        // Nobody searches it yet, and refreshes cost a good part of the throughput.
-        self.tune(json!({ "refresh_interval": "-1" })).await?;
         self.writer.add(self.collection, self.index);
         // Batches that are under way may not know of the new index. They have passed the gate, so what is read from here on
         // includes them.
         Ok(())
-    }
-
-    async fn tune(&self, settings: Value) -> anyhow::Result<()> {
-        Ok(index::tune(&self.writer.elastic, self.index, &settings).await?)
     }
 
     /// Fills several ranges at a time.
@@ -131,7 +127,6 @@ impl Rebuild<'_> {
     /// again, a few times at most. What each document says was acknowledged when it was written, and the sweep reads it back later.
     async fn check(&self, ranges: &[Range]) -> anyhow::Result<()> {
         let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
-        // It is not refreshed by itself.
         index::refresh(&writer.elastic, index).await?;
         let parallel = app.config.reindex.parallel.max(1);
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();

@@ -130,7 +130,7 @@ async fn walk(
     index: &str,
     depth: Depth,
 ) -> anyhow::Result<Findings> {
-    // An index that is being built is not refreshed by itself.
+    // An index that is being built is refreshed only when live changes were written to it.
     index::refresh(elastic, index).await?;
     let mut findings = Findings::default();
     let mut after = None;

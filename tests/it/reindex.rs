@@ -245,6 +245,10 @@ async fn damage_during_a_rebuild_is_repaired_before_the_swap() {
     let document = json!({ "id": ghost, "name": "Ghost" });
     test.raw(reqwest::Method::PUT, &format!("{}/_doc/{ghost}", building.index), Some(document)).await;
     eventually("the new index is live", async || test.index("customers").await == building.index).await;
+    let query = json!({ "query": { "ids": { "values": [written, ghost] } } });
+    let found = test.raw(reqwest::Method::POST, &format!("{}/_search", building.index), Some(query)).await;
+    assert_eq!(found["hits"]["hits"][0]["_id"], json!(written), "lists find what was repaired, from the first on");
+    assert_eq!(found["hits"]["total"]["value"], 1);
     test.settle().await;
     assert!(!test.document("customers", written).await.is_null());
     assert!(test.document("customers", ghost).await.is_null());

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
@@ -30,11 +29,6 @@ impl<'a> Scratch<'a> {
         let index = index::name(&elastic.prefix, collection, "scratch", Clock::default().now());
         index::create(elastic, collection, &index, "bench").await?;
         Ok(Self { index, elastic })
-    }
-
-    /// Leaves the making of searchable segments to [`Scratch::refresh`], as a load of everything does.
-    pub(super) async fn hold_refresh(&self) -> anyhow::Result<()> {
-        Ok(index::tune(self.elastic, &self.index, &json!({ "refresh_interval": "-1" })).await?)
     }
 
     /// Makes everything written so far searchable.

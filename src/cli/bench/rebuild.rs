@@ -48,7 +48,6 @@ async fn one_collection(scene: &Scene<'_>, collection: &'static Collection) -> a
             paces.push(reindex(scene, collection).await?);
         }
         let scratch = Scratch::create(scene.stage, collection).await?;
-        scratch.hold_refresh().await?;
         let calls = raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &documents, 1)?;
         let begin = Instant::now();
         raw::send(&scene.stage.raw, scene.sync, &calls).await?;
