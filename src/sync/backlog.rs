@@ -121,9 +121,11 @@ pub struct Taken {
     pub emptied: Vec<String>,
     /// Where to go on.
     pub last: Option<(String, Uuid)>,
+    /// Whether some were left to whoever holds them: a drain that was interrupted, or one who marks them again.
+    pub has_skipped: bool,
 }
 
-/// Takes the next documents that were marked before `version`.
+/// Takes the next documents that were marked before `version`. Does not wait for those that somebody else holds.
 ///
 /// # Errors
 /// The database's.
@@ -136,18 +138,27 @@ pub async fn take(
     let (collection, key) = after.unwrap_or_default();
     let rows = sqlx::query!(
         r#"
-        with next as (
+        with next as materialized (
           select collection, key
           from sync_spill
-          where (collection, key) >= ($1, $2) and version <= $3
+          where (collection, key) > ($1, $2) and version <= $3
           order by collection, key
           limit $4
-          for update skip locked
+        ), free as (
+          select collection, key
+          from sync_spill
+          join next using (collection, key)
+          where version <= $3
+          for update of sync_spill skip locked
+        ), taken as (
+          delete from sync_spill
+          using free
+          where sync_spill.collection = free.collection and sync_spill.key = free.key
+          returning sync_spill.collection, sync_spill.key
         )
-        delete from sync_spill
-        using next
-        where sync_spill.collection = next.collection and sync_spill.key = next.key
-        returning next.collection, next.key
+        select next.collection as "collection!", next.key as "key!", taken.key is not null as "is_taken!"
+        from next
+        left join taken using (collection, key)
         "#,
         collection,
         key,
@@ -159,7 +170,9 @@ pub async fn take(
     let mut taken = Taken::default();
     for row in rows {
         taken.last = taken.last.max(Some((row.collection.clone(), row.key)));
-        if row.key == EVERY {
+        if !row.is_taken {
+            taken.has_skipped = true;
+        } else if row.key == EVERY {
             taken.emptied.push(row.collection);
         } else {
             taken.keys.push((row.collection, row.key));

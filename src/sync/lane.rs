@@ -42,8 +42,9 @@ pub struct Lane<'a> {
     progress: &'a Progress,
     /// Where to go on among the documents that wait.
     after: Option<(String, Uuid)>,
-    /// How often the last of the documents that wait was reached.
+    /// How often the last of the documents that wait was reached, and none was left out on the way.
     rounds: u64,
+    has_skipped: bool,
     under_way: Option<UnderWay>,
     marks: BTreeMap<String, Mark>,
     touched: BTreeSet<String>,
@@ -88,6 +89,7 @@ impl<'a> Lane<'a> {
             progress,
             after: None,
             rounds: 0,
+            has_skipped: false,
             under_way: None,
             marks: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -135,8 +137,10 @@ impl<'a> Lane<'a> {
         let version = self.version();
         let mut transaction = writer.pool.begin().await?;
         let taken = backlog::take(&mut transaction, self.after.take(), version, self.app.config.sync.batch_size).await?;
+        self.has_skipped |= taken.has_skipped;
         if taken.last.is_none() {
-            self.rounds += 1;
+            self.rounds += u64::from(!self.has_skipped);
+            self.has_skipped = false;
             return Ok(Step::Idle);
         }
         let mut keys = Keys::new();

@@ -178,6 +178,27 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
 }
 
 #[tokio::test]
+async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let test = family(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"], 30).await;
+    proxy.set(Mode::Refuse);
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Stored' from generate_series(1, 500)").await;
+    eventually("they are stored", async || count(&test, "sync_spill").await >= 500).await;
+    let mut frozen = test.pool.begin().await.unwrap();
+    sqlx::query("select from sync_spill for update").execute(&mut *frozen).await.unwrap();
+    proxy.set(Mode::Pass);
+    let wanted = state::beat(&test.pool).await.unwrap();
+    eventually("fresh changes are written", async || state::read(&test.pool).await.unwrap().standing.searchable >= wanted).await;
+    // Time for several rounds through the backlog.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert!(!state::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
+    frozen.rollback().await.unwrap();
+    test.settle().await;
+    assert_eq!(count(&test, "sync_spill").await, 0);
+    test.expect_equal().await;
+}
+
+#[tokio::test]
 async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];

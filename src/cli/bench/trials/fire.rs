@@ -17,7 +17,10 @@ use crate::search::index;
 /// Commits per second times rows to a commit are the writes per second.
 const RATE: f64 = 550.0;
 const TOGETHER: usize = 10;
-const CONNECTIONS: usize = 4;
+/// Many, because the writers share the processors with the rebuild.
+const CONNECTIONS: usize = 8;
+/// Pause between two looks for the witness.
+const LOOK: Duration = Duration::from_millis(10);
 /// When the server is killed, after the reindex was asked for.
 const KILLS: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(4)];
 const PATIENCE: Duration = Duration::from_secs(1200);
@@ -40,7 +43,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
             let is_hit = link.read(&search).await.is_ok_and(|answer| *answer == *br#"{"count":1}"#);
             reads.fetch_add(1, Ordering::Relaxed);
             misses.fetch_add(u64::from(!is_hit), Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(LOOK).await;
         }
         anyhow::Ok(())
     };
