@@ -31,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const REFRESH_IDLE: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
 /// The longest: what is shown is late anyway then.
-const REFRESH_LATE: Duration = Duration::from_secs(5);
+const REFRESH_LATE: Duration = Duration::from_secs(2);
 /// Pause after a refresh that the index was not there for.
 const REFRESH_AWAY: Duration = Duration::from_secs(1);
 /// Time between two looks through the gate: each is a query, and a busy stream has news at any moment.

@@ -11,8 +11,9 @@ use crate::search::Collection;
 
 /// How often the position is read.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Longest time without any progress. Beyond that nobody leads, or the index is away.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Longest time without any progress. Beyond that nobody leads, or the index is away. Under more changes than the index can take the
+/// position moves only once all that waited at some moment is written.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The index does not come to where it should be.
 #[derive(Debug, thiserror::Error)]

@@ -17,8 +17,7 @@ use crate::search::index;
 /// Commits per second times rows to a commit are the writes per second.
 const RATE: f64 = 550.0;
 const TOGETHER: usize = 10;
-/// Many, because the writers share the processors with the rebuild.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 4;
 /// Pause between two looks for the witness.
 const LOOK: Duration = Duration::from_millis(10);
 /// When the server is killed, after the reindex was asked for.
