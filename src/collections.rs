@@ -43,33 +43,35 @@ impl Edge {
 }
 
 /// Which changes of a row its followers follow.
+///
+/// Each name is of a column that counts the changes of what the followers show of the row. The count is part of the table's
+/// replica identity, so the stream says what it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Every change.
     Always,
-    /// An update of what others show of the row.
-    ///
-    /// Those columns, or a count of their changes, are the table's replica identity, and
-    /// the stream carries an old key only when that changed.
-    Shown,
+    /// The row comes, goes, or counts such a change.
+    Shown(&'static str),
+    /// The row counts such a change; nobody shows one that has only come, or that goes.
+    Renamed(&'static str),
 }
 
 /// What a change of a row makes dirty.
 ///
-/// A comparison with the indexed parent could not replace [`When::Shown`]: the parent may have
+/// A comparison with the indexed parent could not replace the counts: the parent may have
 /// been read ahead of a rename that is then taken back, while a child was read in between.
 pub static EDGES: [Edge; 11] = [
     own("customers", "id", &CUSTOMERS),
-    children("customers", "id", When::Shown, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
-    children("customers", "id", When::Shown, &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
+    children("customers", "id", When::Renamed("shown"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
+    children("customers", "id", When::Renamed("shown"), &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
     own("contact_points", "customer_id", &CUSTOMERS),
     children("contact_points", "customer_id", When::Always, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
     own("addresses", "customer_id", &CUSTOMERS),
     own("accounts", "id", &ACCOUNTS),
-    own("accounts", "customer_id", &CUSTOMERS),
-    children("accounts", "id", When::Shown, &PAYMENTS, "select id from payments where account_id = any($1)"),
+    Edge { when: When::Shown("summed"), ..own("accounts", "customer_id", &CUSTOMERS) },
+    children("accounts", "id", When::Renamed("shown"), &PAYMENTS, "select id from payments where account_id = any($1)"),
     own("payments", "id", &PAYMENTS),
-    children("users", "id", When::Shown, &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
+    children("users", "id", When::Renamed("shown"), &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
 ];
 
 const ACCOUNTS_OF_CUSTOMERS: &str = "select id from accounts where customer_id = any($1)";

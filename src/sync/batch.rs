@@ -48,24 +48,27 @@ impl Batch {
 
     /// Marks what follows a change.
     pub fn mark(&mut self, relations: &Relations, change: &Change) {
-        match change {
-            Change::Row { relation, old, new } => {
-                let Some(relation) = relations.get(*relation) else { return };
-                let update_of_identity = old.is_some() && new.is_some();
-                for (number, edge) in edges(&relation.table) {
-                    let Some(column) = relation.columns.iter().position(|column| column == edge.column) else { continue };
-                    if edge.when == When::Always || update_of_identity {
-                        self.follow(number, edge, column, [old, new]);
-                    }
-                }
-                announce(&mut self.announcements, relation, old.as_ref(), new.as_ref());
-            }
+        let (relation, old, new) = match change {
+            Change::Insert { relation, new } => (relation, None, Some(new)),
+            // An identity that has not changed is not sent.
+            Change::Update { relation, old, new } => (relation, old.as_ref().or(Some(new)), Some(new)),
+            Change::Delete { relation, old } => (relation, Some(old), None),
             Change::Truncate { relations: numbers } => {
                 for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
                     self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
                     self.announcements.everything();
                 }
+                return;
             }
+        };
+        let Some(relation) = relations.get(*relation) else { return };
+        for (number, edge) in edges(&relation.table).filter(|(_, edge)| follows(edge, relation, old, new)) {
+            let ids = [old, new].map(|row| row.and_then(|row| relation.value(row, edge.column).id()));
+            match edge.children {
+                None => self.keys.entry(edge.collection.name).or_default().extend(ids.iter().flatten()),
+                Some(_) => self.parents.entry(number).or_default().extend(ids.iter().flatten()),
+            }
+            announce(&mut self.announcements, edge, relation, ids, new);
         }
     }
 
@@ -122,14 +125,6 @@ impl Batch {
     pub(super) fn is_last(&self) -> bool {
         self.end > Position::default()
     }
-
-    fn follow(&mut self, number: usize, edge: &Edge, column: usize, rows: [&Option<Row>; 2]) {
-        let ids = rows.into_iter().flatten().filter_map(|row| row.get(column).copied().and_then(Value::id));
-        match edge.children {
-            None => self.keys.entry(edge.collection.name).or_default().extend(ids),
-            Some(_) => self.parents.entry(number).or_default().extend(ids),
-        }
-    }
 }
 
 /// Cuts keys into pieces of at most `size`, at least one.
@@ -159,27 +154,39 @@ fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
     EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
 }
 
+/// Whether a change is one that the documents of an edge follow.
+fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row>) -> bool {
+    let is_other = |column| {
+        let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
+        // What was written before there was the count does not tell.
+        before != after || before == Some(Value::Absent)
+    };
+    match edge.when {
+        When::Always => true,
+        When::Shown(count) => is_other(edge.column) || is_other(count),
+        When::Renamed(count) => old.is_some() && new.is_some() && (is_other(edge.column) || is_other(count)),
+    }
+}
+
 /// Notes what is announced of a change: of the row itself, of the rows that it is a part of, and of a row that only others show.
-fn announce(changes: &mut Changes, relation: &Relation, old: Option<&Row>, new: Option<&Row>) {
-    for (_, edge) in edges(&relation.table) {
-        let [before, after] = [old, new].map(|row| row.and_then(|row| relation.value(row, edge.column).id()));
-        match edge.children {
-            None if edge.table == edge.collection.name && edge.column == "id" => {
-                if let Some(gone) = before.filter(|_| before != after) {
-                    changes.row(edge.table, gone, Operation::Deleted, None);
-                }
-                if let (Some(id), Some(row)) = (after, new) {
-                    let version = relation.value(row, "version").number();
-                    changes.row(edge.table, id, operation(version, relation.value(row, "deleted_at")), version);
-                }
+fn announce(changes: &mut Changes, edge: &Edge, relation: &Relation, ids: [Option<Uuid>; 2], new: Option<&Row>) {
+    let [before, after] = ids;
+    match edge.children {
+        None if edge.table == edge.collection.name && edge.column == "id" => {
+            if let Some(gone) = before.filter(|_| before != after) {
+                changes.row(edge.table, gone, Operation::Deleted, None);
             }
-            None => before.into_iter().chain(after).for_each(|owner| changes.part(edge.collection.name, owner)),
-            Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
-                before.and(after).into_iter().for_each(|id| changes.part(edge.table, id));
+            if let (Some(id), Some(row)) = (after, new) {
+                let version = relation.value(row, "version").number();
+                changes.row(edge.table, id, operation(version, relation.value(row, "deleted_at")), version);
             }
-            // The row itself is announced, or the children are found by the part but do not show it.
-            Some(_) => {}
         }
+        None => ids.into_iter().flatten().for_each(|owner| changes.part(edge.collection.name, owner)),
+        Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
+            after.into_iter().for_each(|id| changes.part(edge.table, id));
+        }
+        // The row itself is announced, or the children are found by the part but do not show it.
+        Some(_) => {}
     }
 }
 
@@ -215,13 +222,19 @@ mod tests {
         relations
     }
 
-    /// Marks one change of a table with the columns `id` and, if it has a parent, `customer_id`; returns what follows, in words.
+    fn change(old: Option<Row>, new: Option<Row>) -> Change {
+        match (old, new) {
+            (None, Some(new)) => Change::Insert { relation: 1, new },
+            (old, Some(new)) => Change::Update { relation: 1, old, new },
+            (old, None) => Change::Delete { relation: 1, old: old.unwrap() },
+        }
+    }
+
+    /// Marks one change of a table with these columns and compares what follows, in words.
     #[track_caller]
-    fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
-        let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
-        let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
+    fn check_change(table: &str, columns: &[&str], change: &Change, expected: &[(&str, Uuid)]) {
         let mut batch = Batch::default();
-        batch.mark(&relations(table, columns), &Change::Row { relation: 1, old, new });
+        batch.mark(&relations(table, columns), change);
         let documents = batch.keys.iter().flat_map(|(name, ids)| ids.iter().map(move |id| ((*name).to_owned(), *id)));
         let children = batch.parents.iter().flat_map(|(number, ids)| {
             let edge = &EDGES[*number];
@@ -232,6 +245,36 @@ mod tests {
         let mut expected: Vec<_> = expected.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
         expected.sort();
         assert_eq!(found, expected);
+    }
+
+    /// The same of a table with the columns `id` and, if it has a parent, `customer_id`, and from before there were counts.
+    #[track_caller]
+    fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
+        let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
+        let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
+        check_change(table, columns, &change(old, new), expected);
+    }
+
+    #[test]
+    fn an_update_is_followed_by_those_who_show_what_it_changed() {
+        let row = |owner, shown, summed| {
+            Some(vec![Value::Id(ID), Value::Id(owner), Value::Number(shown), Value::Number(summed), Value::Other])
+        };
+        let check = |old, new, expected: &[(&str, Uuid)]| {
+            check_change("accounts", &["id", "customer_id", "shown", "summed", "deleted_at"], &change(old, new), expected);
+        };
+        let (account, customer, payments) = (("accounts", ID), ("customers", OWNER), ("payments of accounts", ID));
+        check(None, row(OWNER, 0, 0), &[account, customer]);
+        check(row(OWNER, 3, 4), None, &[account, customer]);
+        check_change(
+            "accounts",
+            &["id", "customer_id", "shown", "summed", "deleted_at"],
+            &Change::Update { relation: 1, old: None, new: row(OWNER, 3, 4).unwrap() },
+            &[account],
+        );
+        check(row(OWNER, 3, 4), row(OWNER, 4, 4), &[account, payments]);
+        check(row(OWNER, 3, 4), row(OWNER, 3, 5), &[account, customer]);
+        check(row(FORMER, 3, 4), row(OWNER, 4, 5), &[account, customer, ("customers", FORMER), payments]);
     }
 
     #[test]
@@ -263,7 +306,7 @@ mod tests {
     /// Notes one change of a table with these columns; returns what is announced, in words.
     fn announced(table: &str, columns: &[&str], old: Option<Row>, new: Option<Row>) -> Vec<String> {
         let mut batch = Batch::default();
-        batch.mark(&relations(table, columns), &Change::Row { relation: 1, old, new });
+        batch.mark(&relations(table, columns), &change(old, new));
         batch.announcements.list().iter().map(ToString::to_string).collect()
     }
 
@@ -315,11 +358,11 @@ mod tests {
         batch.begin(10, Position(100));
         batch.commit(Position(150));
         batch.begin(11, Position(200));
-        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Value::Id(ID)]) });
+        batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(ID)] });
         let first = batch.take();
         assert_eq!((first.newest, first.end, first.len()), (Position(200), Position(150), 1));
         assert_eq!(first.transactions, [10, 11]);
-        batch.mark(&payments, &Change::Row { relation: 1, old: None, new: Some(vec![Value::Id(OWNER)]) });
+        batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(OWNER)] });
         batch.commit(Position(250));
         let second = batch.take();
         assert_eq!((second.newest, second.end, second.len()), (Position(200), Position(250), 1));

@@ -9,14 +9,28 @@ use uuid::Uuid;
 /// What happened to rows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// One row came, changed or went.
-    Row {
+    /// A row came.
+    Insert {
         /// The table's number; see [`Relations::get`].
         relation: u32,
-        /// The row's identity before, if it went or its identity changed.
+        /// The row.
+        new: Row,
+    },
+    /// A row changed.
+    Update {
+        /// The table's number.
+        relation: u32,
+        /// The row's identity before, if that changed.
         old: Option<Row>,
-        /// The row after, unless it went.
-        new: Option<Row>,
+        /// The row after.
+        new: Row,
+    },
+    /// A row went.
+    Delete {
+        /// The table's number.
+        relation: u32,
+        /// The row's identity.
+        old: Row,
     },
     /// Tables were emptied.
     Truncate {
@@ -105,8 +119,7 @@ impl Relations {
             b'I' => {
                 let relation = rest.number()?;
                 rest.expect(b'N')?;
-                let new = Some(self.row(relation, &mut rest)?);
-                Some(Change::Row { relation, old: None, new })
+                Some(Change::Insert { relation, new: self.row(relation, &mut rest)? })
             }
             b'U' => {
                 let relation = rest.number()?;
@@ -117,14 +130,12 @@ impl Relations {
                 if mark != b'N' {
                     return Err(Broken("an update without the new row"));
                 }
-                let new = Some(self.row(relation, &mut rest)?);
-                Some(Change::Row { relation, old, new })
+                Some(Change::Update { relation, old, new: self.row(relation, &mut rest)? })
             }
             b'D' => {
                 let relation = rest.number()?;
                 let (b'K' | b'O') = rest.byte()? else { return Err(Broken("a delete without the old row")) };
-                let old = Some(self.row(relation, &mut rest)?);
-                Some(Change::Row { relation, old, new: None })
+                Some(Change::Delete { relation, old: self.row(relation, &mut rest)? })
             }
             b'T' => {
                 let count = rest.number()?;
@@ -310,15 +321,14 @@ mod tests {
 
     #[test]
     fn rows_are_read_with_what_they_were_before() {
-        let check = |message: &[u8], old: Option<Row>, new: Option<Row>| {
-            assert_eq!(known().read(message), Ok(Some(Change::Row { relation: 7, old, new })));
-        };
-        let whole = Some(vec![value(Some(ID)), value(Some(OWNER))]);
-        check(&message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
-        check(&message(b'U', &[(b'N', [Some(ID), Some(OWNER)])]), None, whole.clone());
+        let check = |message: &[u8], change| assert_eq!(known().read(message), Ok(Some(change)));
+        let (relation, whole) = (7, || vec![value(Some(ID)), value(Some(OWNER))]);
+        check(&message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]), Change::Insert { relation, new: whole() });
+        check(&message(b'U', &[(b'N', [Some(ID), Some(OWNER)])]), Change::Update { relation, old: None, new: whole() });
         let moved = message(b'U', &[(b'K', [Some(ID), None]), (b'N', [Some(ID), Some(OWNER)])]);
-        check(&moved, Some(vec![value(Some(ID)), Value::Absent]), whole.clone());
-        check(&message(b'D', &[(b'K', [Some(ID), Some(OWNER)])]), whole, None);
+        let old = Some(vec![value(Some(ID)), Value::Absent]);
+        check(&moved, Change::Update { relation, old, new: whole() });
+        check(&message(b'D', &[(b'K', [Some(ID), Some(OWNER)])]), Change::Delete { relation, old: whole() });
     }
 
     #[test]
@@ -329,8 +339,8 @@ mod tests {
             message.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
             message.extend(text.bytes());
             message.push(b'n');
-            let new = Some(vec![expected, Value::Absent]);
-            assert_eq!(known().read(&message), Ok(Some(Change::Row { relation: 7, old: None, new })));
+            let new = vec![expected, Value::Absent];
+            assert_eq!(known().read(&message), Ok(Some(Change::Insert { relation: 7, new })));
         };
         check("17", Value::Number(17));
         check("-9223372036854775808", Value::Number(i64::MIN));

@@ -8,22 +8,17 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../src/sync/change.rs"]
 mod change;
 
-use change::{Change, Relations};
+use change::{Change, Relations, Row};
 
 fuzz_target!(|stream: &[u8]| {
     let mut relations = Relations::default();
     for message in stream.split(|byte| *byte == 0xFE) {
         match relations.read(message) {
-            Ok(Some(Change::Row { relation, old, new })) => {
-                let table = relations.get(relation).expect("a table that was described");
-                assert!(old.is_some() || new.is_some());
-                for row in [old, new].iter().flatten() {
-                    assert_eq!(row.len(), table.columns.len());
-                    for column in &table.columns {
-                        let value = table.value(row, column);
-                        assert!(value.id().is_none() || value.number().is_none());
-                    }
-                }
+            Ok(Some(Change::Insert { relation, new: row } | Change::Delete { relation, old: row })) => {
+                look_up(&relations, relation, &row)
+            }
+            Ok(Some(Change::Update { relation, old, new })) => {
+                old.iter().chain([&new]).for_each(|row| look_up(&relations, relation, row));
             }
             Ok(Some(Change::Truncate { relations: numbers })) => {
                 assert!(numbers.iter().all(|number| relations.get(*number).is_some()));
@@ -33,3 +28,12 @@ fuzz_target!(|stream: &[u8]| {
         }
     }
 });
+
+fn look_up(relations: &Relations, relation: u32, row: &Row) {
+    let table = relations.get(relation).expect("a table that was described");
+    assert_eq!(row.len(), table.columns.len());
+    for column in &table.columns {
+        let value = table.value(row, column);
+        assert!(value.id().is_none() || value.number().is_none());
+    }
+}

@@ -96,23 +96,26 @@ fn read(messages: &[Vec<u8>]) -> String {
             writeln!(text, "{kind}").unwrap();
             continue;
         }
-        let change = relations.read(message).unwrap();
         let shown = |row: &[Option<Uuid>]| {
             row.iter().map(|id| id.map_or("-".to_owned(), |id| format!("{:x}", id.as_u128()))).collect::<Vec<_>>().join(" ")
         };
-        match change {
-            None => writeln!(text, "{kind}"),
+        let row = |row: Option<_>| row.map_or("none".to_owned(), |row: Vec<_>| shown(&ids(&row)));
+        let (relation, old, new) = match relations.read(message).unwrap() {
+            None => {
+                writeln!(text, "{kind}").unwrap();
+                continue;
+            }
             Some(Change::Truncate { relations: numbers }) => {
                 let names: Vec<_> = numbers.iter().map(|number| relations.get(*number).unwrap().table.as_str()).collect();
-                writeln!(text, "{kind} {}", names.join(" "))
+                writeln!(text, "{kind} {}", names.join(" ")).unwrap();
+                continue;
             }
-            Some(Change::Row { relation, old, new }) => {
-                let row = |row: Option<_>| row.map_or("none".to_owned(), |row: Vec<_>| shown(&ids(&row)));
-                let table = &relations.get(relation).unwrap().table;
-                writeln!(text, "{kind} {table}: {} -> {}", row(old), row(new))
-            }
-        }
-        .unwrap();
+            Some(Change::Insert { relation, new }) => (relation, None, Some(new)),
+            Some(Change::Update { relation, old, new }) => (relation, old, Some(new)),
+            Some(Change::Delete { relation, old }) => (relation, Some(old), None),
+        };
+        let table = &relations.get(relation).unwrap().table;
+        writeln!(text, "{kind} {table}: {} -> {}", row(old), row(new)).unwrap();
     }
     text
 }
@@ -161,7 +164,9 @@ fn no_capture_reads_when_it_is_cut_short() {
 #[test]
 fn a_flipped_bit_changes_one_id_at_most() {
     let rows = |change: &Change| match change {
-        Change::Row { old, new, .. } => [old, new].map(|row| row.as_ref().map(|row| ids(row))),
+        Change::Insert { new, .. } => [None, Some(ids(new))],
+        Change::Update { old, new, .. } => [old.as_ref().map(|row| ids(row)), Some(ids(new))],
+        Change::Delete { old, .. } => [Some(ids(old)), None],
         Change::Truncate { .. } => [None, None],
     };
     for (name, messages) in captures() {

@@ -35,6 +35,7 @@ mod serve;
 mod soak;
 mod sync;
 mod sync_backlog;
+mod sync_counts;
 mod sync_faults;
 mod sync_hazards;
 mod sync_hot;

@@ -76,7 +76,7 @@ fn about_parts(dice: &mut Dice) -> String {
 
 fn about_accounts(dice: &mut Dice) -> String {
     let (one, owner, user, currency) = (id(4, dice), customer(dice), id(6, dice), dice.pick(&CURRENCIES));
-    match dice.roll(9) {
+    match dice.roll(10) {
         0..=2 => format!(
             "insert into accounts (id, account_number, customer_id, currency, original_amount, due_date)
             values ({one}, 'A-{}', {owner}, '{currency}', {}, date '2026-01-01' + {}) on conflict do nothing",
@@ -89,6 +89,10 @@ fn about_accounts(dice: &mut Dice) -> String {
         5 => format!("update accounts set assignee_id = {} where id = {one}", maybe(dice, user)),
         6 => format!("update accounts set status = '{}' where id = {one}", dice.pick(&["open", "paused", "closed"])),
         7 => format!("update accounts set deleted_at = case when deleted_at is null then now() end where id = {one}"),
+        8 => format!(
+            "update accounts set currency = '{currency}', due_date = date '2026-01-01' + {} where id = {one}",
+            dice.roll(300)
+        ),
         _ => format!("delete from accounts where id = {one}"),
     }
 }

@@ -39,7 +39,7 @@ const KINDS: [Kind; 2] = [
     },
     Kind {
         what: "live sync of accounts and their customers",
-        change: "update accounts set portfolio = 'bench ' || $2 where id = any($1)",
+        change: "update accounts set due_date = date '2026-01-01' + $2::integer where id = any($1)",
         table: "accounts",
         follow: &[
             ("accounts", "select unnest($1::uuid[])"),

@@ -71,9 +71,9 @@ pub(super) async fn measure(scene: &mut Scene<'_>, redis_url: Option<&SecretStri
             theirs.changes,
             10.0,
             format!(
-                "{} distinct accounts changed by SQL. Ours: as in P5, from the opening of the stream until everything can be found, \
-                 the customers of the accounts included. {which} its rate is what arrives in its index after the last commit, nobody \
-                 writing beside it; {} changes never arrived.",
+                "{} distinct accounts changed by SQL. Ours: as in P5, from the opening of the stream until everything can be found. \
+                 {which} its rate is what arrives in its index after the last commit, nobody writing beside it; {} changes never \
+                 arrived.",
                 ids.len(),
                 theirs.lost
             ),
