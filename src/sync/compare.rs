@@ -29,9 +29,7 @@ pub enum Difference {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether every row has a document and every document a row.
-    Ids,
-    /// Also which version of its row every document shows. What it shows of other rows may still be old.
+    /// Whether every row has a document that shows its version, and every document a row. What it shows of other rows may be old.
     Versions,
     /// Also all that the documents say.
     Contents,
@@ -41,14 +39,13 @@ impl Depth {
     /// Documents to a page.
     fn page(self) -> usize {
         match self {
-            Self::Ids | Self::Versions => 10_000,
+            Self::Versions => 10_000,
             Self::Contents => 1_000,
         }
     }
 
     fn detail(self) -> Detail {
         match self {
-            Self::Ids => Detail::Ids,
             Self::Versions => Detail::Numbers,
             Self::Contents => Detail::Sources,
         }
@@ -132,7 +129,7 @@ pub async fn range(
     Ok(Range { end, ids: ids + ghosts, different })
 }
 
-/// Looks at keys, at all that they say unless only ids are compared. Those that do not differ are left out.
+/// Looks at keys, and at all that they say. Those that do not differ are left out.
 ///
 /// # Errors
 /// The database's or the index's.
@@ -142,16 +139,14 @@ pub async fn look(
     collection: &'static Collection,
     index: &str,
     ids: &[Uuid],
-    depth: Depth,
 ) -> anyhow::Result<HashMap<Uuid, Sight>> {
-    let depth = if depth == Depth::Ids { Depth::Ids } else { Depth::Contents };
     let document = |held: Held| (held.id, Document { version: held.version, number: None, source: Some(held.source) });
     let mut sights = HashMap::new();
     for ids in ids.chunks(Depth::Contents.page()) {
         let documents = inventory::read(elastic, index, ids).await?.into_iter().map(document).collect();
         let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
         let rows = existing(&mut snapshot, collection, ids).await?;
-        let rows = load(&mut snapshot, collection, rows, depth).await?;
+        let rows = load(&mut snapshot, collection, rows, Depth::Contents).await?;
         snapshot.commit().await?;
         sights.extend(pair(rows, documents));
     }
@@ -167,8 +162,6 @@ async fn existing(snapshot: &mut PgConnection, collection: &Collection, ids: &[U
 
 /// What is known of a row.
 enum Row {
-    /// It is there.
-    Present,
     /// Its version.
     Version(i64),
     /// Its document.
@@ -189,7 +182,6 @@ async fn load(
     depth: Depth,
 ) -> sqlx::Result<HashMap<Uuid, Row>> {
     match depth {
-        Depth::Ids => Ok(ids.into_iter().map(|id| (id, Row::Present)).collect()),
         Depth::Versions => {
             let (id, from) = (collection.id, collection.from);
             let table = id.trim_end_matches(".id");
@@ -214,7 +206,6 @@ fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> Has
             continue;
         };
         let is_same = match row {
-            Row::Present => true,
             Row::Version(version) => document.number == Some(version),
             Row::Document(row) => document.source.is_some_and(|stored| is_same(&row, &stored)),
         };

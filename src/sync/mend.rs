@@ -6,7 +6,7 @@ use sqlx::{PgExecutor, PgTransaction};
 use uuid::Uuid;
 
 use super::batch::Keys;
-use super::compare::{self, Depth};
+use super::compare;
 use super::verify::{self, Differences};
 use super::{backlog, reach, state};
 use crate::app::App;
@@ -78,7 +78,7 @@ pub async fn look(
     }
     let highest = Version::new(epoch, reach::now(app, collection).await?);
     let ids: Vec<Uuid> = mended.left.keys().copied().collect();
-    let sights = compare::look(app, elastic, collection, index, &ids, Depth::Contents).await?;
+    let sights = compare::look(app, elastic, collection, index, &ids).await?;
     let beyond = sights.into_iter().filter(|(_, sight)| sight.document > Some(highest));
     mended.beyond = beyond.map(|(id, _)| id).collect();
     Ok(mended)

@@ -131,7 +131,7 @@ impl Rebuild<'_> {
         let parallel = app.config.reindex.parallel.max(1);
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
         let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
-        let mut wrong = verify::settle(app, &writer.elastic, collection, index, Depth::Versions, moving).await?.differences;
+        let mut wrong = verify::settle(app, &writer.elastic, collection, index, moving).await?.differences;
         verify::leave_out_refused(app, collection, &mut wrong).await?;
         for _ in 0..REPAIRS {
             if wrong.is_empty() {

@@ -145,7 +145,7 @@ impl Sweep {
             return Ok(Differences::new());
         }
         reach::in_time(&self.app, collection).await?;
-        let (found, _) = verify::look_again(&self.app, &self.writer.elastic, collection, index, Depth::Contents, sights).await?;
+        let (found, _) = verify::look_again(&self.app, &self.writer.elastic, collection, index, sights).await?;
         Ok(found)
     }
 

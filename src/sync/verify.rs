@@ -40,16 +40,6 @@ impl Findings {
     }
 }
 
-/// Compares which documents there are. What the index refused before does not count as missing.
-///
-/// # Errors
-/// The database's or the index's, or [`reach::Behind`].
-pub async fn ids(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
-    let mut findings = walk(app, elastic, collection, index, Depth::Ids).await?;
-    leave_out_refused(app, collection, &mut findings.differences).await?;
-    Ok(findings)
-}
-
 /// Compares which documents there are and which version of its row each shows: much cheaper than [`contents`].
 ///
 /// # Errors
@@ -77,8 +67,8 @@ pub async fn again(
     index: &str,
     ids: &[Uuid],
 ) -> anyhow::Result<Differences> {
-    let sights = compare::look(app, elastic, collection, index, ids, Depth::Contents).await?;
-    Ok(settle(app, elastic, collection, index, Depth::Contents, sights).await?.differences)
+    let sights = compare::look(app, elastic, collection, index, ids).await?;
+    Ok(settle(app, elastic, collection, index, sights).await?.differences)
 }
 
 /// Writes what differs again and returns what differs still.
@@ -137,7 +127,7 @@ async fn walk(
     loop {
         let Range { end, ids, different } = compare::range(app, elastic, collection, index, after, depth).await?;
         findings.checked += ids;
-        findings.add(settle(app, elastic, collection, index, depth, different).await?);
+        findings.add(settle(app, elastic, collection, index, different).await?);
         if end.is_none() {
             return Ok(findings);
         }
@@ -154,7 +144,6 @@ pub async fn settle(
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
-    depth: Depth,
     mut moving: HashMap<Uuid, Sight>,
 ) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
@@ -164,7 +153,7 @@ pub async fn settle(
         }
         reach::now(app, collection).await?;
         let differences;
-        (differences, moving) = look_again(app, elastic, collection, index, depth, moving).await?;
+        (differences, moving) = look_again(app, elastic, collection, index, moving).await?;
         findings.differences.extend(differences);
     }
     findings.unsettled.extend(moving.into_keys());
@@ -181,11 +170,10 @@ pub async fn look_again(
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
-    depth: Depth,
     before: HashMap<Uuid, Sight>,
 ) -> anyhow::Result<(Differences, HashMap<Uuid, Sight>)> {
     let ids: Vec<Uuid> = before.keys().copied().collect();
-    let sights = compare::look(app, elastic, collection, index, &ids, depth).await?;
+    let sights = compare::look(app, elastic, collection, index, &ids).await?;
     let (mut different, mut moving) = (Differences::new(), HashMap::new());
     for (id, before) in before {
         let after = sights.get(&id).copied().unwrap_or_default();

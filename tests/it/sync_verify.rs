@@ -138,9 +138,7 @@ async fn constant_writes_are_no_difference_and_hide_none() {
         assert_eq!(deep.differences.into_iter().collect::<Vec<_>>(), [(id(1), Difference::Stale)]);
         let shallow = verify::versions(&test.app, &test.elastic, customers, &index).await.unwrap();
         assert_eq!(shallow.differences.into_iter().collect::<Vec<_>>(), [(id(1), Difference::Stale)]);
-        let ids = verify::ids(&test.app, &test.elastic, customers, &index).await.unwrap();
-        assert_eq!(ids.differences.len(), 0);
-        assert!(ids.checked >= 290, "{}", ids.checked);
+        assert!(shallow.checked >= 290, "{}", shallow.checked);
     }
     done.store(true, Ordering::Relaxed);
     writer.await.unwrap();
