@@ -25,11 +25,25 @@ impl Version {
         Self(i64::try_from(bits).unwrap_or(i64::MAX))
     }
 
+    /// The epoch that it is of.
+    #[must_use]
+    pub fn epoch(self) -> Epoch {
+        Epoch(u16::try_from((self.0 >> 51) & 0xfff).unwrap_or_default())
+    }
+
     /// A version for rows read once everything up to `applied` is in the index: strictly below every later commit, which may begin
     /// exactly at `applied`.
     #[must_use]
     pub fn floor(epoch: Epoch, applied: Position) -> Self {
         Self::new(epoch, applied.before())
+    }
+}
+
+impl Epoch {
+    /// The epoch after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
     }
 }
 
@@ -85,6 +99,7 @@ mod tests {
     fn a_later_epoch_beats_every_position_of_an_earlier_one() {
         assert!(Version::new(Epoch(2), Position(8)) > Version::new(Epoch(1), Position(u64::MAX >> 10)));
         assert!(Version::new(Epoch(1), Position(16)) > Version::new(Epoch(1), Position(8)));
+        assert_eq!(Version::new(Epoch(4095), Position(u64::MAX)).epoch(), Epoch(4095));
     }
 
     #[test]

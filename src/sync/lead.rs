@@ -21,10 +21,10 @@ use super::progress::{Owed, Progress, Standing};
 use super::source::{Opened, Source};
 use super::state::{self, State};
 use super::write::Writer;
-use super::{anchor, backlog, generations, sweep, verify};
+use super::{anchor, backlog, generations, horizon, sweep, verify};
 use crate::app::App;
 use crate::collections;
-use crate::position::{Position, Version};
+use crate::position::{Epoch, Position, Version};
 use crate::search::Elastic;
 use crate::search::status::{Role, Status};
 
@@ -91,7 +91,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     status.update(|report| report.role = Role::Starting);
     let lease = state::lead(&mut connection, &format!("process {}", std::process::id())).await?;
     let Opened { mut source, origin, log_end, confirmed, is_new } = Source::open(app).await?;
-    let known = state::read(&mut connection).await?;
+    let mut known = state::read(&mut connection).await?;
     let break_in_the_stream = match &known.origin {
         None => Some("this is the first start"),
         Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
@@ -100,15 +100,21 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         Some(_) if known.standing.confirmed > log_end => Some("the database has gone back in time"),
         Some(_) => None,
     };
-    let State { epoch, mut standing, .. } = match break_in_the_stream {
-        Some(reason) => {
-            warn!(reason, "every index is built anew; until then postgres answers the lists");
-            let epoch = state::adopt(&app.db.sync, lease, &known, &origin, confirmed).await?;
-            app.watermark.advance(epoch, Position::default(), Owed::new());
-            State { epoch, standing: Standing { confirmed, searchable: confirmed, ..Standing::default() }, ..known }
-        }
-        None => known,
+    let renew = async |known: State, epoch: Epoch, reason: &str| {
+        warn!(reason, "every index is built anew; until then postgres answers the lists");
+        state::adopt(&app.db.sync, lease, &origin, epoch, confirmed).await?;
+        app.watermark.advance(epoch, Position::default(), Owed::new());
+        let standing = Standing { confirmed, searchable: confirmed, ..Standing::default() };
+        anyhow::Ok(State { epoch, standing, ..known })
     };
+    if let Some(reason) = break_in_the_stream {
+        let epoch = if known.origin.is_some() { known.epoch.next() } else { known.epoch };
+        known = renew(known, epoch, reason).await?;
+    }
+    if let Some(seen) = horizon::beyond(app, &elastic, &known).await? {
+        known = renew(known, seen.next(), "the database has gone back in time: the index has seen later changes").await?;
+    }
+    let State { epoch, mut standing, .. } = known;
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
     generations::enlist(app, &writer).await?;
@@ -119,6 +125,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     retry_refused(app, &writer, Version::new(epoch, standing.confirmed)).await?;
     source.start().await?;
     info!(epoch = epoch.0, position = %standing.confirmed, "sync leads");
+    let from = standing.confirmed;
     let progress = Progress::new(standing);
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
@@ -133,6 +140,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = pipeline.run(stop).boxed() => ended,
         ended = Lane::new(app, &servers, &progress).run().boxed() => ended,
         ended = anchor::hold(connection, lease, &progress, &line).boxed() => ended,
+        ended = horizon::tell(app, &writer.elastic, epoch, from, &line.saved).boxed() => ended,
         ended = generations::tend(app, &writer, lease, &progress).boxed() => ended,
         ended = sweep::run(app, &writer, lease).boxed() => ended,
     }

@@ -13,6 +13,8 @@
 //! - A position is confirmed when everything up to it is acknowledged by the index, in stream order, or stored in the `backlog`:
 //!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that. What is `hot` is
 //!   held back in memory, and keeps the position back for as long.
+//! - Where positions may have gone back, a new epoch begins, above all versions before, and every index is built anew. A database
+//!   that does not know that it went back is known by its `horizon`.
 
 pub mod alias;
 pub mod anchor;
@@ -27,6 +29,7 @@ pub mod ends;
 pub mod follow;
 pub mod gate;
 pub mod generations;
+pub mod horizon;
 mod hot;
 mod kill;
 mod lag;

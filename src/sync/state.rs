@@ -86,12 +86,11 @@ pub async fn lead(executor: impl PgExecutor<'_>, leader: &str) -> sqlx::Result<i
         .await
 }
 
-/// Starts from a new origin at a position. Unless it is the first, the epoch is raised and every index is given up.
+/// Starts from a new origin at a position, in an epoch of its own; every index is given up.
 ///
 /// # Errors
 /// The database's, or the last epoch is used up.
-pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, position: Position) -> anyhow::Result<Epoch> {
-    let epoch = known.epoch.0 + u16::from(known.origin.is_some());
+pub async fn adopt(pool: &PgPool, lease: i64, origin: &Origin, epoch: Epoch, position: Position) -> anyhow::Result<()> {
     let mut transaction = pool.begin().await?;
     let adopted = sqlx::query!(
         r#"
@@ -102,7 +101,7 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
         origin.system,
         origin.timeline,
         origin.slot,
-        i32::from(epoch),
+        i32::from(epoch.0),
         to_sql(position),
         lease,
     )
@@ -121,8 +120,7 @@ pub async fn adopt(pool: &PgPool, lease: i64, known: &State, origin: &Origin, po
     .execute(&mut *transaction)
     .await?;
     backlog::clear(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(Epoch(epoch))
+    Ok(transaction.commit().await?)
 }
 
 /// Makes sure that this leader still leads.

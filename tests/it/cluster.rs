@@ -57,11 +57,17 @@ impl Cluster {
         backup
     }
 
-    /// Puts a copy back, as a backup is restored: the server recovers to its end and begins a new timeline.
-    pub fn restore(&self, backup: &Path) {
+    /// Puts a copy back, as the snapshot of a disk is: nothing tells the server of it.
+    pub fn put_back(&self, backup: &Path) {
         let data = self.folder.join("data");
         std::fs::remove_dir_all(&data).unwrap();
         run(as_server_user("mv").arg(backup).arg(&data));
+    }
+
+    /// Puts a copy back, as a backup is restored: the server recovers to its end and begins a new timeline.
+    pub fn restore(&self, backup: &Path) {
+        self.put_back(backup);
+        let data = self.folder.join("data");
         let recover = "touch recovery.signal && echo \"restore_command = 'false'\" >> postgresql.auto.conf";
         run(as_server_user("sh").args(["-c", &format!("cd '{}' && {recover}", data.display())]));
     }

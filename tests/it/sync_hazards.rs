@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use collections::sync::state;
+use collections::search::status::Role;
+use collections::sync::{horizon, state};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -68,6 +69,60 @@ async fn a_slot_that_the_server_gave_up_is_made_anew_and_everything_rebuilt() {
     assert_eq!(epoch(&test).await, 2);
     test.expect_equal().await;
     test.stop().await;
+}
+
+/// Changes what a copy of the data was made of, and puts the copy back once the index was told.
+async fn go_back(test: &mut Synced, cluster: &Cluster) {
+    test.stop().await;
+    cluster.stop("fast");
+    let copy = cluster.copy();
+    cluster.launch();
+    test.start().await;
+    test.sql("update customers set name = 'Lost'; insert into customers (id, name) values (gen_random_uuid(), 'Ghost')").await;
+    test.settle().await;
+    let before = state::read(&test.pool).await.unwrap();
+    eventually("the index is told how far the database is", async || {
+        horizon::beyond(&test.app, &test.elastic, &before).await.unwrap().is_some()
+    })
+    .await;
+    test.stop().await;
+    cluster.stop("fast");
+    cluster.put_back(&copy);
+    cluster.launch();
+}
+
+#[tokio::test]
+async fn a_disk_that_was_put_back_is_noticed_by_what_the_index_has_seen() {
+    let (mut test, cluster) = alone("").await;
+    go_back(&mut test, &cluster).await;
+    test.launch();
+    eventually("it is noticed", async || epoch(&test).await == 2).await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
+    test.sql("update customers set name = 'After'").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "After");
+    test.expect_equal().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
+    let (mut test, cluster) = alone("").await;
+    go_back(&mut test, &cluster).await;
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    proxy.set(Mode::Refuse);
+    let mut late = Synced::beside_with(&test, &["--elasticsearch-url", &url]);
+    late.launch();
+    eventually("it leads", async || late.app.watermark.status.report().role == Role::Leading).await;
+    late.sql("update customers set name = 'After'").await;
+    assert_eq!(epoch(&late).await, 1);
+    proxy.set(Mode::Pass);
+    eventually("it is noticed", async || epoch(&late).await == 2).await;
+    late.settle().await;
+    assert_eq!(late.document("customers", WITNESS).await["name"], "After");
+    late.expect_equal().await;
+    late.stop().await;
 }
 
 #[tokio::test]

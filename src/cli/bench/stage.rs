@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::client::Site;
 use crate::config;
-use crate::search::{Elastic, index};
+use crate::search::{Elastic, horizon, index};
 use crate::{collections, db, ids};
 
 /// A database, a slot and indices of its own.
@@ -66,6 +66,7 @@ impl Stage {
                 }
                 index::remove(elastic, &format!("_index_template/{}", index::alias(elastic, collection))).await?;
             }
+            index::remove(elastic, &horizon::index(elastic)).await?;
         }
         let mut connection = PgConnection::connect(self.server.expose_secret()).await?;
         sqlx::query("select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1")
