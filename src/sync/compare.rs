@@ -36,8 +36,9 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Documents to a page.
-    fn page(self) -> usize {
+    /// The most documents to a page.
+    #[must_use]
+    pub fn page(self) -> usize {
         match self {
             Self::Versions => 10_000,
             Self::Contents => 1_000,
@@ -96,7 +97,7 @@ pub struct Range {
     pub different: HashMap<Uuid, Sight>,
 }
 
-/// Looks at the next page of a collection after an id, on both sides.
+/// Looks at the next page of a collection after an id, on both sides: at no more than `size` ids on each.
 ///
 /// # Errors
 /// The database's or the index's.
@@ -106,9 +107,9 @@ pub async fn range(
     collection: &'static Collection,
     index: &str,
     after: Option<Uuid>,
+    size: usize,
     depth: Depth,
 ) -> anyhow::Result<Range> {
-    let size = depth.page();
     let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
     let rows = ranges::scan(&mut *snapshot, collection, after, None, size).await?;

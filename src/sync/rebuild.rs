@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -61,9 +61,7 @@ pub async fn run(
     rebuild.prepare().await?;
     let ranges = ranges::plan(app, collection, index).await?;
     rebuild.fill(&ranges).await?;
-    rebuild.check(&ranges).await?;
-    // What was repaired has to be found too.
-    index::refresh(&writer.elastic, index).await?;
+    rebuild.check().await?;
     Ok(index::tune(&writer.elastic, index, &json!({ "auto_expand_replicas": "0-1" })).await?)
 }
 
@@ -125,37 +123,43 @@ impl Rebuild<'_> {
 
     /// Makes sure that every row has its document, which shows its version, and that there is no other. What differs is written
     /// again, a few times at most. What each document says was acknowledged when it was written, and the sweep reads it back later.
-    async fn check(&self, ranges: &[Range]) -> anyhow::Result<()> {
+    async fn check(&self) -> anyhow::Result<()> {
         let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
         index::refresh(&writer.elastic, index).await?;
+        let ranges = ranges::all(&app.db.sync, index).await?;
         let parallel = app.config.reindex.parallel.max(1);
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
         let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
         let mut wrong = verify::settle(app, &writer.elastic, collection, index, moving).await?.differences;
         verify::leave_out_refused(app, collection, &mut wrong).await?;
+        if wrong.is_empty() {
+            return Ok(());
+        }
         for _ in 0..REPAIRS {
-            if wrong.is_empty() {
-                return Ok(());
-            }
             warn!(index, documents = wrong.len(), "the new index differs from the rows; writing what differs again");
             wrong = verify::repair(app, writer, collection, index, &wrong).await?;
+            if wrong.is_empty() {
+                // What was repaired has to be found too.
+                return Ok(index::refresh(&writer.elastic, index).await?);
+            }
         }
         let count = |kind| wrong.values().filter(|difference| **difference == kind).count();
         let [missing, stale, ghosts] = [Difference::Missing, Difference::Stale, Difference::Ghost].map(count);
-        ensure!(
-            wrong.is_empty(),
+        bail!(
             "of the new index {missing} documents are missing, {stale} are wrong and {ghosts} have no row, after {REPAIRS} repairs"
-        );
-        Ok(())
+        )
     }
 
     /// Returns what seems to differ in a range.
     async fn compare(&self, range: &Range) -> anyhow::Result<HashMap<Uuid, Sight>> {
         let mut different = HashMap::new();
         let mut after = range.low;
+        let depth = Depth::Versions;
+        // A whole page could reach far into the next ranges; one more than there are shows that these are all.
+        let size = depth.page().min(usize::try_from(range.documents)?.max(self.app.config.reindex.batch_size) + 1);
         loop {
             let elastic = &self.writer.elastic;
-            let page = compare::range(self.app, elastic, self.collection, self.index, after, Depth::Versions).await?;
+            let page = compare::range(self.app, elastic, self.collection, self.index, after, size, depth).await?;
             different.extend(page.different.into_iter().filter(|(id, _)| range.high.is_none_or(|high| *id <= high)));
             match (page.end, range.high) {
                 (Some(end), high) if high.is_none_or(|high| end < high) => after = Some(end),

@@ -112,7 +112,8 @@ impl Sweep {
     /// neither forgets anything nor counts it twice.
     async fn compare(&self, collection: &'static Collection, cycle: &Cycle) -> anyhow::Result<usize> {
         let (app, elastic) = (&self.app, &self.writer.elastic);
-        let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, Depth::Contents).await?;
+        let depth = Depth::Contents;
+        let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, depth.page(), depth).await?;
         let mut found = self.differences(collection, &cycle.index, range.different).await?;
         // The cycle began with another try for these.
         verify::leave_out_refused(app, collection, &mut found).await?;
