@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::catalog;
 use super::state::State;
@@ -14,9 +14,11 @@ use crate::app::App;
 use crate::position::{Epoch, Position, Version};
 use crate::search::{Elastic, horizon};
 
-/// How often the index is told how far the database is, and how soon one that was away.
+/// How often the index is told how far the database is.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How soon one that was away, and one that would not hear of it.
 const RETRY: Duration = Duration::from_secs(1);
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// Returns the epoch that the index knows of, if the database was further in it than it knows itself.
 ///
@@ -57,9 +59,13 @@ pub async fn tell(
         pause = match horizon::raise(elastic, &owner, Version::new(epoch, position)).await {
             Ok(true) => PERIOD,
             Ok(false) => bail!("the index has seen later changes: another process leads, or the database has gone back in time"),
-            Err(error) => {
+            Err(error) if error.is_outage() => {
                 debug!(error = %error, "the index cannot be told how far the database is");
                 RETRY
+            }
+            Err(error) => {
+                warn!(error = %error, "the index takes no note of how far the database is: a disk put back would not be noticed");
+                REFUSED
             }
         }
     }
