@@ -156,15 +156,17 @@ fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
 
 /// Whether a change is one that the documents of an edge follow.
 fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row>) -> bool {
-    let is_other = |column| {
-        let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
-        // What was written before there was the count does not tell.
-        before != after || before == Some(Value::Absent)
+    let is_counted = |count| {
+        [edge.column, count].into_iter().any(|column| {
+            let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
+            // What was written before there was the count does not tell.
+            before != after || before == Some(Value::Absent)
+        })
     };
     match edge.when {
         When::Always => true,
-        When::Shown(count) => is_other(edge.column) || is_other(count),
-        When::Renamed(count) => old.is_some() && new.is_some() && (is_other(edge.column) || is_other(count)),
+        When::Shown(count) => is_counted(count),
+        When::Renamed(count) => old.is_some() && new.is_some() && is_counted(count),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a database and a network can do to the sync: prepared transactions, lost slots, restored backups, answers that never come.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use collections::search::status::Role;
@@ -71,15 +72,22 @@ async fn a_slot_that_the_server_gave_up_is_made_anew_and_everything_rebuilt() {
     test.stop().await;
 }
 
-/// Changes what a copy of the data was made of, and puts the copy back once the index was told.
-async fn go_back(test: &mut Synced, cluster: &Cluster) {
+/// Copies the data and goes on without the copy: changes what it was made of, and adds more. Returns the copy.
+async fn copy_and_go_on(test: &mut Synced, cluster: &Cluster) -> PathBuf {
     test.stop().await;
     cluster.stop("fast");
     let copy = cluster.copy();
     cluster.launch();
     test.start().await;
     test.sql("update customers set name = 'Lost'; insert into customers (id, name) values (gen_random_uuid(), 'Ghost')").await;
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Many' from generate_series(1, 500)").await;
     test.settle().await;
+    copy
+}
+
+/// Puts a copy of the disk back, once the index was told how far the database had come since.
+async fn put_back(test: &mut Synced, cluster: &Cluster) {
+    let copy = copy_and_go_on(test, cluster).await;
     let before = state::read(&test.pool).await.unwrap();
     eventually("the index is told how far the database is", async || {
         horizon::beyond(&test.app, &test.elastic, &before).await.unwrap().is_some()
@@ -91,12 +99,10 @@ async fn go_back(test: &mut Synced, cluster: &Cluster) {
     cluster.launch();
 }
 
-#[tokio::test]
-async fn a_disk_that_was_put_back_is_noticed_by_what_the_index_has_seen() {
-    let (mut test, cluster) = alone("").await;
-    go_back(&mut test, &cluster).await;
+/// Starts a sync that has to notice that the database went back, and that later writes count.
+async fn expect_new_epoch(test: &mut Synced) {
     test.launch();
-    eventually("it is noticed", async || epoch(&test).await == 2).await;
+    eventually("it is noticed", async || epoch(test).await == 2).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
     test.sql("update customers set name = 'After'").await;
@@ -107,9 +113,16 @@ async fn a_disk_that_was_put_back_is_noticed_by_what_the_index_has_seen() {
 }
 
 #[tokio::test]
+async fn a_disk_that_was_put_back_is_noticed_by_what_the_index_has_seen() {
+    let (mut test, cluster) = alone("").await;
+    put_back(&mut test, &cluster).await;
+    expect_new_epoch(&mut test).await;
+}
+
+#[tokio::test]
 async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
     let (mut test, cluster) = alone("").await;
-    go_back(&mut test, &cluster).await;
+    put_back(&mut test, &cluster).await;
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     proxy.set(Mode::Refuse);
     let mut late = Synced::beside_with(&test, &["--elasticsearch-url", &url]);
@@ -128,15 +141,7 @@ async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
 #[tokio::test]
 async fn after_a_backup_was_restored_later_writes_count() {
     let (mut test, cluster) = alone("").await;
-    test.stop().await;
-    cluster.stop("fast");
-    let backup = cluster.copy();
-    cluster.launch();
-    test.start().await;
-    test.sql("update customers set name = 'Lost with the restore'; insert into customers (id, name) values (gen_random_uuid(), 'Ghost')")
-        .await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Many' from generate_series(1, 500)").await;
-    test.settle().await;
+    let backup = copy_and_go_on(&mut test, &cluster).await;
     test.stop().await;
     cluster.stop("fast");
     cluster.restore(&backup);
@@ -147,15 +152,7 @@ async fn after_a_backup_was_restored_later_writes_count() {
     })
     .await;
     // The same process: what it believed of the positions before is of no use.
-    test.launch();
-    eventually("the restore is noticed", async || epoch(&test).await == 2).await;
-    test.settle().await;
-    assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
-    test.sql("update customers set name = 'After the restore'").await;
-    test.settle().await;
-    assert_eq!(test.document("customers", WITNESS).await["name"], "After the restore");
-    test.expect_equal().await;
-    test.stop().await;
+    expect_new_epoch(&mut test).await;
 }
 
 #[tokio::test]
