@@ -105,6 +105,15 @@ pub async fn refresh(elastic: &Elastic, index: &str) -> Result<(), ElasticError>
     elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_refresh?filter_path=_shards"), None).await.map(drop)
 }
 
+/// Writes everything that is buffered to the disk, so that the next refresh has little to do. A small server refreshes one index at a
+/// time, and a large refresh keeps the others waiting.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn flush(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
+    elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_flush?filter_path=_shards"), None).await.map(drop)
+}
+
 /// Puts a generation behind the alias in the place of every other, in one atomic step.
 ///
 /// # Errors

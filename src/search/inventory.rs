@@ -69,10 +69,11 @@ pub async fn scan(
 /// How much of its documents a page tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Which there are.
+    /// Their member `id`, taken for what they were written as. That is so where only this program can have written, and a third of
+    /// the work for the index, which stores what documents were written as beside their sources.
+    Members,
+    /// What they were written as.
     Ids,
-    /// Also their member `version`.
-    Numbers,
     /// Also what is stored of them.
     Sources,
 }
@@ -86,8 +87,8 @@ pub struct Entry {
     pub place: Uuid,
     /// The external version it was written with.
     pub version: Version,
-    /// Its member `version`, if that was asked for.
-    pub number: Option<i64>,
+    /// Its member `version`: the greatest number if it has none.
+    pub number: i64,
     /// What is stored of it, if that was asked for.
     pub source: Option<Box<RawValue>>,
 }
@@ -115,42 +116,32 @@ pub async fn page(
     #[derive(Deserialize)]
     struct Hit {
         #[serde(rename = "_id")]
-        id: Uuid,
+        id: Option<Uuid>,
         #[serde(rename = "_version")]
         version: i64,
         #[serde(rename = "_source")]
         source: Option<Box<RawValue>>,
-        #[serde(default)]
-        fields: Fields,
-        sort: [Option<String>; 1],
-    }
-    #[derive(Default, Deserialize)]
-    struct Fields {
-        #[serde(default)]
-        version: Vec<i64>,
+        sort: (Option<String>, i64),
     }
     let path = format!(
         "{index}/_search?allow_partial_search_results=false\
-         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.fields,hits.hits.sort"
+         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
     );
-    let with_source = detail == Detail::Sources;
-    let mut body = json!({ "size": size, "version": true, "_source": with_source, "sort": [{ "id": "asc" }] });
-    if detail == Detail::Numbers {
-        body["docvalue_fields"] = json!(["version"]);
+    let mut body = json!({ "size": size, "version": true, "sort": [{ "id": "asc" }, { "version": "asc" }] });
+    match detail {
+        Detail::Members => body["stored_fields"] = json!("_none_"),
+        Detail::Ids => body["_source"] = json!(false),
+        Detail::Sources => {}
     }
     if let Some(after) = after {
-        body["search_after"] = json!([after]);
+        body["search_after"] = json!([after, i64::MAX]);
     }
     let body = Bytes::from(body.to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
-    // Without a member `id`, or with one that is no id, a document comes last.
-    let place = |[member]: [Option<String>; 1]| member.and_then(|id| id.parse().ok()).unwrap_or(Uuid::max());
-    let entry = |hit: Hit| Entry {
-        id: hit.id,
-        place: place(hit.sort),
-        version: Version(hit.version),
-        number: hit.fields.version.first().copied(),
-        source: hit.source,
+    let entry = |Hit { id, version, source, sort: (member, number) }: Hit| {
+        // Without a member `id`, or with one that is no id, a document comes last.
+        let place = member.and_then(|member| member.parse().ok()).unwrap_or(Uuid::max());
+        Entry { id: id.unwrap_or(place), place, version: Version(version), number, source }
     };
     Ok(answer.hits.hits.into_iter().map(entry).collect())
 }

@@ -33,7 +33,12 @@ pub async fn point(
         Alias::Missing | Alias::Live { .. } | Alias::Ambiguous(_) => {}
     }
     state::hold(&app.db.sync, lease).await?;
-    match index::swap(&writer.elastic, collection, &live.index).await {
+    writer.show(&live.index);
+    let swapped = async {
+        index::refresh(&writer.elastic, &live.index).await?;
+        index::swap(&writer.elastic, collection, &live.index).await
+    };
+    match swapped.await {
         Err(error) if error.is_missing() => {
             warn!(index = live.index, "an index has gone; it will be built again");
             writer.remove(&live.index);

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::ranges;
 use crate::app::App;
 use crate::position::Version;
 use crate::search::inventory::{self, Detail, Entry, Held};
@@ -29,6 +28,8 @@ pub enum Difference {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
+    /// As [`Depth::Versions`], in an index that nobody else can have written to: where a document stands is taken for its id.
+    Members,
     /// Whether every row has a document that shows its version, and every document a row. What it shows of other rows may be old.
     Versions,
     /// Also all that the documents say.
@@ -40,14 +41,15 @@ impl Depth {
     #[must_use]
     pub fn page(self) -> usize {
         match self {
-            Self::Versions => 10_000,
+            Self::Members | Self::Versions => 10_000,
             Self::Contents => 1_000,
         }
     }
 
     fn detail(self) -> Detail {
         match self {
-            Self::Versions => Detail::Numbers,
+            Self::Members => Detail::Members,
+            Self::Versions => Detail::Ids,
             Self::Contents => Detail::Sources,
         }
     }
@@ -112,18 +114,23 @@ pub async fn range(
 ) -> anyhow::Result<Range> {
     let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
-    let rows = ranges::scan(&mut *snapshot, collection, after, None, size).await?;
+    let rows = scan(&mut snapshot, collection, after, size).await?;
     // Of a full page nothing is known behind its last id.
     let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
-    let ends = [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().copied(), rows.len())];
+    let ends =
+        [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().map(|(id, _)| *id), rows.len())];
     let end = ends.into_iter().flatten().min();
     let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
 
-    let rows: Vec<Uuid> = rows.into_iter().filter(is_within).collect();
-    let rows = load(&mut snapshot, collection, rows, depth).await?;
+    let rows = rows.into_iter().filter(|(id, _)| is_within(id));
+    let rows = match depth {
+        Depth::Members | Depth::Versions => rows.map(|(id, version)| (id, Row::Version(version))).collect(),
+        Depth::Contents => load(&mut snapshot, collection, rows.map(|(id, _)| id).collect()).await?,
+    };
     snapshot.commit().await?;
     let documents = documents.into_iter().filter(|entry| is_within(&entry.place));
-    let document = |entry: Entry| (entry.id, Document { version: entry.version, number: entry.number, source: entry.source });
+    let document =
+        |entry: Entry| (entry.id, Document { version: entry.version, number: Some(entry.number), source: entry.source });
     let ids = rows.len();
     let different = pair(rows, documents.map(document).collect());
     let ghosts = different.values().filter(|sight| sight.difference == Some(Difference::Ghost)).count();
@@ -147,7 +154,7 @@ pub async fn look(
         let documents = inventory::read(elastic, index, ids).await?.into_iter().map(document).collect();
         let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
         let rows = existing(&mut snapshot, collection, ids).await?;
-        let rows = load(&mut snapshot, collection, rows, Depth::Contents).await?;
+        let rows = load(&mut snapshot, collection, rows).await?;
         snapshot.commit().await?;
         sights.extend(pair(rows, documents));
     }
@@ -176,25 +183,22 @@ struct Document {
     source: Option<Box<RawValue>>,
 }
 
-async fn load(
+/// Reads the next ids after one, in order, with the versions of their rows.
+async fn scan(
     snapshot: &mut PgConnection,
-    collection: &'static Collection,
-    ids: Vec<Uuid>,
-    depth: Depth,
-) -> sqlx::Result<HashMap<Uuid, Row>> {
-    match depth {
-        Depth::Versions => {
-            let (id, from) = (collection.id, collection.from);
-            let table = id.trim_end_matches(".id");
-            let sql = format!("select {id}, {table}.version from {from} where {id} = any($1)");
-            let versions: Vec<(Uuid, i64)> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await?;
-            Ok(versions.into_iter().map(|(id, version)| (id, Row::Version(version))).collect())
-        }
-        Depth::Contents => {
-            let loaded = (collection.load)(snapshot, &ids).await?;
-            Ok(loaded.into_iter().map(|document| (document.id, Row::Document(document.source))).collect())
-        }
-    }
+    collection: &Collection,
+    after: Option<Uuid>,
+    size: usize,
+) -> sqlx::Result<Vec<(Uuid, i64)>> {
+    let (id, table) = (collection.id, collection.table());
+    let sql = format!("select {id}, version from {table} where {id} > $1 order by {id} limit $2");
+    let after = after.unwrap_or(Uuid::nil());
+    sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(i64::try_from(size).unwrap_or(i64::MAX)).fetch_all(snapshot).await
+}
+
+async fn load(snapshot: &mut PgConnection, collection: &Collection, ids: Vec<Uuid>) -> sqlx::Result<HashMap<Uuid, Row>> {
+    let loaded = (collection.load)(snapshot, &ids).await?;
+    Ok(loaded.into_iter().map(|document| (document.id, Row::Document(document.source))).collect())
 }
 
 /// Puts rows and documents side by side and returns what differs.

@@ -1,7 +1,6 @@
 //! Keeps one live index behind the alias of every collection: builds missing ones and those that are asked for, goes back to the one
 //! before, removes what is not kept any longer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -54,7 +53,7 @@ pub async fn request(app: &App, collection: &Collection) -> anyhow::Result<Optio
 /// The database's.
 pub async fn enlist(app: &App, writer: &Writer) -> anyhow::Result<()> {
     let generations = catalog::all(&app.db.sync).await?;
-    writer.spare(retired(&generations));
+    writer.assign(&generations);
     for generation in generations {
         let Some(collection) = collections::find(&generation.collection) else { continue };
         let is_current = match generation.state.as_str() {
@@ -154,7 +153,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
 /// Goes back where that is asked for, removes what has expired, and makes sure that the aliases lead where they should.
 async fn look_after(app: &App, writer: &Writer, lease: i64, progress: &Progress, looked: &mut Looked) -> anyhow::Result<bool> {
     let generations = catalog::all(&app.db.sync).await?;
-    writer.spare(retired(&generations));
+    writer.assign(&generations);
     for generation in generations.iter().filter(|one| one.state == "retired") {
         if generation.is_expired {
             alias::drop_generation(app, writer, &generation.index).await?;
@@ -181,10 +180,6 @@ async fn look_after(app: &App, writer: &Writer, lease: i64, progress: &Progress,
         progress.tell(app);
     }
     Ok(false)
-}
-
-fn retired(generations: &[Generation]) -> BTreeSet<String> {
-    generations.iter().filter(|one| one.state == "retired").map(|one| one.index.clone()).collect()
 }
 
 /// Builds the next index that is missing or asked for, and says whether there was one.

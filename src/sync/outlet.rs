@@ -137,10 +137,6 @@ impl<T: Target> Outlet<T> {
         self.ready.len() + self.pieces.iter().map(Batch::len).sum::<usize>()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.pieces.is_empty() && self.in_flight.is_empty() && self.storing.is_none()
-    }
-
     /// Where the index will be once everything here is written.
     pub(super) fn end(&self) -> Position {
         self.ready.end

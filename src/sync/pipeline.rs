@@ -27,8 +27,8 @@ use crate::position::Position;
 const WATCH: Duration = Duration::from_secs(3);
 /// Without even a heartbeat for so long the connection is taken for dead. A server that reads a huge transaction is silent too.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Time between refreshes when everything is written, and under load, where each costs throughput.
-const REFRESH_IDLE: Duration = Duration::from_millis(50);
+/// Time between refreshes when nothing waits, and under load, where each costs throughput.
+const REFRESH_CALM: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
 /// The longest: what is shown is late anyway then.
 const REFRESH_LATE: Duration = Duration::from_secs(2);
@@ -226,8 +226,9 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.outlet.certain()));
     }
 
-    fn is_idle(&self) -> bool {
-        self.at_gate.is_none() && self.arriving.is_empty() && self.outlet.is_idle()
+    /// Nothing waits behind what is being written.
+    fn is_calm(&self) -> bool {
+        self.at_gate.is_none() && self.arriving.is_empty() && self.outlet.waiting() == 0
     }
 
     fn has_more_to_show(&self) -> bool {
@@ -237,10 +238,10 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
 
     fn refresh_at(&self) -> Option<Instant> {
         let is_due = self.refreshing.is_none() && self.has_more_to_show();
-        let pause = match (self.is_idle(), self.outlet.touched.is_empty()) {
+        let pause = match (self.is_calm(), self.outlet.touched.is_empty()) {
             // Nothing of it is searched.
             (true, true) => Duration::ZERO,
-            (true, false) => REFRESH_IDLE,
+            (true, false) => REFRESH_CALM,
             // The later what is written, the less a refresh at once is worth.
             (false, _) => (self.unwritten.wait() / 2).clamp(REFRESH_BUSY, REFRESH_LATE),
         };

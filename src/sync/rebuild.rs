@@ -125,6 +125,8 @@ impl Rebuild<'_> {
     /// again, a few times at most. What each document says was acknowledged when it was written, and the sweep reads it back later.
     async fn check(&self) -> anyhow::Result<()> {
         let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
+        // Not by a refresh, which live changes would wait behind.
+        index::flush(&writer.elastic, index).await?;
         index::refresh(&writer.elastic, index).await?;
         let ranges = ranges::all(&app.db.sync, index).await?;
         let parallel = app.config.reindex.parallel.max(1);
@@ -154,7 +156,7 @@ impl Rebuild<'_> {
     async fn compare(&self, range: &Range) -> anyhow::Result<HashMap<Uuid, Sight>> {
         let mut different = HashMap::new();
         let mut after = range.low;
-        let depth = Depth::Versions;
+        let depth = Depth::Members;
         // A whole page could reach far into the next ranges; one more than there are shows that these are all.
         let size = depth.page().min(usize::try_from(range.documents)?.max(self.app.config.reindex.batch_size) + 1);
         loop {

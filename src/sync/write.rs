@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::batch::Keys;
-use super::catalog;
+use super::catalog::{self, Generation};
 use super::kill;
 use super::state;
 use crate::collections;
@@ -30,14 +30,23 @@ pub struct Writer {
     /// Size of one request.
     pub bulk_bytes: usize,
     indices: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    spare: Mutex<BTreeSet<String>>,
+    uses: Mutex<Uses>,
     buried: Mutex<HashSet<(&'static str, Uuid)>>,
+}
+
+/// What indices are written for.
+#[derive(Debug, Default)]
+struct Uses {
+    /// Lists read them.
+    shown: BTreeSet<String>,
+    /// They are kept for a way back.
+    spare: BTreeSet<String>,
 }
 
 /// What became of some documents.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The indices that were written to, and have to be refreshed before it can be found.
+    /// The indices that were written to, of those that lists read: they have to be refreshed before it can be found.
     pub indices: BTreeSet<String>,
     /// Documents that the index was too busy for, or away.
     pub unwritten: Keys,
@@ -55,8 +64,8 @@ impl Writer {
     #[must_use]
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, settings: &crate::config::Sync) -> Self {
         let (batch_size, bulk_bytes) = (settings.batch_size.max(1), settings.bulk_bytes);
-        let (indices, spare, buried) = Default::default();
-        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices, spare, buried }
+        let (indices, uses, buried) = Default::default();
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices, uses, buried }
     }
 
     /// From now on writes the documents of the collection into this index too.
@@ -71,10 +80,17 @@ impl Writer {
         }
     }
 
-    /// Says which indices no list reads any longer. One of them that refuses a document, because its mapping is an older one, is
-    /// given up: the document is fine where it is read.
-    pub fn spare(&self, indices: BTreeSet<String>) {
-        *lock(&self.spare) = indices;
+    /// Says what the indices are for. Only those that lists read are refreshed: the others would take the time of their refreshes.
+    /// One that is kept for a way back and refuses a document, because its mapping is an older one, is given up: the document is
+    /// fine where it is read.
+    pub fn assign(&self, generations: &[Generation]) {
+        let of = |state| generations.iter().filter(|one| one.state == state).map(|one| one.index.clone()).collect();
+        *lock(&self.uses) = Uses { shown: of("live"), spare: of("retired") };
+    }
+
+    /// Says that lists are about to read an index. What was written to it before has not been refreshed.
+    pub fn show(&self, index: &str) {
+        lock(&self.uses).shown.insert(index.to_owned());
     }
 
     /// Returns the indices that documents of the collection are written to.
@@ -163,7 +179,9 @@ impl Writer {
                     if lock(&self.buried).remove(&(sent.collection, sent.id)) {
                         revived.entry(sent.collection).or_default().push(sent.id);
                     }
-                    written.indices.insert(sent.index);
+                    if lock(&self.uses).shown.contains(&sent.index) {
+                        written.indices.insert(sent.index);
+                    }
                 }
                 Outcome::Rejected => {
                     written.unwritten.entry(sent.collection).or_default().insert(sent.id);
@@ -171,7 +189,7 @@ impl Writer {
                 Outcome::NoIndex => {
                     lost.insert(sent.index);
                 }
-                Outcome::Poison { .. } if lock(&self.spare).contains(&sent.index) => {
+                Outcome::Poison { .. } if lock(&self.uses).spare.contains(&sent.index) => {
                     outdated.insert(sent.index);
                 }
                 Outcome::Poison { status, reason } => {

@@ -6,6 +6,7 @@ use collections::search::index::{self, Alias};
 use collections::sync::catalog::{self, Generation};
 use collections::sync::generations;
 use collections::sync::ranges::{self, Range};
+use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -52,6 +53,12 @@ async fn rebuilt(test: &Synced) -> (String, String) {
 async fn is_behind_alias(test: &Synced, index: &str) -> bool {
     let seen = index::inspect(&test.elastic, customers()).await.unwrap();
     matches!(seen, Alias::Live { index: found, .. } if found == index)
+}
+
+/// Whether a search in an index finds the witness.
+async fn shows_witness(test: &Synced, index: &str) -> bool {
+    let query = json!({ "query": { "term": { "id": WITNESS } } });
+    test.raw(Method::POST, &format!("{index}/_count"), Some(query)).await["count"] == 1
 }
 
 #[tokio::test]
@@ -129,10 +136,13 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     let (before, after) = rebuilt(&test).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Since')").await;
     test.settle().await;
+    assert!(shows_witness(&test, &after).await);
+    assert!(!shows_witness(&test, &before).await, "what nobody searches is written to, and not refreshed");
 
     assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
     eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
     assert_eq!(test.index("customers").await, before);
+    assert!(shows_witness(&test, &before).await);
     assert_eq!(test.document("customers", WITNESS).await["name"], "Since");
     test.expect_equal().await;
 

@@ -29,14 +29,36 @@ impl Effort {
         Ok(Self { index, rest: whole - index })
     }
 
+    /// Adds what some work costs.
+    pub(super) async fn add<T>(
+        &mut self,
+        elasticsearch: &Site,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let before = Self::now(elasticsearch).await?;
+        let done = work.await?;
+        *self += Self::now(elasticsearch).await? - before;
+        Ok(done)
+    }
+
+    /// Says what each of so many documents has cost on both sides, and what that means for the ratio of their speeds.
+    pub(super) fn against(self, reference: Self, documents: [usize; 2]) -> String {
+        let [ours, theirs] = [self.each(documents[0]), reference.each(documents[1])];
+        format!(
+            "Processor time of a document: {ours}; in the reference {theirs}. Where all of it is taken from the same busy \
+             processors, the ratio can be {:.2} at most.",
+            theirs.whole() / ours.whole()
+        )
+    }
+
     /// What one of so many documents has cost.
-    pub(super) fn each(self, documents: usize) -> Self {
+    fn each(self, documents: usize) -> Self {
         let documents = documents.max(1) as f64;
         Self { index: self.index / documents, rest: self.rest / documents }
     }
 
     /// All of it.
-    pub(super) fn whole(self) -> f64 {
+    fn whole(self) -> f64 {
         self.index + self.rest
     }
 }

@@ -82,22 +82,22 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
             calls.append(&mut raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &fresh, 2 + i64::try_from(round)?)?);
         }
         let write_raw = async |effort: &mut Effort| {
-            let (before, begin) = (Effort::now(&scene.stage.raw).await?, Instant::now());
-            raw::send(&scene.stage.raw, scene.sync, &calls).await?;
-            for (_, _, scratch) in &sides {
-                scratch.refresh().await?;
-            }
-            let rate = documents as f64 / begin.elapsed().as_secs_f64();
-            *effort += Effort::now(&scene.stage.raw).await? - before;
-            anyhow::Ok(rate)
+            let write = async {
+                let begin = Instant::now();
+                raw::send(&scene.stage.raw, scene.sync, &calls).await?;
+                for (_, _, scratch) in &sides {
+                    scratch.refresh().await?;
+                }
+                Ok(documents as f64 / begin.elapsed().as_secs_f64())
+            };
+            effort.add(&scene.stage.raw, write).await
         };
         // The order changes from round to round, so that neither side always finds the warmer server.
         if round % 2 == 1 {
             reference.push(write_raw(&mut raw_effort).await?);
         }
-        let before = Effort::now(&scene.stage.raw).await?;
-        ours.push(documents as f64 / work_off(scene, target).await?.as_secs_f64());
-        our_effort += Effort::now(&scene.stage.raw).await? - before;
+        let elapsed = our_effort.add(&scene.stage.raw, work_off(scene, target)).await?;
+        ours.push(documents as f64 / elapsed.as_secs_f64());
         if round % 2 == 0 {
             reference.push(write_raw(&mut raw_effort).await?);
         }
@@ -105,17 +105,14 @@ async fn one_kind(scene: &mut Scene<'_>, kind: &Kind) -> anyhow::Result<Measure>
     for (_, _, scratch) in sides {
         scratch.remove().await?;
     }
-    let [our_effort, raw_effort] = [our_effort, raw_effort].map(|effort| effort.each(documents * scene.rounds));
     let how = format!(
         "{} distinct rows changed by SQL, {TOGETHER} to a commit, while no server runs; {documents} documents follow. Ours: from the \
          opening of the stream until everything can be found. Reference: the same documents with external versions over {} \
-         connections, {} to a request, then a refresh. Processor time of a document: \
-         {our_effort}; in the reference {raw_effort}. Where all of it is taken from the same busy processors, the ratio can be {:.2} at \
-         most.",
+         connections, {} to a request, then a refresh. {}",
         ids.len(),
         scene.sync.in_flight,
         scene.sync.batch_size,
-        raw_effort.whole() / our_effort.whole()
+        our_effort.against(raw_effort, [documents * scene.rounds; 2])
     );
     Ok(Measure {
         id: "P5",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
 
+use super::effort::Effort;
 use super::raw::{self, Scratch};
 use super::report::{Goal, Measure};
 use super::server::command;
@@ -43,21 +44,27 @@ async fn one_collection(scene: &Scene<'_>, collection: &'static Collection) -> a
     let ids = raw::ids(pool, collection, Some(scene.sizes.documents)).await?;
     let documents = raw::documents(pool, collection, &ids).await?;
     let (mut paces, mut reference) = (Vec::new(), Vec::new());
+    let (mut our_effort, mut raw_effort) = (Effort::default(), Effort::default());
+    let site = &scene.stage.raw;
     for round in 0..scene.rounds {
         if round % 2 == 0 {
-            paces.push(reindex(scene, collection).await?);
+            paces.push(our_effort.add(site, reindex(scene, collection)).await?);
         }
         let scratch = Scratch::create(scene.stage, collection).await?;
-        let calls = raw::calls(&scene.stage.raw, scene.sync, &scratch.index, &documents, 1)?;
-        let begin = Instant::now();
-        raw::send(&scene.stage.raw, scene.sync, &calls).await?;
-        scratch.refresh().await?;
-        reference.push(documents.len() as f64 / begin.elapsed().as_secs_f64());
+        let calls = raw::calls(site, scene.sync, &scratch.index, &documents, 1)?;
+        let write = async {
+            let begin = Instant::now();
+            raw::send(site, scene.sync, &calls).await?;
+            scratch.refresh().await?;
+            Ok(documents.len() as f64 / begin.elapsed().as_secs_f64())
+        };
+        reference.push(raw_effort.add(site, write).await?);
         scratch.remove().await?;
         if round % 2 == 1 {
-            paces.push(reindex(scene, collection).await?);
+            paces.push(our_effort.add(site, reindex(scene, collection)).await?);
         }
     }
+    let effort = our_effort.against(raw_effort, [usize::try_from(rows)?, documents.len()].map(|count| count * scene.rounds));
     let against = format!(
         "Reference: {} with external versions over {} connections, {} to a request, then a refresh.",
         if (documents.len() as i64) < rows {
@@ -76,7 +83,7 @@ async fn one_collection(scene: &Scene<'_>, collection: &'static Collection) -> a
         ours,
         reference: reference.clone(),
         goal,
-        how: format!("{rows} documents. Ours: {how} {against}"),
+        how: format!("{rows} documents. Ours: {how} {against} {effort}"),
     };
     let whole = paces.iter().map(|pace| rows as f64 / pace.elapsed.as_secs_f64()).collect();
     let filling: Vec<f64> = paces.iter().filter_map(|pace| pace.filling).collect();
