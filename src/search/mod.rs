@@ -8,6 +8,7 @@ pub mod elastic;
 mod engine;
 mod field;
 pub mod filter;
+pub mod history;
 pub mod horizon;
 pub mod index;
 pub mod inventory;

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 
 use super::state::require_lease;
+use crate::search::history::History;
 
 /// An index behind, or about to be behind, or lately behind, the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,6 +42,9 @@ pub struct Generation {
     /// Since its state or its progress last changed.
     #[serde(skip)]
     pub age_seconds: f64,
+    /// How far it was when that was last looked at.
+    #[serde(skip)]
+    pub history: Option<Json<History>>,
 }
 
 /// Lists the generations, oldest first.
@@ -53,7 +58,8 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>>
         select index_name as index, collection, hash, state, wanted, documents, total, rate, reason, created_at, expires_at,
           case when state = 'building' and rate > 0 then greatest(total - documents, 0) / rate end as eta_seconds,
           coalesce(expires_at <= now(), true) as "is_expired!",
-          extract(epoch from now() - updated_at)::double precision as "age_seconds!"
+          extract(epoch from now() - updated_at)::double precision as "age_seconds!",
+          history as "history: Json<History>"
         from index_generations
         order by created_at, index_name
         "#
@@ -204,6 +210,35 @@ pub async fn expire(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<
         .execute(executor)
         .await
         .map(drop)
+}
+
+/// Remembers how far an index is.
+///
+/// # Errors
+/// The database's.
+pub async fn remember(executor: impl PgExecutor<'_>, index: &str, history: &History) -> sqlx::Result<()> {
+    sqlx::query!("update index_generations set history = $2 where index_name = $1", index, Json(history) as _)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+/// Gives up an index that cannot be trusted. Without a live one a new one is built, and until then there is none to read.
+///
+/// # Errors
+/// The database's.
+pub async fn give_up(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update index_generations
+        set state = 'retired', wanted = null, expires_at = now(), updated_at = now()
+        where index_name = $1 and state in ('live', 'retired')
+        "#,
+        index,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
 }
 
 /// Forgets an index that is gone.

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::alias;
 use super::catalog::{self, Generation};
 use super::kill;
+use super::loss;
 use super::progress::Progress;
 use super::ranges;
 use super::reach::Behind;
@@ -172,6 +173,10 @@ async fn look_after(app: &App, writer: &Writer, lease: i64, progress: &Progress,
             if alias::point(app, writer, lease, collection, generation).await? {
                 warn!(index = generation.index, "an alias led elsewhere and is put right");
             }
+        }
+        if loss::look(app, writer, &generations).await? {
+            *looked = None;
+            return Ok(true);
         }
         *looked = Some(Instant::now());
     }

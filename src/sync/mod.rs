@@ -36,6 +36,7 @@ mod lag;
 pub mod lane;
 pub mod lead;
 pub mod letters;
+pub mod loss;
 pub mod mend;
 mod outlet;
 pub mod overview;

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use collections::collections::find;
+use collections::search::index;
 use collections::search::status::Role;
-use collections::sync::{horizon, state};
+use collections::sync::{catalog, horizon, state, verify};
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
@@ -153,6 +156,76 @@ async fn after_a_backup_was_restored_later_writes_count() {
     .await;
     // The same process: what it believed of the positions before is of no use.
     expect_new_epoch(&mut test).await;
+}
+
+/// Waits until what a row of the generations remembers of an index passes.
+async fn expect_remembered(test: &Synced, index: &str, condition: &str) {
+    let sql = format!("select coalesce({condition}, false) from index_generations where index_name = '{index}'");
+    eventually("it is remembered how far the index is", async || {
+        sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.clone())).fetch_one(&test.pool).await.unwrap()
+    })
+    .await;
+}
+
+/// The index has been given up, and the new one is as it should be.
+async fn expect_built_anew(test: &Synced, lost: &str) {
+    eventually("the index is built anew", async || {
+        let live = verify::live(&test.app, find("customers").unwrap()).await.unwrap();
+        live.is_some_and(|live| live != lost)
+    })
+    .await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "After");
+    assert!(!index::exists(&test.elastic, lost).await.unwrap());
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
+    let mut test = Synced::started().await;
+    test.sql(INSERT).await;
+    test.settle().await;
+    let live = test.index("customers").await;
+    let owner = catalog::owner(&test.app.db.sync).await.unwrap();
+    for round in ["while the sync runs", "while it does not"] {
+        let live = test.index("customers").await;
+        let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
+        test.sql("update customers set name = 'After'").await;
+        test.settle().await;
+        expect_remembered(&test, &live, "(history -> '0' ->> 'kept')::bigint >= 1").await;
+        if round == "while it does not" {
+            test.stop().await;
+        }
+        // What a restore leaves: the same name, alias and mapping, and the documents of an earlier day.
+        index::remove(&test.elastic, &live).await.unwrap();
+        index::create(&test.elastic, find("customers").unwrap(), &live, &owner).await.unwrap();
+        let old = format!("{live}/_doc/{WITNESS}?version={version}&version_type=external&refresh=true");
+        test.raw(reqwest::Method::PUT, &old, Some(source)).await;
+        index::swap(&test.elastic, find("customers").unwrap(), &live).await.unwrap();
+        if round == "while it does not" {
+            test.launch();
+        }
+        expect_built_anew(&test, &live).await;
+        test.sql("update customers set name = 'Before'").await;
+        test.settle().await;
+    }
+    assert_ne!(test.index("customers").await, live);
+}
+
+#[tokio::test]
+async fn an_index_that_has_fewer_writes_than_it_acknowledged_is_built_anew() {
+    let mut test = Synced::started().await;
+    test.sql(INSERT).await;
+    test.sql("update customers set name = 'After'").await;
+    test.settle().await;
+    let live = test.index("customers").await;
+    expect_remembered(&test, &live, "history is not null").await;
+    test.stop().await;
+    test.sql("update index_generations set history = jsonb_set(history, '{0,kept}', '1000') where collection = 'customers'")
+        .await;
+    test.launch();
+    expect_built_anew(&test, &live).await;
+    test.stop().await;
 }
 
 #[tokio::test]
