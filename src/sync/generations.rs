@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::alias;
 use super::catalog::{self, Generation};
@@ -16,6 +17,7 @@ use super::progress::Progress;
 use super::ranges;
 use super::reach::Behind;
 use super::rebuild;
+use super::verify;
 use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections;
@@ -206,6 +208,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
             if catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await? {
                 kill::point("sync-after-promotion");
                 info!(collection = collection.name, index = generation.index, "a new index is live");
+                lift(app, writer, collection, &generation.index).await?;
                 return Ok(true);
             }
             *looked = None;
@@ -220,6 +223,14 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
     index::remove(&writer.elastic, &generation.index).await?;
     catalog::fail(&app.db.sync, &generation.index, &problem).await?;
     Ok(true)
+}
+
+/// What the index before has refused is no longer counted if the new one has it.
+async fn lift(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
+    let refused: Vec<Uuid> = verify::refused(app).await?.remove(collection.name).into_iter().flatten().collect();
+    let wrong = verify::again(app, &writer.elastic, collection, index, &refused).await?;
+    let taken: Vec<Uuid> = refused.into_iter().filter(|id| !wrong.contains_key(id)).collect();
+    writer.revive(collection.name, &taken).await
 }
 
 /// Whether an index has to be built though nobody asks: there is none, or it has another mapping than this program and the settings

@@ -104,6 +104,16 @@ impl Writer {
         lock(&self.buried).extend(buried);
     }
 
+    /// Counts documents as refused no longer.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn revive(&self, collection: &'static str, ids: &[Uuid]) -> anyhow::Result<()> {
+        state::revive(&self.pool, collection, ids).await?;
+        lock(&self.buried).retain(|(name, id)| *name != collection || !ids.contains(id));
+        Ok(())
+    }
+
     /// Writes documents into all their indices, once. Whoever tries again reads the rows again: a request that is older than the
     /// memory of deletions could bring a deleted document back.
     ///
@@ -171,38 +181,41 @@ impl Writer {
         version: Version,
         written: &mut Written,
     ) -> anyhow::Result<()> {
-        let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        let (mut lost, mut outdated) = (BTreeSet::new(), BTreeSet::new());
+        let (mut taken, mut refused, mut spared, mut lost) = (Vec::new(), HashSet::new(), Vec::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
+            let key = (sent.collection, sent.id);
             match outcome {
-                Outcome::Written | Outcome::Outdated => {
-                    if lock(&self.buried).remove(&(sent.collection, sent.id)) {
-                        revived.entry(sent.collection).or_default().push(sent.id);
-                    }
-                    if lock(&self.uses).shown.contains(&sent.index) {
-                        written.indices.insert(sent.index);
-                    }
+                // What lists do not read says nothing of what they do.
+                Outcome::Written | Outcome::Outdated if lock(&self.uses).shown.contains(&sent.index) => {
+                    taken.push(key);
+                    written.indices.insert(sent.index);
                 }
+                Outcome::Written | Outcome::Outdated => {}
                 Outcome::Rejected => {
                     written.unwritten.entry(sent.collection).or_default().insert(sent.id);
                 }
                 Outcome::NoIndex => {
                     lost.insert(sent.index);
                 }
-                Outcome::Poison { .. } if lock(&self.uses).spare.contains(&sent.index) => {
-                    outdated.insert(sent.index);
-                }
+                Outcome::Poison { .. } if lock(&self.uses).spare.contains(&sent.index) => spared.push((sent.index, key)),
                 Outcome::Poison { status, reason } => {
                     error!(collection = sent.collection, id = %sent.id, status, reason, "the index refuses a document");
                     state::bury(&self.pool, sent.collection, sent.id, version, &reason).await?;
-                    lock(&self.buried).insert((sent.collection, sent.id));
+                    lock(&self.buried).insert(key);
+                    refused.insert(key);
                 }
             }
         }
-        for (collection, ids) in revived {
-            state::revive(&self.pool, collection, &ids).await?;
+        let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
+        for (collection, id) in taken.into_iter().filter(|key| !refused.contains(key) && lock(&self.buried).contains(key)) {
+            revived.entry(collection).or_default().push(id);
         }
-        for index in outdated {
+        for (collection, ids) in revived {
+            self.revive(collection, &ids).await?;
+        }
+        // What no index takes says nothing of this one.
+        spared.retain(|(_, key)| !lock(&self.buried).contains(key));
+        for index in spared.into_iter().map(|(index, _)| index).collect::<BTreeSet<_>>() {
             warn!(index, "the index before does not take what is written now; there is no way back to it");
             self.remove(&index);
             catalog::expire(&self.pool, &index).await?;

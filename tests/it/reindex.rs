@@ -6,6 +6,7 @@ use collections::search::index::{self, Alias};
 use collections::sync::catalog::{self, Generation};
 use collections::sync::generations;
 use collections::sync::ranges::{self, Range};
+use collections::sync::state;
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -153,6 +154,52 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     eventually("lists read the new index again", async || is_behind_alias(&test, &after).await).await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
     test.expect_equal().await;
+}
+
+/// Documents of customers that are counted as refused.
+async fn refused(test: &Synced) -> Vec<Uuid> {
+    state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+}
+
+#[tokio::test]
+async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
+    let test = Synced::started().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Deep')").await;
+    test.settle().await;
+    let live = test.index("customers").await;
+    // As an older mapping might be.
+    let shallow = json!({ "properties": { "custom": { "type": "flattened", "ignore_above": 1000, "depth_limit": 1 } } });
+    test.raw(Method::PUT, &format!("{live}/_mapping"), Some(shallow)).await;
+    test.sql(r#"update customers set custom = '{"a": {"b": {"c": 1}}}'"#).await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS]);
+
+    let (before, after) = rebuilt(&test).await;
+    eventually("the new index has taken it", async || refused(&test).await.is_empty()).await;
+    test.settle().await;
+    test.expect_equal().await;
+
+    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
+    eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
+    test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS], "the other index takes it, and nobody sees that");
+    assert!(index::exists(&test.elastic, &after).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
+    let test = Synced::started().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Long')").await;
+    test.settle().await;
+    let (before, _) = rebuilt(&test).await;
+    // A keyword longer than Lucene's limit of 32,766 bytes.
+    test.sql("update customers set tags = array[repeat('x', 40000)]").await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS]);
+    test.sql("update customers set tags = array[repeat('y', 40000)]").await;
+    test.settle().await;
+    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before));
 }
 
 #[tokio::test]
