@@ -17,7 +17,7 @@ pub struct Rebuild {
     )]
     pub batch_size: usize,
     /// Wait of a live change for the index, in milliseconds, beyond which a reindex slows down.
-    #[arg(id = "sync-reindex-lag-ms", long = "sync-reindex-lag-ms", env = "SYNC_REINDEX_LAG_MS", default_value_t = 250)]
+    #[arg(id = "sync-reindex-lag-ms", long = "sync-reindex-lag-ms", env = "SYNC_REINDEX_LAG_MS", default_value_t = 100)]
     pub lag_ms: u64,
     /// Hours for which the index before is kept current after a reindex, for `collections reindex --rollback`.
     #[arg(id = "sync-keep-hours", long = "sync-keep-hours", env = "SYNC_KEEP_HOURS", default_value_t = 24)]
