@@ -31,6 +31,13 @@ impl History {
         let is_broken = |before: &Shard, after: &Shard| after.id != before.id || after.latest < before.kept;
         self.0.iter().any(|(number, before)| later.0.get(number).is_some_and(|after| is_broken(before, after)))
     }
+
+    /// What is remembered after a later look: of a shard that was not started then, what was known before.
+    #[must_use]
+    pub fn continued(mut self, later: &Self) -> Self {
+        self.0.extend(later.0.clone());
+        self
+    }
 }
 
 /// Reads how far indices are, by name; absent ones are left out.
@@ -95,12 +102,13 @@ pub async fn read(elastic: &Elastic, indices: &[&str]) -> Result<BTreeMap<String
 mod tests {
     use super::*;
 
+    fn history(shards: &[(&str, i64, i64)]) -> History {
+        let shard = |(id, kept, latest): &(&str, i64, i64)| Shard { id: (*id).to_owned(), kept: *kept, latest: *latest };
+        History(shards.iter().enumerate().map(|(number, one)| (number.to_string(), shard(one))).collect())
+    }
+
     #[test]
     fn a_history_breaks_where_something_kept_is_gone() {
-        let history = |shards: &[(&str, i64, i64)]| {
-            let shard = |(id, kept, latest): &(&str, i64, i64)| Shard { id: (*id).to_owned(), kept: *kept, latest: *latest };
-            History(shards.iter().enumerate().map(|(number, one)| (number.to_string(), shard(one))).collect())
-        };
         let before = history(&[("a", 7, 9), ("b", -1, -1)]);
         let table = [
             (history(&[("a", 7, 9), ("b", -1, -1)]), false),
@@ -118,5 +126,13 @@ mod tests {
             assert_eq!(before.is_broken_in(&later), expected, "{later:?}");
         }
         assert!(!History::default().is_broken_in(&before));
+    }
+
+    #[test]
+    fn a_shard_that_is_not_started_is_not_forgotten() {
+        let before = history(&[("a", 7, 9), ("b", 3, 3)]);
+        let starting = before.clone().continued(&history(&[("a", 8, 9)]));
+        assert_eq!(starting, history(&[("a", 8, 9), ("b", 3, 3)]));
+        assert!(starting.is_broken_in(&history(&[("a", 8, 9), ("b", 2, 2)])));
     }
 }

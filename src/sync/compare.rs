@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
+use super::ranges;
 use crate::app::App;
 use crate::position::Version;
 use crate::search::inventory::{self, Detail, Entry, Held};
@@ -114,7 +115,7 @@ pub async fn range(
 ) -> anyhow::Result<Range> {
     let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
-    let rows = scan(&mut snapshot, collection, after, size).await?;
+    let rows = ranges::scan(&mut *snapshot, collection, after, None, size).await?;
     // Of a full page nothing is known behind its last id.
     let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
     let ends =
@@ -181,19 +182,6 @@ struct Document {
     version: Version,
     number: Option<i64>,
     source: Option<Box<RawValue>>,
-}
-
-/// Reads the next ids after one, in order, with the versions of their rows.
-async fn scan(
-    snapshot: &mut PgConnection,
-    collection: &Collection,
-    after: Option<Uuid>,
-    size: usize,
-) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let (id, table) = (collection.id, collection.table());
-    let sql = format!("select {id}, version from {table} where {id} > $1 order by {id} limit $2");
-    let after = after.unwrap_or(Uuid::nil());
-    sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(i64::try_from(size).unwrap_or(i64::MAX)).fetch_all(snapshot).await
 }
 
 async fn load(snapshot: &mut PgConnection, collection: &Collection, ids: Vec<Uuid>) -> sqlx::Result<HashMap<Uuid, Row>> {

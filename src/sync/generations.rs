@@ -227,7 +227,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
 
 /// What the index before has refused is no longer counted if the new one has it.
 async fn lift(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-    let refused: Vec<Uuid> = verify::refused(app).await?.remove(collection.name).into_iter().flatten().collect();
+    let refused = verify::refused_of(app, collection).await?;
     let wrong = verify::again(app, &writer.elastic, collection, index, &refused).await?;
     let taken: Vec<Uuid> = refused.into_iter().filter(|id| !wrong.contains_key(id)).collect();
     writer.revive(collection.name, &taken).await

@@ -23,7 +23,6 @@ use super::state::{self, State};
 use super::write::Writer;
 use super::{anchor, backlog, generations, horizon, sweep, verify};
 use crate::app::App;
-use crate::collections;
 use crate::position::{Epoch, Position, Version};
 use crate::search::Elastic;
 use crate::search::status::{Role, Status};
@@ -133,8 +132,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     let _leading = app.feed.lead(epoch, confirmed);
     let line = Line::default();
     let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
-    let unrefreshed = collections::ALL.into_iter().flat_map(|collection| writer.indices(collection.name)).collect();
-    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &line, unrefreshed);
+    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &line, writer.shown());
     // Boxed without their types: the compiler would take minutes to look through all of them as one.
     tokio::select! {
         ended = pipeline.run(stop).boxed() => ended,

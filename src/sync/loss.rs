@@ -5,7 +5,6 @@
 
 use std::sync::Once;
 
-use sqlx::types::Json;
 use tracing::{error, warn};
 
 use super::catalog::{self, Generation};
@@ -23,13 +22,7 @@ static SAID: Once = Once::new();
 /// # Errors
 /// The index's or the database's.
 pub async fn look(app: &App, writer: &Writer, generations: &[Generation]) -> anyhow::Result<bool> {
-    let is_kept = |one: &&Generation| match one.state.as_str() {
-        "building" | "live" => true,
-        "retired" => !one.is_expired,
-        _ => false,
-    };
-    let kept: Vec<&Generation> = generations.iter().filter(is_kept).collect();
-    let names: Vec<&str> = kept.iter().map(|one| one.index.as_str()).collect();
+    let names: Vec<&str> = generations.iter().map(|one| one.index.as_str()).collect();
     let histories = match history::read(&writer.elastic, &names).await {
         Err(error) if !error.is_outage() => {
             SAID.call_once(|| warn!(error = %error, "indices do not say how far they are: one put back would be noticed late"));
@@ -38,20 +31,20 @@ pub async fn look(app: &App, writer: &Writer, generations: &[Generation]) -> any
         histories => histories?,
     };
     let mut is_any_lost = false;
-    for generation in kept {
+    for generation in generations {
         let Some(now) = histories.get(&generation.index) else { continue };
-        match &generation.history {
-            Some(Json(before)) if before.is_broken_in(now) => {
-                if generation.state != "building" {
-                    let (collection, index) = (&generation.collection, &generation.index);
-                    error!(collection, index, "an index has lost what it had acknowledged; it is given up and built anew");
-                    writer.remove(index);
-                    catalog::give_up(&app.db.sync, index).await?;
-                    is_any_lost = true;
-                }
+        let before = generation.history.as_deref().cloned().unwrap_or_default();
+        if !before.is_broken_in(now) {
+            let next = before.clone().continued(now);
+            if next != before {
+                catalog::remember(&app.db.sync, &generation.index, &next).await?;
             }
-            Some(Json(before)) if before == now => {}
-            _ => catalog::remember(&app.db.sync, &generation.index, now).await?,
+        } else if generation.state != "building" {
+            let (collection, index) = (&generation.collection, &generation.index);
+            error!(collection, index, "an index has lost what it had acknowledged; it is given up and built anew");
+            writer.remove(index);
+            catalog::give_up(&app.db.sync, index).await?;
+            is_any_lost = true;
         }
     }
     Ok(is_any_lost)

@@ -143,7 +143,7 @@ pub async fn again(executor: impl PgExecutor<'_>, index: &str, number: i32) -> s
     .await
 }
 
-/// Reads the ids of the next rows after one id, up to and with another, in order.
+/// Reads the ids of the next rows after one id, up to and with another, in order, each with the version of its row.
 ///
 /// # Errors
 /// The database's.
@@ -153,10 +153,10 @@ pub async fn scan(
     after: Option<Uuid>,
     last: Option<Uuid>,
     size: usize,
-) -> sqlx::Result<Vec<Uuid>> {
+) -> sqlx::Result<Vec<(Uuid, i64)>> {
     let (id, table) = (collection.id, collection.table());
-    let sql = format!("select {id} from {table} where {id} > $1 and {id} <= $2 order by {id} limit $3");
-    sqlx::query_scalar(AssertSqlSafe(sql))
+    let sql = format!("select {id}, version from {table} where {id} > $1 and {id} <= $2 order by {id} limit $3");
+    sqlx::query_as(AssertSqlSafe(sql))
         .bind(after.unwrap_or(Uuid::nil()))
         .bind(last.unwrap_or(Uuid::max()))
         .bind(i64::try_from(size).unwrap_or(i64::MAX))

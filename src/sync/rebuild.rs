@@ -89,7 +89,8 @@ impl Rebuild<'_> {
     async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
         let chunk = self.app.config.reindex.batch_size.max(1);
         loop {
-            let ids = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
+            let rows = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
+            let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
             let Some(last) = ids.last() else { return Ok(()) };
             self.write(&ids).await?;
             let written = self.written.fetch_add(ids.len(), Ordering::Relaxed) + ids.len();

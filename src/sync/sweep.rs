@@ -101,7 +101,7 @@ impl Sweep {
 
     /// Begins a cycle, with another try for what the index has refused.
     async fn begin(&self, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-        let refused: Vec<Uuid> = verify::refused(&self.app).await?.remove(collection.name).into_iter().flatten().collect();
+        let refused = verify::refused_of(&self.app, collection).await?;
         let mut transaction = self.app.db.sync.begin().await?;
         cycles::begin(&mut *transaction, self.lease, collection.name, index).await?;
         mend::mark(&mut transaction, self.writer.epoch, collection, &refused).await?;

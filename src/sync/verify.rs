@@ -120,7 +120,7 @@ async fn walk(
     index: &str,
     depth: Depth,
 ) -> anyhow::Result<Findings> {
-    // An index that is being built is refreshed only when live changes were written to it.
+    // An index that lists do not read is not refreshed on the way.
     index::refresh(elastic, index).await?;
     let mut findings = Findings::default();
     let mut after = None;
@@ -210,14 +210,22 @@ pub async fn refused(app: &App) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
+/// Returns the documents of a collection that the index refused before.
+///
+/// # Errors
+/// The database's.
+pub async fn refused_of(app: &App, collection: &Collection) -> anyhow::Result<Vec<Uuid>> {
+    Ok(refused(app).await?.remove(collection.name).into_iter().flatten().collect())
+}
+
 /// Leaves out what the index has refused before: that is counted elsewhere, and tried again in its own time.
 ///
 /// # Errors
 /// The database's.
 pub async fn leave_out_refused(app: &App, collection: &Collection, differences: &mut Differences) -> anyhow::Result<()> {
     if !differences.is_empty() {
-        for id in refused(app).await?.get(collection.name).into_iter().flatten() {
-            differences.remove(id);
+        for id in refused_of(app, collection).await? {
+            differences.remove(&id);
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ pub struct Writer {
 }
 
 /// What indices are written for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Uses {
     /// Lists read them.
     shown: BTreeSet<String>,
@@ -91,6 +91,12 @@ impl Writer {
     /// Says that lists are about to read an index. What was written to it before has not been refreshed.
     pub fn show(&self, index: &str) {
         lock(&self.uses).shown.insert(index.to_owned());
+    }
+
+    /// Returns the indices that lists read.
+    #[must_use]
+    pub fn shown(&self) -> BTreeSet<String> {
+        lock(&self.uses).shown.clone()
     }
 
     /// Returns the indices that documents of the collection are written to.
@@ -181,12 +187,14 @@ impl Writer {
         version: Version,
         written: &mut Written,
     ) -> anyhow::Result<()> {
+        // As it is after the writes: what is shown from now on is refreshed before.
+        let Uses { shown, spare } = lock(&self.uses).clone();
         let (mut taken, mut refused, mut spared, mut lost) = (Vec::new(), HashSet::new(), Vec::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             let key = (sent.collection, sent.id);
             match outcome {
                 // What lists do not read says nothing of what they do.
-                Outcome::Written | Outcome::Outdated if lock(&self.uses).shown.contains(&sent.index) => {
+                Outcome::Written | Outcome::Outdated if shown.contains(&sent.index) => {
                     taken.push(key);
                     written.indices.insert(sent.index);
                 }
@@ -197,7 +205,7 @@ impl Writer {
                 Outcome::NoIndex => {
                     lost.insert(sent.index);
                 }
-                Outcome::Poison { .. } if lock(&self.uses).spare.contains(&sent.index) => spared.push((sent.index, key)),
+                Outcome::Poison { .. } if spare.contains(&sent.index) => spared.push((sent.index, key)),
                 Outcome::Poison { status, reason } => {
                     error!(collection = sent.collection, id = %sent.id, status, reason, "the index refuses a document");
                     state::bury(&self.pool, sent.collection, sent.id, version, &reason).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use collections::collections::find;
 use collections::search::index;
 use collections::search::status::Role;
-use collections::sync::{catalog, horizon, state, verify};
+use collections::sync::{catalog, horizon, state};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -169,11 +169,7 @@ async fn expect_remembered(test: &Synced, index: &str, condition: &str) {
 
 /// The index has been given up, and the new one is as it should be.
 async fn expect_built_anew(test: &Synced, lost: &str) {
-    eventually("the index is built anew", async || {
-        let live = verify::live(&test.app, find("customers").unwrap()).await.unwrap();
-        live.is_some_and(|live| live != lost)
-    })
-    .await;
+    test.expect_replaced("customers", lost).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "After");
     assert!(!index::exists(&test.elastic, lost).await.unwrap());
@@ -185,15 +181,15 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
     let mut test = Synced::started().await;
     test.sql(INSERT).await;
     test.settle().await;
-    let live = test.index("customers").await;
+    let first = test.index("customers").await;
     let owner = catalog::owner(&test.app.db.sync).await.unwrap();
-    for round in ["while the sync runs", "while it does not"] {
+    for is_running in [true, false] {
         let live = test.index("customers").await;
         let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
         test.sql("update customers set name = 'After'").await;
         test.settle().await;
         expect_remembered(&test, &live, "(history -> '0' ->> 'kept')::bigint >= 1").await;
-        if round == "while it does not" {
+        if !is_running {
             test.stop().await;
         }
         // What a restore leaves: the same name, alias and mapping, and the documents of an earlier day.
@@ -202,14 +198,14 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
         let old = format!("{live}/_doc/{WITNESS}?version={version}&version_type=external&refresh=true");
         test.raw(reqwest::Method::PUT, &old, Some(source)).await;
         index::swap(&test.elastic, find("customers").unwrap(), &live).await.unwrap();
-        if round == "while it does not" {
+        if !is_running {
             test.launch();
         }
         expect_built_anew(&test, &live).await;
         test.sql("update customers set name = 'Before'").await;
         test.settle().await;
     }
-    assert_ne!(test.index("customers").await, live);
+    assert_ne!(test.index("customers").await, first);
 }
 
 #[tokio::test]

@@ -176,6 +176,15 @@ impl Synced {
         verify::live(&self.app, find(collection).unwrap()).await.unwrap().expect("the collection has a live index")
     }
 
+    /// Waits until lists read another index than this one.
+    pub(crate) async fn expect_replaced(&self, collection: &str, before: &str) {
+        eventually("another index is live", async || {
+            let live = verify::live(&self.app, find(collection).unwrap()).await.unwrap();
+            live.is_some_and(|live| live != before)
+        })
+        .await;
+    }
+
     /// What is stored of a document; null if there is none.
     pub(crate) async fn document(&self, collection: &str, id: Uuid) -> Value {
         let index = self.index(collection).await;
