@@ -62,7 +62,7 @@ pub async fn scan(
     after: Option<Uuid>,
     size: usize,
 ) -> Result<Vec<(Uuid, Version)>, ElasticError> {
-    let entries = page(elastic, index, after, size, Detail::Ids).await?;
+    let entries = page(elastic, index, after, None, size, Detail::Ids).await?;
     Ok(entries.into_iter().map(|entry| (entry.id, entry.version)).collect())
 }
 
@@ -93,7 +93,10 @@ pub struct Entry {
     pub source: Option<Box<RawValue>>,
 }
 
-/// Reads the next `size` searchable documents after `after`, in the order of ids. Less than `size` means that the end is reached.
+/// Reads the next `size` searchable documents after `after`, up to and with `last`, in the order of ids. Less than `size` means that
+/// the end is reached.
+///
+/// With a `last` this takes as long as what lies between, without one as long as the whole index.
 ///
 /// # Errors
 /// See [`ElasticError`].
@@ -101,11 +104,14 @@ pub async fn page(
     elastic: &Elastic,
     index: &str,
     after: Option<Uuid>,
+    last: Option<Uuid>,
     size: usize,
     detail: Detail,
 ) -> Result<Vec<Entry>, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
+        // Absent if there are none.
+        #[serde(default)]
         hits: Hits,
     }
     #[derive(Default, Deserialize)]
@@ -125,9 +131,10 @@ pub async fn page(
     }
     let path = format!(
         "{index}/_search?allow_partial_search_results=false\
-         &filter_path=hits.total,hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
+         &filter_path=hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
     );
-    let mut body = json!({ "size": size, "version": true, "sort": [{ "id": "asc" }, { "version": "asc" }] });
+    let sort = json!([{ "id": "asc" }, { "version": "asc" }]);
+    let mut body = json!({ "size": size, "version": true, "sort": sort, "track_total_hits": false });
     match detail {
         Detail::Members => body["stored_fields"] = json!("_none_"),
         Detail::Ids => body["_source"] = json!(false),
@@ -135,6 +142,10 @@ pub async fn page(
     }
     if let Some(after) = after {
         body["search_after"] = json!([after, i64::MAX]);
+    }
+    if let Some(last) = last {
+        let after = after.unwrap_or(Uuid::nil());
+        body["query"] = json!({ "range": { "id": { "gt": after, "lte": last } } });
     }
     let body = Bytes::from(body.to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;

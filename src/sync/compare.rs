@@ -92,7 +92,7 @@ pub fn judge(before: Sight, after: Sight) -> Verdict {
 /// A part of a collection, seen once.
 #[derive(Debug, Default)]
 pub struct Range {
-    /// Its last id; absent if it reaches to the end.
+    /// Its last id; absent if it reaches as far as was asked for.
     pub end: Option<Uuid>,
     /// How many ids it has, on either side.
     pub ids: usize,
@@ -100,7 +100,7 @@ pub struct Range {
     pub different: HashMap<Uuid, Sight>,
 }
 
-/// Looks at the next page of a collection after an id, on both sides: at no more than `size` ids on each.
+/// Looks at the next page of a collection after one id, up to and with another, on both sides.
 ///
 /// # Errors
 /// The database's or the index's.
@@ -110,16 +110,20 @@ pub async fn range(
     collection: &'static Collection,
     index: &str,
     after: Option<Uuid>,
-    size: usize,
+    last: Option<Uuid>,
     depth: Depth,
 ) -> anyhow::Result<Range> {
-    let documents = inventory::page(elastic, index, after, size, depth.detail()).await?;
+    let size = depth.page();
+    // Without a last id the index looks at every document that it has to find the next ones.
+    let end = ranges::end(&app.db.sync, collection, after, last, size).await?;
+    let last = end.or(last);
+    let documents = inventory::page(elastic, index, after, last, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
-    let rows = ranges::scan(&mut *snapshot, collection, after, None, size).await?;
+    let rows = ranges::scan(&mut *snapshot, collection, after, last, size).await?;
     // Of a full page nothing is known behind its last id.
     let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
     let ends =
-        [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().map(|(id, _)| *id), rows.len())];
+        [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().map(|(id, _)| *id), rows.len()), end];
     let end = ends.into_iter().flatten().min();
     let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
 

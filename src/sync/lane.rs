@@ -25,6 +25,8 @@ use crate::search::{Collection, index, inventory};
 const PERIOD: Duration = Duration::from_millis(250);
 /// Children whose ids are read at once: sorting all that are left for every piece would be quadratic.
 const PAGE: usize = 100_000;
+/// Documents whose ids are read at once, as many as the index gives: for each page it looks at every document.
+const LISTED: usize = 10_000;
 /// Time between refreshes of what the lane has written.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Pauses while the index is away double from the first to the last.
@@ -278,7 +280,7 @@ async fn mark_every(
         index::refresh(&writer.elastic, &index).await?;
         let mut after = None;
         loop {
-            let page = inventory::scan(&writer.elastic, &index, after, writer.batch_size).await?;
+            let page = inventory::scan(&writer.elastic, &index, after, LISTED).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
             let keys = Keys::from([(collection.name, page.into_iter().map(|(id, _)| id).collect())]);

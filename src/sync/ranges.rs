@@ -164,6 +164,27 @@ pub async fn scan(
         .await
 }
 
+/// Returns the id of the last of the next `size` rows after one id, up to and with another. Absent if there are fewer.
+///
+/// # Errors
+/// The database's.
+pub async fn end(
+    executor: impl PgExecutor<'_>,
+    collection: &Collection,
+    after: Option<Uuid>,
+    last: Option<Uuid>,
+    size: usize,
+) -> sqlx::Result<Option<Uuid>> {
+    let (id, table) = (collection.id, collection.table());
+    let sql = format!("select {id} from {table} where {id} > $1 and {id} <= $2 order by {id} offset $3 limit 1");
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(last.unwrap_or(Uuid::max()))
+        .bind(i64::try_from(size.saturating_sub(1)).unwrap_or(i64::MAX))
+        .fetch_optional(executor)
+        .await
+}
+
 /// Counts the rows of a collection.
 ///
 /// # Errors

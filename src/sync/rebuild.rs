@@ -157,17 +157,14 @@ impl Rebuild<'_> {
     async fn compare(&self, range: &Range) -> anyhow::Result<HashMap<Uuid, Sight>> {
         let mut different = HashMap::new();
         let mut after = range.low;
-        let depth = Depth::Members;
-        // A whole page could reach far into the next ranges; one more than there are shows that these are all.
-        let size = depth.page().min(usize::try_from(range.documents)?.max(self.app.config.reindex.batch_size) + 1);
         loop {
             let elastic = &self.writer.elastic;
-            let page = compare::range(self.app, elastic, self.collection, self.index, after, size, depth).await?;
-            different.extend(page.different.into_iter().filter(|(id, _)| range.high.is_none_or(|high| *id <= high)));
-            match (page.end, range.high) {
-                (Some(end), high) if high.is_none_or(|high| end < high) => after = Some(end),
-                _ => return Ok(different),
+            let page = compare::range(self.app, elastic, self.collection, self.index, after, range.high, Depth::Members).await?;
+            different.extend(page.different);
+            if page.end.is_none() {
+                return Ok(different);
             }
+            after = page.end;
             self.brake.hold(self.app).await;
         }
     }

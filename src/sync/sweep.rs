@@ -113,7 +113,7 @@ impl Sweep {
     async fn compare(&self, collection: &'static Collection, cycle: &Cycle) -> anyhow::Result<usize> {
         let (app, elastic) = (&self.app, &self.writer.elastic);
         let depth = Depth::Contents;
-        let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, depth.page(), depth).await?;
+        let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, None, depth).await?;
         let mut found = self.differences(collection, &cycle.index, range.different).await?;
         // The cycle began with another try for these.
         verify::leave_out_refused(app, collection, &mut found).await?;

@@ -125,7 +125,7 @@ async fn walk(
     let mut findings = Findings::default();
     let mut after = None;
     loop {
-        let Range { end, ids, different } = compare::range(app, elastic, collection, index, after, depth.page(), depth).await?;
+        let Range { end, ids, different } = compare::range(app, elastic, collection, index, after, None, depth).await?;
         findings.checked += ids;
         findings.add(settle(app, elastic, collection, index, different).await?);
         if end.is_none() {

@@ -78,7 +78,7 @@ async fn one_percent_damaged_is_found_and_repaired_within_one_cycle() {
         corrupt(&test, id(n * 10 + 1)).await;
         delete(&test, id(n * 10 + 2)).await;
         // These were deleted, and are back.
-        let ghost = id(n * 100);
+        let ghost = id(n * 300);
         let mut document = document.clone();
         document["id"] = json!(ghost);
         put(&test, ghost, "", document).await;
