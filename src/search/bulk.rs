@@ -4,6 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::elastic::{Cause, Elastic, ElasticError, Verb};
@@ -65,6 +66,13 @@ impl Bulk {
     /// Adds a deletion. It leaves a tombstone that keeps older writes out, also where there is no document.
     pub fn delete(&mut self, index: &str, id: Uuid, version: Version) {
         self.action("delete", index, id, version);
+    }
+
+    /// Adds the deletion of a document that somebody else wrote, whatever its version.
+    pub fn discard(&mut self, index: &str, id: &str) {
+        let action = json!({ "delete": { "_index": index, "_id": id } });
+        let _ = writeln!(self.lines, "{action}");
+        self.count += 1;
     }
 
     /// Returns the number of writes.

@@ -1,5 +1,7 @@
 //! What an index holds, for comparison with the rows: documents by id, and all of them page by page in the order of ids.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
@@ -51,21 +53,6 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
         .collect())
 }
 
-/// Reads the next `size` ids after `after` with their versions, in the order of ids, of what is searchable. Less than `size` means
-/// that the end is reached.
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn scan(
-    elastic: &Elastic,
-    index: &str,
-    after: Option<Uuid>,
-    size: usize,
-) -> Result<Vec<(Uuid, Version)>, ElasticError> {
-    let entries = page(elastic, index, after, None, size, Detail::Ids).await?;
-    Ok(entries.into_iter().map(|entry| (entry.id, entry.version)).collect())
-}
-
 /// How much of its documents a page tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
@@ -83,8 +70,9 @@ pub enum Detail {
 pub struct Entry {
     /// What it was written as.
     pub id: Uuid,
-    /// Where it stands in the order of ids. That is the member `id`: the same, unless somebody else wrote the document.
-    pub place: Uuid,
+    /// Where it stands in the order of ids. That is the member `id`: the same, unless somebody else wrote the document. One that has
+    /// none or another value comes anywhere.
+    pub place: Option<Uuid>,
     /// The external version it was written with.
     pub version: Version,
     /// Its member `version`: the greatest number if it has none.
@@ -93,8 +81,18 @@ pub struct Entry {
     pub source: Option<Box<RawValue>>,
 }
 
-/// Reads the next `size` searchable documents after `after`, up to and with `last`, in the order of ids. Less than `size` means that
-/// the end is reached.
+/// Documents that follow each other in the order of ids.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Those that this program can have written.
+    pub entries: Vec<Entry>,
+    /// What the others were written as: not ids of ours, so somebody else put them there.
+    pub strays: BTreeSet<String>,
+    /// Where the last one stands, if there may be more.
+    pub end: Option<Uuid>,
+}
+
+/// Reads the next `size` searchable documents after `after`, up to and with `last`, in the order of ids.
 ///
 /// With a `last` this takes as long as what lies between, without one as long as the whole index.
 ///
@@ -107,7 +105,7 @@ pub async fn page(
     last: Option<Uuid>,
     size: usize,
     detail: Detail,
-) -> Result<Vec<Entry>, ElasticError> {
+) -> Result<Page, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
         // Absent if there are none.
@@ -122,7 +120,7 @@ pub async fn page(
     #[derive(Deserialize)]
     struct Hit {
         #[serde(rename = "_id")]
-        id: Option<Uuid>,
+        id: Option<String>,
         #[serde(rename = "_version")]
         version: i64,
         #[serde(rename = "_source")]
@@ -144,15 +142,28 @@ pub async fn page(
         body["search_after"] = json!([after, i64::MAX]);
     }
     if let Some(last) = last {
-        let after = after.unwrap_or(Uuid::nil());
-        body["query"] = json!({ "range": { "id": { "gt": after, "lte": last } } });
+        body["query"] = json!({ "range": { "id": { "lte": last } } });
+        if let Some(after) = after {
+            body["query"]["range"]["id"]["gt"] = json!(after);
+        }
     }
     let body = Bytes::from(body.to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
-    let entry = |Hit { id, version, source, sort: (member, number) }: Hit| {
-        // Without a member `id`, or with one that is no id, a document comes last.
-        let place = member.and_then(|member| member.parse().ok()).unwrap_or(Uuid::max());
-        Entry { id: id.unwrap_or(place), place, version: Version(version), number, source }
-    };
-    Ok(answer.hits.hits.into_iter().map(entry).collect())
+    let is_full = answer.hits.hits.len() == size;
+    let mut page = Page::default();
+    for Hit { id, version, source, sort: (member, number) } in answer.hits.hits {
+        let place = member.as_deref().and_then(ours);
+        page.end = place.filter(|_| is_full);
+        let Some(id) = id.or(member) else { continue };
+        match ours(&id) {
+            Some(id) => page.entries.push(Entry { id, place, version: Version(version), number, source }),
+            None => drop(page.strays.insert(id)),
+        }
+    }
+    Ok(page)
+}
+
+/// Reads an id as this program writes it. Any other way to write one is another document for the index.
+fn ours(text: &str) -> Option<Uuid> {
+    text.parse().ok().filter(|id: &Uuid| id.to_string() == text)
 }

@@ -98,6 +98,8 @@ pub struct Range {
     pub ids: usize,
     /// The keys that differ, as they were seen.
     pub different: HashMap<Uuid, Sight>,
+    /// Documents that have no row and no id of ours, so that no key leads to them.
+    pub strays: BTreeSet<String>,
 }
 
 /// Looks at the next page of a collection after one id, up to and with another, on both sides.
@@ -117,14 +119,12 @@ pub async fn range(
     // Without a last id the index looks at every document that it has to find the next ones.
     let end = ranges::end(&app.db.sync, collection, after, last, size).await?;
     let last = end.or(last);
-    let documents = inventory::page(elastic, index, after, last, size, depth.detail()).await?;
+    let page = inventory::page(elastic, index, after, last, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
     let rows = ranges::scan(&mut *snapshot, collection, after, last, size).await?;
     // Of a full page nothing is known behind its last id.
-    let full = |last: Option<Uuid>, length| last.filter(|_| length == size);
-    let ends =
-        [full(documents.last().map(|entry| entry.place), documents.len()), full(rows.last().map(|(id, _)| *id), rows.len()), end];
-    let end = ends.into_iter().flatten().min();
+    let full = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == size);
+    let end = [page.end, full, end].into_iter().flatten().min();
     let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
 
     let rows = rows.into_iter().filter(|(id, _)| is_within(id));
@@ -133,13 +133,13 @@ pub async fn range(
         Depth::Contents => load(&mut snapshot, collection, rows.map(|(id, _)| id).collect()).await?,
     };
     snapshot.commit().await?;
-    let documents = documents.into_iter().filter(|entry| is_within(&entry.place));
+    let documents = page.entries.into_iter().filter(|entry| entry.place.as_ref().is_none_or(is_within));
     let document =
         |entry: Entry| (entry.id, Document { version: entry.version, number: Some(entry.number), source: entry.source });
     let ids = rows.len();
     let different = pair(rows, documents.map(document).collect());
     let ghosts = different.values().filter(|sight| sight.difference == Some(Difference::Ghost)).count();
-    Ok(Range { end, ids: ids + ghosts, different })
+    Ok(Range { end, ids: ids + ghosts + page.strays.len(), different, strays: page.strays })
 }
 
 /// Looks at keys, and at all that they say. Those that do not differ are left out.

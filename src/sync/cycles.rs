@@ -78,7 +78,7 @@ pub async fn running(executor: impl PgExecutor<'_>, collection: &'static str) ->
     Ok(row.map(|row| Cycle { collection, index: row.index_name, cursor: row.cursor, marked: row.marked }))
 }
 
-/// Remembers what was compared and found, as far as this leader still leads.
+/// Remembers what was compared and found, as far as this leader still leads: what is written again, and how many were removed.
 ///
 /// # Errors
 /// The database's, or [`Superseded`].
@@ -88,12 +88,14 @@ pub async fn advance(
     cycle: &Cycle,
     to: Uuid,
     checked: usize,
-    found: &[Uuid],
+    marked: &[Uuid],
+    removed: usize,
 ) -> anyhow::Result<()> {
     let advanced = sqlx::query!(
         r#"
         update sync_sweeps
-        set cursor = $4, checked = checked + $5, marked = $6, found = found + $7, total_found = total_found + $7
+        set cursor = $4, checked = checked + $5, marked = $6, found = found + $7, total_found = total_found + $7,
+          repaired = repaired + $8, total_repaired = total_repaired + $8
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
         cycle.collection,
@@ -101,8 +103,9 @@ pub async fn advance(
         lease,
         to,
         i64::try_from(checked)?,
-        found,
-        i64::try_from(found.len())?,
+        marked,
+        i64::try_from(marked.len() + removed)?,
+        i64::try_from(removed)?,
     );
     require(advanced.execute(executor).await?.rows_affected())
 }

@@ -19,7 +19,8 @@ use super::write::{Writer, is_outage};
 use crate::app::App;
 use crate::collections::{self, Edge};
 use crate::position::{Position, Version};
-use crate::search::{Collection, index, inventory};
+use crate::search::inventory::{self, Detail};
+use crate::search::{Collection, index};
 
 /// How soon something new in the backlog is seen.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -280,11 +281,13 @@ async fn mark_every(
         index::refresh(&writer.elastic, &index).await?;
         let mut after = None;
         loop {
-            let page = inventory::scan(&writer.elastic, &index, after, LISTED).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(*last);
-            let keys = Keys::from([(collection.name, page.into_iter().map(|(id, _)| id).collect())]);
+            let page = inventory::page(&writer.elastic, &index, after, None, LISTED, Detail::Ids).await?;
+            let keys = Keys::from([(collection.name, page.entries.into_iter().map(|entry| entry.id).collect())]);
             backlog::mark_within(transaction, &keys, version).await?;
+            if page.end.is_none() {
+                break;
+            }
+            after = page.end;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Repairs: has documents written again by whoever leads, and tells what came of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{PgExecutor, PgTransaction};
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use super::verify::{self, Differences};
 use super::{backlog, reach, state};
 use crate::app::App;
 use crate::position::{Epoch, Version};
-use crate::search::{Collection, Elastic};
+use crate::search::bulk::{self, Bulk, Outcome};
+use crate::search::{Collection, Elastic, ElasticError, index};
 
 /// What came of a repair.
 #[derive(Debug, Default)]
@@ -82,6 +83,23 @@ pub async fn look(
     let beyond = sights.into_iter().filter(|(_, sight)| sight.document > Some(highest));
     mended.beyond = beyond.map(|(id, _)| id).collect();
     Ok(mended)
+}
+
+/// Removes documents that somebody else wrote, and returns how many. What is removed can no longer be found.
+///
+/// # Errors
+/// The index's.
+pub async fn discard(elastic: &Elastic, index: &str, strays: &BTreeSet<String>) -> Result<usize, ElasticError> {
+    if strays.is_empty() {
+        return Ok(0);
+    }
+    let mut bulk = Bulk::default();
+    for id in strays {
+        bulk.discard(index, id);
+    }
+    let outcomes = bulk::send(elastic, bulk).await?;
+    index::refresh(elastic, index).await?;
+    Ok(outcomes.into_iter().filter(|outcome| *outcome == Outcome::Written).count())
 }
 
 /// What to do about documents that no write can replace.

@@ -126,11 +126,15 @@ impl Sweep {
                 "documents differ from their rows; writing them again"
             );
         }
+        let removed = mend::discard(elastic, &cycle.index, &range.strays).await?;
+        if removed > 0 {
+            warn!(collection = collection.name, count = removed, "documents that somebody else wrote are removed");
+        }
         let ids: Vec<Uuid> = found.into_keys().collect();
         let mut transaction = app.db.sync.begin().await?;
         mend::mark(&mut transaction, self.writer.epoch, collection, &ids).await?;
         let to = range.end.unwrap_or(END);
-        cycles::advance(&mut *transaction, self.lease, cycle, to, range.ids, &ids).await?;
+        cycles::advance(&mut *transaction, self.lease, cycle, to, range.ids, &ids, removed).await?;
         transaction.commit().await?;
         Ok(range.ids)
     }

@@ -1,6 +1,6 @@
 //! Compares an index with the rows, document by document, and repairs what differs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub struct Findings {
     pub differences: Differences,
     /// What was written anew between any two looks, so that there was no moment to judge it by.
     pub unsettled: HashSet<Uuid>,
+    /// Documents that somebody else wrote, with ids that are none of ours.
+    pub strays: BTreeSet<String>,
 }
 
 impl Findings {
@@ -37,6 +39,7 @@ impl Findings {
         self.checked += other.checked;
         self.differences.extend(other.differences);
         self.unsettled.extend(other.unsettled);
+        self.strays.extend(other.strays);
     }
 }
 
@@ -125,8 +128,9 @@ async fn walk(
     let mut findings = Findings::default();
     let mut after = None;
     loop {
-        let Range { end, ids, different } = compare::range(app, elastic, collection, index, after, None, depth).await?;
+        let Range { end, ids, different, strays } = compare::range(app, elastic, collection, index, after, None, depth).await?;
         findings.checked += ids;
+        findings.strays.extend(strays);
         findings.add(settle(app, elastic, collection, index, different).await?);
         if end.is_none() {
             return Ok(findings);

@@ -6,7 +6,8 @@ use collections::collections::ALL;
 use collections::position::Version;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
-use collections::search::{Collection, Elastic, ElasticError, Template, inventory};
+use collections::search::inventory::{self, Detail};
+use collections::search::{Collection, Elastic, ElasticError, Template};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -195,17 +196,22 @@ async fn a_scan_returns_every_id_once_in_order() {
 
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = inventory::scan(elastic, &name, after, 10).await.unwrap();
-        after = page.last().map(|(id, _)| *id);
-        let full = page.len() == 10;
-        seen.extend(page);
-        if !full {
+        let page = inventory::page(elastic, &name, after, None, 10, Detail::Ids).await.unwrap();
+        seen.extend(page.entries.into_iter().map(|entry| (entry.id, entry.version)));
+        if page.end.is_none() {
             break;
         }
+        after = page.end;
     }
     let expected: Vec<_> =
         (1..=25).map(|number: u128| (Uuid::from_u128(number << 64), Version(i64::try_from(number).unwrap()))).collect();
     assert_eq!(seen, expected);
+
+    let [after, last] = [5, 8].map(|number| Some(Uuid::from_u128(number << 64)));
+    let page = inventory::page(elastic, &name, after, last, 10, Detail::Members).await.unwrap();
+    let ids: Vec<_> = page.entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [6, 7, 8].map(|number| Uuid::from_u128(number << 64)));
+    assert_eq!(page.end, None);
 }
 
 #[tokio::test]

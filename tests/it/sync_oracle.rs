@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use collections::collections::ALL;
-use collections::search::inventory;
+use collections::search::inventory::{self, Detail};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -37,13 +37,15 @@ async fn held(test: &Synced, collection: &str) -> BTreeMap<Uuid, Value> {
     let mut documents = BTreeMap::new();
     let mut after = None;
     loop {
-        let page = inventory::scan(&test.elastic, &index, after, PAGE).await.unwrap();
-        let Some((last, _)) = page.last() else { return documents };
-        after = Some(*last);
-        let ids: Vec<Uuid> = page.into_iter().map(|(id, _)| id).collect();
+        let page = inventory::page(&test.elastic, &index, after, None, PAGE, Detail::Ids).await.unwrap();
+        let ids: Vec<Uuid> = page.entries.into_iter().map(|entry| entry.id).collect();
         for held in inventory::read(&test.elastic, &index, &ids).await.unwrap() {
             documents.insert(held.id, canonical(serde_json::from_str(held.source.get()).unwrap()));
         }
+        if page.end.is_none() {
+            return documents;
+        }
+        after = page.end;
     }
 }
 

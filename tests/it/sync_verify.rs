@@ -47,6 +47,11 @@ async fn delete(test: &Synced, id: Uuid) {
     test.raw(Method::DELETE, &format!("{}/_doc/{id}?refresh", test.index("customers").await), None).await;
 }
 
+/// Adds a document under an id that is none of ours, or under one that the index makes up.
+async fn add(test: &Synced, id: &str, document: Value) {
+    test.raw(Method::POST, &format!("{}/_doc/{id}?refresh", test.index("customers").await), Some(document)).await;
+}
+
 async fn swept(test: &Synced) -> Option<Swept> {
     let all = cycles::all(&test.app.db.sync).await.unwrap();
     all.into_iter().find(|swept| swept.collection == "customers")
@@ -83,10 +88,14 @@ async fn one_percent_damaged_is_found_and_repaired_within_one_cycle() {
         document["id"] = json!(ghost);
         put(&test, ghost, "", document).await;
     }
+    // These came by another way than the sync: with no id, with that of another document, and with one that is written otherwise.
+    add(&test, "", json!({})).await;
+    add(&test, "stray", document).await;
+    add(&test, &id(0xab).to_string().to_uppercase(), json!({ "id": "0 of mine" })).await;
     due(&test).await;
     let swept = verified(&test).await;
-    assert_eq!((swept.last_checked, swept.last_found, swept.last_repaired), (2_980, 30, 30));
-    assert_eq!((swept.total_found, swept.total_repaired), (30, 30));
+    assert_eq!((swept.last_checked, swept.last_found, swept.last_repaired), (2_983, 33, 33));
+    assert_eq!((swept.total_found, swept.total_repaired), (33, 33));
     test.expect_equal().await;
 }
 
@@ -212,20 +221,25 @@ async fn verify_says_by_its_exit_code_whether_the_index_is_true() {
     for arguments in [&["sync", "verify", "--ledger"][..], &["sync", "verify", "--deep"]] {
         let (code, said) = test.command(arguments).await;
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("30 compared: 0 missing, 0 stale, 0 without a row, 0 unsettled"), "{said}");
+        assert!(said.contains("30 compared: 0 missing, 0 stale, 0 without a row, 0 of somebody else, 0 unsettled"), "{said}");
         assert!(said.contains("0 differences"), "{said}");
     }
 
     corrupt(&test, id(7)).await;
     delete(&test, id(8)).await;
+    add(&test, "", json!({})).await;
     let (code, said) = test.command(&["sync", "verify", "--deep", "--collection", "customers"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&format!("{} stale name\n", id(7))) && said.contains(&format!("{} missing", id(8))), "{said}");
+    assert!(said.contains("1 of somebody else") && said.contains("3 differences"), "{said}");
     assert!(!said.contains("Somebody") && !said.contains("accounts"), "{said}");
 
     let (code, said) = test.command(&["sync", "repair"]).await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("customers    2 written again, 2 repaired; left: 0 missing, 0 stale, 0 without a row"), "{said}");
+    assert!(
+        said.contains("customers    2 written again, 2 repaired, 1 removed; left: 0 missing, 0 stale, 0 without a row"),
+        "{said}"
+    );
     test.expect_equal().await;
 
     put(&test, id(9), &format!("version={}&version_type=external", i64::MAX), json!({ "id": id(9) })).await;

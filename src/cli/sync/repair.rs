@@ -40,6 +40,8 @@ struct Report {
     marked: usize,
     repaired: usize,
     left: usize,
+    /// Documents that somebody else wrote, which are gone.
+    removed: usize,
     #[serde(skip)]
     summary: String,
 }
@@ -53,8 +55,8 @@ impl Repair {
                 if json {
                     println!("{}", serde_json::json!({ "left": left, "collections": reports }));
                 } else {
-                    for (name, Report { marked, repaired, summary, .. }) in &reports {
-                        println!("{name:<12} {marked} written again, {repaired} repaired; left: {summary}");
+                    for (name, Report { marked, repaired, removed, summary, .. }) in &reports {
+                        println!("{name:<12} {marked} written again, {repaired} repaired, {removed} removed; left: {summary}");
                     }
                 }
                 Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -74,8 +76,11 @@ impl Repair {
         let mut reports = BTreeMap::new();
         for live in live {
             let mut ids = refused.remove(live.collection.name).unwrap_or_default();
+            let mut removed = 0;
             if !self.refused {
-                ids.extend(verify::contents(&app, &elastic, live.collection, &live.index).await?.differences.into_keys());
+                let findings = verify::contents(&app, &elastic, live.collection, &live.index).await?;
+                removed = mend::discard(&elastic, &live.index, &findings.strays).await?;
+                ids.extend(findings.differences.into_keys());
             }
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let mut transaction = app.db.sync.begin().await?;
@@ -83,7 +88,7 @@ impl Repair {
             transaction.commit().await?;
             wait(&app, &live, &ids, until).await?;
             let mended = mend::look(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
-            reports.insert(live.collection.name, report(&live, ids.len(), &mended));
+            reports.insert(live.collection.name, report(&live, ids.len(), removed, &mended));
         }
         Ok(reports)
     }
@@ -110,9 +115,9 @@ async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::R
     }
 }
 
-fn report(live: &Live, marked: usize, mended: &Mended) -> Report {
+fn report(live: &Live, marked: usize, removed: usize, mended: &Mended) -> Report {
     for id in &mended.beyond {
         eprintln!("{} {id} cannot be repaired: {}", live.collection.name, mend::advice(live.collection));
     }
-    Report { marked, repaired: mended.repaired, left: mended.left.len(), summary: kinds(&mended.left) }
+    Report { marked, repaired: mended.repaired, left: mended.left.len(), removed, summary: kinds(&mended.left) }
 }

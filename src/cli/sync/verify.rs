@@ -40,6 +40,8 @@ struct Report {
     different: usize,
     /// Documents that were written anew whenever they were looked at.
     unsettled: usize,
+    /// Documents that somebody else wrote, with ids that are none of ours.
+    strays: usize,
     /// The first documents that differ.
     documents: Vec<Named>,
     #[serde(skip)]
@@ -95,7 +97,7 @@ impl Verify {
 }
 
 async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, deep: bool) -> anyhow::Result<Report> {
-    let Findings { checked, differences, unsettled } = findings;
+    let Findings { checked, differences, unsettled, strays } = findings;
     let mut ids: Vec<Uuid> = differences.keys().copied().collect();
     ids.sort_unstable();
     ids.truncate(NAMED);
@@ -106,8 +108,9 @@ async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, d
     let named = |id: Uuid| Named { id, difference: differences[&id], members: members.remove(&id).unwrap_or_default() };
     Ok(Report {
         checked,
-        different: differences.len(),
+        different: differences.len() + strays.len(),
         unsettled: unsettled.len(),
+        strays: strays.len(),
         documents: ids.into_iter().map(named).collect(),
         summary: kinds(&differences),
     })
@@ -115,8 +118,8 @@ async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, d
 
 fn print(reports: &BTreeMap<&str, Report>, ledger: Option<i64>) {
     for (name, report) in reports {
-        let Report { checked, unsettled, summary, .. } = report;
-        println!("{name:<12} {checked} compared: {summary}, {unsettled} unsettled");
+        let Report { checked, unsettled, strays, summary, .. } = report;
+        println!("{name:<12} {checked} compared: {summary}, {strays} of somebody else, {unsettled} unsettled");
         for Named { id, difference, members } in &report.documents {
             let members: Vec<&str> = members.iter().map(String::as_str).collect();
             println!("{:<12} {id} {} {}", "", format!("{difference:?}").to_lowercase(), members.join(", "));
