@@ -122,6 +122,14 @@ pub(super) async fn reindex(scene: &Scene<'_>, collection: &Collection) -> anyho
     Ok(Pace { elapsed, filling: progress.rate().filter(|rate| rate.is_finite()) })
 }
 
+/// Gives up a reindex, if one is under way.
+pub(super) async fn cancel(scene: &Scene<'_>, collection: &Collection) -> anyhow::Result<()> {
+    let arguments = ["reindex", "--cancel", "--collection", collection.name];
+    // It fails where there is none, which is as good.
+    command(scene.stage, &arguments)?.stdout(Stdio::null()).stderr(Stdio::null()).status().await?;
+    Ok(())
+}
+
 /// When the first chunk was seen, and when the latest: documents so far, and the moment.
 #[derive(Default)]
 struct Progress {
