@@ -201,7 +201,9 @@ impl Synced {
     /// What differs between a collection's rows and its documents.
     pub(crate) async fn differences(&self, collection: &str) -> verify::Differences {
         let index = self.index(collection).await;
-        verify::contents(&self.app, &self.elastic, find(collection).unwrap(), &index).await.unwrap().differences
+        let found = verify::contents(&self.app, &self.elastic, find(collection).unwrap(), &index).await.unwrap();
+        assert_eq!(found.strays.len(), 0, "{collection} of somebody else");
+        found.differences
     }
 
     /// Repairs, and returns what differs still.

@@ -17,7 +17,7 @@ use crate::sync::{state, verify};
 
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Has what differs written again, by whoever leads the sync, and waits for it.
+/// Has what differs written again, by whoever leads the sync, and waits for it. Removes what somebody else wrote.
 #[derive(Args)]
 pub(super) struct Repair {
     /// Only what the index refused before.
