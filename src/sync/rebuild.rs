@@ -87,8 +87,8 @@ impl Rebuild<'_> {
     }
 
     async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
-        let chunk = self.app.config.reindex.batch_size.max(1);
         loop {
+            let chunk = self.brake.chunk(self.app.config.reindex.batch_size);
             let rows = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
             let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
             let Some(last) = ids.last() else { return Ok(()) };
