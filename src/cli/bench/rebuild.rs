@@ -107,9 +107,13 @@ async fn one_collection(scene: &Scene<'_>, collection: &'static Collection) -> a
 
 /// Runs a reindex to its end.
 pub(super) async fn reindex(scene: &Scene<'_>, collection: &Collection) -> anyhow::Result<Pace> {
+    follow(scene, collection, &mut Progress::default()).await
+}
+
+/// Runs a reindex to its end, and keeps what it had done also if it is given up.
+pub(super) async fn follow(scene: &Scene<'_>, collection: &Collection, progress: &mut Progress) -> anyhow::Result<Pace> {
     let begin = Instant::now();
     let mut child = command(scene.stage, &["reindex", "--collection", collection.name])?.stdout(Stdio::null()).spawn()?;
-    let mut progress = Progress::default();
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended?,
@@ -132,7 +136,7 @@ pub(super) async fn cancel(scene: &Scene<'_>, collection: &Collection) -> anyhow
 
 /// When the first chunk was seen, and when the latest: documents so far, and the moment.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     first: Option<(i64, Instant)>,
     latest: Option<(i64, Instant)>,
 }
@@ -151,6 +155,11 @@ impl Progress {
             self.latest = Some(seen);
         }
         Ok(())
+    }
+
+    /// Documents so far.
+    pub(super) fn documents(&self) -> i64 {
+        self.latest.map_or(0, |(documents, _)| documents)
     }
 
     fn rate(&self) -> Option<f64> {
