@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::app::{Indices, TestApp, elasticsearch_url};
+use crate::app::{Indices, TestApp, elasticsearch, elasticsearch_url};
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::database::Database;
@@ -182,6 +182,55 @@ async fn lists_and_writes_go_on_while_elasticsearch_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_writes_go_on_while_elasticsearch_hangs() {
     outage_of_elasticsearch(Mode::Hang).await;
+}
+
+/// Drops the slot under the running sync. It takes a few tries where the sync is back at once.
+async fn drop_slot(test: &TestApp) {
+    let (pool, slot) = (&test.database.pool, &test.database.name);
+    let sent_away = "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1 and active";
+    eventually("the slot is dropped", async || {
+        sqlx::query(sent_away).bind(slot).execute(pool).await.unwrap();
+        sqlx::query("select pg_drop_replication_slot($1)").bind(slot).execute(pool).await.is_ok()
+    })
+    .await;
+}
+
+async fn live_index(test: &TestApp) -> Option<String> {
+    let sql = "select index_name from index_generations where collection = 'customers' and state = 'live'";
+    sqlx::query_scalar(sql).fetch_optional(&test.database.pool).await.unwrap()
+}
+
+/// Writes and lists until another index than the lost one answers; each list has to show all that was written before it.
+async fn expect_every_write_until_replaced(test: &TestApp, client: &Client, lost: &str) {
+    let (mut written, mut engines) = (0, std::collections::BTreeSet::new());
+    let before = client.get("/customers?count=exact").await.expect(200)["total"].as_u64().unwrap();
+    eventually("another index answers", async || {
+        let answer = client.post("/customers", &json!({ "name": format!("Customer {written}") })).await;
+        let seeing = client.with("x-sync-token", answer.header("x-sync-token"));
+        answer.expect(201);
+        written += 1;
+        let body = seeing.get("/customers?count=exact").await.expect(200);
+        assert_eq!((&body["total"], &body["totalRelation"]), (&json!(before + written), &json!("eq")), "{body}");
+        let engine = body["engine"].as_str().unwrap().to_owned();
+        let is_replaced = engine == "elasticsearch" && live_index(test).await.is_some_and(|live| live != lost);
+        engines.insert(engine);
+        is_replaced
+    })
+    .await;
+    assert!(engines.contains("postgres"), "who answered while {lost} was lost?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_every_write_while_a_slot_or_an_index_is_lost() {
+    let test = TestApp::start_with(&["--sync-wait-ms", "300"]).await;
+    let client = test.admin().await;
+    let lost = live_index(&test).await.unwrap();
+    drop_slot(&test).await;
+    expect_every_write_until_replaced(&test, &client, &lost).await;
+
+    let lost = live_index(&test).await.unwrap();
+    elasticsearch(Method::DELETE, &format!("/{lost}"), None).await;
+    expect_every_write_until_replaced(&test, &client, &lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
