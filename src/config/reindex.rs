@@ -8,7 +8,7 @@ pub struct Rebuild {
     /// Ranges of ids that a reindex fills at the same time.
     #[arg(id = "sync-reindex-parallel", long = "sync-reindex-parallel", env = "SYNC_REINDEX_PARALLEL", default_value_t = 4)]
     pub parallel: usize,
-    /// Documents to one bulk write of a reindex; a live change waits behind as many as are under way at once.
+    /// Documents to one bulk write of a reindex; a quarter of it for a minute after a live change has waited too long.
     #[arg(
         id = "sync-reindex-batch-size",
         long = "sync-reindex-batch-size",
