@@ -28,7 +28,12 @@ pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
             stop.cancel();
             rebuilt
         };
-        let (latencies, documents) = tokio::try_join!(freshness::probe(scene, &stop), rebuilding)?;
+        let both = tokio::try_join!(freshness::probe(scene, &stop), rebuilding);
+        if both.is_err() {
+            // The next measure shall not have to share the server with what is left of it.
+            rebuild::cancel(scene, collection).await?;
+        }
+        let (latencies, documents) = both?;
         loud.push(latencies);
         rates.push(documents as f64 / span.as_secs_f64());
     }

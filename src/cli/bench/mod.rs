@@ -90,8 +90,10 @@ enum Part {
     P7,
     /// From a commit to its announcement.
     P8,
-    /// Throughput of a reindex, and what it does to live changes.
+    /// Throughput of a reindex.
     P9,
+    /// P9, its second half: what a reindex does to live changes.
+    P9Live,
     /// Index writes when few rows change often.
     P10,
     /// Memory and start.
@@ -112,11 +114,12 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 13] = [
+    const ORDER: [Self; 14] = [
         Self::P1,
         Self::P7,
         Self::P8,
         Self::P9,
+        Self::P9Live,
         Self::P10,
         Self::P5,
         Self::P6,
@@ -230,6 +233,7 @@ impl Bench {
                 Part::P7 => freshness::measure(&scene).boxed_local().await,
                 Part::P8 => announce::measure(&mut scene).boxed_local().await,
                 Part::P9 => rebuild::measure(&scene).boxed_local().await,
+                Part::P9Live => disturbance::measure(&scene).boxed_local().await,
                 Part::P10 => hot::measure(&scene).boxed_local().await,
                 Part::P19 => footprint::measure(&mut scene).boxed_local().await,
                 Part::Outage => trials::outage(&mut scene, self.outage_seconds).boxed_local().await,

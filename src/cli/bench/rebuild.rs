@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
 
+use super::Scene;
 use super::effort::Effort;
 use super::raw::{self, Scratch};
 use super::report::{Goal, Measure};
 use super::server::command;
-use super::{Scene, disturbance};
 use crate::collections;
 use crate::search::Collection;
 
@@ -27,13 +27,12 @@ pub(super) struct Pace {
     filling: Option<f64>,
 }
 
-/// Rebuilds every collection while the server runs, then looks at what that does to live changes.
+/// Rebuilds every collection while the server runs.
 pub(super) async fn measure(scene: &Scene<'_>) -> anyhow::Result<Vec<Measure>> {
     let mut measures = Vec::new();
     for collection in collections::ALL {
         measures.append(&mut one_collection(scene, collection).await?);
     }
-    measures.append(&mut disturbance::measure(scene).await?);
     Ok(measures)
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Sizes {
     /// Length of one round of load, in seconds.
     #[arg(long, default_value_t = 10)]
     round_seconds: u64,
-    /// Length of p7, of p8, and of each side of p9's look at live changes, in seconds.
+    /// Length of p7, of p8, and of each side of p9-live, in seconds.
     #[arg(long, default_value_t = 60)]
     pub(super) freshness_seconds: u64,
     /// Rows that change in one round of p5, at most.
