@@ -49,19 +49,27 @@ pub async fn point(
     Ok(true)
 }
 
-/// Removes a generation that is no longer kept, but never an index that says it belongs to another database: a restored copy of
-/// this table names the indices of the original.
+/// Removes an index that is no longer kept, but never one that says it belongs to another database: a restored copy of the table of
+/// generations names the indices of the original.
 ///
 /// # Errors
 /// The index's or the database's.
-pub async fn drop_generation(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
+pub async fn remove(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
     writer.remove(index);
-    let owner = catalog::owner(&app.db.sync).await?;
-    match index::owner(&writer.elastic, index).await? {
-        Some(other) if other != owner => warn!(index, "an index belongs to another database now; leaving it alone"),
-        _ => index::remove(&writer.elastic, index).await?,
+    if is_foreign(app, writer, index).await? {
+        warn!(index, "an index belongs to another database; leaving it alone");
+        return Ok(());
     }
-    Ok(catalog::forget(&app.db.sync, index).await?)
+    Ok(index::remove(&writer.elastic, index).await?)
+}
+
+/// Whether an index says that it belongs to another database.
+///
+/// # Errors
+/// The index's or the database's.
+pub async fn is_foreign(app: &App, writer: &Writer, index: &str) -> anyhow::Result<bool> {
+    let owner = catalog::owner(&app.db.sync).await?;
+    Ok(index::owner(&writer.elastic, index).await?.is_some_and(|other| other != owner))
 }
 
 /// Clears away indices of this database that no row knows. One of somebody else behind the alias would answer our lists.

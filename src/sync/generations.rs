@@ -80,9 +80,9 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()>
     for generation in catalog::all(&app.db.sync).await? {
         let Some(collection) = collections::find(&generation.collection) else { continue };
         match generation.state.as_str() {
-            "retired" if generation.is_expired => alias::drop_generation(app, writer, &generation.index).await?,
+            "retired" if generation.is_expired => drop_generation(app, writer, &generation.index).await?,
             // Of what a leader that is gone has created and not begun to fill, nothing is known.
-            "building" if !has_begun(app, &generation).await? => index::remove(&writer.elastic, &generation.index).await?,
+            "building" if !has_begun(app, &generation).await? => alias::remove(app, writer, &generation.index).await?,
             "live" => {
                 if generation.hash != Template::new(collection)?.hash && !app.config.reindex.auto {
                     let name = collection.name;
@@ -97,6 +97,11 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()>
         alias::evict(app, writer, collection).await?;
     }
     Ok(())
+}
+
+async fn drop_generation(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
+    alias::remove(app, writer, index).await?;
+    Ok(catalog::forget(&app.db.sync, index).await?)
 }
 
 /// Whether its ranges are planned, which comes after the index is made.
@@ -159,12 +164,13 @@ async fn look_after(app: &App, writer: &Writer, lease: i64, progress: &Progress,
     writer.assign(&generations);
     for generation in generations.iter().filter(|one| one.state == "retired") {
         if generation.is_expired {
-            alias::drop_generation(app, writer, &generation.index).await?;
-        } else if generation.wanted.as_deref() == Some("live")
-            && catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await?
-        {
-            info!(collection = generation.collection, index = generation.index, "lists go back to the index before");
+            drop_generation(app, writer, &generation.index).await?;
+        } else if generation.wanted.as_deref() == Some("live") {
+            // Whatever became of it, the alias may have moved.
             *looked = None;
+            if go_live(app, writer, lease, generation).await? {
+                info!(collection = generation.collection, index = generation.index, "lists go back to the index before");
+            }
             return Ok(true);
         }
     }
@@ -202,11 +208,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
     let problem = match Box::pin(rebuild::run(app, writer, progress, collection, generation)).await {
         Ok(()) => {
             let mut looked = looked.lock().await;
-            kill::point("sync-before-promotion");
-            // The alias first: whoever learns that an index is live relies on what the alias leads to. Until then both are current.
-            alias::point(app, writer, lease, collection, generation).await?;
-            if catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await? {
-                kill::point("sync-after-promotion");
+            if go_live(app, writer, lease, generation).await? {
                 info!(collection = collection.name, index = generation.index, "a new index is live");
                 lift(app, writer, collection, &generation.index).await?;
                 return Ok(true);
@@ -219,10 +221,21 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
         Err(error) => format!("{error:#}"),
     };
     error!(collection = collection.name, index = generation.index, error = problem, "a rebuild failed");
-    writer.remove(&generation.index);
-    index::remove(&writer.elastic, &generation.index).await?;
+    alias::remove(app, writer, &generation.index).await?;
     catalog::fail(&app.db.sync, &generation.index, &problem).await?;
     Ok(true)
+}
+
+/// Puts an index in the place of the live one, and says whether it is: it may have been given up meanwhile.
+///
+/// The alias first: whoever learns that an index is live relies on what the alias leads to. Until then both are current.
+async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation) -> anyhow::Result<bool> {
+    let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
+    kill::point("sync-before-promotion");
+    alias::point(app, writer, lease, collection, generation).await?;
+    let is_live = catalog::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await?;
+    kill::point("sync-after-promotion");
+    Ok(is_live)
 }
 
 /// What the index before has refused is no longer counted if the new one has it.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::alias;
 use super::catalog::{self, Generation};
 use super::compare::{self, Depth, Sight};
 use super::kill;
@@ -21,7 +22,7 @@ use super::verify::{self, Difference};
 use super::write::Writer;
 use crate::app::App;
 use crate::position::Version;
-use crate::search::{Collection, index};
+use crate::search::{Collection, Template, index};
 
 /// Times that what differs in a new index is written again.
 const REPAIRS: usize = 3;
@@ -54,6 +55,10 @@ pub async fn run(
     generation: &Generation,
 ) -> anyhow::Result<()> {
     ensure!(generation.wanted.is_none(), "it was cancelled");
+    ensure!(
+        generation.hash == Template::new(collection)?.hash,
+        "it was asked for with the mapping of another version of this program; ask again when all servers are of one version"
+    );
     let limit = Duration::from_millis(app.config.reindex.lag_ms);
     let (index, brake) = (generation.index.as_str(), Brake::new(limit));
     let rebuild =
@@ -69,6 +74,7 @@ impl Rebuild<'_> {
     /// Creates the index unless an earlier leader has, and lets the live path write to it.
     async fn prepare(&self) -> anyhow::Result<()> {
         let pool = &self.app.db.sync;
+        ensure!(!alias::is_foreign(self.app, self.writer, self.index).await?, "another database has an index of that name");
         if !index::exists(&self.writer.elastic, self.index).await? {
             ranges::clear(pool, self.index).await?;
             index::create(&self.writer.elastic, self.collection, self.index, &catalog::owner(pool).await?).await?;

@@ -1,8 +1,8 @@
 //! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
 
 use collections::collections::find;
-use collections::search::Collection;
 use collections::search::index::{self, Alias};
+use collections::search::{Collection, Template};
 use collections::sync::catalog::{self, Generation};
 use collections::sync::generations;
 use collections::sync::ranges::{self, Range};
@@ -336,4 +336,55 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
     assert_eq!(test.document("customers", WITNESS).await["name"], "New");
     let refused: i64 = sqlx::query_scalar("select count(*) from sync_dead_letters").fetch_one(&test.pool).await.unwrap();
     assert_eq!(refused, 0);
+}
+
+/// Asks for a rebuild of the customers as somebody else may have done.
+async fn ask_for(test: &Synced, index: &str, hash: &str) {
+    assert!(catalog::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
+}
+
+/// Waits for a rebuild to fail, and says why it has.
+async fn failure(test: &Synced) -> String {
+    eventually("it has failed", async || generation(test, "failed").await.is_some()).await;
+    generation(test, "failed").await.and_then(|failed| failed.reason).unwrap()
+}
+
+#[tokio::test]
+async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
+    let test = Synced::started().await;
+    let (before, _) = rebuilt(&test).await;
+    catalog::ask_back(&test.app.db.sync, "customers").await.unwrap();
+    while test.index("customers").await != before {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_behind_alias(&test, &before).await, "what is written from here on is refreshed in this one alone");
+}
+
+#[tokio::test]
+async fn a_rebuild_touches_no_index_of_another_database() {
+    let mut test = Synced::started().await;
+    test.stop().await;
+    let foreign = format!("{}-v1-of-another", index::alias(&test.elastic, customers()));
+    index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
+    // As in a copy of another database, where a rebuild was waiting when the copy was made.
+    ask_for(&test, &foreign, &Template::new(customers()).unwrap().hash).await;
+    test.launch();
+    assert!(failure(&test).await.contains("another database"));
+    assert!(index::exists(&test.elastic, &foreign).await.unwrap());
+    people(&test, 10).await;
+    test.settle().await;
+    test.expect_equal().await;
+    index::refresh(&test.elastic, &foreign).await.unwrap();
+    assert_eq!(index::count(&test.elastic, &foreign).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_index_is_built_only_from_the_mapping_that_was_asked_for() {
+    let test = Synced::started().await;
+    let before = test.index("customers").await;
+    let index = index::name(&test.elastic.prefix, customers(), "00000000", test.app.clock.now());
+    ask_for(&test, &index, "00000000").await;
+    assert!(failure(&test).await.contains("another version"));
+    assert!(!index::exists(&test.elastic, &index).await.unwrap());
+    assert_eq!(test.index("customers").await, before);
 }
