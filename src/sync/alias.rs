@@ -39,11 +39,7 @@ pub async fn point(
         index::swap(&writer.elastic, collection, &live.index).await
     };
     match swapped.await {
-        Err(error) if error.is_missing() => {
-            warn!(index = live.index, "an index has gone; it will be built again");
-            writer.remove(&live.index);
-            catalog::forget(&app.db.sync, &live.index).await?;
-        }
+        Err(error) if error.is_missing() => writer.lose(&live.index).await?,
         swapped => swapped?,
     }
     Ok(true)

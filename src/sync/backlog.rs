@@ -187,14 +187,15 @@ pub struct Fanouts {
     /// The edge's name.
     pub edge: String,
     /// The last child that was written.
-    pub cursor: Option<Uuid>,
+    cursor: Uuid,
     ids: Vec<i64>,
     parents: Vec<Uuid>,
-    versions: Vec<i64>,
 }
 
-/// Returns the fan-outs that are next, if they are of changes up to `version`. A leader that has not come to them yet could write
-/// their children with no greater a version than they have.
+/// Takes up the fan-outs that are next, if they are of changes up to `version`.
+///
+/// A leader that has not come to them yet could write their children with no greater a version than they have. From here on a parent
+/// that changes again asks for another one.
 ///
 /// # Errors
 /// The database's.
@@ -203,24 +204,30 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
         r#"
         with first as (
           select edge, cursor from sync_fanout where version <= $2 order by created_at, edge, parent limit 1
+        ), next as (
+          select f.id
+          from sync_fanout f
+          join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
+          where f.version <= $2
+          order by f.created_at, f.parent
+          limit $1
         )
-        select f.id, f.edge, f.cursor, f.parent, f.version
-        from sync_fanout f
-        join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
-        where f.version <= $2
-        order by f.created_at, f.parent
-        limit $1
+        update sync_fanout f
+        set cursor = coalesce(f.cursor, $3)
+        from next
+        where f.id = next.id and f.version <= $2
+        returning f.id, f.edge, f.cursor as "cursor!", f.parent
         "#,
         GROUP,
         version.0,
+        Uuid::nil(),
     )
     .fetch_all(pool)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let (edge, cursor) = (first.edge.clone(), first.cursor);
-    let ids = rows.iter().map(|row| row.id).collect();
-    let (parents, versions) = rows.into_iter().map(|row| (row.parent, row.version)).unzip();
-    Ok(Some(Fanouts { edge, cursor, ids, parents, versions }))
+    let (ids, parents) = rows.into_iter().map(|row| (row.id, row.parent)).unzip();
+    Ok(Some(Fanouts { edge, cursor, ids, parents }))
 }
 
 impl Fanouts {
@@ -232,51 +239,30 @@ impl Fanouts {
         let sql = format!("select id from ({sql}) as child where id > $2 order by id limit $3");
         sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(&self.parents)
-            .bind(self.cursor.unwrap_or_default())
+            .bind(self.cursor)
             .bind(i64::try_from(size).unwrap_or(i64::MAX))
             .fetch_all(pool)
             .await
     }
 
-    /// Remembers how far they are. One that was asked for again before it had begun goes on waiting.
+    /// Remembers how far they are.
     ///
     /// # Errors
     /// The database's.
     pub async fn advance(&mut self, pool: &PgPool, cursor: Uuid) -> sqlx::Result<()> {
-        self.cursor = Some(cursor);
-        sqlx::query!(
-            r#"
-            update sync_fanout f
-            set cursor = $3, updated_at = now()
-            from unnest($1::bigint[], $2::bigint[]) as job (id, version)
-            where f.id = job.id and f.version = job.version
-            "#,
-            &self.ids,
-            &self.versions,
-            cursor,
-        )
-        .execute(pool)
-        .await
-        .map(drop)
+        self.cursor = cursor;
+        sqlx::query!("update sync_fanout set cursor = $2, updated_at = now() where id = any($1)", &self.ids, cursor)
+            .execute(pool)
+            .await
+            .map(drop)
     }
 
-    /// Forgets them, but for those that go on waiting.
+    /// Forgets them.
     ///
     /// # Errors
     /// The database's.
     pub async fn finish(self, pool: &PgPool) -> sqlx::Result<()> {
-        sqlx::query!(
-            r#"
-            delete from sync_fanout f
-            using unnest($1::bigint[], $2::bigint[]) as job (id, version)
-            where f.id = job.id and f.version = job.version
-            "#,
-            &self.ids,
-            &self.versions,
-        )
-        .execute(pool)
-        .await
-        .map(drop)
+        sqlx::query!("delete from sync_fanout where id = any($1)", &self.ids).execute(pool).await.map(drop)
     }
 }
 

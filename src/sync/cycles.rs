@@ -5,6 +5,8 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::state::require_lease;
+
 /// The comparison of a collection that is under way.
 #[derive(Clone, Debug)]
 pub struct Cycle {
@@ -20,11 +22,6 @@ pub struct Cycle {
 
 /// Where a cycle is when everything was compared.
 pub const END: Uuid = Uuid::max();
-
-/// Another process leads, or the cycle is another one by now.
-#[derive(Debug, thiserror::Error)]
-#[error("another process goes on with the comparison")]
-pub struct Superseded;
 
 /// Says whether a cycle is to begin: none runs with this index, and the last one began long enough ago.
 ///
@@ -49,7 +46,7 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
 /// Begins a cycle in the place of the one before.
 ///
 /// # Errors
-/// The database's, or [`Superseded`].
+/// The database's, or [`super::state::Superseded`].
 pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, index: &str) -> anyhow::Result<()> {
     let begun = sqlx::query!(
         r#"
@@ -62,7 +59,7 @@ pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, 
         index,
         lease,
     );
-    require(begun.execute(executor).await?.rows_affected())
+    require_lease(begun.execute(executor).await?.rows_affected())
 }
 
 /// Returns the cycle that is under way.
@@ -81,7 +78,7 @@ pub async fn running(executor: impl PgExecutor<'_>, collection: &'static str) ->
 /// Remembers what was compared and found, as far as this leader still leads: what is written again, and how many were removed.
 ///
 /// # Errors
-/// The database's, or [`Superseded`].
+/// The database's, or [`super::state::Superseded`].
 pub async fn advance(
     executor: impl PgExecutor<'_>,
     lease: i64,
@@ -107,13 +104,13 @@ pub async fn advance(
         i64::try_from(marked.len() + removed)?,
         i64::try_from(removed)?,
     );
-    require(advanced.execute(executor).await?.rows_affected())
+    require_lease(advanced.execute(executor).await?.rows_affected())
 }
 
 /// Remembers how much of what was marked is as it should be, and that all of it was looked at.
 ///
 /// # Errors
-/// The database's, or [`Superseded`].
+/// The database's, or [`super::state::Superseded`].
 pub async fn settle(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle, repaired: usize) -> anyhow::Result<()> {
     let settled = sqlx::query!(
         r#"
@@ -126,13 +123,13 @@ pub async fn settle(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle, re
         lease,
         i64::try_from(repaired)?,
     );
-    require(settled.execute(executor).await?.rows_affected())
+    require_lease(settled.execute(executor).await?.rows_affected())
 }
 
 /// Ends a cycle: up to when it began, everything has been compared.
 ///
 /// # Errors
-/// The database's, or [`Superseded`].
+/// The database's, or [`super::state::Superseded`].
 pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) -> anyhow::Result<()> {
     let finished = sqlx::query!(
         r#"
@@ -145,11 +142,7 @@ pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) ->
         cycle.index,
         lease,
     );
-    require(finished.execute(executor).await?.rows_affected())
-}
-
-fn require(rows: u64) -> anyhow::Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Superseded.into()) }
+    require_lease(finished.execute(executor).await?.rows_affected())
 }
 
 /// What is known of the comparisons of a collection.

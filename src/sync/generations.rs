@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::ranges;
 use super::reach::Behind;
 use super::rebuild;
+use super::state::Superseded;
 use super::verify;
 use super::write::{Writer, is_outage};
 use crate::app::App;
@@ -114,21 +115,24 @@ async fn has_begun(app: &App, building: &Generation) -> anyhow::Result<bool> {
 /// # Errors
 /// Another process has taken over.
 pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<()> {
-    while !rest(reconcile(app, writer, lease).await.map(|()| true)).await? {}
+    let mut trouble = Trouble::new(app);
+    while !trouble.rest(reconcile(app, writer, lease).await.map(|()| true)).await? {}
     // Whoever decides by the table where an alias leads has to finish before the next one reads it.
     let looked = Mutex::new(None);
     let building = async {
+        let mut trouble = Trouble::new(app);
         loop {
             let built = build(app, writer, lease, progress, &looked).await;
-            if let Err(error) = rest(built).await {
+            if let Err(error) = trouble.rest(built).await {
                 break error;
             }
         }
     };
     let looking = async {
+        let mut trouble = Trouble::new(app);
         loop {
             let seen = look_after(app, writer, lease, progress, &mut *looked.lock().await).await;
-            if let Err(error) = rest(seen).await {
+            if let Err(error) = trouble.rest(seen).await {
                 break error;
             }
         }
@@ -139,18 +143,44 @@ pub async fn tend(app: &App, writer: &Writer, lease: i64, progress: &Progress) -
     }
 }
 
-/// Rests after a step: not at all if it says that there is more, longer while a server is away. Returns what it said.
-async fn rest(step: anyhow::Result<bool>) -> anyhow::Result<bool> {
-    match step {
-        Ok(true) => return Ok(true),
-        Ok(false) => sleep(PERIOD).await,
-        Err(error) if is_passing(&error) => {
-            warn!(error = %format!("{error:#}"), "indices wait");
-            sleep(PAUSE).await;
-        }
-        Err(error) => return Err(error),
+/// What keeps indices from being looked after. The change stream flows on meanwhile.
+struct Trouble<'a> {
+    app: &'a App,
+    said: String,
+}
+
+impl<'a> Trouble<'a> {
+    fn new(app: &'a App) -> Self {
+        Self { app, said: String::new() }
     }
-    Ok(false)
+
+    /// Rests after a step: not at all if it says that there is more, longer after a fault. Returns what it said. Only a successor
+    /// ends the work.
+    async fn rest(&mut self, step: anyhow::Result<bool>) -> anyhow::Result<bool> {
+        let status = &self.app.watermark.status;
+        match step {
+            Err(fault) if fault.is::<Superseded>() => Err(fault),
+            Err(fault) => {
+                let problem = format!("{fault:#}");
+                if problem != self.said {
+                    error!(error = problem, "indices cannot be looked after; trying again");
+                }
+                status.update(|report| report.problem = Some(problem.clone()));
+                self.said = problem;
+                sleep(PAUSE).await;
+                Ok(false)
+            }
+            Ok(has_more) => {
+                if !std::mem::take(&mut self.said).is_empty() {
+                    status.update(|report| report.problem = None);
+                }
+                if !has_more {
+                    sleep(PERIOD).await;
+                }
+                Ok(has_more)
+            }
+        }
+    }
 }
 
 /// Whether a server was away or busy, and the work can go on where it was.

@@ -15,7 +15,7 @@ use super::batch::Keys;
 use super::ends::Target;
 use super::kill;
 use super::progress::Progress;
-use super::write::{Writer, is_outage};
+use super::write::{Writer, is_missing, is_outage};
 use crate::app::App;
 use crate::collections::{self, Edge};
 use crate::position::{Position, Version};
@@ -95,7 +95,8 @@ impl<'a> Lane<'a> {
             has_skipped: false,
             under_way: None,
             marks: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            // Of what the leader before has written last, nobody knows whether it was refreshed.
+            touched: servers.writer.shown(),
             refreshed: Instant::now(),
         }
     }
@@ -277,18 +278,32 @@ async fn mark_every(
     version: Version,
 ) -> anyhow::Result<()> {
     for index in writer.indices(collection.name) {
-        // The scan sees only what is searchable.
-        index::refresh(&writer.elastic, &index).await?;
-        let mut after = None;
-        loop {
-            let page = inventory::page(&writer.elastic, &index, after, None, LISTED, Detail::Ids).await?;
-            let keys = Keys::from([(collection.name, page.entries.into_iter().map(|entry| entry.id).collect())]);
-            backlog::mark_within(transaction, &keys, version).await?;
-            if page.end.is_none() {
-                break;
-            }
-            after = page.end;
+        match mark_held(writer, transaction, collection, &index, version).await {
+            Err(error) if is_missing(&error) => writer.lose(&index).await?,
+            marked => marked?,
         }
     }
     Ok(())
+}
+
+/// The same of one index.
+async fn mark_held(
+    writer: &Writer,
+    transaction: &mut PgTransaction<'_>,
+    collection: &'static Collection,
+    index: &str,
+    version: Version,
+) -> anyhow::Result<()> {
+    // The scan sees only what is searchable.
+    index::refresh(&writer.elastic, index).await?;
+    let mut after = None;
+    loop {
+        let page = inventory::page(&writer.elastic, index, after, None, LISTED, Detail::Ids).await?;
+        let keys = Keys::from([(collection.name, page.entries.into_iter().map(|entry| entry.id).collect())]);
+        backlog::mark_within(transaction, &keys, version).await?;
+        if page.end.is_none() {
+            return Ok(());
+        }
+        after = page.end;
+    }
 }

@@ -213,8 +213,10 @@ impl<T: Target> Outlet<T> {
         let is_much = self.waiting() >= self.settings.buffer_keys;
         let certain = self.certain();
         let is_far = self.ready.end.0.saturating_sub(certain.0) >= self.settings.retain_bytes;
-        // Nothing is gained by storing a part of a transaction: the server keeps all of it until its end.
-        self.ready.end > certain && (is_much || (is_far && self.pause.is_some()))
+        let is_away = self.pause.is_some();
+        // Storing a part of a transaction lets the server forget nothing, as it keeps all of it until its end. But while the index
+        // is away it makes room for the rest.
+        if self.ready.end > certain { is_much || (is_far && is_away) } else { is_much && is_away }
     }
 
     /// Cuts what is ready, if it is worth a request, and says whether there is anything to send.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
@@ -244,8 +244,13 @@ pub async fn revive(executor: impl PgExecutor<'_>, collection: &str, ids: &[Uuid
         .map(drop)
 }
 
+/// What only a leader may do was asked by one of the past.
+#[derive(Debug, thiserror::Error)]
+#[error("another process has taken over the sync")]
+pub struct Superseded;
+
 pub(super) fn require_lease(rows: u64) -> anyhow::Result<()> {
-    if rows == 1 { Ok(()) } else { bail!("another process has taken over the sync") }
+    if rows == 1 { Ok(()) } else { Err(Superseded.into()) }
 }
 
 fn to_sql(position: Position) -> i64 {

@@ -14,13 +14,14 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::compare::{self, Depth, Sight};
-use super::cycles::{self, Cycle, END, Superseded};
+use super::cycles::{self, Cycle, END};
+use super::state::Superseded;
 use super::verify::Differences;
-use super::write::Writer;
-use super::{catalog, mend, reach, verify};
+use super::write::{Writer, is_missing};
+use super::{mend, reach, verify};
 use crate::app::App;
 use crate::collections;
-use crate::search::{Collection, ElasticError};
+use crate::search::Collection;
 
 /// How soon it is looked again whether a cycle is due, a repair has arrived or the sync has caught up.
 const IDLE: Duration = Duration::from_secs(1);
@@ -89,10 +90,7 @@ impl Sweep {
         }
         match self.compare(collection, &cycle).await {
             Err(fault) if is_missing(&fault) => {
-                // Somebody removed it. Without its row a new one is built.
-                error!(index, "an index has gone; it will be built again");
-                self.writer.remove(&index);
-                catalog::forget(&self.app.db.sync, &index).await?;
+                self.writer.lose(&index).await?;
                 Ok(0)
             }
             compared => compared,
@@ -173,8 +171,4 @@ impl Sweep {
         cycles::settle(&self.app.db.sync, self.lease, cycle, mended.repaired).await?;
         Ok(cycle.marked.len())
     }
-}
-
-fn is_missing(fault: &anyhow::Error) -> bool {
-    fault.downcast_ref().is_some_and(ElasticError::is_missing)
 }

@@ -144,6 +144,16 @@ impl Writer {
         self.attempt(&keys, Some(index), version).await.map(|written| written.unwritten)
     }
 
+    /// Forgets an index that somebody removed. Without its row a new one is built.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn lose(&self, index: &str) -> sqlx::Result<()> {
+        error!(index, "an index has gone; it will be built again");
+        self.remove(index);
+        catalog::forget(&self.pool, index).await
+    }
+
     async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
         let mut requests = vec![(Bulk::default(), Vec::new())];
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read, read only").await?;
@@ -229,10 +239,7 @@ impl Writer {
             catalog::expire(&self.pool, &index).await?;
         }
         for index in lost {
-            // Somebody removed it. Without its row a new one is built.
-            error!(index, "an index has gone; it will be built again");
-            self.remove(&index);
-            catalog::forget(&self.pool, &index).await?;
+            self.lose(&index).await?;
         }
         Ok(())
     }
@@ -241,6 +248,11 @@ impl Writer {
 /// Whether trying again makes sense because the index, and not the request, is to blame.
 pub fn is_outage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ElasticError>().is_some_and(ElasticError::is_outage)
+}
+
+/// Whether an index that was asked has gone.
+pub fn is_missing(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(ElasticError::is_missing)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

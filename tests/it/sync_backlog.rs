@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use collections::position::Position;
+use collections::collections::EDGES;
+use collections::position::{Epoch, Position, Version};
 use collections::search::status::Role;
-use collections::sync::state;
+use collections::sync::batch::Batch;
+use collections::sync::{backlog, state};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -237,6 +239,57 @@ async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
 async fn a_transaction_larger_than_the_memory_for_keys_arrives_whole() {
     let test = family(&["--sync-buffer-keys", "200", "--sync-batch-size", "50"], 1).await;
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index_is_away() {
+    let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-buffer-keys", "200"];
+    let test = family(&settings, 1).await;
+    proxy.set(Mode::Refuse);
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
+    let wanted = state::beat(&test.pool).await.unwrap();
+    test.sql("insert into customers (id, name) select gen_random_uuid(), 'After it' from generate_series(1, 500)").await;
+    eventually("all of it is stored and confirmed", async || state::read(&test.pool).await.unwrap().standing.confirmed >= wanted)
+        .await;
+    proxy.set(Mode::Pass);
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
+    let test = Synced::with(&[]).await;
+    let (edge, epoch) = (EDGES.iter().position(|edge| edge.children.is_some()).unwrap(), Epoch(1));
+    let renamed = async |at| {
+        let parents = [(edge, [PARENT].into())].into();
+        backlog::store(&test.pool, &Batch { parents, newest: Position(at), ..Batch::default() }, epoch).await.unwrap();
+    };
+    let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Position(800))).await.unwrap().expect("one waits");
+    renamed(80).await;
+    renamed(160).await;
+    assert_eq!(count(&test, "sync_fanout").await, 1, "one that has not begun serves both");
+    let mut first = next().await;
+    renamed(240).await;
+    assert_eq!(count(&test, "sync_fanout").await, 2, "this one may have passed children by");
+    first.advance(&test.pool, PARENT).await.unwrap();
+    first.finish(&test.pool).await.unwrap();
+    assert_eq!(count(&test, "sync_fanout").await, 1, "it has come to its end");
+    next().await.finish(&test.pool).await.unwrap();
+    assert_eq!(count(&test, "sync_fanout").await, 0);
+}
+
+#[tokio::test]
+async fn a_table_is_emptied_whose_index_has_gone() {
+    let mut test = family(&[], 10).await;
+    test.stop().await;
+    test.sql("set session_replication_role = replica; truncate accounts, payments, ledger_entries").await;
+    let gone = test.index("accounts").await;
+    test.raw(reqwest::Method::DELETE, &gone, None).await;
+    test.launch();
+    test.expect_replaced("accounts", &gone).await;
     test.settle().await;
     test.expect_equal().await;
 }
