@@ -26,7 +26,7 @@ pub enum Outcome {
     Written,
     /// The index holds a version that is as new or newer; nothing is left to do.
     Outdated,
-    /// The server's queue was full: this write, and only this one, has to be sent again.
+    /// The server's queue was full, or something is wrong with it: this write, and only this one, has to be sent again.
     Rejected,
     /// The index does not exist: it was removed under the writer's feet.
     NoIndex,
@@ -144,8 +144,8 @@ impl Item {
         let Some(cause) = self.error else { return Outcome::Written };
         match (self.status, cause.kind()) {
             (409, _) => Outcome::Outdated,
-            // A lost shard and a full disk heal; the write itself is sound.
-            (429 | 503, _) | (_, "cluster_block_exception") => Outcome::Rejected,
+            // A lost shard, a full or broken disk and a closed index heal; the write itself is sound.
+            (429 | 500..=599, _) | (_, "cluster_block_exception" | "index_closed_exception") => Outcome::Rejected,
             (_, "index_not_found_exception") => Outcome::NoIndex,
             (status, _) => Outcome::Poison { status, reason: cause.describe() },
         }
@@ -177,12 +177,15 @@ mod tests {
                 {"delete":{"status":404}},
                 {"index":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"newer"}}},
                 {"index":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}},
+                {"index":{"status":500,"error":{"type":"translog_exception","reason":"broken disk"}}},
+                {"index":{"status":400,"error":{"type":"index_closed_exception","reason":"closed"}}},
                 {"index":{"status":400,"error":{"type":"strict_dynamic_mapping_exception","reason":"no [x]"}}}]}"#,
         )
         .unwrap();
         let outcomes: Vec<_> =
             answer.items.into_iter().map(|(Action::Index(item) | Action::Delete(item))| item.outcome()).collect();
-        let poison = Outcome::Poison { status: 400, reason: "strict_dynamic_mapping_exception: no [x]".into() };
-        assert_eq!(outcomes, [Outcome::Written, Outcome::Written, Outcome::Outdated, Outcome::Rejected, poison]);
+        use Outcome::{Outdated, Poison, Rejected, Written};
+        let poison = Poison { status: 400, reason: "strict_dynamic_mapping_exception: no [x]".into() };
+        assert_eq!(outcomes, [Written, Written, Outdated, Rejected, Rejected, Rejected, poison]);
     }
 }

@@ -98,7 +98,9 @@ impl Source {
             "select pg_terminate_backend(pid, {EVICTION_MS})
             from pg_stat_activity
             where application_name = '{APPLICATION}'
-            and pid = (select active_pid from pg_replication_slots where slot_name = '{slot}')"
+            and pid = (
+              select active_pid from pg_replication_slots where slot_name = '{slot}' and database = current_database()
+            )"
         );
         self.command(&ending).await
     }

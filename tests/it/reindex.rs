@@ -2,6 +2,7 @@
 
 use collections::collections::find;
 use collections::search::index::{self, Alias};
+use collections::search::status::Role;
 use collections::search::{Collection, Template};
 use collections::sync::catalog::{self, Generation};
 use collections::sync::generations;
@@ -264,9 +265,13 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     let problem = problem().await;
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
+    let wanted = state::beat(&test.pool).await.unwrap();
+    eventually("the stream flows on", async || state::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
+    assert_eq!(test.app.watermark.status.report().role, Role::Leading);
 
     index::remove(&test.elastic, &foreign).await.unwrap();
     test.settle().await;
+    assert_eq!(test.app.watermark.status.report().problem, None);
     test.expect_equal().await;
 }
 

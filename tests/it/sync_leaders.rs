@@ -141,3 +141,23 @@ async fn a_slot_that_somebody_else_reads_is_waited_for() {
     assert_eq!(test.document("customers", Uuid::from_u128(1)).await["name"], "Meanwhile");
     assert_eq!(state::read(&test.pool).await.unwrap().epoch.0, 1);
 }
+
+#[tokio::test]
+async fn a_deployment_with_the_slot_of_another_database_says_so_and_ends_no_stream() {
+    let first = Synced::started().await;
+    let reader = async || {
+        let sql = "select active_pid from pg_replication_slots where slot_name = $1";
+        sqlx::query_scalar::<_, Option<i32>>(sql).bind(&first.app.config.sync.slot).fetch_one(&first.pool).await.unwrap()
+    };
+    let before = reader().await;
+    let slot = first.app.config.sync.slot.clone();
+    let mut second = Synced::with(&["--sync-slot", &slot]).await;
+    second.launch();
+    eventually("it says what is wrong", async || {
+        let problem = second.app.watermark.status.report().problem;
+        problem.is_some_and(|problem| problem.contains("belongs to another database"))
+    })
+    .await;
+    assert_eq!(reader().await, before);
+    first.settle().await;
+}

@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// Why Elasticsearch gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ElasticError {
-    /// It cannot be reached, or a gateway before it cannot reach it.
+    /// It cannot be reached, or a gateway before it cannot reach it, or it does not let us in, or something is wrong with it.
     #[error("elasticsearch cannot be reached: {0}")]
     Unavailable(String),
     /// The deadline passed first, or shards gave up.
@@ -85,14 +85,13 @@ impl ElasticError {
             error: Cause,
         }
 
-        match status {
-            429 => return Self::Rejected,
-            502..=504 => return Self::Unavailable(format!("status {status}")),
-            _ => {}
-        }
         let reason =
             serde_json::from_slice::<Answer>(body).map_or_else(|_| "no reason given".into(), |answer| answer.error.describe());
-        Self::Refused { status, reason }
+        match status {
+            429 => Self::Rejected,
+            401 | 403 | 500..=599 => Self::Unavailable(format!("status {status}, {reason}")),
+            _ => Self::Refused { status, reason },
+        }
     }
 }
 
@@ -113,7 +112,10 @@ mod tests {
     #[test]
     fn full_queues_and_gateways_are_told_from_refusals() {
         assert!(matches!(ElasticError::from_answer(429, b"{}"), ElasticError::Rejected));
-        assert!(matches!(ElasticError::from_answer(503, b"busy"), ElasticError::Unavailable(_)));
+        for status in [401, 403, 500, 503] {
+            assert!(ElasticError::from_answer(status, b"busy").is_outage(), "{status}");
+        }
+        assert!(!ElasticError::from_answer(400, b"{}").is_outage());
         assert!(ElasticError::from_answer(404, b"{}").is_missing());
     }
 }
