@@ -312,7 +312,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
         select
           customer_id,
           currency,
-          sum(balance)::bigint as "balance!",
+          least(greatest(sum(balance), -9223372036854775808), 9223372036854775807)::bigint as "balance!",
           count(*) as "accounts!",
           count(*) filter (where status = 'open') as "open!",
           min(due_date) filter (where status = 'open') as oldest_due_date,

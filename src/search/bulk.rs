@@ -112,7 +112,8 @@ pub async fn send(elastic: &Elastic, bulk: Bulk) -> Result<Vec<Outcome>, Elastic
     if bulk.is_empty() {
         return Ok(Vec::new());
     }
-    let path = "_bulk?filter_path=items.*.status,items.*.error.type,items.*.error.reason";
+    // Of a shard that is away each item says so, instead of the whole request waiting for it.
+    let path = "_bulk?timeout=1s&filter_path=items.*.status,items.*.error.type,items.*.error.reason";
     let expected = bulk.count;
     let answer: Answer = elastic.write(Verb::Post, path, Some(Bytes::from(bulk.lines))).await?;
     if answer.items.len() != expected {

@@ -139,7 +139,7 @@ pub async fn fail(pool: &PgPool, index: &str, reason: &str) -> sqlx::Result<()> 
     let mut transaction = pool.begin().await?;
     sqlx::query!("delete from index_ranges where index_name = $1", index).execute(&mut *transaction).await?;
     sqlx::query!(
-        "update index_generations set state = 'failed', reason = $2, wanted = null, updated_at = now() where index_name = $1",
+        "update index_generations set state = 'failed', reason = coalesce(reason, $2), wanted = null, updated_at = now() where index_name = $1",
         index,
         reason,
     )
@@ -210,6 +210,43 @@ pub async fn expire(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<
         .execute(executor)
         .await
         .map(drop)
+}
+
+/// Gives up an index that lists do not read: a rebuild for a reason that somebody will want to read, or the way back.
+///
+/// # Errors
+/// The database's.
+pub async fn abandon(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update index_generations
+        set wanted = case when state = 'building' then 'gone' else wanted end,
+          reason = case when state = 'building' then $2 else reason end,
+          expires_at = case when state = 'retired' then now() else expires_at end
+        where index_name = $1
+        "#,
+        index,
+        reason,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Whether an index is to be built still.
+///
+/// # Errors
+/// The database's.
+pub async fn is_wanted(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<bool> {
+    let wanted = sqlx::query_scalar!(
+        r#"
+        select exists (
+          select from index_generations where index_name = $1 and state = 'building' and wanted is null
+        ) as "wanted!"
+        "#,
+        index,
+    );
+    wanted.fetch_one(executor).await
 }
 
 /// Remembers how far an index is.

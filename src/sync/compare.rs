@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::ranges;
+use super::{ranges, rows};
 use crate::app::App;
 use crate::position::Version;
 use crate::search::inventory::{self, Detail, Entry, Held};
-use crate::search::{Collection, Elastic, Loaded};
+use crate::search::{Collection, Elastic};
 
 /// How a document differs from its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -179,6 +179,8 @@ enum Row {
     Version(i64),
     /// Its document.
     Document(Vec<u8>),
+    /// No document can be made of it.
+    Unreadable,
 }
 
 /// What is known of a document.
@@ -189,8 +191,9 @@ struct Document {
 }
 
 async fn load(snapshot: &mut PgConnection, collection: &Collection, ids: Vec<Uuid>) -> sqlx::Result<HashMap<Uuid, Row>> {
-    let loaded = (collection.load)(snapshot, &ids).await?;
-    Ok(loaded.into_iter().map(|document| (document.id, Row::Document(document.source))).collect())
+    let rows = rows::read(snapshot, collection, &ids).await?;
+    let unreadable = rows.unreadable.into_keys().map(|id| (id, Row::Unreadable));
+    Ok(rows.documents.into_iter().map(|(id, source)| (id, Row::Document(source))).chain(unreadable).collect())
 }
 
 /// Puts rows and documents side by side and returns what differs.
@@ -205,6 +208,7 @@ fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> Has
         let is_same = match row {
             Row::Version(version) => document.number == Some(version),
             Row::Document(row) => document.source.is_some_and(|stored| is_same(&row, &stored)),
+            Row::Unreadable => false,
         };
         if !is_same {
             differs(id, Some(document.version), Difference::Stale);
@@ -230,9 +234,9 @@ pub async fn differing(
     let documents = inventory::read(elastic, index, ids).await?;
     let documents: HashMap<Uuid, Held> = documents.into_iter().map(|held| (held.id, held)).collect();
     let mut connection = app.db.sync.acquire().await?;
-    let rows = (collection.load)(&mut connection, ids).await?;
-    let names = |row: Loaded| Some((row.id, members(&row.source, documents.get(&row.id)?.source.get().as_bytes())));
-    Ok(rows.into_iter().filter_map(names).collect())
+    let rows = rows::read(&mut connection, collection, ids).await?;
+    let names = |(id, source): (Uuid, Vec<u8>)| Some((id, members(&source, documents.get(&id)?.source.get().as_bytes())));
+    Ok(rows.documents.into_iter().filter_map(names).collect())
 }
 
 /// Says whether what is stored is what would be written, but for the searchable forms, which are indexed and not stored.

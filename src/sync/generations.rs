@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::ranges;
 use super::reach::Behind;
 use super::rebuild;
-use super::state::Superseded;
+use super::state::{self, Superseded};
 use super::verify;
 use super::write::{Writer, is_outage};
 use crate::app::App;
@@ -253,6 +253,10 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
     error!(collection = collection.name, index = generation.index, error = problem, "a rebuild failed");
     alias::remove(app, writer, &generation.index).await?;
     catalog::fail(&app.db.sync, &generation.index, &problem).await?;
+    // What it alone refused is where lists read.
+    if let Some(live) = verify::live(app, collection).await? {
+        lift(app, writer, collection, &live).await?;
+    }
     Ok(true)
 }
 
@@ -268,9 +272,9 @@ async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation
     Ok(is_live)
 }
 
-/// What the index before has refused is no longer counted if the new one has it.
+/// What another index has refused is no longer counted if the one that lists read has it.
 async fn lift(app: &App, writer: &Writer, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-    let refused = verify::refused_of(app, collection).await?;
+    let refused = state::buried_of(&app.db.sync, collection.name, None).await?;
     let wrong = verify::again(app, &writer.elastic, collection, index, &refused).await?;
     let taken: Vec<Uuid> = refused.into_iter().filter(|id| !wrong.contains_key(id)).collect();
     writer.revive(collection.name, &taken).await

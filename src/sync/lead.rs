@@ -115,7 +115,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     }
     let State { epoch, mut standing, .. } = known;
 
-    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config.sync));
+    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config));
     generations::enlist(app, &writer).await?;
     for waiting in backlog::waiting(&app.db.sync).await?.into_iter().filter(|one| !one.is_nothing()) {
         // A leader that ended before it could say since when.

@@ -23,6 +23,16 @@ pub struct Letter {
     pub since: DateTime<Utc>,
 }
 
+/// Says why the index refused a document, if it did.
+///
+/// # Errors
+/// The database's.
+pub async fn reason(executor: impl PgExecutor<'_>, collection: &str, id: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select reason from sync_dead_letters where collection = $1 and key = $2", collection, id)
+        .fetch_optional(executor)
+        .await
+}
+
 /// Lists the oldest ones.
 ///
 /// # Errors

@@ -46,6 +46,7 @@ pub mod ranges;
 pub mod reach;
 pub mod rebuild;
 mod routes;
+pub mod rows;
 pub mod source;
 pub mod state;
 pub mod sweep;

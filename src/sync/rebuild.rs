@@ -15,15 +15,18 @@ use super::alias;
 use super::catalog::{self, Generation};
 use super::compare::{self, Depth, Sight};
 use super::kill;
+use super::letters;
 use super::progress::Progress;
 use super::ranges::{self, Range};
 use super::throttle::Brake;
 use super::verify::{self, Difference};
-use super::write::Writer;
+use super::write::{Writer, Written};
 use crate::app::App;
 use crate::position::Version;
 use crate::search::{Collection, Template, index};
 
+/// Before an index that was too busy is asked again.
+const REST: Duration = Duration::from_millis(200);
 /// Times that what differs in a new index is written again.
 const REPAIRS: usize = 3;
 
@@ -116,16 +119,34 @@ impl Rebuild<'_> {
     }
 
     async fn write(&self, ids: &[Uuid]) -> anyhow::Result<()> {
+        let patience = Duration::from_millis(self.app.config.reindex.patience_ms);
+        let (name, since) = (self.collection.name, Instant::now());
         let mut ids = ids.to_vec();
-        while !ids.is_empty() {
+        loop {
             let floor = Version::floor(self.writer.epoch, *self.progress.applied.borrow());
-            let mut rejected = self.writer.fill(self.collection.name, self.index, &ids, floor).await?;
-            ids = rejected.remove(self.collection.name).into_iter().flatten().collect();
-            if !ids.is_empty() {
-                sleep(Duration::from_millis(200)).await;
+            let Written { mut unwritten, mut refused, .. } = self.writer.fill(name, self.index, &ids, floor).await?;
+            if let Some(refused) = refused.remove(name) {
+                self.bear(&refused.into_iter().collect::<Vec<_>>()).await?;
             }
+            ids = unwritten.remove(name).into_iter().flatten().collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            ensure!(since.elapsed() < patience, "the new index takes no documents");
+            ensure!(catalog::is_wanted(&self.app.db.sync, self.index).await?, "it was cancelled");
+            sleep(REST).await;
         }
-        Ok(())
+    }
+
+    /// Bears that the new index refuses documents, unless the one that lists read has them: they would be lost to lists.
+    async fn bear(&self, refused: &[Uuid]) -> anyhow::Result<()> {
+        let (app, collection) = (self.app, self.collection);
+        let Some(live) = verify::live(app, collection).await? else { return Ok(()) };
+        let lacking = verify::again(app, &self.writer.elastic, collection, &live, refused).await?;
+        let lost: Vec<&Uuid> = refused.iter().filter(|id| !lacking.contains_key(id)).collect();
+        let Some(first) = lost.first() else { return Ok(()) };
+        let reason = letters::reason(&app.db.sync, collection.name, **first).await?.unwrap_or_default();
+        bail!("the new index refuses {} documents that the one that lists read has, {first} for one: {reason}", lost.len())
     }
 
     /// Makes sure that every row has its document, which shows its version, and that there is no other. What differs is written
@@ -140,7 +161,8 @@ impl Rebuild<'_> {
         let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
         let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
         let mut wrong = verify::settle(app, &writer.elastic, collection, index, moving).await?.differences;
-        verify::leave_out_refused(app, collection, &mut wrong).await?;
+        let refused = verify::leave_out_refused(app, collection, &mut wrong).await?;
+        self.bear(&refused).await?;
         if wrong.is_empty() {
             return Ok(());
         }

@@ -233,6 +233,20 @@ pub async fn buried(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<(String, 
     Ok(rows.into_iter().map(|row| (row.collection, row.key)).collect())
 }
 
+/// Lists the documents of a collection that were set aside: all of them, or those among others.
+///
+/// # Errors
+/// The database's.
+pub async fn buried_of(executor: impl PgExecutor<'_>, collection: &str, among: Option<&[Uuid]>) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select key from sync_dead_letters where collection = $1 and ($2::uuid[] is null or key = any($2)) order by key",
+        collection,
+        among,
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// Forgets that documents were set aside, because the index took them after all.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use super::cycles::{self, Cycle, END};
 use super::state::Superseded;
 use super::verify::Differences;
 use super::write::{Writer, is_missing};
-use super::{mend, reach, verify};
+use super::{mend, reach, state, verify};
 use crate::app::App;
 use crate::collections;
 use crate::search::Collection;
@@ -99,7 +99,7 @@ impl Sweep {
 
     /// Begins a cycle, with another try for what the index has refused.
     async fn begin(&self, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-        let refused = verify::refused_of(&self.app, collection).await?;
+        let refused = state::buried_of(&self.app.db.sync, collection.name, None).await?;
         let mut transaction = self.app.db.sync.begin().await?;
         cycles::begin(&mut *transaction, self.lease, collection.name, index).await?;
         mend::mark(&mut transaction, self.writer.epoch, collection, &refused).await?;

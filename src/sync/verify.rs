@@ -214,23 +214,16 @@ pub async fn refused(app: &App) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
-/// Returns the documents of a collection that the index refused before.
+/// Leaves out what the index has refused before, and returns it: that is counted elsewhere, and tried again in its own time.
 ///
 /// # Errors
 /// The database's.
-pub async fn refused_of(app: &App, collection: &Collection) -> anyhow::Result<Vec<Uuid>> {
-    Ok(refused(app).await?.remove(collection.name).into_iter().flatten().collect())
-}
-
-/// Leaves out what the index has refused before: that is counted elsewhere, and tried again in its own time.
-///
-/// # Errors
-/// The database's.
-pub async fn leave_out_refused(app: &App, collection: &Collection, differences: &mut Differences) -> anyhow::Result<()> {
-    if !differences.is_empty() {
-        for id in refused_of(app, collection).await? {
-            differences.remove(&id);
-        }
+pub async fn leave_out_refused(app: &App, collection: &Collection, differences: &mut Differences) -> anyhow::Result<Vec<Uuid>> {
+    if differences.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let ids: Vec<Uuid> = differences.keys().copied().collect();
+    let refused = state::buried_of(&app.db.sync, collection.name, Some(&ids)).await?;
+    differences.retain(|id, _| !refused.contains(id));
+    Ok(refused)
 }

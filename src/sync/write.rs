@@ -1,18 +1,20 @@
 //! Writes documents into the index: reads the rows again, sends them with one version, settles every outcome.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::batch::Keys;
 use super::catalog::{self, Generation};
-use super::kill;
-use super::state;
+use super::{kill, rows, state};
 use crate::collections;
+use crate::config::Config;
 use crate::position::{Epoch, Version};
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError};
@@ -29,8 +31,12 @@ pub struct Writer {
     pub batch_size: usize,
     /// Size of one request.
     pub bulk_bytes: usize,
+    /// How long an index that lists do not read may refuse what the one that they read takes.
+    patience: Duration,
     indices: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
     uses: Mutex<Uses>,
+    /// Since when some do.
+    faltering: Mutex<BTreeMap<String, Instant>>,
     buried: Mutex<HashSet<(&'static str, Uuid)>>,
 }
 
@@ -50,6 +56,19 @@ pub struct Written {
     pub indices: BTreeSet<String>,
     /// Documents that the index was too busy for, or away.
     pub unwritten: Keys,
+    /// Documents that an index will never take.
+    pub refused: Keys,
+}
+
+impl Written {
+    fn add(&mut self, other: Self) {
+        self.indices.extend(other.indices);
+        for (keys, more) in [(&mut self.unwritten, other.unwritten), (&mut self.refused, other.refused)] {
+            for (collection, ids) in more {
+                keys.entry(collection).or_default().extend(ids);
+            }
+        }
+    }
 }
 
 /// One write of a bulk, in its order.
@@ -59,13 +78,21 @@ struct Sent {
     id: Uuid,
 }
 
+/// A request, and what it writes.
+#[derive(Default)]
+struct Request {
+    bulk: Bulk,
+    sent: Vec<Sent>,
+}
+
 impl Writer {
     /// Makes a writer that knows no index yet.
     #[must_use]
-    pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, settings: &crate::config::Sync) -> Self {
-        let (batch_size, bulk_bytes) = (settings.batch_size.max(1), settings.bulk_bytes);
-        let (indices, uses, buried) = Default::default();
-        Self { pool, elastic, epoch, batch_size, bulk_bytes, indices, uses, buried }
+    pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, config: &Config) -> Self {
+        let (batch_size, bulk_bytes) = (config.sync.batch_size.max(1), config.sync.bulk_bytes);
+        let patience = Duration::from_millis(config.reindex.patience_ms);
+        let (indices, uses, faltering, buried) = Default::default();
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, uses, faltering, buried }
     }
 
     /// From now on writes the documents of the collection into this index too.
@@ -135,13 +162,13 @@ impl Writer {
         }
     }
 
-    /// Writes documents into one index, once. Returns those that have to be tried again.
+    /// Writes documents into one index, once.
     ///
     /// # Errors
     /// The database's or the index's.
-    pub async fn fill(&self, collection: &'static str, index: &str, ids: &[Uuid], version: Version) -> anyhow::Result<Keys> {
+    pub async fn fill(&self, collection: &'static str, index: &str, ids: &[Uuid], version: Version) -> anyhow::Result<Written> {
         let keys = Keys::from([(collection, ids.iter().copied().collect())]);
-        self.attempt(&keys, Some(index), version).await.map(|written| written.unwritten)
+        self.attempt(&keys, Some(index), version).await
     }
 
     /// Forgets an index that somebody removed. Without its row a new one is built.
@@ -155,39 +182,99 @@ impl Writer {
     }
 
     async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
-        let mut requests = vec![(Bulk::default(), Vec::new())];
+        // Before the rows are read: what an index that comes later lacks of them is read again when it is filled.
+        let indices_of = |name: &&'static str| only.map_or_else(|| self.indices(name), |index| vec![index.to_owned()]);
+        let targets: BTreeMap<&str, Vec<String>> = keys.keys().map(|name| (*name, indices_of(name))).collect();
+        let shown = self.shown();
+        let mut requests: BTreeMap<Option<&str>, Vec<Request>> = BTreeMap::new();
+        let mut written = Written::default();
+        let mut unreadable = Vec::new();
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read, read only").await?;
         for (name, ids) in keys {
             let collection = collections::find(name).context("an unknown collection")?;
-            let indices = only.map_or_else(|| self.indices(name), |index| vec![index.to_owned()]);
             let mut ids: Vec<Uuid> = ids.iter().copied().collect();
             // Neighbours in time are neighbours on Postgres' pages and in the index's terms.
             ids.sort_unstable();
-            let loaded = (collection.load)(&mut snapshot, &ids).await?;
-            let loaded: HashMap<Uuid, Vec<u8>> = loaded.into_iter().map(|document| (document.id, document.source)).collect();
-            for index in indices {
-                for id in &ids {
-                    if requests.last().is_none_or(|(bulk, _)| bulk.size() >= self.bulk_bytes) {
-                        requests.push((Bulk::default(), Vec::new()));
-                    }
-                    let Some((bulk, sent)) = requests.last_mut() else { continue };
-                    match loaded.get(id) {
-                        Some(source) => bulk.index(&index, *id, version, source),
-                        None => bulk.delete(&index, *id, version),
+            let rows = rows::read(&mut snapshot, collection, &ids).await?;
+            for index in targets.get(name).into_iter().flatten() {
+                // What lists do not read has requests of its own: it may be broken while the rest is well.
+                let own = (!shown.contains(index)).then_some(index.as_str());
+                for id in ids.iter().filter(|id| !rows.unreadable.contains_key(id)) {
+                    let Request { bulk, sent } = self.room(requests.entry(own).or_default());
+                    match rows.documents.get(id) {
+                        Some(source) => bulk.index(index, *id, version, source),
+                        None => bulk.delete(index, *id, version),
                     }
                     sent.push(Sent { collection: collection.name, index: index.clone(), id: *id });
                 }
             }
+            unreadable.extend(rows.unreadable.into_iter().map(|(id, reason)| ((collection.name, id), reason)));
         }
         snapshot.commit().await?;
+        for (key, reason) in unreadable {
+            self.bury(key, version, &reason, &mut written).await?;
+        }
         kill::point("sync-before-bulk");
-        let mut written = Written::default();
-        for (bulk, sent) in requests {
-            let outcomes = bulk::send(&self.elastic, bulk).await?;
-            self.settle(sent, outcomes, version, &mut written).await?;
+        let is_shown = requests.contains_key(&None);
+        for (own, requests) in requests {
+            let sent = self.send(requests, version).await;
+            // The index that lists read comes first. Without it there is nothing to compare another one with.
+            written.add(match own.filter(|_| is_shown) {
+                Some(index) => self.bear_with(index, sent, keys).await?,
+                None => sent?,
+            });
         }
         kill::point("sync-after-bulk");
         Ok(written)
+    }
+
+    /// Returns the request to add to.
+    fn room<'a>(&self, requests: &'a mut Vec<Request>) -> &'a mut Request {
+        if requests.last().is_none_or(|request| request.bulk.size() >= self.bulk_bytes) {
+            requests.push(Request::default());
+        }
+        let last = requests.len() - 1;
+        &mut requests[last]
+    }
+
+    async fn send(&self, requests: Vec<Request>, version: Version) -> anyhow::Result<Written> {
+        let mut written = Written::default();
+        for Request { bulk, sent } in requests {
+            let outcomes = bulk::send(&self.elastic, bulk).await?;
+            self.settle(sent, outcomes, version, &mut written).await?;
+        }
+        Ok(written)
+    }
+
+    /// Takes what became of writes to an index that lists do not read. One that for too long does not take what the one that they
+    /// read has taken is given up, so that lists do not wait for it.
+    async fn bear_with(&self, index: &str, sent: anyhow::Result<Written>, keys: &Keys) -> anyhow::Result<Written> {
+        let mut written = match sent {
+            Err(error) if is_outage(&error) => Written { unwritten: keys.clone(), ..Written::default() },
+            sent => sent?,
+        };
+        if written.unwritten.is_empty() {
+            lock(&self.faltering).remove(index);
+            return Ok(written);
+        }
+        let since = *lock(&self.faltering).entry(index.to_owned()).or_insert_with(Instant::now);
+        if since.elapsed() >= self.patience {
+            error!(index, "an index that lists do not read takes no documents; it is given up");
+            self.remove(index);
+            catalog::abandon(&self.pool, index, "it took no documents while the index that lists read did").await?;
+            written.unwritten.clear();
+        }
+        Ok(written)
+    }
+
+    /// Sets a document aside that an index will never take, or that cannot be made.
+    async fn bury(&self, key: (&'static str, Uuid), version: Version, reason: &str, written: &mut Written) -> anyhow::Result<()> {
+        let (collection, id) = key;
+        error!(collection, %id, reason, "a document is refused");
+        state::bury(&self.pool, collection, id, version, reason).await?;
+        lock(&self.buried).insert(key);
+        written.refused.entry(collection).or_default().insert(id);
+        Ok(())
     }
 
     async fn settle(
@@ -199,7 +286,7 @@ impl Writer {
     ) -> anyhow::Result<()> {
         // As it is after the writes: what is shown from now on is refreshed before.
         let Uses { shown, spare } = lock(&self.uses).clone();
-        let (mut taken, mut refused, mut spared, mut lost) = (Vec::new(), HashSet::new(), Vec::new(), BTreeSet::new());
+        let (mut taken, mut spared, mut lost) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             let key = (sent.collection, sent.id);
             match outcome {
@@ -216,16 +303,11 @@ impl Writer {
                     lost.insert(sent.index);
                 }
                 Outcome::Poison { .. } if spare.contains(&sent.index) => spared.push((sent.index, key)),
-                Outcome::Poison { status, reason } => {
-                    error!(collection = sent.collection, id = %sent.id, status, reason, "the index refuses a document");
-                    state::bury(&self.pool, sent.collection, sent.id, version, &reason).await?;
-                    lock(&self.buried).insert(key);
-                    refused.insert(key);
-                }
+                Outcome::Poison { reason, .. } => self.bury(key, version, &reason, written).await?,
             }
         }
         let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        for (collection, id) in taken.into_iter().filter(|key| !refused.contains(key) && lock(&self.buried).contains(key)) {
+        for (collection, id) in taken.into_iter().filter(|key| lock(&self.buried).contains(key)) {
             revived.entry(collection).or_default().push(id);
         }
         for (collection, ids) in revived {

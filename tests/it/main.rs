@@ -29,6 +29,7 @@ mod process;
 mod proxy;
 mod reindex;
 mod reindex_control;
+mod reindex_failures;
 mod row_cache;
 mod seed;
 mod serve;

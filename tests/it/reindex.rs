@@ -1,9 +1,9 @@
 //! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
 
 use collections::collections::find;
+use collections::search::Collection;
 use collections::search::index::{self, Alias};
 use collections::search::status::Role;
-use collections::search::{Collection, Template};
 use collections::sync::catalog::{self, Generation};
 use collections::sync::generations;
 use collections::sync::ranges::{self, Range};
@@ -18,33 +18,33 @@ use crate::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
+pub(crate) const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
 
-fn customers() -> &'static Collection {
+pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
 }
 
-async fn people(test: &Synced, count: u32) {
+pub(crate) async fn people(test: &Synced, count: u32) {
     test.sql(&format!(
         "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, {count}) as n"
     ))
     .await;
 }
 
-async fn generation(test: &Synced, state: &str) -> Option<Generation> {
+pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation> {
     let generations = catalog::all(&test.app.db.sync).await.unwrap();
     generations.into_iter().find(|one| one.collection == "customers" && one.state == state)
 }
 
 /// The index that is being filled and its ranges.
-async fn underway(test: &Synced) -> Option<(Generation, Vec<Range>)> {
+pub(crate) async fn underway(test: &Synced) -> Option<(Generation, Vec<Range>)> {
     let building = generation(test, "building").await?;
     let ranges = ranges::all(&test.app.db.sync, &building.index).await.unwrap();
     Some((building, ranges))
 }
 
 /// Builds the customers' index anew and returns the names of the one before and the new one.
-async fn rebuilt(test: &Synced) -> (String, String) {
+pub(crate) async fn rebuilt(test: &Synced) -> (String, String) {
     let before = test.index("customers").await;
     let index = generations::request(&test.app, customers()).await.unwrap().expect("a new generation");
     eventually("the new index is live", async || test.index("customers").await == index).await;
@@ -58,7 +58,7 @@ async fn is_behind_alias(test: &Synced, index: &str) -> bool {
 }
 
 /// Whether a search in an index finds the witness.
-async fn shows_witness(test: &Synced, index: &str) -> bool {
+pub(crate) async fn shows_witness(test: &Synced, index: &str) -> bool {
     let query = json!({ "query": { "term": { "id": WITNESS } } });
     test.raw(Method::POST, &format!("{index}/_count"), Some(query)).await["count"] == 1
 }
@@ -165,7 +165,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
 }
 
 /// Documents of customers that are counted as refused.
-async fn refused(test: &Synced) -> Vec<Uuid> {
+pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
     state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }
 
@@ -343,17 +343,6 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
     assert_eq!(refused, 0);
 }
 
-/// Asks for a rebuild of the customers as somebody else may have done.
-async fn ask_for(test: &Synced, index: &str, hash: &str) {
-    assert!(catalog::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
-}
-
-/// Waits for a rebuild to fail, and says why it has.
-async fn failure(test: &Synced) -> String {
-    eventually("it has failed", async || generation(test, "failed").await.is_some()).await;
-    generation(test, "failed").await.and_then(|failed| failed.reason).unwrap()
-}
-
 #[tokio::test]
 async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
     let test = Synced::started().await;
@@ -363,33 +352,4 @@ async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
         tokio::task::yield_now().await;
     }
     assert!(is_behind_alias(&test, &before).await, "what is written from here on is refreshed in this one alone");
-}
-
-#[tokio::test]
-async fn a_rebuild_touches_no_index_of_another_database() {
-    let mut test = Synced::started().await;
-    test.stop().await;
-    let foreign = format!("{}-v1-of-another", index::alias(&test.elastic, customers()));
-    index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
-    // As in a copy of another database, where a rebuild was waiting when the copy was made.
-    ask_for(&test, &foreign, &Template::new(customers()).unwrap().hash).await;
-    test.launch();
-    assert!(failure(&test).await.contains("another database"));
-    assert!(index::exists(&test.elastic, &foreign).await.unwrap());
-    people(&test, 10).await;
-    test.settle().await;
-    test.expect_equal().await;
-    index::refresh(&test.elastic, &foreign).await.unwrap();
-    assert_eq!(index::count(&test.elastic, &foreign).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn an_index_is_built_only_from_the_mapping_that_was_asked_for() {
-    let test = Synced::started().await;
-    let before = test.index("customers").await;
-    let index = index::name(&test.elastic.prefix, customers(), "00000000", test.app.clock.now());
-    ask_for(&test, &index, "00000000").await;
-    assert!(failure(&test).await.contains("another version"));
-    assert!(!index::exists(&test.elastic, &index).await.unwrap());
-    assert_eq!(test.index("customers").await, before);
 }

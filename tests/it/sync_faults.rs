@@ -227,3 +227,66 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
     assert!(reads.load(Ordering::Relaxed) > 10);
     test.expect_equal().await;
 }
+
+/// Documents that are counted as refused.
+async fn refused(test: &Synced) -> Vec<Uuid> {
+    state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_holds_up_no_other() {
+    let test = Synced::started().await;
+    test.sql(
+        r#"
+        insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 300);
+        insert into customers (id, name, metadata) values
+          ('00000000-0000-0000-0000-000000000001', 'Too great', '{"a": 1e400}');
+        insert into customers (id, name, created_at) values
+          ('00000000-0000-0000-0000-000000000002', 'Too late', 'infinity');
+        "#,
+    )
+    .await;
+    test.settle().await;
+    let bad = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    assert_eq!(refused(&test).await, bad);
+    let mut differences: Vec<Uuid> = test.differences("customers").await.into_keys().collect();
+    differences.sort();
+    assert_eq!(differences, bad, "all others are there, and the comparison comes to its end");
+
+    // Neither does it keep a new index from going live, as the one before has no more of it.
+    let before = test.index("customers").await;
+    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    test.expect_replaced("customers", &before).await;
+
+    test.sql("update customers set metadata = '{}', created_at = now() where name like 'Too%'").await;
+    test.settle().await;
+    assert!(refused(&test).await.is_empty());
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn dates_beyond_every_calendar_are_refused_and_sums_beyond_every_number_are_cut() {
+    let test = Synced::started().await;
+    test.sql(
+        "insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Indebted');
+         insert into accounts (id, account_number, customer_id, currency)
+         values (gen_random_uuid(), 'A', '00000000-0000-0000-0000-000000000001', 'EUR')",
+    )
+    .await;
+    for (table, column) in [("customers", "date_of_birth"), ("accounts", "due_date"), ("accounts", "next_action_at")] {
+        let sql = format!("update {table} set {column} = 'infinity'");
+        let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&test.pool).await.unwrap_err();
+        let constraint = refused.as_database_error().and_then(|error| error.constraint().map(str::to_owned));
+        assert_eq!(constraint, Some(format!("{table}_{column}_in_reach")), "{refused}");
+    }
+    test.sql(
+        "set session_replication_role = replica;
+         insert into accounts (id, account_number, customer_id, currency, balance)
+         select gen_random_uuid(), 'A-' || n, '00000000-0000-0000-0000-000000000001', 'EUR', 9000000000000000000
+         from generate_series(1, 2) as n",
+    )
+    .await;
+    test.settle().await;
+    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["balance"], i64::MAX);
+    test.expect_equal().await;
+}

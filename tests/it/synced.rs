@@ -210,7 +210,7 @@ impl Synced {
     pub(crate) async fn repair(&self, collection: &str, found: &verify::Differences) -> verify::Differences {
         let epoch = state::read(&self.app.db.sync).await.unwrap().epoch;
         let elastic = Elastic::open(&self.app.config.search).unwrap().unwrap();
-        let writer = Writer::new(self.app.db.sync.clone(), elastic, epoch, &self.app.config.sync);
+        let writer = Writer::new(self.app.db.sync.clone(), elastic, epoch, &self.app.config);
         let index = self.index(collection).await;
         verify::repair(&self.app, &writer, find(collection).unwrap(), &index, found).await.unwrap()
     }
