@@ -12,10 +12,9 @@ use crate::position::Version;
 
 /// A buffer of writes in the order in which their outcomes come back. A write loses against a document of a newer version, so
 /// writes commute and may be repeated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bulk {
     lines: Vec<u8>,
-    version_type: &'static str,
     count: usize,
 }
 
@@ -39,23 +38,7 @@ pub enum Outcome {
     },
 }
 
-impl Default for Bulk {
-    fn default() -> Self {
-        Self::with_version_type("external")
-    }
-}
-
 impl Bulk {
-    /// Writes that also replace a document of the same version, for repairs.
-    #[must_use]
-    pub fn replacing_equals() -> Self {
-        Self::with_version_type("external_gte")
-    }
-
-    fn with_version_type(version_type: &'static str) -> Self {
-        Self { lines: Vec::new(), version_type, count: 0 }
-    }
-
     /// Adds a document; `source` is one line of JSON.
     pub fn index(&mut self, index: &str, id: Uuid, version: Version, source: &[u8]) {
         self.action("index", index, id, version);
@@ -94,11 +77,11 @@ impl Bulk {
     }
 
     fn action(&mut self, verb: &str, index: &str, id: Uuid, version: Version) {
-        let (Version(version), version_type) = (version, self.version_type);
+        let Version(version) = version;
         // Writing to a vector cannot fail, and names of indices need no escaping.
         let _ = writeln!(
             self.lines,
-            r#"{{"{verb}":{{"_index":"{index}","_id":"{id}","version":{version},"version_type":"{version_type}"}}}}"#
+            r#"{{"{verb}":{{"_index":"{index}","_id":"{id}","version":{version},"version_type":"external"}}}}"#
         );
         self.count += 1;
     }

@@ -17,12 +17,7 @@ pub enum Alias {
     /// Nothing: no generation was ever swapped in.
     Missing,
     /// The generation that lists read.
-    Live {
-        /// Name of the index.
-        index: String,
-        /// Whether it was made from the template of this program; otherwise a reindex is due.
-        current: bool,
-    },
+    Live(String),
     /// An index has the name that the alias needs. Nothing here removes what it did not make.
     Occupied,
     /// Several indices stand behind it, which this program never does.
@@ -77,11 +72,8 @@ pub fn name(prefix: &str, collection: &Collection, hash: &str, now: DateTime<Utc
 /// # Errors
 /// See [`ElasticError`].
 pub async fn create(elastic: &Elastic, collection: &Collection, index: &str, owner: &str) -> Result<(), ElasticError> {
-    let template = template(collection)?;
-    let alias = alias(elastic, collection);
-    let guard = template.guard(&format!("{alias}-v1-*"));
-    put(elastic, &format!("_index_template/{alias}"), &guard).await?;
-    put(elastic, index, &template.generation(owner)).await
+    guard(elastic, collection).await?;
+    put(elastic, index, &template(collection)?.generation(owner)).await
 }
 
 /// Changes settings of an index that can change while it is in use: `refresh_interval`, `number_of_replicas`, …
@@ -141,30 +133,31 @@ pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias
     match behind.len() {
         0 if exists(elastic, &alias).await? => Ok(Alias::Occupied),
         0 => Ok(Alias::Missing),
-        1 => {
-            let index = behind.remove(0);
-            let current = meta_hash(elastic, &index).await?.as_deref() == Some(template(collection)?.hash.as_str());
-            Ok(Alias::Live { index, current })
-        }
+        1 => Ok(Alias::Live(behind.remove(0))),
         _ => Ok(Alias::Ambiguous(behind)),
     }
 }
 
-/// Says whether the index template in the cluster is the one that this program put there; none is fine.
+/// Makes sure that the index template in the cluster is the one of this program, and says whether it was another one.
 ///
 /// # Errors
 /// See [`ElasticError`].
-pub async fn template_is_ours(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
+pub async fn guard(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
     let alias = alias(elastic, collection);
     let path = format!("_index_template/{alias}");
     let answer: Value = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
-        Err(error) if error.is_missing() => return Ok(true),
+        Err(error) if error.is_missing() => Value::Null,
         answer => answer?,
     };
     let found = &answer["index_templates"][0]["index_template"];
     let expected = template(collection)?.guard(&format!("{alias}-v1-*"));
-    // The server writes numbers of settings as strings; the mappings come back as they were sent.
-    Ok(found["template"]["mappings"] == expected["template"]["mappings"] && found["_meta"] == expected["_meta"])
+    // The server writes numbers of settings as strings; everything else comes back as it was sent.
+    let is_ours = |part: &str| found.pointer(part) == expected.pointer(part);
+    if ["/template/mappings", "/_meta", "/allow_auto_create"].into_iter().all(is_ours) {
+        return Ok(false);
+    }
+    put(elastic, &path, &expected).await?;
+    Ok(!answer.is_null())
 }
 
 /// Lists the generations of a collection, oldest first, whether live or not and whoever owns them.
@@ -242,20 +235,6 @@ pub async fn server(elastic: &Elastic) -> Result<Server, ElasticError> {
     Ok(Server { version: node.version, modules: node.modules.into_iter().map(|module| module.name).collect() })
 }
 
-/// Says whether every primary shard of a collection's live generation can be read.
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn is_healthy(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
-    #[derive(Deserialize)]
-    struct Health {
-        status: String,
-    }
-    let path = format!("_cluster/health/{}?timeout=0s&filter_path=status", alias(elastic, collection));
-    let health: Health = elastic.read(Verb::Get, &path, None, elastic.search_deadline).await?;
-    Ok(health.status != "red")
-}
-
 /// Lists the indices behind an alias: one, unless somebody else had a hand in it.
 ///
 /// # Errors
@@ -278,12 +257,6 @@ pub async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError
         Err(error) if error.is_missing() => Ok(false),
         found => found.map(|_| true),
     }
-}
-
-async fn meta_hash(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
-    let path = format!("{index}/_mapping?filter_path=*.mappings._meta.hash");
-    let found: Value = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
-    Ok(found[index]["mappings"]["_meta"]["hash"].as_str().map(str::to_owned))
 }
 
 async fn put(elastic: &Elastic, path: &str, content: &Value) -> Result<(), ElasticError> {

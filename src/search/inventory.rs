@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::elastic::{Elastic, ElasticError, Verb};
+use super::elastic::{Cause, Elastic, ElasticError, Verb};
 use crate::position::Version;
 
 /// A document in an index.
@@ -39,13 +39,18 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
         version: Option<i64>,
         #[serde(rename = "_source")]
         source: Option<Box<RawValue>>,
+        error: Option<Cause>,
     }
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found");
+    let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found,docs.error");
     let body = Bytes::from(json!({ "ids": ids }).to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    // A shard that cannot be read says nothing of its documents.
+    if let Some(cause) = answer.docs.iter().find_map(|doc| doc.error.as_ref()) {
+        return Err(ElasticError::Unavailable(cause.describe()));
+    }
     Ok(answer
         .docs
         .into_iter()

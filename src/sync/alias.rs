@@ -28,9 +28,9 @@ pub async fn point(
     live: &Generation,
 ) -> anyhow::Result<bool> {
     match index::inspect(&writer.elastic, collection).await? {
-        Alias::Live { index, .. } if index == live.index => return Ok(false),
+        Alias::Live(index) if index == live.index => return Ok(false),
         Alias::Occupied => bail!(occupied(&writer.elastic, collection)),
-        Alias::Missing | Alias::Live { .. } | Alias::Ambiguous(_) => {}
+        Alias::Missing | Alias::Live(_) | Alias::Ambiguous(_) => {}
     }
     state::hold(&app.db.sync, lease).await?;
     writer.show(&live.index);
@@ -76,7 +76,7 @@ pub async fn evict(app: &App, writer: &Writer, collection: &'static Collection) 
     let elastic = &writer.elastic;
     let owner = catalog::owner(&app.db.sync).await?;
     let behind = match index::inspect(elastic, collection).await? {
-        Alias::Live { index, .. } => vec![index],
+        Alias::Live(index) => vec![index],
         Alias::Ambiguous(indices) => indices,
         Alias::Missing => Vec::new(),
         Alias::Occupied => bail!(occupied(elastic, collection)),

@@ -50,10 +50,11 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
 pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, index: &str) -> anyhow::Result<()> {
     let begun = sqlx::query!(
         r#"
-        insert into sync_sweeps (collection, index_name)
+        insert into sync_sweeps as s (collection, index_name)
         select $1, $2 from sync_state where lease = $3
         on conflict (collection) do update
-        set index_name = excluded.index_name, started_at = now(), cursor = null, marked = '{}', checked = 0, found = 0, repaired = 0
+        set index_name = excluded.index_name, started_at = now(), cursor = null, marked = '{}', checked = 0, found = 0, repaired = 0,
+          last_started_at = case when s.index_name = excluded.index_name then s.last_started_at end
         "#,
         collection,
         index,
@@ -134,8 +135,8 @@ pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) ->
     let finished = sqlx::query!(
         r#"
         update sync_sweeps
-        set last_started_at = started_at, last_finished_at = now(), last_checked = checked, last_found = found,
-          last_repaired = repaired, started_at = null, cursor = null
+        set last_started_at = started_at, last_checked = checked, last_found = found, last_repaired = repaired, started_at = null,
+          cursor = null
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
         cycle.collection,
@@ -151,7 +152,7 @@ pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) ->
 pub struct Swept {
     /// The collection.
     pub collection: String,
-    /// When everything had been compared the last time.
+    /// Up to when everything in the index that lists read has been compared: the beginning of its last comparison.
     pub verified_at: Option<DateTime<Utc>>,
     /// How long ago that was.
     pub verified_seconds_ago: Option<f64>,
@@ -183,11 +184,12 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Swept>> {
     sqlx::query_as!(
         Swept,
         r#"
-        select collection, last_finished_at as verified_at,
-          extract(epoch from now() - last_finished_at)::double precision as verified_seconds_ago,
+        select s.collection, v.at as verified_at, extract(epoch from now() - v.at)::double precision as verified_seconds_ago,
           last_checked, last_found, last_repaired, started_at, checked, found, repaired, total_found, total_repaired
-        from sync_sweeps
-        order by collection
+        from sync_sweeps s
+        left join index_generations g on g.index_name = s.index_name and g.state = 'live'
+        cross join lateral (select case when g.index_name is not null then s.last_started_at end as at) as v
+        order by s.collection
         "#
     )
     .fetch_all(executor)

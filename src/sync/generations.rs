@@ -78,24 +78,28 @@ pub async fn enlist(app: &App, writer: &Writer) -> anyhow::Result<()> {
 /// # Errors
 /// The index's or the database's, or an alias is not ours to have.
 async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> {
-    for generation in catalog::all(&app.db.sync).await? {
+    let generations = catalog::all(&app.db.sync).await?;
+    for generation in &generations {
         let Some(collection) = collections::find(&generation.collection) else { continue };
         match generation.state.as_str() {
             "retired" if generation.is_expired => drop_generation(app, writer, &generation.index).await?,
             // Of what a leader that is gone has created and not begun to fill, nothing is known.
-            "building" if !has_begun(app, &generation).await? => alias::remove(app, writer, &generation.index).await?,
+            "building" if !has_begun(app, generation).await? => alias::remove(app, writer, &generation.index).await?,
             "live" => {
-                if generation.hash != Template::new(collection)?.hash && !app.config.reindex.auto {
+                if generation.hash != Template::new(collection)?.hash && !is_due(app, collection, &generations)? {
                     let name = collection.name;
                     warn!(collection = name, "the mapping has changed: run `collections reindex --collection {name}`");
                 }
-                alias::point(app, writer, lease, collection, &generation).await?;
+                alias::point(app, writer, lease, collection, generation).await?;
             }
             _ => {}
         }
     }
     for collection in collections::ALL {
         alias::evict(app, writer, collection).await?;
+        if index::guard(&writer.elastic, collection).await? {
+            warn!(collection = collection.name, "the index template was another one and is put right");
+        }
     }
     Ok(())
 }

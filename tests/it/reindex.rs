@@ -54,7 +54,7 @@ pub(crate) async fn rebuilt(test: &Synced) -> (String, String) {
 /// What lists see, by the alias.
 async fn is_behind_alias(test: &Synced, index: &str) -> bool {
     let seen = index::inspect(&test.elastic, customers()).await.unwrap();
-    matches!(seen, Alias::Live { index: found, .. } if found == index)
+    matches!(seen, Alias::Live(found) if found == index)
 }
 
 /// Whether a search in an index finds the witness.

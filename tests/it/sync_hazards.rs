@@ -8,7 +8,7 @@ use collections::search::index;
 use collections::search::status::Role;
 use collections::sync::{catalog, horizon, state};
 use serde_json::json;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
@@ -285,4 +285,25 @@ async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
     let settings = test.raw(reqwest::Method::GET, &format!("{index}/_settings/index.gc_deletes"), None).await;
     assert_eq!(settings[&index]["settings"]["index"], json!({ "gc_deletes": "1h" }));
     assert!(Duration::from_millis(test.app.config.search.bulk_timeout_ms) * 10 < Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn what_the_index_shows_is_on_the_disk_of_the_database_first() {
+    let test = Synced::new().await;
+    let mut hasty = test.pool.acquire().await.unwrap();
+    sqlx::raw_sql("set synchronous_commit = off").execute(&mut *hasty).await.unwrap();
+    for change in [
+        "insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')",
+        "update customers set name = 'Changed'",
+        "delete from customers",
+        "truncate addresses",
+    ] {
+        let mut transaction = hasty.begin().await.unwrap();
+        sqlx::raw_sql(change).execute(&mut *transaction).await.unwrap();
+        let setting: String = sqlx::query_scalar("show synchronous_commit").fetch_one(&mut *transaction).await.unwrap();
+        assert_eq!(setting, "local", "{change}");
+        transaction.commit().await.unwrap();
+    }
+    let setting: String = sqlx::query_scalar("show synchronous_commit").fetch_one(&mut *hasty).await.unwrap();
+    assert_eq!(setting, "off", "what is no concern of the index stays as it was asked for");
 }

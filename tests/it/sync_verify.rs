@@ -7,7 +7,7 @@ use std::time::Duration;
 use collections::collections::{ALL, find};
 use collections::sync::cycles::{self, Swept};
 use collections::sync::verify::{self, Difference};
-use collections::sync::{letters, state};
+use collections::sync::{generations, letters, state};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -68,7 +68,7 @@ async fn verified(test: &Synced) -> Swept {
 
 /// Lets the next cycle begin, whenever the last one was.
 async fn due(test: &Synced) {
-    test.sql("update sync_sweeps set last_started_at = '2020-01-01', last_finished_at = null").await;
+    test.sql("update sync_sweeps set last_started_at = null").await;
 }
 
 #[tokio::test]
@@ -318,4 +318,23 @@ async fn every_document_ends_with_the_forms_that_are_not_stored() {
         let forms: Value = serde_json::from_str(forms.strip_suffix('}').unwrap()).unwrap();
         assert!(forms.is_object(), "{}", collection.name);
     }
+}
+
+#[tokio::test]
+async fn what_was_verified_of_another_index_says_nothing() {
+    let test = Synced::started().await;
+    let index = test.index("customers").await;
+    test.sql(&format!(
+        "insert into sync_sweeps (collection, index_name, started_at, last_started_at)
+         values ('customers', '{index}', null, now() - interval '1 hour')"
+    ))
+    .await;
+    let seen = swept(&test).await.unwrap();
+    assert!(seen.verified_seconds_ago.is_some_and(|age| age >= 3_600.0), "up to when it began");
+    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    test.expect_replaced("customers", &index).await;
+    assert_eq!(swept(&test).await.unwrap().verified_at, None);
+    let lease = state::read(&test.pool).await.unwrap().lease;
+    cycles::begin(&test.pool, lease, "customers", &test.index("customers").await).await.unwrap();
+    assert_eq!(swept(&test).await.unwrap().verified_at, None);
 }

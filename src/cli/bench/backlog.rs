@@ -36,7 +36,7 @@ pub(super) async fn passed(pool: &PgPool, wanted: Position) -> anyhow::Result<()
 pub(super) async fn loaded(scene: &Scene<'_>) -> anyhow::Result<()> {
     let begin = Instant::now();
     for collection in collections::ALL {
-        while !matches!(index::inspect(&scene.stage.elastic, collection).await?, Alias::Live { .. }) {
+        while !matches!(index::inspect(&scene.stage.elastic, collection).await?, Alias::Live(_)) {
             ensure!(begin.elapsed() < PATIENCE, "{} are not in the index after {PATIENCE:?}", collection.name);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

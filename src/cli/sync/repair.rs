@@ -26,7 +26,7 @@ pub(super) struct Repair {
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Longest wait for the repair, in seconds. It goes on also when nobody waits.
+    /// Longest wait for the repair of a collection, in seconds. It goes on also when nobody waits.
     #[arg(long, default_value_t = 60)]
     wait_s: u64,
     #[command(flatten)]
@@ -71,7 +71,6 @@ impl Repair {
     async fn repair(self) -> anyhow::Result<BTreeMap<&'static str, Report>> {
         let (app, elastic, live) = open(self.options.config, self.collection.as_deref()).await?;
         let epoch = state::read(&app.db.sync).await?.epoch;
-        let until = Instant::now() + Duration::from_secs(self.wait_s);
         let mut refused = verify::refused(&app).await?;
         let mut reports = BTreeMap::new();
         for live in live {
@@ -86,7 +85,7 @@ impl Repair {
             let mut transaction = app.db.sync.begin().await?;
             mend::mark(&mut transaction, epoch, live.collection, &ids).await?;
             transaction.commit().await?;
-            wait(&app, &live, &ids, until).await?;
+            wait(&app, &live, &ids, Instant::now() + Duration::from_secs(self.wait_s)).await?;
             let mended = mend::look(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
             reports.insert(live.collection.name, report(&live, ids.len(), removed, &mended));
         }

@@ -53,7 +53,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>) -> anyhow::Result<V
     let begin = Instant::now();
     scene.server = Some(Server::run(serve, scene.log).await?);
     // From the start, so that all of it is found in one cycle.
-    let sql = "select last_found, last_repaired from sync_sweeps where collection = 'accounts' and last_finished_at is not null";
+    let sql = "select last_found, last_repaired from sync_sweeps where collection = 'accounts' and last_started_at is not null";
     let (found, repaired): (i64, i64) = loop {
         if let Some(ended) = sqlx::query_as(sql).fetch_optional(&pool).await? {
             break ended;
