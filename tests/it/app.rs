@@ -219,7 +219,7 @@ impl Drop for Indices {
     }
 }
 
-/// Deletes every index of a test.
+/// Deletes every index of a test, and the templates that they were made from.
 pub fn remove_indices(prefix: &str) {
     let prefix = prefix.to_owned();
     finally(async move {
@@ -227,5 +227,6 @@ pub fn remove_indices(prefix: &str) {
         for name in names.as_object().into_iter().flat_map(serde_json::Map::keys) {
             elasticsearch(reqwest::Method::DELETE, &format!("/{name}"), None).await;
         }
+        elasticsearch(reqwest::Method::DELETE, &format!("/_index_template/{prefix}-*"), None).await;
     });
 }
