@@ -8,6 +8,10 @@ pub struct Sync {
     /// Name of the logical replication slot.
     #[arg(id = "sync-slot", long = "sync-slot", env = "SYNC_SLOT", default_value = "collections")]
     pub slot: String,
+    /// Longest silence of the change stream, in milliseconds; then it is opened anew. A heartbeat comes every 3 seconds, but nothing
+    /// while the server reads a huge transaction.
+    #[arg(id = "sync-silence-ms", long = "sync-silence-ms", env = "SYNC_SILENCE_MS", default_value_t = 30_000)]
+    pub silence_ms: u64,
     /// Documents to one bulk write.
     #[arg(id = "sync-batch-size", long = "sync-batch-size", env = "SYNC_BATCH_SIZE", default_value_t = 2_000)]
     pub batch_size: usize,

@@ -25,8 +25,6 @@ use crate::position::Position;
 
 /// How often the stream is asked whether it is alive.
 const WATCH: Duration = Duration::from_secs(3);
-/// Without even a heartbeat for so long the connection is taken for dead. A server that reads a huge transaction is silent too.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Time between refreshes when nothing waits, and under load, where each costs throughput.
 const REFRESH_CALM: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
@@ -278,7 +276,7 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
     fn listen(&mut self, is_listening: bool) -> anyhow::Result<()> {
         if !is_listening {
             self.heard = Instant::now();
-        } else if self.heard.elapsed() > SILENCE {
+        } else if self.heard.elapsed() > Duration::from_millis(self.app.config.sync.silence_ms) {
             bail!("the change stream is silent; connecting anew");
         }
         Ok(())

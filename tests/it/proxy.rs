@@ -18,6 +18,8 @@ pub enum Mode {
     Hang,
     /// What is open is never answered again and what comes is passed on, as after a fail-over that reset nothing.
     Abandon,
+    /// The same for the one connection that the server knows by this port of the proxy's; all others go on.
+    AbandonOne(u16),
     /// Passes on what is asked and throws the answers away.
     Swallow,
 }
@@ -83,7 +85,7 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
                     _ = mode.changed() => return,
                 }
             }
-            Mode::Hang | Mode::Abandon if !(fresh && now == Mode::Abandon) => {
+            Mode::Hang | Mode::Abandon | Mode::AbandonOne(_) if !fresh || now == Mode::Hang => {
                 if mode.changed().await.is_err() {
                     return;
                 }
@@ -93,9 +95,11 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
             _ => {
                 fresh = false;
                 let Ok(mut server) = TcpStream::connect(&target).await else { return };
+                let port = server.local_addr().unwrap().port();
+                let is_meant = |mode: &Mode| *mode != now && !matches!(mode, Mode::AbandonOne(other) if *other != port);
                 tokio::select! {
                     _ = copy_bidirectional(&mut client, &mut server) => return,
-                    changed = mode.changed() => if changed.is_err() { return },
+                    changed = mode.wait_for(is_meant) => if changed.is_err() { return },
                 }
             }
         }

@@ -10,6 +10,7 @@ use collections::sync::{generations, state};
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
+use crate::database::Database;
 use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
 use crate::synced::Synced;
@@ -86,6 +87,30 @@ async fn without_the_gate_the_commit_would_be_lost() {
     assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
     test.stop().await;
     fail::remove("sync-gate-open");
+}
+
+#[tokio::test]
+async fn a_change_stream_that_falls_silent_is_opened_anew() {
+    let database = Database::create().await;
+    let (proxy, url) = Proxy::before(&database.url).await;
+    // Longer than two heartbeats are apart.
+    let mut test = Synced::at(&url, &database.name, &["--sync-silence-ms", "7000"]);
+    test.start().await;
+    let lease = state::read(&test.pool).await.unwrap().lease;
+    let port: i32 = sqlx::query_scalar(
+        "select client_port from pg_stat_replication where pid = (select active_pid from pg_replication_slots where slot_name = $1)",
+    )
+    .bind(&database.name)
+    .fetch_one(&test.pool)
+    .await
+    .unwrap();
+    // Neither an answer nor an end comes any more; every other connection of the leader is well.
+    proxy.set(Mode::AbandonOne(u16::try_from(port).unwrap()));
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Unheard')").await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Unheard");
+    assert_eq!(state::read(&test.pool).await.unwrap().lease, lease + 1, "it leads again, once");
+    test.stop().await;
 }
 
 #[tokio::test]
