@@ -35,8 +35,8 @@ pub struct Leader {
     pub in_flight: Vec<Bulk>,
     pub drain: Option<Bulk>,
     pub chunk: Option<Chunk>,
-    /// The job of a leader that does not store it.
-    fanout: Option<Fanout>,
+    /// The jobs of a leader that does not store them.
+    fanouts: Vec<Fanout>,
 }
 
 impl Leader {
@@ -47,12 +47,13 @@ impl Leader {
             received,
             at_gate: Vec::new(),
             ready: [None; DOCUMENTS],
-            newest: database.confirmed,
+            // A later commit may begin where the confirmed one ends.
+            newest: database.confirmed - RECORD / 2,
             passed: database.confirmed,
             in_flight: Vec::new(),
             drain: None,
             chunk: None,
-            fanout: None,
+            fanouts: Vec::new(),
         }
     }
 
@@ -76,17 +77,19 @@ impl Leader {
         is_next && (!rules.waits_until_visible || database.log[from..until].iter().all(|commit| commit.is_visible))
     }
 
-    /// Merges a batch into what is ready. A rename is stored as a job before anything of it can be confirmed.
+    /// Merges a batch into what is ready. A rename is stored as a job before anything of it can be confirmed: one that has not begun
+    /// shows this rename too, one that runs has passed some of the children by.
     pub fn pass(&mut self, rules: Rules, database: &mut Database, batch: usize) {
         let (from, until) = self.at_gate.remove(batch);
         for commit in database.log[from..until].iter().cloned() {
             if commit.row < DOCUMENTS {
                 oldest(&mut self.ready[commit.row], commit.begins);
             } else if commit.row == PARENT {
-                let job = if rules.stores_fanouts { &mut database.fanout } else { &mut self.fanout };
-                let running = job.unwrap_or(Fanout { since: commit.begins, newest: 0, cursor: 0 });
-                let cursor = if rules.restarts_fanouts { 0 } else { running.cursor };
-                *job = Some(Fanout { newest: running.newest.max(commit.begins), cursor, ..running });
+                let jobs = if rules.stores_fanouts { &mut database.fanouts } else { &mut self.fanouts };
+                match jobs.iter_mut().find(|job| job.cursor == 0 || !rules.queues_fanouts) {
+                    Some(job) => job.newest = job.newest.max(commit.begins),
+                    None => jobs.push(Fanout { since: commit.begins, newest: commit.begins, cursor: 0 }),
+                }
             }
             self.newest = self.newest.max(commit.begins);
             self.passed = self.passed.max(commit.begins + RECORD);
@@ -171,30 +174,32 @@ impl Leader {
         }
     }
 
-    pub fn job(&self, database: &Database) -> Option<Fanout> {
-        database.fanout.or(self.fanout)
+    fn jobs<'a>(&'a self, database: &'a Database) -> impl Iterator<Item = Fanout> + 'a {
+        database.fanouts.iter().chain(&self.fanouts).copied()
     }
 
-    /// Writes the next child with the version of the rename.
+    /// The oldest job of a rename that this leader has come to.
+    pub fn next_job(&self, database: &Database) -> Option<Fanout> {
+        self.jobs(database).find(|job| job.newest <= self.newest)
+    }
+
+    /// Writes the next child with the version of the newest commit that has passed.
     pub fn begin_chunk(&mut self, database: &Database, index: &mut Index, job: Fanout) {
         let mut keys = [None; DOCUMENTS];
         keys[job.cursor] = Some(job.since);
-        let request = index.send(read(database, keys, version(self.epoch, job.newest)));
+        let request = index.send(read(database, keys, version(self.epoch, self.newest)));
         self.chunk = Some(Chunk { request, job });
     }
 
     pub fn finish_chunk(&mut self, rules: Rules, database: &mut Database) {
         let Some(chunk) = self.chunk.take() else { return };
-        let job = if rules.stores_fanouts { &mut database.fanout } else { &mut self.fanout };
-        if let Some(running) = job
-            && running.cursor == chunk.job.cursor
-            // A newer rename has begun anew.
-            && (running.newest == chunk.job.newest || !rules.restarts_fanouts)
-        {
-            running.cursor += 1;
-            if running.cursor == DOCUMENTS {
-                *job = None;
-            }
+        let jobs = if rules.stores_fanouts { &mut database.fanouts } else { &mut self.fanouts };
+        // One that was asked for again before it had begun goes on waiting.
+        let is_asked_for = |job: &Fanout| job.newest != chunk.job.newest && rules.keeps_fanouts_asked_for;
+        let Some(at) = jobs.iter().position(|job| job.since == chunk.job.since && !is_asked_for(job)) else { return };
+        jobs[at].cursor = chunk.job.cursor + 1;
+        if jobs[at].cursor == DOCUMENTS {
+            jobs.remove(at);
         }
     }
 
@@ -213,11 +218,12 @@ impl Leader {
     /// Up to here everything can be found.
     pub fn applied(&self, database: &Database) -> u64 {
         let owed = database.backlog.iter().flatten().map(|mark| mark.since);
-        owed.chain(self.job(database).map(|job| job.since)).min().unwrap_or(u64::MAX).min(self.settled(database))
+        owed.chain(self.jobs(database).map(|job| job.since)).min().unwrap_or(u64::MAX).min(self.settled(database))
     }
 
     pub fn is_idle(&self, database: &Database) -> bool {
-        let is_empty = self.ready == [None; DOCUMENTS] && database.backlog == [None; DOCUMENTS] && self.job(database).is_none();
+        let is_empty =
+            self.ready == [None; DOCUMENTS] && database.backlog == [None; DOCUMENTS] && self.jobs(database).next().is_none();
         let is_quiet = self.at_gate.is_empty() && self.in_flight.is_empty() && self.drain.is_none() && self.chunk.is_none();
         is_empty && is_quiet && self.has_received(database)
     }

@@ -28,7 +28,8 @@ pub struct Rules {
     acknowledges_before_forgetting: bool,
     drains_behind_marks: bool,
     stores_fanouts: bool,
-    restarts_fanouts: bool,
+    queues_fanouts: bool,
+    keeps_fanouts_asked_for: bool,
     raises_epochs: bool,
     tombstones: u32,
 }
@@ -44,7 +45,8 @@ const RULES: Rules = Rules {
     acknowledges_before_forgetting: true,
     drains_behind_marks: true,
     stores_fanouts: true,
-    restarts_fanouts: true,
+    queues_fanouts: true,
+    keeps_fanouts_asked_for: true,
     raises_epochs: true,
     tombstones: AN_HOUR,
 };
@@ -91,7 +93,8 @@ fn every_rule_that_is_broken_loses_something() {
         ("a backlog that forgets before the acknowledgement", Rules { acknowledges_before_forgetting: false, ..RULES }),
         ("repairs that do not wait for a later position", Rules { drains_behind_marks: false, ..RULES }),
         ("a fan-out without a durable job", Rules { stores_fanouts: false, ..RULES }),
-        ("a job that a newer rename does not restart", Rules { restarts_fanouts: false, ..RULES }),
+        ("a newer rename that joins a job under way", Rules { queues_fanouts: false, ..RULES }),
+        ("a job that goes on although it was asked for again", Rules { keeps_fanouts_asked_for: false, ..RULES }),
         ("positions that go back within an epoch", Rules { raises_epochs: false, ..RULES }),
         ("deletions remembered for a minute, requests that live for two", Rules { tombstones: 1, ..RULES }),
     ];

@@ -120,7 +120,7 @@ impl World {
             }
             match &leader.chunk {
                 Some(chunk) => steps.extend(self.outcome(chunk.request, Step::FinishChunk(who), Step::AbortChunk(who))),
-                None => steps.extend(leader.job(database).map(|_| Step::Chunk(who))),
+                None => steps.extend(leader.next_job(database).map(|_| Step::Chunk(who))),
             }
         }
         steps
@@ -171,7 +171,7 @@ impl World {
             Step::Drain(who, keys) => leaders[who].drain(rules, database, index, keys),
             Step::FinishDrain(who) => leaders[who].finish_drain(rules, database),
             Step::Chunk(who) => {
-                if let Some(job) = leaders[who].job(database) {
+                if let Some(job) = leaders[who].next_job(database) {
                     leaders[who].begin_chunk(database, index, job);
                 }
             }
@@ -213,7 +213,7 @@ impl World {
             database.epoch = self.epochs;
         }
         database.backlog = [Some(Mark { since: 0, position: 0 }); DOCUMENTS];
-        database.fanout = None;
+        database.fanouts.clear();
         database.confirmed = database.log_end;
         self.leaders = vec![Leader::start(&database)];
         self.database = database;

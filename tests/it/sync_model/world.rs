@@ -39,8 +39,11 @@ pub struct Mark {
 /// A rename that is written to the children one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fanout {
+    /// The rename that it was made for, which tells jobs apart.
     pub since: u64,
+    /// The newest rename that it was asked for.
     pub newest: u64,
+    /// The next child; at the first it has not begun.
     pub cursor: usize,
 }
 
@@ -52,12 +55,13 @@ pub struct Database {
     pub epoch: u16,
     pub confirmed: u64,
     pub backlog: [Option<Mark>; DOCUMENTS],
-    pub fanout: Option<Fanout>,
+    /// In the order in which they are worked on.
+    pub fanouts: Vec<Fanout>,
 }
 
 impl Database {
     pub fn new() -> Self {
-        Self { log: Vec::new(), log_end: 800, epoch: 1, confirmed: 800, backlog: [None; DOCUMENTS], fanout: None }
+        Self { log: Vec::new(), log_end: 800, epoch: 1, confirmed: 800, backlog: [None; DOCUMENTS], fanouts: Vec::new() }
     }
 
     /// What a document is made of, as other sessions see it.
