@@ -89,9 +89,11 @@ async fn prepare(app: &App, with_sync: bool) -> anyhow::Result<()> {
     while !app.stop.is_cancelled() {
         match db::check(&app.config.database, with_sync).await {
             Ok(()) => match users::make_first(&app.db.server, &app.clock).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(password)) => {
-                    println!("first start: sign in as admin with the password {password}");
+                Ok(made) => {
+                    if let Some(password) = made {
+                        println!("first start: sign in as admin with the password {password}");
+                    }
+                    tracing::info!("postgres is as it should be");
                     return Ok(());
                 }
                 Err(error) if error.status() >= 500 => tracing::warn!(error = %error, "the users cannot be read yet"),

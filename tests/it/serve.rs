@@ -119,17 +119,13 @@ async fn live<T>(database: &Database, talk: impl AsyncFnOnce(Client, &[String]) 
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let client = Client::new(format!("http://127.0.0.1:{port}"));
-    for _ in 0..600 {
-        if client.try_send(reqwest::Method::GET, "/health/ready", None).await.is_ok_and(|answer| answer.status == 200) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
     let mut log = Vec::new();
-    // Ready means that the database answers; the first user is made right after.
-    while let Ok(Ok(Some(line))) = tokio::time::timeout(Duration::from_secs(3), lines.next_line()).await {
-        log.push(line);
-    }
+    let prepared = async {
+        while !log.last().is_some_and(|line: &String| line.contains("postgres is as it should be")) {
+            log.push(lines.next_line().await.unwrap().expect("the server goes on"));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(180), prepared).await.expect("the server has made the first user, if any");
     let outcome = talk(client, &log).await;
     let id = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
