@@ -1,6 +1,8 @@
 //! The program as an operator runs it: a process of its own, which a test can kill.
 
 use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -76,7 +78,18 @@ impl Server {
     }
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, another one each time.
+///
+/// It lies below those that the kernel gives to whoever connects, so that nobody gets it by chance before its server is there, or
+/// between two starts of that.
 pub async fn free_port() -> u16 {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    loop {
+        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        if tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
 }
