@@ -1,5 +1,6 @@
 //! A whole application for one test: its own database, slot, index prefix and port.
 
+use std::io::Write;
 use std::time::Duration;
 
 use clap::Parser;
@@ -186,6 +187,18 @@ impl TestApp {
 /// Where the Elasticsearch of the tests is.
 pub fn elasticsearch_url() -> String {
     std::env::var("ELASTICSEARCH_URL").expect("ELASTICSEARCH_URL names the Elasticsearch of the tests; bin/test sets it")
+}
+
+/// Where the Redis of the tests is. On a machine without one the test is skipped, and says so; in CI there has to be one.
+pub fn redis_url() -> Option<String> {
+    let url = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "REDIS_URL names the Redis of the tests; bin/test sets it");
+        let thread = std::thread::current();
+        // What macros print is not shown of a test that passes.
+        writeln!(std::io::stderr(), "without Redis (REDIS_URL) skipped: {}", thread.name().unwrap_or("a test")).ok();
+    }
+    url
 }
 
 /// Calls Elasticsearch itself, past the product.

@@ -7,16 +7,10 @@ use collections::auth::Role;
 use collections::server;
 use serde_json::json;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, redis_url};
 use crate::client::Client;
 use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
-
-/// The Redis of the tests; an empty address means that this machine has none, and then there is nothing to test.
-fn redis_url() -> Option<String> {
-    let url = std::env::var("REDIS_URL").expect("REDIS_URL names the Redis of the tests; bin/test sets it");
-    (!url.is_empty()).then_some(url)
-}
 
 /// A second server on the database of a test.
 async fn second(test: &TestApp) -> (App, Client) {

@@ -10,6 +10,7 @@ use collections::sync::state;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
+use crate::app::redis_url;
 use crate::proxy::{Mode, Proxy};
 use crate::synced::{self, Synced};
 
@@ -162,7 +163,7 @@ fn listener(test: &Synced, redis: &str) -> App {
 
 #[tokio::test]
 async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
-    let Some(url) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    let Some(url) = redis_url() else { return };
     let (proxy, url) = Proxy::before(&url).await;
     let mut test = Synced::started_with(&["--redis-url", &url]).await;
     let other = listener(&test, &url);
@@ -211,7 +212,7 @@ async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
 
 #[tokio::test]
 async fn a_redis_that_has_lost_everything_is_a_gap() {
-    let Some(url) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    let Some(url) = redis_url() else { return };
     let (proxy, through) = Proxy::before(&url).await;
     let mut test = Synced::started_with(&["--redis-url", &through]).await;
     let other = listener(&test, &through);

@@ -9,7 +9,7 @@ use collections::feed::Source;
 use collections::server;
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::app::{TestApp, redis_url};
 use crate::client::{Answer, Client};
 
 async fn customer(client: &Client, name: &str) -> String {
@@ -245,7 +245,7 @@ async fn versions_never_go_back_on_one_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_never_go_back_on_two_servers() {
-    let Some(redis) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    let Some(redis) = redis_url() else { return };
     let test = TestApp::start_with(&["--redis-url", &redis]).await;
     let (other, client) = second(&test).await;
     let token = test.token(Role::Admin).await;
