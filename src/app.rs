@@ -49,7 +49,8 @@ impl App {
         let cache = Arc::new(Cache::open(redis_url).context("REDIS_URL is not an address of Redis")?);
         // Deployments that share a Redis have different indices or slots.
         let name = format!("{}:{}", config.search.index_prefix, config.sync.slot);
-        let feed = Feed::open(&config.feed, redis_url, &name).context("REDIS_URL is not an address of Redis")?;
+        let feed =
+            Feed::open(&config.feed, redis_url, &name, db.server.clone()).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, stop })))

@@ -15,7 +15,6 @@ impl Leading {
     pub(super) fn begin(feed: Arc<Feed>) -> Self {
         let term = rand::random::<u64>().max(1);
         feed.term.store(term, Ordering::Release);
-        feed.touch();
         feed.open_term();
         Self { feed, term }
     }

@@ -8,10 +8,13 @@
 //! - Announcements come in the order of the stream, and reading a row after its announcement shows at least that change.
 //! - A consumer that was away resumes after a position, or learns that it cannot: [`Gone`]. Then it looks at everything anew.
 //! - Nobody waits for a consumer. One that falls behind the history learns of the gap.
+//! - Who wants to trust what it has read asks whether the announcements are current: a stream that brings a large transaction, or
+//!   works off a backlog, speaks all the time and is behind.
 //! - After a change of leader some announcements may come again. That is harmless: an announcement says that a row has changed, not
 //!   how, and whoever reads the row again reads what is there.
 
 mod changes;
+mod current;
 mod history;
 mod leading;
 mod others;
@@ -21,21 +24,24 @@ mod wire;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use changes::{Changes, Operation};
+pub use current::log_end;
 pub use history::{Gone, Subscription};
 pub use leading::Leading;
 pub use rows::{Door, Found, Row, Rows, Subject};
 
 use crate::config;
 use crate::position::{Epoch, Position};
+use current::Current;
 use history::History;
 use others::{Others, Outgoing};
 use wire::Message;
@@ -86,7 +92,7 @@ pub enum Source {
     Own,
     /// From another process, through Redis.
     Other,
-    /// From nobody: it is silent, or not connected.
+    /// From nobody: what is heard is not current, or nothing is.
     Nobody,
 }
 
@@ -98,19 +104,22 @@ pub struct Feed {
     moved: watch::Sender<u64>,
     /// The number of the term in which this process leads; zero while it does not.
     term: AtomicU64,
-    heard: Mutex<Option<Instant>>,
+    current: Mutex<Current>,
     /// When the others were last told anything.
     told: Mutex<Option<Instant>>,
     silence: Duration,
+    is_followed: AtomicBool,
     others: Option<Others>,
+    pool: PgPool,
 }
 
 impl Feed {
-    /// Makes a feed, which speaks with other servers of the same name through Redis if there is an address.
+    /// Makes a feed, which speaks with other servers of the same name through Redis if there is an address, and asks Postgres how
+    /// current it is.
     ///
     /// # Errors
     /// An address that cannot be read.
-    pub fn open(settings: &config::Feed, redis_url: Option<&str>, name: &str) -> redis::RedisResult<Arc<Self>> {
+    pub fn open(settings: &config::Feed, redis_url: Option<&str>, name: &str, pool: PgPool) -> redis::RedisResult<Arc<Self>> {
         let others =
             redis_url.filter(|url| !url.is_empty()).map(|url| Others::open_url(url, name, settings.history)).transpose()?;
         Ok(Arc::new(Self {
@@ -118,18 +127,26 @@ impl Feed {
             history: Mutex::new(History::new(settings.history)),
             moved: watch::Sender::default(),
             term: AtomicU64::default(),
-            heard: Mutex::default(),
+            current: Mutex::default(),
             told: Mutex::default(),
             silence: Duration::from_millis(settings.silence_ms),
+            is_followed: AtomicBool::default(),
             others,
+            pool,
         }))
     }
 
-    /// Speaks and listens through Redis until stopped. Only the first call does; without Redis none does.
+    /// Looks how current the announcements are, speaks and listens through Redis, until stopped. Only the first call does.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let Some(others) = &self.others else { return };
-        let Some(outgoing) = others.take() else { return };
-        tokio::join!(others.speak(&self, outgoing, &stop), others.listen(&self, &stop));
+        if self.is_followed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let talk = async {
+            let Some(others) = &self.others else { return };
+            let Some(outgoing) = others.take() else { return };
+            tokio::join!(others.speak(&self, outgoing, &stop), others.listen(&self, &stop));
+        };
+        tokio::join!(stop.run_until_cancelled(current::watch(&self)), talk);
     }
 
     /// Begins to announce as the leader of the sync, whose stream starts behind a position, until the value is dropped.
@@ -140,7 +157,7 @@ impl Feed {
     }
 
     /// Announces what has changed up to a position, while this process leads. Every commit up to there is visible to all readers.
-    /// Without changes it moves the position alone, and shows that the stream is alive. Never waits.
+    /// Without changes it moves the position alone. Never waits.
     pub fn announce(&self, changes: &Changes, upto: Position) {
         let reached = self.reached();
         match changes.entries(upto, reached) {
@@ -158,7 +175,7 @@ impl Feed {
                 }
             }
         }
-        self.touch();
+        self.arrive();
     }
 
     /// Hears what is announced from now on.
@@ -190,20 +207,14 @@ impl Feed {
     /// From whom this process hears, if it does.
     #[must_use]
     pub fn source(&self) -> Source {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        match heard {
-            Some(heard) if heard.elapsed() <= self.silence => {
-                if self.leads() {
-                    Source::Own
-                } else {
-                    Source::Other
-                }
-            }
-            _ => Source::Nobody,
+        match (self.current().is_within(self.silence), self.leads()) {
+            (false, _) => Source::Nobody,
+            (true, true) => Source::Own,
+            (true, false) => Source::Other,
         }
     }
 
-    /// Whether changes are heard of within moments, so that what is remembered can be trusted.
+    /// Whether what is remembered can be trusted: every change is announced but the latest, which are as young as the settings say.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.source() != Source::Nobody
@@ -254,6 +265,7 @@ impl Feed {
         }
         self.history().place = Some(place);
         self.publish(entry);
+        self.arrive();
     }
 
     fn open_term(&self) {
@@ -272,12 +284,14 @@ impl Feed {
         }
     }
 
-    fn touch(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// After an announcement.
+    fn arrive(&self) {
+        let reached = self.reached();
+        self.current().reach(reached);
     }
 
     fn fall_silent(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.current().doubt();
     }
 
     fn leads(&self) -> bool {
@@ -286,6 +300,10 @@ impl Feed {
 
     fn wake(&self) {
         self.moved.send_modify(|moved| *moved += 1);
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic elsewhere leaves what is in here whole: each change is one call.

@@ -216,18 +216,13 @@ impl Others {
 
     async fn hear(&self, feed: &Feed, last: &mut String, pause: &mut Duration) -> RedisResult<()> {
         let mut connection = self.connect(BLOCK + DEADLINE).await?;
-        // What has waited in the stream does not show that anybody speaks now.
-        let mut is_at_end = false;
         loop {
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(COUNT).arg("BLOCK").arg(BLOCK.as_secs() * 1_000);
             read.arg("STREAMS").arg(&self.key).arg(&*last);
             let reply: Option<StreamReadReply> = read.query_async(&mut connection).await?;
             *pause = FIRST_PAUSE;
-            let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-            let mut count = 0;
-            for entry in entries {
-                count += 1;
+            for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
                 let text: Option<String> = entry.get(FIELD);
                 match text.and_then(|text| serde_json::from_str(&text).ok()) {
                     Some(message) => feed.hear(message),
@@ -236,10 +231,6 @@ impl Others {
                 }
                 *last = entry.id;
             }
-            if is_at_end && count > 0 && !feed.leads() {
-                feed.touch();
-            }
-            is_at_end |= count < COUNT;
         }
     }
 

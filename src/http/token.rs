@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::error::{Error, Result};
+use crate::feed;
 use crate::position::Position;
 
 impl Request {
@@ -19,9 +20,6 @@ impl Request {
     /// Whether a position lies behind the end of the database's log: it is of another database, or of this one before a backup was
     /// restored. To wait for it would be in vain.
     pub(super) async fn is_beyond_log(&self, position: Position) -> bool {
-        let end =
-            sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "position!""#).fetch_one(&self.app.db.server);
-        let end = end.await.ok().and_then(|text| text.parse::<Position>().ok());
-        end.is_some_and(|end| position > end)
+        feed::log_end(&self.app.db.server).await.is_ok_and(|end| position > end)
     }
 }

@@ -1,11 +1,13 @@
 //! Rows read by id: remembered, never older than what was heard or written, and never trusted in silence.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use collections::app::App;
 use collections::auth::Role;
-use collections::feed::Source;
+use collections::feed::{Changes, Source, log_end};
+use collections::position::{Epoch, Position};
 use collections::server;
 use serde_json::{Value, json};
 
@@ -147,6 +149,38 @@ async fn a_stream_that_falls_silent_is_not_trusted() {
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(sources(&client.get(&path).await), ("postgres", "bypass"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_speaks_and_is_behind_is_not_trusted() {
+    let test = TestApp::start_api(&["--feed-silence-ms", "1500"]).await;
+    let client = test.client(Role::Admin).await;
+    let path = customer(&client, "Ada").await;
+    let feed = &test.app.feed;
+    let _leading = feed.lead(Epoch(1), Position(0));
+    let is_behind = AtomicBool::new(false);
+    // As a leader that says all the time where it is, and is in the middle of a large transaction in the end.
+    let speak = async {
+        let mut at = Position(0);
+        loop {
+            if !is_behind.load(Ordering::Relaxed) {
+                at = log_end(&test.database.pool).await.unwrap();
+            }
+            feed.announce(&Changes::default(), at);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let read = async {
+        remembered(&client, &path).await;
+        is_behind.store(true, Ordering::Relaxed);
+        sqlx::query("update customers set name = 'Grace'").execute(&test.database.pool).await.unwrap();
+        becomes(&client, &path, "name", &json!("Grace")).await;
+        assert_eq!(sources(&client.get(&path).await), ("postgres", "bypass"));
+    };
+    tokio::select! {
+        () = speak => {}
+        () = read => {}
     }
 }
 
