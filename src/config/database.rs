@@ -21,9 +21,17 @@ pub struct Database {
     /// Connections for the sync task.
     #[arg(id = "db-sync-pool-size", long = "db-sync-pool-size", env = "DB_SYNC_POOL_SIZE", default_value_t = 8)]
     pub sync_pool_size: u32,
-    /// Longest wait for a free connection, in milliseconds.
+    /// Longest wait of a request for a connection, in milliseconds.
     #[arg(id = "db-acquire-timeout-ms", long = "db-acquire-timeout-ms", env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 250)]
     pub acquire_timeout_ms: u64,
+    /// Longest wait of a list that Postgres answers for a connection, in milliseconds: when Elasticsearch stalls, all come at once.
+    #[arg(
+        id = "db-search-acquire-timeout-ms",
+        long = "db-search-acquire-timeout-ms",
+        env = "DB_SEARCH_ACQUIRE_TIMEOUT_MS",
+        default_value_t = 2_000
+    )]
+    pub search_acquire_timeout_ms: u64,
     /// Longest wait of the sync task and the imports for a connection, in milliseconds: nobody waits for their answer.
     #[arg(
         id = "db-background-acquire-timeout-ms",

@@ -50,10 +50,15 @@ impl Pools {
     pub fn open(config: &Database) -> sqlx::Result<Self> {
         Ok(Self {
             server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
-            search: pool(config, SERVER_ROLE, "collections search", config.search_pool_size)?,
+            search: pool(&patient(config), SERVER_ROLE, "collections search", config.search_pool_size)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", config.sync_pool_size)?,
         })
     }
+}
+
+/// The same with the deadline of lists, which have waited for Elasticsearch together and come at the same moment.
+fn patient(config: &Database) -> Database {
+    Database { acquire_timeout_ms: config.search_acquire_timeout_ms, ..config.clone() }
 }
 
 /// The same with the deadlines of work that nobody waits for.

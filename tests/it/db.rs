@@ -5,9 +5,11 @@ use std::time::Duration;
 use collections::db::{self, Pools, Trouble};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
+use tokio::task::JoinSet;
 
-use crate::app::{TestApp, config};
+use crate::app::{TestApp, config, elasticsearch_url};
 use crate::database::Database;
+use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
 
 /// Lets other tasks run a number of times, and so lets a future be dropped at every one of its stages.
@@ -70,6 +72,34 @@ async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
     drop(held);
     let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
     assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
+    let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
+    let production = ["--elasticsearch-url", &url, "--search-timeout-ms", "500", "--db-acquire-timeout-ms", "250"];
+    let test = TestApp::start_with(&production).await;
+    let client = test.agent().await;
+    proxy.set(Mode::Hang);
+    let mut lock = test.database.pool.begin().await.unwrap();
+    sqlx::query("lock table customers in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let mut lists = JoinSet::new();
+    for _ in 0..60 {
+        let client = client.clone();
+        lists.spawn(async move { client.get("/customers").await });
+    }
+    eventually("as many lists as may are asked of postgres", async || {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and application_name = 'collections search' and wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&test.database.pool).await.unwrap() == 6
+    })
+    .await;
+    // What these take; it is longer than other requests would wait for a connection.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    lock.rollback().await.unwrap();
+    for list in lists.join_all().await {
+        assert_eq!(list.expect(200)["engine"], "postgres");
+    }
 }
 
 #[tokio::test]
