@@ -1,6 +1,5 @@
 //! How far the index is: the position up to which every change can be found.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -41,16 +40,14 @@ impl Watermark {
         self.reached.borrow().searchable
     }
 
-    /// Moves the position forward; an older one is ignored. What is owed is replaced. In a new epoch the position starts anew: those
-    /// of the one before mean nothing there.
+    /// Moves the position forward and replaces what is owed; what comes with an older position is ignored. In a new epoch the
+    /// position starts anew: those of the one before mean nothing there.
     pub fn advance(&self, epoch: Epoch, to: Position, owed: BTreeMap<String, Position>) {
         self.reached.send_if_modified(|reached| {
-            let searchable = match epoch.0.cmp(&reached.epoch) {
-                Ordering::Less => return false,
-                Ordering::Equal => reached.searchable.max(to),
-                Ordering::Greater => to,
-            };
-            let next = Reached { epoch: epoch.0, searchable, owed };
+            if (epoch.0, to) < (reached.epoch, reached.searchable) {
+                return false;
+            }
+            let next = Reached { epoch: epoch.0, searchable: to, owed };
             let is_news = *reached != next;
             *reached = next;
             is_news
@@ -90,5 +87,16 @@ mod tests {
             advance(epoch, position);
             assert_eq!(watermark.get(), Position(expected));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_owed_is_never_that_of_an_older_position() {
+        let watermark = Watermark::default();
+        let owed = BTreeMap::from([("accounts".to_owned(), Position(121))]);
+        watermark.advance(Epoch(1), Position(150), owed);
+        watermark.advance(Epoch(1), Position(100), BTreeMap::new());
+        assert!(!watermark.reached("accounts", Position(130), Duration::ZERO).await);
+        watermark.advance(Epoch(1), Position(150), BTreeMap::new());
+        assert!(watermark.reached("accounts", Position(130), Duration::ZERO).await);
     }
 }
