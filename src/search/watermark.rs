@@ -40,12 +40,15 @@ impl Watermark {
         self.reached.borrow().searchable
     }
 
-    /// Moves the position forward and replaces what is owed; what comes with an older position is ignored. In a new epoch the
-    /// position starts anew: those of the one before mean nothing there.
+    /// Moves the position forward and replaces what is owed; what comes with an older position is ignored. In a new epoch all
+    /// starts anew: positions of the one before mean nothing there, nor does anybody wait for them.
     pub fn advance(&self, epoch: Epoch, to: Position, owed: BTreeMap<String, Position>) {
         self.reached.send_if_modified(|reached| {
             if (epoch.0, to) < (reached.epoch, reached.searchable) {
                 return false;
+            }
+            if epoch.0 > reached.epoch {
+                self.wanted.send_replace(Position::default());
             }
             let next = Reached { epoch: epoch.0, searchable: to, owed };
             let is_news = *reached != next;
@@ -98,5 +101,17 @@ mod tests {
         assert!(!watermark.reached("accounts", Position(130), Duration::ZERO).await);
         watermark.advance(Epoch(1), Position(150), BTreeMap::new());
         assert!(watermark.reached("accounts", Position(130), Duration::ZERO).await);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_in_a_new_epoch_for_a_position_of_the_one_before() {
+        let watermark = Watermark::default();
+        watermark.advance(Epoch(1), Position(80), BTreeMap::new());
+        watermark.reached("accounts", Position(90), Duration::ZERO).await;
+        assert_eq!(*watermark.wanted().borrow(), Position(90));
+        watermark.advance(Epoch(2), Position(0), BTreeMap::new());
+        assert_eq!(*watermark.wanted().borrow(), Position(0));
+        assert!(!watermark.reached("accounts", Position(60), Duration::ZERO).await);
+        assert_eq!(*watermark.wanted().borrow(), Position(60));
     }
 }

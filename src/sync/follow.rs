@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::progress::Standing;
 use super::state::State;
 use super::{catalog, state};
 use crate::app::App;
@@ -20,8 +21,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut pushed = Position::default();
     while !stop.is_cancelled() {
         match searchable(&app).await {
-            Ok(Some(state)) => app.watermark.advance(state.epoch, state.standing.searchable, state.standing.owed),
-            Ok(None) => {}
+            Ok(State { epoch, standing, .. }) => app.watermark.advance(epoch, standing.searchable, standing.owed),
             Err(error) => debug!(error = %error, "cannot read how far the index is"),
         }
         let waited_for = *wanted.borrow_and_update();
@@ -31,7 +31,7 @@ pub async fn run(app: App, stop: CancellationToken) {
             Ok(()) = wanted.changed() => {}
             () = tokio::time::sleep(if is_waited_for { BUSY } else { IDLE }) => {
                 // It may lie behind the last commit, where nothing would come before the leader's next heartbeat.
-                if is_waited_for && waited_for > pushed {
+                if is_waited_for && waited_for != pushed {
                     pushed = waited_for;
                     state::want(&app.db.server).await.ok();
                 }
@@ -40,11 +40,14 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Returns how far the index is, if every collection has one that lists read.
-async fn searchable(app: &App) -> sqlx::Result<Option<State>> {
+/// Returns how far the index is: nowhere, unless every collection has one that lists read.
+async fn searchable(app: &App) -> sqlx::Result<State> {
     // The position first: a new leader that begins anew sets it far ahead, and gives up every index by the same commit.
-    let state = state::read(&app.db.server).await?;
+    let mut state = state::read(&app.db.server).await?;
     let generations = catalog::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == "live").count();
-    Ok((live == collections::ALL.len()).then_some(state))
+    if live < collections::ALL.len() {
+        state.standing = Standing::default();
+    }
+    Ok(state)
 }

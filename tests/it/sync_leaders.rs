@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use collections::position::Position;
 use collections::search::status::Role;
 use collections::sync::{catalog, follow, state};
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
@@ -57,6 +58,24 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
     let ahead = state::read(&mut *new_leader).await.unwrap().standing.searchable;
     new_leader.commit().await.unwrap();
     assert!(!follower.app.watermark.reached("customers", ahead, Duration::from_millis(500)).await);
+    stop.cancel();
+    following.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_follows_does_not_believe_in_positions_from_before_the_database_went_back() {
+    let mut test = Synced::started().await;
+    test.stop().await;
+    let follower = Synced::beside(&test);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(follow::run(follower.app.clone(), stop.clone()));
+    eventually("the follower knows how far the index is", async || follower.app.watermark.get() > Position::default()).await;
+    test.sql(
+        "update sync_state set epoch = epoch + 1, applied = 8, confirmed = 8;
+         update index_generations set state = 'retired', expires_at = now()",
+    )
+    .await;
+    eventually("it knows of no index", async || follower.app.watermark.get() == Position::default()).await;
     stop.cancel();
     following.await.unwrap();
 }
