@@ -31,6 +31,7 @@ pub struct Changes {
     rows: HashMap<(&'static str, Uuid), Note>,
     count: usize,
     is_unbounded: bool,
+    goes_on: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,11 @@ impl Changes {
     pub fn everything(&mut self) {
         self.is_unbounded = true;
         self.rows.clear();
+    }
+
+    /// Notes that some of this is of a transaction that ends later: behind the position of these changes more of it will come.
+    pub fn go_on(&mut self) {
+        self.goes_on = true;
     }
 
     /// Whether nothing has changed.
@@ -112,7 +118,8 @@ impl Changes {
         loop {
             let some: Vec<_> = announcements.by_ref().take(ENTRY_SIZE).collect();
             let is_last = announcements.len() == 0;
-            entries.push(Entry { position: if is_last { upto } else { reached }, is_part: !is_last, announcements: some });
+            let is_part = !is_last || (self.goes_on && !some.is_empty());
+            entries.push(Entry { position: if is_last { upto } else { reached }, is_part, announcements: some });
             if is_last {
                 return Some(entries);
             }
@@ -159,6 +166,21 @@ mod tests {
         assert_eq!(shape, [(10, true, 1_000), (10, true, 1_000), (20, false, 500)]);
         let ids = entries.iter().flat_map(|entry| &entry.announcements).map(|announcement| announcement.id);
         assert!(ids.eq((0..2_500).map(Uuid::from_u128)), "in the order of the stream");
+    }
+
+    #[test]
+    fn the_beginning_of_a_transaction_that_ends_later_is_a_part() {
+        let mut changes = Changes::default();
+        changes.go_on();
+        let shape = |changes: &Changes| {
+            let entries = changes.entries(Position(20), Position(10)).unwrap();
+            entries.iter().map(|entry| (entry.position.0, entry.is_part)).collect::<Vec<_>>()
+        };
+        assert_eq!(shape(&changes), [(20, false)], "nothing of it is told here");
+        for id in 0..1_500 {
+            changes.row("payments", Uuid::from_u128(id), Operation::Created, Some(1));
+        }
+        assert_eq!(shape(&changes), [(10, true), (20, true)]);
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl Batch {
         }
     }
 
+    /// Whether it ends within a transaction, whose other changes are in the next one.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.newest >= self.end
+    }
+
     /// Returns how many keys are waiting.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -364,10 +370,12 @@ mod tests {
         let first = batch.take();
         assert_eq!((first.newest, first.end, first.len()), (Position(200), Position(150), 1));
         assert_eq!(first.transactions, [10, 11]);
+        assert!(first.is_open() && batch.is_open());
         batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(OWNER)] });
         batch.commit(Position(250));
         let second = batch.take();
         assert_eq!((second.newest, second.end, second.len()), (Position(200), Position(250), 1));
+        assert!(!second.is_open());
         assert!(batch.is_empty());
     }
 

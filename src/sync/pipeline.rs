@@ -207,7 +207,11 @@ impl<'a, S: Stream, T: Target> Pipeline<'a, S, T> {
         batch.transactions.clear();
         self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
         kill::point("sync-before-announcement");
-        self.app.feed.announce(&std::mem::take(&mut batch.announcements), batch.end);
+        let mut changes = std::mem::take(&mut batch.announcements);
+        if batch.is_open() {
+            changes.go_on();
+        }
+        self.app.feed.announce(&changes, batch.end);
         self.outlet.add(batch);
     }
 

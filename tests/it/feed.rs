@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collections::app::App;
-use collections::feed::{Announcement, Feed, Gone, Operation, Source, Subscription};
+use collections::feed::{Announcement, Changes, Feed, Gone, Operation, Source, Subscription};
 use collections::position::{Epoch, Position};
 use collections::sync::state;
 use secrecy::ExposeSecret;
@@ -140,6 +140,18 @@ async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
         assert_eq!(entry.announcements[0].id, id(number));
     }
     assert!(feed.resume(epoch, Position(positions[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
+}
+
+#[tokio::test]
+async fn whoever_resumes_at_a_commit_hears_the_beginning_of_the_next_one_that_was_announced_with_it() {
+    let feed = synced::open("postgres://nowhere/nothing", "it", &["--redis-url", ""]).feed.clone();
+    let _leading = feed.lead(Epoch(1), Position(10));
+    let mut changes = Changes::default();
+    changes.row("customers", id(1), Operation::Changed, Some(2));
+    changes.go_on();
+    feed.announce(&changes, Position(20));
+    let mut resumed = feed.resume(Epoch(1), Position(20)).unwrap();
+    assert_eq!(resumed.next().await.unwrap().announcements[0].id, id(1));
 }
 
 #[tokio::test]
