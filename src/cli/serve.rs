@@ -64,10 +64,6 @@ impl Serve {
                 Ok::<_, std::convert::Infallible>(())
             }));
         }
-        if runs(Part::Api) {
-            // Also beside a sync: it may stand by while another process leads.
-            parts.spawn(sync::follow::run(app.clone(), app.stop.clone()));
-        }
         if runs(Part::Worker) {
             parts.spawn(supervise("worker", app.clone(), worker::run));
         }

@@ -5,7 +5,7 @@ mod health;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -37,15 +37,24 @@ pub struct Running {
     pub ended: JoinHandle<()>,
 }
 
-/// Opens the port and serves until the application is stopped.
+/// Opens the port and serves until the application is stopped; hears of changes until the last answer is given, because what is
+/// remembered is true for as long.
 ///
 /// # Errors
 /// The port is taken, or may not be used.
 pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
-    tokio::spawn(Arc::clone(&app.cache).follow(app.stop.clone()));
-    tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
-    let ended = tokio::spawn(http::listen(app.clone(), socket, routes(app)));
+    let (mut ears, answered) = (JoinSet::new(), CancellationToken::new());
+    ears.spawn(Arc::clone(&app.cache).follow(answered.clone()));
+    ears.spawn(Arc::clone(&app.feed).follow(answered.clone()));
+    // Also beside a sync: it may stand by while another process leads.
+    ears.spawn(sync::follow::run(app.clone(), answered.clone()));
+    let listening = http::listen(app.clone(), socket, routes(app));
+    let ended = tokio::spawn(async move {
+        listening.await;
+        answered.cancel();
+        ears.join_all().await;
+    });
     Ok(Running { address, stop: app.stop.clone(), ended })
 }

@@ -1,4 +1,4 @@
-//! For processes without the sync: learns from Postgres how far the index is, while somebody waits for it.
+//! For processes that do not lead: learns from Postgres how far the index is, soon while somebody waits for it.
 
 use std::time::Duration;
 

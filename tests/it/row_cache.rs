@@ -227,6 +227,25 @@ async fn second(test: &TestApp) -> (App, Client) {
     (app, Client::new(format!("http://{}", running.address)))
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_hears_of_changes_until_its_last_answer() {
+    let Some(redis) = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()) else { return };
+    // So long that only announcements, and only what the leader has stored, can be why.
+    let long = ["--shutdown-delay-ms", "3600000", "--feed-silence-ms", "3600000", "--sync-wait-ms", "60000"];
+    let test = TestApp::start_with(&[&long[..], &["--redis-url", &redis]].concat()).await;
+    let (other, client) = second(&test).await;
+    let token = test.token(Role::Admin).await;
+    let (here, there) = (test.anonymous().with_token(&token), client.with_token(&token));
+    let path = customer(&here, "Ada").await;
+    remembered(&there, &path).await;
+    other.stop.cancel();
+    let changed = here.patch(&path, &json!({ "name": "Grace" })).await;
+    becomes(&there, &path, "name", &json!("Grace")).await;
+    remembered(&there, &path).await;
+    let list = there.with("x-sync-token", changed.header("x-sync-token")).get("/customers").await;
+    assert_eq!(list.header("x-read-source"), "elasticsearch");
+}
+
 /// Writers and readers of one row: nobody sees a version go back, and a writer sees at least what it has written.
 async fn history_of(writers: &[Client], readers: &[Client], path: &str) {
     let mut tasks = tokio::task::JoinSet::new();
