@@ -14,8 +14,10 @@ use crate::auth::public;
 use crate::config::Environment;
 use crate::error::Result;
 use crate::http::{Reply, Request, Routes, json, text};
+use crate::metrics::Gauges;
 use crate::search::elastic::Verb;
 use crate::search::status::Role;
+use crate::sync::cycles::Swept;
 use crate::sync::overview::{self, Overview};
 use crate::{metrics, routes};
 
@@ -103,10 +105,14 @@ async fn scrape(request: Request) -> Result<Reply> {
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
-    if let Some(sync) = overview(&request.app).await {
-        show(&sync);
+    let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
+    let role = request.app.watermark.status.report().role;
+    gauges.tell(metrics::SYNC_LEADING, f64::from(role == Role::Leading));
+    gauges.tell(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
+    if let Some(sync) = sync {
+        tell(&gauges, &sync);
     }
-    Ok(text(metrics::CONTENT_TYPE, metrics::render().map_err(crate::error::Error::internal)?))
+    Ok(text(metrics::CONTENT_TYPE, metrics::render(&gauges).map_err(crate::error::Error::internal)?))
 }
 
 async fn answers(pool: &PgPool) -> bool {
@@ -129,23 +135,24 @@ async fn overview(app: &App) -> Option<Overview> {
     Some(overview)
 }
 
-fn show(sync: &Overview) {
-    metrics::SYNC_LEADING.set(i64::from(sync.role == Role::Leading));
-    metrics::SYNC_LAG_SECONDS.set(Duration::from_millis(sync.lag_ms).as_secs_f64());
-    metrics::SYNC_LAG_BYTES.set(sync.lag_bytes.unwrap_or(0));
-    metrics::SYNC_RETAINED_BYTES.set(sync.slot.retained_bytes.unwrap_or(0));
-    metrics::SYNC_OLDEST_TRANSACTION_SECONDS.set(sync.oldest_transaction_seconds.unwrap_or(0.0));
-    metrics::SYNC_REFUSED.set(sync.refused);
-    metrics::SYNC_SPILLED.set(sync.spilled);
-    metrics::SYNC_FANOUTS.set(sync.fanouts);
-    for swept in &sync.sweeps {
-        let collection = [swept.collection.as_str()];
-        if let Some(age) = swept.verified_seconds_ago {
-            metrics::SYNC_VERIFIED_SECONDS.with_label_values(&collection).set(age);
+fn tell(gauges: &Gauges, sync: &Overview) {
+    gauges.tell(metrics::SYNC_LAG_SECONDS, Duration::from_millis(sync.lag_ms).as_secs_f64());
+    gauges.tell(metrics::SYNC_REFUSED, sync.refused as f64);
+    gauges.tell(metrics::SYNC_SPILLED, sync.spilled as f64);
+    gauges.tell(metrics::SYNC_FANOUTS, sync.fanouts as f64);
+    // Without a slot, there is nothing to be behind.
+    for (gauge, bytes) in [(metrics::SYNC_LAG_BYTES, sync.lag_bytes), (metrics::SYNC_RETAINED_BYTES, sync.slot.retained_bytes)] {
+        if let Some(bytes) = bytes {
+            gauges.tell(gauge, bytes as f64);
         }
-        metrics::SYNC_DRIFT_FOUND.with_label_values(&collection).set(swept.total_found);
-        metrics::SYNC_DRIFT_REPAIRED.with_label_values(&collection).set(swept.total_repaired);
     }
+    gauges.tell(metrics::SYNC_OLDEST_TRANSACTION_SECONDS, sync.oldest_transaction_seconds.unwrap_or(0.0));
+    let each = |value: fn(&Swept) -> Option<f64>| {
+        sync.sweeps.iter().filter_map(move |swept| Some((swept.collection.as_str(), value(swept)?)))
+    };
+    gauges.tell_each(metrics::SYNC_VERIFIED_SECONDS, each(|swept| swept.verified_seconds_ago));
+    gauges.tell_each(metrics::SYNC_DRIFT_FOUND, each(|swept| Some(swept.total_found as f64)));
+    gauges.tell_each(metrics::SYNC_DRIFT_REPAIRED, each(|swept| Some(swept.total_repaired as f64)));
 }
 
 fn check(up: Option<bool>) -> Value {

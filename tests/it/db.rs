@@ -114,12 +114,21 @@ async fn postgres_away_is_503_and_back_is_well() {
     let client = crate::client::Client::new(format!("http://{}", server.address));
     let login = json!({ "username": "a", "password": "b" });
     assert_eq!(client.post("/auth/login", &login).await.status, 401);
+    let gauge = async |name: &str| {
+        let metrics = client.get("/metrics").await.expect(200);
+        let mut lines = metrics.as_str().unwrap().lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok())
+    };
+    assert_eq!(gauge("collections_sync_known").await, Some(1.0));
+    assert!(gauge("collections_sync_lag_seconds").await.is_some());
     proxy.set(Mode::Refuse);
     let answer = client.post("/auth/login", &login).await;
     assert_eq!((answer.status, answer.code()), (503, "database_unavailable"));
     assert_eq!(client.get("/health/ready").await.status, 503);
     assert_eq!(client.get("/health").await.expect(503)["checks"]["postgres"]["status"], "down");
     assert_eq!(client.get("/health/live").await.status, 200);
+    eventually("the state of the sync is not known", async || gauge("collections_sync_known").await == Some(0.0)).await;
+    assert_eq!(gauge("collections_sync_lag_seconds").await, None);
     proxy.set(Mode::Pass);
     for _ in 0..200 {
         if client.get("/health/ready").await.status == 200 {
