@@ -50,7 +50,7 @@ impl App {
         // Deployments that share a Redis have different indices or slots.
         let name = format!("{}:{}", config.search.index_prefix, config.sync.slot);
         let feed =
-            Feed::open(&config.feed, redis_url, &name, db.server.clone()).context("REDIS_URL is not an address of Redis")?;
+            Feed::open(&config.feed, redis_url, &name, db.watch.clone()).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, stop })))

@@ -31,6 +31,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 /// A connection that was in use so recently is lent without asking for one.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Connections for looking how things are.
+const WATCH_POOL_SIZE: u32 = 2;
+
 /// The pools. They are apart, so that no kind of work can starve another.
 #[derive(Clone, Debug)]
 pub struct Pools {
@@ -40,6 +43,8 @@ pub struct Pools {
     pub search: PgPool,
     /// For the sync task.
     pub sync: PgPool,
+    /// For looking how things are, which has to work when all others are busy.
+    pub watch: PgPool,
 }
 
 impl Pools {
@@ -52,6 +57,7 @@ impl Pools {
             server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
             search: pool(&patient(config), SERVER_ROLE, "collections search", config.search_pool_size)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", config.sync_pool_size)?,
+            watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
         })
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn metrics(app: &App) -> Routes {
 
 async fn health(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.server), elasticsearch(app), overview(app));
+    let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.watch), elasticsearch(app), overview(app));
     let redis = app.cache.is_connected();
     let status = match (postgres, elasticsearch, redis) {
         (false, ..) => "error",
@@ -90,7 +90,7 @@ async fn ready(request: Request) -> Result<Reply> {
     let app = &request.app;
     let reason = if app.stop.is_cancelled() {
         "stopping"
-    } else if !answers(&app.db.server).await {
+    } else if !answers(&app.db.watch).await {
         "postgres does not answer"
     } else {
         return json(&value!({ "status": "ok" }));
@@ -100,7 +100,7 @@ async fn ready(request: Request) -> Result<Reply> {
 
 async fn scrape(request: Request) -> Result<Reply> {
     let db = &request.app.db;
-    for (name, pool) in [("server", &db.server), ("search", &db.search), ("sync", &db.sync)] {
+    for (name, pool) in [("server", &db.server), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)] {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
@@ -130,7 +130,7 @@ async fn overview(app: &App) -> Option<Overview> {
     if let Some(known) = app.cache.get(OVERVIEW) {
         return Some(known);
     }
-    let overview: Overview = timeout(PROBE, overview::read(app, &app.db.server)).await.ok()?.ok()?;
+    let overview: Overview = timeout(PROBE, overview::read(app, &app.db.watch)).await.ok()?.ok()?;
     app.cache.put(OVERVIEW.to_owned(), overview.clone(), OVERVIEW_LIFE);
     Some(overview)
 }

@@ -69,6 +69,8 @@ async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
     let held = test.app.db.server.acquire().await.unwrap();
     let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
     assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, "database_unavailable", "1"));
+    test.anonymous().get("/health/ready").await.expect(200);
+    assert_eq!(test.anonymous().get("/health").await.expect(200)["checks"]["postgres"]["status"], "up");
     drop(held);
     let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
     assert_eq!(answer.status, 401);
