@@ -56,7 +56,7 @@ pub async fn list_within(
     render: impl Fn(&RawValue) -> serde_json::Result<Box<RawValue>>,
 ) -> Result<Reply> {
     let search = &request.app.search;
-    let Asked { mut query, page, cursor, seen, mut question } = parse(collection, &request.query, &rules(request))?;
+    let Asked { mut query, page, cursor, mut question } = parse(collection, &request.query, &rules(request))?;
     // The path belongs to the question, but the list is the same by its older address.
     question.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
     query.filter = Filter::All(vec![part, query.filter]);
@@ -66,7 +66,7 @@ pub async fn list_within(
         query.page = Page::After(cursor.place);
         scored_by = cursor.engine;
     }
-    let seen = seen.or(request.sync_token()?);
+    let seen = request.sync_token()?;
     let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|place| search.cursor(&query, &question, place, answer.engine)).transpose()?;
@@ -116,10 +116,8 @@ async fn caught_up(request: &Request, collection: &Collection, seen: Option<Posi
 }
 
 fn link(request: &Request, cursor: &str) -> String {
-    let kept = request
-        .query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !matches!(pair.split('=').next(), Some("page" | "cursor" | "syncToken")));
+    let kept =
+        request.query.split('&').filter(|pair| !pair.is_empty() && !matches!(pair.split('=').next(), Some("page" | "cursor")));
     let query: String = kept.flat_map(|pair| [pair, "&"]).collect();
     format!("<{}?{query}cursor={cursor}>; rel=\"next\"", request.path)
 }

@@ -4,17 +4,18 @@ use super::Request;
 use crate::error::{Error, Result};
 use crate::feed;
 use crate::position::Position;
+use crate::search::parse::pairs::pairs;
 
 impl Request {
-    /// The token that the request brings, in `X-Sync-Token` or as `syncToken`.
+    /// The token that the request brings, in `X-Sync-Token` or else as `syncToken`.
     ///
     /// # Errors
     /// Text that no write has answered.
     pub fn sync_token(&self) -> Result<Option<Position>> {
-        let parameter = self.query.split('&').find_map(|pair| pair.strip_prefix("syncToken="));
-        let Some(text) = self.header("x-sync-token").or(parameter) else { return Ok(None) };
-        let position = text.replace("%2F", "/").replace("%2f", "/").parse();
-        position.map(Some).map_err(|_| Error::malformed("bad_sync_token", "X-Sync-Token takes what a write answered"))
+        let parameter = || pairs(&self.query).find(|(name, _)| name == "syncToken").map(|(_, value)| value);
+        let Some(text) = self.header("x-sync-token").map(str::to_owned).or_else(parameter) else { return Ok(None) };
+        let wrong = |_| Error::malformed("bad_sync_token", "a sync token is the X-Sync-Token of a write's answer");
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// Whether a position lies behind the end of the database's log: it is of another database, or of this one before a backup was

@@ -8,9 +8,8 @@ use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
 use crate::error::{Error, Fault, Result};
 use crate::money::Currency;
-use crate::position::Position;
 
-mod pairs;
+pub(crate) mod pairs;
 mod value;
 
 use value::{Reading, flag};
@@ -50,8 +49,6 @@ pub struct Asked {
     pub page: Option<u32>,
     /// The cursor as it was sent.
     pub cursor: Option<String>,
-    /// The position that the answer must include.
-    pub seen: Option<Position>,
     /// The parameters that make the question what it is.
     pub question: Vec<(String, String)>,
 }
@@ -88,7 +85,6 @@ struct List<'a> {
     limit: u32,
     count: Count,
     cursor: Option<String>,
-    seen: Option<Position>,
     include_deleted: bool,
     faults: Vec<Fault>,
 }
@@ -112,7 +108,6 @@ impl<'a> List<'a> {
             limit: rules.page_default,
             count: Count::Bounded(rules.total_limit),
             cursor: None,
-            seen: None,
             include_deleted: false,
             faults: Vec::new(),
         }
@@ -161,9 +156,8 @@ impl<'a> List<'a> {
             }
             "tz" => drop(zone(value).ok_or_else(|| bad("takes an offset such as +02:00, or Z".into()))?),
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
-            "syncToken" => {
-                self.seen = Some(value.parse().map_err(|_| bad("takes the X-Sync-Token of a write".into()))?);
-            }
+            // Every read takes it, also those that are no lists.
+            "syncToken" => {}
             _ => return self.condition(name, value),
         }
         Ok(())
@@ -272,7 +266,6 @@ impl<'a> List<'a> {
             },
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
-            seen: self.seen,
             question,
         })
     }

@@ -1,7 +1,7 @@
 //! Takes a query string apart (application/x-www-form-urlencoded).
 
 /// The parameters in their order, decoded; what is not UTF-8 becomes the replacement character, which no value matches.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
