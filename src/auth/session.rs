@@ -85,15 +85,8 @@ pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) 
 
 /// Returns the role that the user of a session has now; none if the session is over or the user disabled.
 pub(super) async fn role(app: &App, proof: Proof) -> Result<Option<Role>> {
-    let key = cache_key(proof.session);
-    let holder = match app.cache.get::<Option<Holder>>(&key) {
-        Some(holder) => holder,
-        None => {
-            let holder = read(&app.db.server, proof.session, app.clock.now()).await?;
-            app.cache.put(key, holder, BELIEVED);
-            holder
-        }
-    };
+    let read = read(&app.db.server, proof.session, app.clock.now());
+    let holder = app.cache.get_or_read(cache_key(proof.session), BELIEVED, read).await?;
     Ok(holder.filter(|holder| holder.user == proof.user).map(|holder| holder.role))
 }
 

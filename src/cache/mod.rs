@@ -23,9 +23,16 @@ const GOSSIP_CAPACITY: usize = 1_024;
 /// server tells the others what to forget at once.
 #[derive(Default)]
 pub struct Cache {
-    entries: Mutex<HashMap<String, Entry>>,
+    entries: Mutex<Entries>,
     others: Option<Others>,
     connected: AtomicBool,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_key: HashMap<String, Entry>,
+    /// Counts how often anything was forgotten.
+    forgotten: u64,
 }
 
 struct Entry {
@@ -69,21 +76,32 @@ impl Cache {
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self, key: &str) -> Option<T> {
         let entries = lock(&self.entries);
-        let entry = entries.get(key).filter(|entry| entry.until > Instant::now())?;
+        let entry = entries.by_key.get(key).filter(|entry| entry.until > Instant::now())?;
         entry.value.downcast_ref().cloned()
     }
 
-    /// Remembers a value for some time.
-    pub fn put<T: Send + Sync + 'static>(&self, key: String, value: T, life: Duration) {
-        let now = Instant::now();
-        let mut entries = lock(&self.entries);
-        if entries.len() >= CAPACITY {
-            entries.retain(|_, entry| entry.until > now);
-            if entries.len() >= CAPACITY {
-                entries.clear();
-            }
+    /// Returns what is remembered under a key, or else what is read, and remembers that for some time.
+    ///
+    /// What was read is not remembered if anything was forgotten meanwhile: it may be just that.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn get_or_read<T: Clone + Send + Sync + 'static, E>(
+        &self,
+        key: String,
+        life: Duration,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        if let Some(known) = self.get(&key) {
+            return Ok(known);
         }
-        entries.insert(key, Entry { until: now + life, value: Arc::new(value) });
+        let before = lock(&self.entries).forgotten;
+        let value = read.await?;
+        let mut entries = lock(&self.entries);
+        if entries.forgotten == before {
+            entries.put(key, Arc::new(value.clone()), life);
+        }
+        Ok(value)
     }
 
     /// Forgets what is remembered under a key, on every server.
@@ -95,11 +113,28 @@ impl Cache {
     }
 
     fn drop_entry(&self, key: &str) {
-        lock(&self.entries).remove(key);
+        let mut entries = lock(&self.entries);
+        entries.by_key.remove(key);
+        entries.forgotten += 1;
     }
 
     fn forget_all(&self) {
-        lock(&self.entries).clear();
+        let mut entries = lock(&self.entries);
+        entries.by_key.clear();
+        entries.forgotten += 1;
+    }
+}
+
+impl Entries {
+    fn put(&mut self, key: String, value: Arc<dyn Any + Send + Sync>, life: Duration) {
+        let now = Instant::now();
+        if self.by_key.len() >= CAPACITY {
+            self.by_key.retain(|_, entry| entry.until > now);
+            if self.by_key.len() >= CAPACITY {
+                self.by_key.clear();
+            }
+        }
+        self.by_key.insert(key, Entry { until: now + life, value });
     }
 }
 

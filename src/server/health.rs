@@ -127,12 +127,8 @@ async fn elasticsearch(app: &App) -> Option<bool> {
 
 /// The state of the sync, which is asked for once in a while however often it is shown.
 async fn overview(app: &App) -> Option<Overview> {
-    if let Some(known) = app.cache.get(OVERVIEW) {
-        return Some(known);
-    }
-    let overview: Overview = timeout(PROBE, overview::read(app, &app.db.watch)).await.ok()?.ok()?;
-    app.cache.put(OVERVIEW.to_owned(), overview.clone(), OVERVIEW_LIFE);
-    Some(overview)
+    let read = async { timeout(PROBE, overview::read(app, &app.db.watch)).await.map_err(drop)?.map_err(drop) };
+    app.cache.get_or_read(OVERVIEW.to_owned(), OVERVIEW_LIFE, read).await.ok()
 }
 
 fn tell(gauges: &Gauges, sync: &Overview) {

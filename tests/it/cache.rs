@@ -1,9 +1,11 @@
 //! What servers tell each other through Redis, and that nothing depends on it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use collections::app::App;
 use collections::auth::Role;
+use collections::cache::Cache;
 use collections::server;
 use serde_json::json;
 
@@ -18,6 +20,10 @@ async fn second(test: &TestApp) -> (App, Client) {
     let running = server::start(&app).await.unwrap();
     let client = Client::new(format!("http://{}", running.address));
     (app, client)
+}
+
+async fn put(cache: &Cache, key: &str, life: Duration) {
+    cache.get_or_read(key.to_owned(), life, async { Ok::<_, Infallible>(1_u8) }).await.unwrap();
 }
 
 async fn until_connected(app: &App, wanted: bool) {
@@ -36,7 +42,7 @@ async fn a_logout_on_one_server_is_heard_by_the_others() {
     // A time that does not pass keeps what was read about a session from running out, so only hearing of it can end it.
     client.with_token(&token).get("/auth/me").await.expect(200);
     let forgotten = other.cache.clone();
-    forgotten.put("session:kept".into(), 1_u8, Duration::from_secs(600));
+    put(&forgotten, "session:kept", Duration::from_secs(600)).await;
     test.anonymous().with_token(&token).post("/auth/logout", &json!({})).await.expect(204);
     test.app.cache.forget("session:kept");
     eventually("the other server hears of it", async || forgotten.get::<u8>("session:kept").is_none()).await;
@@ -69,10 +75,21 @@ async fn requests_go_on_while_redis_is_frozen_gone_and_back() {
 
 #[tokio::test]
 async fn values_are_forgotten_when_their_time_is_over() {
-    let cache = collections::cache::Cache::default();
-    cache.put("a".into(), 1_u8, Duration::from_secs(600));
-    cache.put("b".into(), 2_u8, Duration::ZERO);
+    let cache = Cache::default();
+    put(&cache, "a", Duration::from_secs(600)).await;
+    put(&cache, "b", Duration::ZERO).await;
     assert_eq!((cache.get::<u8>("a"), cache.get::<u8>("b"), cache.get::<u16>("a")), (Some(1), None, None));
     cache.forget("a");
+    assert_eq!(cache.get::<u8>("a"), None);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_while_it_is_read_is_not_remembered() {
+    let cache = Cache::default();
+    let read = async {
+        cache.forget("a");
+        Ok::<_, Infallible>(1_u8)
+    };
+    assert_eq!(cache.get_or_read("a".into(), Duration::from_secs(600), read).await, Ok(1));
     assert_eq!(cache.get::<u8>("a"), None);
 }
