@@ -102,8 +102,8 @@ pub struct Feed {
     pub rows: Rows,
     history: Mutex<History>,
     moved: watch::Sender<u64>,
-    /// The number of the term in which this process leads; zero while it does not.
-    term: AtomicU64,
+    /// The number of the [`Leading`] that there is; zero while there is none.
+    leading: AtomicU64,
     current: Mutex<Current>,
     /// When the others were last told anything.
     told: Mutex<Option<Instant>>,
@@ -126,7 +126,7 @@ impl Feed {
             rows: Rows::new(settings.row_cache_bytes),
             history: Mutex::new(History::new(settings.history)),
             moved: watch::Sender::default(),
-            term: AtomicU64::default(),
+            leading: AtomicU64::default(),
             current: Mutex::default(),
             told: Mutex::default(),
             silence: Duration::from_millis(settings.silence_ms),
@@ -295,7 +295,7 @@ impl Feed {
     }
 
     fn leads(&self) -> bool {
-        self.term.load(Ordering::Acquire) > 0
+        self.leading.load(Ordering::Acquire) > 0
     }
 
     fn wake(&self) {
