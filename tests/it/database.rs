@@ -125,13 +125,21 @@ async fn make_template(server_url: &str) -> String {
     name
 }
 
+/// Another checkout with other migrations may be using a younger one at this moment.
 async fn drop_older_templates(server: &mut PgConnection, current: &str) {
-    let older: Vec<String> =
-        sqlx::query_scalar(r"select datname::text from pg_database where datname like 'it\_template\_%' and datname <> $1")
-            .bind(current)
-            .fetch_all(&mut *server)
-            .await
-            .unwrap();
+    let older: Vec<String> = sqlx::query_scalar(
+        r"
+        select datname::text
+        from pg_database
+        where datname like 'it\_template\_%'
+        and datname <> $1
+        and (pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification < now() - interval '1 day'
+        ",
+    )
+    .bind(current)
+    .fetch_all(&mut *server)
+    .await
+    .unwrap();
     for name in older {
         for statement in [format!("alter database {name} with is_template false"), format!("drop database {name}")] {
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *server).await.ok();
