@@ -17,6 +17,8 @@ pub struct Report {
     pub role: Role,
     /// What keeps it from working, in plain words.
     pub problem: Option<String>,
+    /// The lease that it took last.
+    pub lease: Option<i64>,
     /// The high bits of the versions it writes.
     pub epoch: u16,
     /// Documents that wait to be written.

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::anchor::Line;
@@ -21,7 +22,7 @@ use super::progress::{Owed, Progress, Standing};
 use super::source::{Opened, Source};
 use super::state::{self, State};
 use super::write::Writer;
-use super::{anchor, backlog, generations, horizon, sweep, verify};
+use super::{anchor, backlog, generations, horizon, problem, sweep, verify};
 use crate::app::App;
 use crate::position::{Epoch, Position, Version};
 use crate::search::Elastic;
@@ -39,6 +40,7 @@ const STARTING_MS: &str = "90000";
 /// in the status, and tries again.
 pub async fn run(app: App, stop: CancellationToken) {
     tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
+    let _telling = AbortOnDropHandle::new(tokio::spawn(problem::tell(app.clone())));
     let status = &app.watermark.status;
     let mut pause = SHORTEST_PAUSE;
     let mut said = String::new();
@@ -89,6 +91,7 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     };
     status.update(|report| report.role = Role::Starting);
     let lease = state::lead(&mut connection, &format!("process {}", std::process::id())).await?;
+    status.update(|report| report.lease = Some(lease));
     let Opened { mut source, origin, log_end, confirmed, is_new } = Source::open(app).await?;
     let mut known = state::read(&mut connection).await?;
     let break_in_the_stream = match &known.origin {

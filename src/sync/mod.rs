@@ -41,6 +41,7 @@ pub mod mend;
 mod outlet;
 pub mod overview;
 pub mod pipeline;
+mod problem;
 pub mod progress;
 pub mod ranges;
 pub mod reach;

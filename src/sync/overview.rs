@@ -18,10 +18,10 @@ pub const COUNTED: i64 = 10_000;
 pub struct Overview {
     /// What this process does for the sync.
     pub role: Role,
-    /// What keeps it from that.
-    pub problem: Option<String>,
     /// Who leads, or led last.
     pub leader: Option<String>,
+    /// What keeps that process, or this one, from its part.
+    pub problem: Option<String>,
     /// The high bits of every version.
     pub epoch: u16,
     /// Everything up to here can be found.
@@ -116,8 +116,8 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
     };
     Ok(Overview {
         role: report.role,
-        problem: report.problem,
         leader: known.leader,
+        problem: report.problem.or(known.problem),
         epoch: known.epoch.0,
         applied: known.standing.searchable.to_string(),
         lag_ms,

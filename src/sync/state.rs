@@ -35,6 +35,8 @@ pub struct State {
     pub lease: i64,
     /// Who leads or led last.
     pub leader: Option<String>,
+    /// What keeps it from that.
+    pub problem: Option<String>,
 }
 
 /// Reads the state.
@@ -53,7 +55,8 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
           applied,
           owed as "owed: Json<BTreeMap<String, i64>>",
           lease,
-          leader
+          leader,
+          problem
         from sync_state
         "#
     )
@@ -73,6 +76,7 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
         },
         lease: row.lease,
         leader: row.leader,
+        problem: row.problem,
     })
 }
 
@@ -84,6 +88,14 @@ pub async fn lead(executor: impl PgExecutor<'_>, leader: &str) -> sqlx::Result<i
     sqlx::query_scalar!("update sync_state set lease = lease + 1, leader = $1, updated_at = now() returning lease", leader)
         .fetch_one(executor)
         .await
+}
+
+/// Says what keeps a leader from its work, unless another one has taken over.
+///
+/// # Errors
+/// The database's.
+pub async fn complain(executor: impl PgExecutor<'_>, lease: i64, problem: Option<&str>) -> sqlx::Result<()> {
+    sqlx::query!("update sync_state set problem = $1 where lease = $2", problem, lease).execute(executor).await.map(drop)
 }
 
 /// Starts from a new origin at a position, in an epoch of its own; every index is given up.

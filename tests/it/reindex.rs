@@ -268,10 +268,13 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     let wanted = state::beat(&test.pool).await.unwrap();
     eventually("the stream flows on", async || state::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
+    let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
+    eventually("others are told too", async || says("problem      the alias").await).await;
 
     index::remove(&test.elastic, &foreign).await.unwrap();
     test.settle().await;
     assert_eq!(test.app.watermark.status.report().problem, None);
+    eventually("and that it is over", async || says("problem      none").await).await;
     test.expect_equal().await;
 }
 

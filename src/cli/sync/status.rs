@@ -34,6 +34,7 @@ fn table(overview: &Overview) -> String {
     let bytes = |count: Option<i64>| count.map_or("an unknown number of bytes".to_owned(), |count| format!("{count} bytes"));
     let mut lines = vec![
         format!("leader       {}", overview.leader.as_deref().unwrap_or("none yet")),
+        format!("problem      {}", overview.problem.as_deref().unwrap_or("none")),
         format!("position     {} in epoch {}", overview.applied, overview.epoch),
         format!("lag          {} ms, {}", overview.lag_ms, bytes(overview.lag_bytes)),
         format!("slot         {} is {}, {} kept", overview.slot.name, overview.slot.state, bytes(overview.slot.retained_bytes)),
