@@ -156,6 +156,7 @@ impl Writer {
         match self.attempt(keys, None, version).await {
             Err(error) if is_outage(&error) => {
                 warn!(error = %error, "the index does not take documents");
+                lock(&self.faltering).clear();
                 Ok(Written { unwritten: keys.clone(), ..Written::default() })
             }
             attempted => attempted,
@@ -215,14 +216,22 @@ impl Writer {
             self.bury(key, version, &reason, &mut written).await?;
         }
         kill::point("sync-before-bulk");
-        let is_shown = requests.contains_key(&None);
+        // What lists read comes first: only beside it, one that takes nothing is to blame.
+        let mut is_well = None;
         for (own, requests) in requests {
             let sent = self.send(requests, version).await;
-            // The index that lists read comes first. Without it there is nothing to compare another one with.
-            written.add(match own.filter(|_| is_shown) {
-                Some(index) => self.bear_with(index, sent, keys).await?,
-                None => sent?,
+            written.add(match own {
+                Some(index) if is_well == Some(true) => self.bear_with(index, sent, keys).await?,
+                Some(_) => sent?,
+                None => {
+                    let sent = sent?;
+                    is_well = Some(sent.unwritten.is_empty());
+                    sent
+                }
             });
+        }
+        if is_well == Some(false) {
+            lock(&self.faltering).clear();
         }
         kill::point("sync-after-bulk");
         Ok(written)
