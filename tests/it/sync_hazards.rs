@@ -1,11 +1,17 @@
 //! What a database and a network can do to the sync: prepared transactions, lost slots, restored backups, answers that never come.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use collections::collections::find;
-use collections::search::index;
+use collections::position::Version;
 use collections::search::status::Role;
+use collections::search::{Elastic, index};
+use collections::sync::apply::Servers;
+use collections::sync::batch::Batch;
+use collections::sync::ends::Target;
+use collections::sync::write::Writer;
 use collections::sync::{catalog, horizon, state};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
@@ -318,4 +324,24 @@ async fn what_the_index_shows_is_on_the_disk_of_the_database_first() {
     }
     let setting: String = sqlx::query_scalar("show synchronous_commit").fetch_one(&mut *hasty).await.unwrap();
     assert_eq!(setting, "off", "what is no concern of the index stays as it was asked for");
+}
+
+#[tokio::test]
+async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
+    let mut test = Synced::started().await;
+    test.sql(INSERT).await;
+    test.settle().await;
+    test.stop().await;
+    let (name, index, epoch) = ("customers", test.index("customers").await, state::read(&test.pool).await.unwrap().epoch);
+    let elastic = Elastic::open(&test.app.config.search).unwrap().unwrap();
+    let writer = Writer::new(test.app.db.sync.clone(), elastic, epoch, &test.app.config);
+    writer.add(find(name).unwrap(), &index);
+    let servers = Servers { writer: Arc::new(writer), fanout_inline: 10 };
+    let commit = state::beat(&test.pool).await.unwrap();
+    // Another reader at the same place in the log, of which two may see different rows, would have this one.
+    test.sql("update customers set name = 'After'").await;
+    let batch = Batch { keys: [(name, [WITNESS].into())].into(), newest: commit, ..Batch::default() };
+    assert!(servers.write(batch).await.unwrap().unwritten.is_empty());
+    assert_eq!(test.version(name, WITNESS).await, Version::new(epoch, commit).0);
+    assert_eq!(test.document(name, WITNESS).await["name"], "After");
 }
