@@ -11,6 +11,7 @@ use crate::search::{Collection, Compares, Field, Filter, Shortcut, Source};
 pub static COLLECTION: Collection = Collection {
     name: "accounts",
     template: include_str!("../../index-templates/accounts.json"),
+    revision: 1,
     fields: FIELDS,
     shortcuts: &[Shortcut { name: "overdue", filter: overdue }],
     sources: SOURCES,

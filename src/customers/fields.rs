@@ -8,6 +8,7 @@ use crate::search::{Collection, Compares, Field, Source};
 pub static COLLECTION: Collection = Collection {
     name: "customers",
     template: include_str!("../../index-templates/customers.json"),
+    revision: 1,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,

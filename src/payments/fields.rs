@@ -10,6 +10,7 @@ use crate::search::{Collection, Compares, Field, Filter, Source};
 pub static COLLECTION: Collection = Collection {
     name: "payments",
     template: include_str!("../../index-templates/payments.json"),
+    revision: 1,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,

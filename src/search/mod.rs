@@ -46,6 +46,8 @@ pub struct Collection {
     pub name: &'static str,
     /// Mapping of its index, in JSON; settings and the mapping of searchable forms are alike for all.
     pub template: &'static str,
+    /// Counts the changes of what documents say in an unchanged mapping. A greater one asks for a reindex.
+    pub revision: u32,
     /// What can be filtered and sorted by.
     pub fields: &'static [Field],
     /// Conditions with a name of their own, such as `overdue=true`; some depend on what day it is.

@@ -28,7 +28,7 @@ impl Template {
         let settings: Value = serde_json::from_str(SETTINGS)?;
         let mut mappings: Value = serde_json::from_str(collection.template)?;
         mappings["properties"]["search"] = serde_json::from_str(SEARCH)?;
-        let digest = Sha256::digest(format!("{settings}{mappings}{}", text::VERSION));
+        let digest = Sha256::digest(format!("{settings}{mappings}{}.{}", text::VERSION, collection.revision));
         let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         mappings["_meta"] = json!({ "hash": hash, "normalization": text::VERSION });
         Ok(Self { settings, mappings, hash })

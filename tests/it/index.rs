@@ -251,3 +251,15 @@ async fn every_member_of_every_document_has_a_mapping() {
         assert_eq!(serde_json::from_str::<Value>(held[0].source.get()).unwrap(), expected, "{table}");
     }
 }
+
+#[test]
+fn whatever_documents_are_made_from_changes_the_hash() {
+    let hash = |collection: &Collection| Template::new(collection).unwrap().hash;
+    let mut hashes: Vec<String> = ALL.iter().map(|collection| hash(collection)).collect();
+    hashes.extend(ALL.iter().map(|one| hash(&Collection { revision: one.revision + 1, ..**one })));
+    hashes.push(hash(&Collection { template: r#"{ "properties": {} }"#, ..*customers() }));
+    let count = hashes.len();
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), count);
+}
