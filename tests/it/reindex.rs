@@ -164,7 +164,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     test.expect_equal().await;
 }
 
-/// Documents of customers that are counted as refused.
+/// Documents that are counted as refused.
 pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
     state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }

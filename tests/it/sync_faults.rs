@@ -13,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::eventually::eventually;
 use crate::proxy::{Mode, Proxy};
+use crate::reindex::refused;
 use crate::synced::Synced;
 
 const WITNESS: Uuid = Uuid::from_u128(1);
@@ -276,11 +277,6 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
     test.settle().await;
     assert!(reads.load(Ordering::Relaxed) > 10);
     test.expect_equal().await;
-}
-
-/// Documents that are counted as refused.
-async fn refused(test: &Synced) -> Vec<Uuid> {
-    state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }
 
 #[tokio::test]
