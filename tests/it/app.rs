@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::Parser;
 use collections::app::App;
 use collections::auth::{Role, password};
-use collections::clock::Clock;
 use collections::config::Config;
-use collections::position::Position;
+use collections::features::users;
 use collections::server::{self, Running};
-use collections::users;
+use collections::values::clock::Clock;
+use collections::values::lsn::Lsn;
 use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -137,7 +137,7 @@ impl TestApp {
 
     /// The access token of a new user.
     pub async fn token(&self, role: Role) -> String {
-        let username = format!("{}-{}", role.as_str(), collections::ids::new().simple());
+        let username = format!("{}-{}", role.as_str(), collections::values::ids::new().simple());
         self.user(&username, role).await;
         self.token_of(&username).await
     }
@@ -176,7 +176,7 @@ impl TestApp {
         }
         let lsn: String =
             sqlx::query_scalar("select pg_current_wal_insert_lsn()::text").fetch_one(&self.database.pool).await.unwrap();
-        let position: Position = lsn.parse().unwrap();
+        let position: Lsn = lsn.parse().unwrap();
         for collection in collections::collections::ALL {
             let reached = self.app.watermark.reached(collection.name, position, Duration::from_secs(180)).await;
             assert!(reached, "{} reach {position}; they are at {}", collection.name, self.app.watermark.get());

@@ -112,7 +112,7 @@ async fn hostile_tokens_are_all_refused_with_one_body() {
         json!({ "sub": "admin" }),
         json!({ "sub": null }),
         json!({ "sub": other["sub"] }),
-        json!({ "jti": collections::ids::new().to_string() }),
+        json!({ "jti": collections::values::ids::new().to_string() }),
         json!({ "jti": "x" }),
         json!({ "jti": null }),
         json!({ "role": "root" }),

@@ -21,7 +21,7 @@ impl Cluster {
 
     /// Makes and starts one with more settings.
     pub async fn start_with(settings: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("it-cluster-{}", collections::ids::new().simple()));
+        let folder = std::env::temp_dir().join(format!("it-cluster-{}", collections::values::ids::new().simple()));
         std::fs::create_dir(&folder).unwrap();
         let cluster = Self { folder, port: crate::process::free_port().await };
         if is_root() {

@@ -39,7 +39,7 @@ impl Database {
     }
 
     async fn copy(server_url: String, template: String) -> Self {
-        let name = format!("it_{}", collections::ids::new().simple());
+        let name = format!("it_{}", collections::values::ids::new().simple());
         let mut server = PgConnection::connect(&server_url).await.unwrap();
         let create = format!("create database {name} template {template}");
         // Two copies of one template cannot be made at the same moment, and making one takes milliseconds.

@@ -5,7 +5,7 @@
 use std::fmt::{Debug, Write};
 use std::path::{Path, PathBuf};
 
-use collections::sync::change::{Change, Relations};
+use collections::sync::stream::decoder::{Change, Relations};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 

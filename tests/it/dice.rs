@@ -24,6 +24,6 @@ impl Dice {
     /// The seed of the environment variable, or one of its own.
     pub fn seed(variable: &str) -> u64 {
         let given = std::env::var(variable).ok().map(|text| text.parse().expect("the seed is a number"));
-        given.unwrap_or_else(|| u64::from(collections::ids::new().as_u128() as u32))
+        given.unwrap_or_else(|| u64::from(collections::values::ids::new().as_u128() as u32))
     }
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use collections::api::{Reply, Request, json as reply};
 use collections::app::App;
 use collections::auth::{Role, public};
 use collections::error::{Error, Result};
-use collections::http::{self, Reply, Request, Routes, json as reply};
+use collections::http::{self, Routes};
 use collections::{routes, server};
 use reqwest::Method;
 use serde_json::{Value, json};

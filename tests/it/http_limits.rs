@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use collections::api::{Reply, Request, json as reply};
 use collections::app::App;
 use collections::auth::public;
 use collections::error::Result;
-use collections::http::{Reply, Request, Routes, json as reply};
+use collections::http::Routes;
 use collections::routes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use collections::collections::ALL;
-use collections::position::Version;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
 use collections::search::inventory::{self, Detail};
 use collections::search::{Collection, Elastic, ElasticError, Template};
+use collections::values::lsn::Version;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn open() -> Self {
-        let prefix = format!("it-{}", collections::ids::new().simple());
+        let prefix = format!("it-{}", collections::values::ids::new().simple());
         let settings = Settings::parse_from(["it", "--index-prefix", &prefix, "--search-timeout-ms", "10000"]);
         let elastic = Elastic::open(&settings.search).unwrap().expect("ELASTICSEARCH_URL names the server; bin/test sets it");
         Self { elastic }

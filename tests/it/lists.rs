@@ -1,9 +1,9 @@
 //! Lists, filters and searches: the same questions to both engines get the same answers.
 
 use collections::collections::ALL;
-use collections::position::Version;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
+use collections::values::lsn::Version;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,13 +1,13 @@
 //! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
 
 use collections::collections::find;
+use collections::freshness::status::Role;
 use collections::search::Collection;
 use collections::search::index::{self, Alias};
-use collections::search::status::Role;
-use collections::sync::catalog::{self, Generation};
-use collections::sync::generations;
-use collections::sync::ranges::{self, Range};
-use collections::sync::state;
+use collections::sync::generations::reconcile;
+use collections::sync::store::checkpoint;
+use collections::sync::store::generations::{self, Generation};
+use collections::sync::store::ranges::{self, Range};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(crate) async fn people(test: &Synced, count: u32) {
 }
 
 pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation> {
-    let generations = catalog::all(&test.app.db.sync).await.unwrap();
+    let generations = generations::all(&test.app.db.sync).await.unwrap();
     generations.into_iter().find(|one| one.collection == "customers" && one.state == state)
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn underway(test: &Synced) -> Option<(Generation, Vec<Range>)> 
 /// Builds the customers' index anew and returns the names of the one before and the new one.
 pub(crate) async fn rebuilt(test: &Synced) -> (String, String) {
     let before = test.index("customers").await;
-    let index = generations::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    let index = reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
     eventually("the new index is live", async || test.index("customers").await == index).await;
     (before, index)
 }
@@ -101,7 +101,7 @@ async fn deletes_during_a_rebuild_leave_no_ghosts() {
     let test = Synced::started_with(&SMALL).await;
     people(&test, 3_000).await;
     test.settle().await;
-    generations::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
     eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 0)).await;
     let mut rounds = 0;
     while let Some((_, ranges)) = underway(&test).await {
@@ -148,7 +148,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     assert!(shows_witness(&test, &after).await);
     assert!(!shows_witness(&test, &before).await);
 
-    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
     eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
     assert_eq!(test.index("customers").await, before);
     assert!(shows_witness(&test, &before).await);
@@ -158,7 +158,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     // And forward again, as current as the other.
     test.sql("update customers set name = 'Again' where name = 'Since'").await;
     test.settle().await;
-    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
     eventually("lists read the new index again", async || is_behind_alias(&test, &after).await).await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
     test.expect_equal().await;
@@ -166,7 +166,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
 
 /// Documents that are counted as refused.
 pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
-    state::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+    checkpoint::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
     test.settle().await;
     test.expect_equal().await;
 
-    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
     eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
     test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
     test.settle().await;
@@ -207,7 +207,7 @@ async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
     assert_eq!(refused(&test).await, [WITNESS]);
     test.sql("update customers set tags = array[repeat('y', 40000)]").await;
     test.settle().await;
-    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before));
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_retired_index_is_kept_for_its_time_and_no_longer() {
     test.sql("update index_generations set expires_at = now() where state = 'retired'").await;
     eventually("the retired index is removed", async || !index::exists(&test.elastic, &before).await.unwrap()).await;
     eventually("and forgotten", async || generation(&test, "retired").await.is_none()).await;
-    assert_eq!(catalog::ask_back(&test.app.db.sync, "customers").await.unwrap(), None);
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), None);
     people(&test, 10).await;
     test.settle().await;
     test.expect_equal().await;
@@ -243,13 +243,13 @@ async fn a_leader_of_the_past_moves_no_alias() {
     let mut test = Synced::started().await;
     let (before, after) = rebuilt(&test).await;
     test.stop().await;
-    let lease = collections::sync::state::read(&test.app.db.sync).await.unwrap().lease;
+    let lease = collections::sync::store::checkpoint::read(&test.app.db.sync).await.unwrap().lease;
     let retired = generation(&test, "retired").await.unwrap();
     assert_eq!(retired.index, before);
-    let promoted = catalog::promote(&test.app.db.sync, lease - 1, &retired, 24).await;
+    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, 24).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
-    assert!(collections::sync::state::hold(&test.app.db.sync, lease - 1).await.is_err());
-    collections::sync::state::hold(&test.app.db.sync, lease).await.unwrap();
+    assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
+    collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();
     assert_eq!(test.index("customers").await, after);
 }
 
@@ -265,8 +265,8 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     let problem = problem().await;
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
-    let wanted = state::beat(&test.pool).await.unwrap();
-    eventually("the stream flows on", async || state::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
+    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
     eventually("others are told too", async || says("problem      the alias").await).await;
@@ -281,7 +281,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
 #[tokio::test]
 async fn what_a_crash_left_of_this_database_is_cleared_away() {
     let mut test = Synced::started().await;
-    let owner = catalog::owner(&test.app.db.sync).await.unwrap();
+    let owner = generations::owner(&test.app.db.sync).await.unwrap();
     let name = |what: &str| format!("{}-v1-{what}", index::alias(&test.elastic, customers()));
     let (ours, foreign) = (name("orphan"), name("foreign"));
     index::create(&test.elastic, customers(), &ours, &owner).await.unwrap();
@@ -302,7 +302,7 @@ async fn damage_during_a_rebuild_is_repaired_before_the_swap() {
     let test = Synced::started_with(&SMALL).await;
     people(&test, 2_000).await;
     test.settle().await;
-    generations::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
     eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 100))
         .await;
     let (building, _) = underway(&test).await.expect("it goes on");
@@ -350,7 +350,7 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
 async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
     let test = Synced::started().await;
     let (before, _) = rebuilt(&test).await;
-    catalog::ask_back(&test.app.db.sync, "customers").await.unwrap();
+    generations::ask_back(&test.app.db.sync, "customers").await.unwrap();
     while test.index("customers").await != before {
         tokio::task::yield_now().await;
     }

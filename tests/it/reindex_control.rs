@@ -2,7 +2,8 @@
 
 use collections::auth::Role;
 use collections::collections::find;
-use collections::sync::{catalog, generations};
+use collections::sync::generations::reconcile;
+use collections::sync::store::generations;
 use serde_json::{Value, json};
 
 use crate::app::{Indices, TestApp, elasticsearch_url};
@@ -72,19 +73,19 @@ async fn a_cancelled_rebuild_leaves_the_live_index_and_its_reason() {
     let before = test.index("customers").await;
     let mut hold = test.pool.begin().await.unwrap();
     sqlx::query("lock table customers in access exclusive mode").execute(&mut *hold).await.unwrap();
-    let index = generations::request(&test.app, find("customers").unwrap()).await.unwrap().unwrap();
-    assert!(catalog::cancel(&test.app.db.sync, "customers").await.unwrap());
+    let index = reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().unwrap();
+    assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
     hold.rollback().await.unwrap();
     let reason = async || {
-        let generations = catalog::all(&test.app.db.sync).await.unwrap();
+        let generations = generations::all(&test.app.db.sync).await.unwrap();
         generations.into_iter().find(|one| one.index == index && one.state == "failed").and_then(|one| one.reason)
     };
     eventually("it is given up", async || reason().await.as_deref() == Some("it was cancelled")).await;
     assert!(!collections::search::index::exists(&test.elastic, &index).await.unwrap());
     assert_eq!(test.index("customers").await, before);
-    assert!(!catalog::cancel(&test.app.db.sync, "customers").await.unwrap(), "nothing is left to cancel");
+    assert!(!generations::cancel(&test.app.db.sync, "customers").await.unwrap(), "nothing is left to cancel");
     // What failed is forgotten as soon as the next begins.
-    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("another");
+    reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("another");
     assert_eq!(reason().await, None);
 }
 
@@ -96,10 +97,10 @@ async fn another_mapping_is_built_by_itself_if_the_settings_say_so() {
     eventually("a new index is live", async || test.index("customers").await != before).await;
     let after = test.index("customers").await;
     // Somebody went back: the program does not insist.
-    catalog::ask_back(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
+    generations::ask_back(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
     eventually("the index before is live", async || test.index("customers").await == before).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
-    let generations = catalog::all(&test.app.db.sync).await.unwrap();
+    let generations = generations::all(&test.app.db.sync).await.unwrap();
     let own: Vec<_> = generations.iter().filter(|one| one.collection == "customers").map(|one| &one.index).collect();
     assert_eq!(own, [&before, &after]);
 }

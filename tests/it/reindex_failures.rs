@@ -1,8 +1,8 @@
 //! Rebuilds that must not end well, and indices that are given up: what lists read stays as it is.
 
 use collections::search::{Template, index};
-use collections::sync::catalog::{self, Generation};
-use collections::sync::generations;
+use collections::sync::generations::reconcile;
+use collections::sync::store::generations::{self, Generation};
 use reqwest::Method;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::synced::Synced;
 
 /// Asks for a rebuild of the customers as somebody else may have done.
 async fn ask_for(test: &Synced, index: &str, hash: &str) {
-    assert!(catalog::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
+    assert!(generations::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
 }
 
 /// Waits for a rebuild to fail, and says why it has.
@@ -60,7 +60,7 @@ async fn block(test: &Synced, index: &str) {
 async fn half_built(test: &Synced) -> Generation {
     people(test, 2_000).await;
     test.settle().await;
-    generations::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
     eventually("the rebuild has begun", async || underway(test).await.is_some_and(|(building, _)| building.documents > 100))
         .await;
     underway(test).await.expect("it goes on").0
@@ -96,7 +96,7 @@ async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
     let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
     let building = half_built(&test).await;
     block(&test, &building.index).await;
-    assert!(catalog::cancel(&test.app.db.sync, "customers").await.unwrap());
+    assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
     assert!(failure(&test).await.contains("cancelled"));
     assert!(!index::exists(&test.elastic, &building.index).await.unwrap());
 }

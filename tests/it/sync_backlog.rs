@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use collections::collections::EDGES;
-use collections::position::{Epoch, Position, Version};
-use collections::search::status::Role;
-use collections::sync::batch::Batch;
-use collections::sync::{backlog, state};
+use collections::freshness::status::Role;
+use collections::sync::store::{backlog, checkpoint};
+use collections::sync::stream::batch::Batch;
+use collections::values::lsn::{Epoch, Lsn, Version};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     .await;
     test.sql("update customers set name = 'Second' where name = 'First'").await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
-    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
     assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
     test.settle().await;
@@ -79,7 +79,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     })
     .await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
-    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
     let reached = async |collection, deadline| test.app.watermark.reached(collection, wanted, deadline).await;
     assert!(reached("customers", Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert!(!reached("accounts", Duration::ZERO).await, "a list would show the name before");
@@ -111,12 +111,12 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     };
     let waiting = async {
         eventually("renames wait, and accounts are owed", async || {
-            let owed = state::read(&test.pool).await.unwrap().standing.owed;
+            let owed = checkpoint::read(&test.pool).await.unwrap().standing.owed;
             count(&test, "sync_fanout").await > 20 && owed.contains_key("accounts")
         })
         .await;
         // What is owed is owed from an earlier position on.
-        let wanted = state::beat(&test.app.db.sync).await.unwrap();
+        let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
         assert!(test.app.watermark.reached("accounts", wanted, Duration::from_secs(30)).await);
     };
     tokio::select! {
@@ -156,7 +156,7 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
     let mut test = family(&settings, 30).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
-        let before = state::read(&test.pool).await.unwrap().standing;
+        let before = checkpoint::read(&test.pool).await.unwrap().standing;
         for round in 0..20 {
             test.sql(&format!(
                 "insert into customers (id, name) select gen_random_uuid(), 'Round {round}' from generate_series(1, 50);
@@ -165,14 +165,14 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
             ))
             .await;
         }
-        let wanted = state::beat(&test.pool).await.unwrap();
+        let wanted = checkpoint::beat(&test.pool).await.unwrap();
         test.sql("truncate addresses").await;
         eventually("what waits is stored and confirmed", async || {
-            let standing = state::read(&test.pool).await.unwrap().standing;
-            standing.confirmed > before.confirmed && standing.confirmed >= Position(wanted.0 - 50_000)
+            let standing = checkpoint::read(&test.pool).await.unwrap().standing;
+            standing.confirmed > before.confirmed && standing.confirmed >= Lsn(wanted.0 - 50_000)
         })
         .await;
-        let standing = state::read(&test.pool).await.unwrap().standing;
+        let standing = checkpoint::read(&test.pool).await.unwrap().standing;
         assert!(!standing.owed.is_empty(), "{standing:?}");
         assert!(count(&test, "sync_spill").await > 0);
         // What is stored is known to whoever comes next.
@@ -198,11 +198,12 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     let mut frozen = test.pool.begin().await.unwrap();
     sqlx::query("select from sync_spill for update").execute(&mut *frozen).await.unwrap();
     proxy.set(Mode::Pass);
-    let wanted = state::beat(&test.pool).await.unwrap();
-    eventually("fresh changes are written", async || state::read(&test.pool).await.unwrap().standing.searchable >= wanted).await;
+    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().standing.searchable >= wanted)
+        .await;
     // Time for several rounds through the backlog.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert!(!state::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
+    assert!(!checkpoint::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
     frozen.rollback().await.unwrap();
     test.settle().await;
     assert_eq!(count(&test, "sync_spill").await, 0);
@@ -221,9 +222,9 @@ async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too(
         for _ in 0..20 {
             test.sql("insert into customers (id, name) select gen_random_uuid(), 'Meanwhile' from generate_series(1, 50)").await;
         }
-        let wanted = state::beat(&test.pool).await.unwrap();
+        let wanted = checkpoint::beat(&test.pool).await.unwrap();
         eventually("what waits is stored and confirmed", async || {
-            state::read(&test.pool).await.unwrap().standing.confirmed >= Position(wanted.0 - 50_000)
+            checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= Lsn(wanted.0 - 50_000)
         })
         .await;
         test.kill();
@@ -265,10 +266,12 @@ async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index
     let test = family(&settings, 1).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
-    let wanted = state::beat(&test.pool).await.unwrap();
+    let wanted = checkpoint::beat(&test.pool).await.unwrap();
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'After it' from generate_series(1, 500)").await;
-    eventually("all of it is stored and confirmed", async || state::read(&test.pool).await.unwrap().standing.confirmed >= wanted)
-        .await;
+    eventually("all of it is stored and confirmed", async || {
+        checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted
+    })
+    .await;
     proxy.set(Mode::Pass);
     test.settle().await;
     test.expect_equal().await;
@@ -280,9 +283,9 @@ async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
     let (edge, epoch) = (EDGES.iter().position(|edge| edge.children.is_some()).unwrap(), Epoch(1));
     let renamed = async |at| {
         let parents = [(edge, [PARENT].into())].into();
-        backlog::store(&test.pool, &Batch { parents, newest: Position(at), ..Batch::default() }, epoch).await.unwrap();
+        backlog::store(&test.pool, &Batch { parents, newest: Lsn(at), ..Batch::default() }, epoch).await.unwrap();
     };
-    let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Position(800))).await.unwrap().expect("one waits");
+    let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
     renamed(80).await;
     renamed(160).await;
     assert_eq!(count(&test, "sync_fanout").await, 1, "one that has not begun serves both");

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use collections::collections::find;
-use collections::search::status::Role;
-use collections::sync::{generations, state};
+use collections::freshness::status::Role;
+use collections::sync::generations::reconcile;
+use collections::sync::store::checkpoint;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
@@ -31,7 +32,7 @@ impl HeldBack {
     pub(crate) async fn start() -> Self {
         let cluster = Cluster::start().await;
         collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
-        let name = format!("it_{}", collections::ids::new().simple());
+        let name = format!("it_{}", collections::values::ids::new().simple());
         let mut test = Synced::at(&cluster.url(), &name, &[]);
         test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
         test.start().await;
@@ -122,7 +123,7 @@ async fn a_change_stream_that_falls_silent_is_opened_anew() {
     // Longer than two heartbeats are apart.
     let mut test = Synced::at(&url, &database.name, &["--sync-silence-ms", "7000"]);
     test.start().await;
-    let lease = state::read(&test.pool).await.unwrap().lease;
+    let lease = checkpoint::read(&test.pool).await.unwrap().lease;
     let port: i32 = sqlx::query_scalar(
         "select client_port from pg_stat_replication where pid = (select active_pid from pg_replication_slots where slot_name = $1)",
     )
@@ -135,7 +136,7 @@ async fn a_change_stream_that_falls_silent_is_opened_anew() {
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Unheard')").await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Unheard");
-    assert_eq!(state::read(&test.pool).await.unwrap().lease, lease + 1, "it leads again, once");
+    assert_eq!(checkpoint::read(&test.pool).await.unwrap().lease, lease + 1, "it leads again, once");
     test.stop().await;
 }
 
@@ -169,7 +170,7 @@ async fn a_lost_slot_raises_the_epoch_and_every_index_is_built_anew() {
     test.sql("delete from customers where id in (select id from customers limit 10); update customers set name = 'New'").await;
     test.start().await;
     assert_ne!(test.index("customers").await, before);
-    assert_eq!(state::read(&test.app.db.sync).await.unwrap().epoch.0, 2);
+    assert_eq!(checkpoint::read(&test.app.db.sync).await.unwrap().epoch.0, 2);
     test.expect_equal().await;
 }
 
@@ -182,7 +183,7 @@ async fn a_slot_that_somebody_else_moved_is_noticed() {
     test.sql("select pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) from pg_replication_slots where database = current_database()").await;
     test.start().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Skipped");
-    assert_eq!(state::read(&test.app.db.sync).await.unwrap().epoch.0, 2);
+    assert_eq!(checkpoint::read(&test.app.db.sync).await.unwrap().epoch.0, 2);
 }
 
 #[tokio::test]
@@ -268,7 +269,7 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
         }
     });
 
-    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     eventually("the new index is live", async || test.index("customers").await != before).await;
     test.settle().await;
     done.store(true, Ordering::Relaxed);
@@ -301,7 +302,7 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
 
     // Neither does it keep a new index from going live, as the one before has no more of it.
     let before = test.index("customers").await;
-    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     test.expect_replaced("customers", &before).await;
 
     test.sql("update customers set metadata = '{}', created_at = now() where name like 'Too%'").await;

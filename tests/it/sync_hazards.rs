@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collections::collections::find;
-use collections::position::Version;
-use collections::search::status::Role;
+use collections::freshness::status::Role;
 use collections::search::{Elastic, index};
-use collections::sync::apply::Servers;
-use collections::sync::batch::Batch;
-use collections::sync::ends::Target;
-use collections::sync::write::Writer;
-use collections::sync::{catalog, horizon, state};
+use collections::sync::leader::high_water_mark;
+use collections::sync::store::{checkpoint, generations};
+use collections::sync::stream::batch::Batch;
+use collections::sync::writer::apply::Servers;
+use collections::sync::writer::{Target, Writer};
+use collections::values::lsn::Version;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ const INSERT: &str = "insert into customers (id, name) values ('00000000-0000-00
 async fn alone(settings: &str) -> (Synced, Cluster) {
     let cluster = Cluster::start_with(settings).await;
     collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
-    let name = format!("it_{}", collections::ids::new().simple());
+    let name = format!("it_{}", collections::values::ids::new().simple());
     let mut test = Synced::at(&cluster.url(), &name, &[]);
     test.sql(INSERT).await;
     test.start().await;
@@ -37,7 +37,7 @@ async fn alone(settings: &str) -> (Synced, Cluster) {
 }
 
 async fn epoch(test: &Synced) -> u16 {
-    state::read(&test.pool).await.unwrap().epoch.0
+    checkpoint::read(&test.pool).await.unwrap().epoch.0
 }
 
 #[tokio::test]
@@ -97,9 +97,9 @@ async fn copy_and_go_on(test: &mut Synced, cluster: &Cluster) -> PathBuf {
 /// Puts a copy of the disk back, once the index was told how far the database had come since.
 async fn put_back(test: &mut Synced, cluster: &Cluster) {
     let copy = copy_and_go_on(test, cluster).await;
-    let before = state::read(&test.pool).await.unwrap();
+    let before = checkpoint::read(&test.pool).await.unwrap();
     eventually("the index is told how far the database is", async || {
-        horizon::beyond(&test.app, &test.elastic, &before).await.unwrap().is_some()
+        high_water_mark::beyond(&test.app, &test.elastic, &before).await.unwrap().is_some()
     })
     .await;
     test.stop().await;
@@ -188,7 +188,7 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
     test.sql(INSERT).await;
     test.settle().await;
     let first = test.index("customers").await;
-    let owner = catalog::owner(&test.app.db.sync).await.unwrap();
+    let owner = generations::owner(&test.app.db.sync).await.unwrap();
     for is_running in [true, false] {
         let live = test.index("customers").await;
         let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
@@ -234,7 +234,7 @@ async fn an_index_that_has_fewer_writes_than_it_acknowledged_is_built_anew() {
 async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
     const BUSY: i64 = 64 << 20;
     let (mut test, cluster) = alone("max_wal_size = 4GB\ncheckpoint_timeout = 1h").await;
-    if state::may_log_snapshots(&test.pool).await.unwrap() {
+    if checkpoint::may_log_snapshots(&test.pool).await.unwrap() {
         // Postgres lists what is running at a checkpoint and every 15 seconds. Without that only the sync does.
         let writer: i32 = sqlx::query_scalar("select pid from pg_stat_activity where backend_type = 'background writer'")
             .fetch_one(&test.pool)
@@ -332,12 +332,12 @@ async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
     test.sql(INSERT).await;
     test.settle().await;
     test.stop().await;
-    let (name, index, epoch) = ("customers", test.index("customers").await, state::read(&test.pool).await.unwrap().epoch);
+    let (name, index, epoch) = ("customers", test.index("customers").await, checkpoint::read(&test.pool).await.unwrap().epoch);
     let elastic = Elastic::open(&test.app.config.search).unwrap().unwrap();
     let writer = Writer::new(test.app.db.sync.clone(), elastic, epoch, &test.app.config);
     writer.add(find(name).unwrap(), &index);
     let servers = Servers { writer: Arc::new(writer), fanout_inline: 10 };
-    let commit = state::beat(&test.pool).await.unwrap();
+    let commit = checkpoint::beat(&test.pool).await.unwrap();
     // Another reader at the same place in the log, of which two may see different rows, would have this one.
     test.sql("update customers set name = 'After'").await;
     let batch = Batch { keys: [(name, [WITNESS].into())].into(), newest: commit, ..Batch::default() };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use collections::collections::find;
-use collections::sync::{follow, reach, state};
+use collections::sync::integrity::wait;
+use collections::sync::leader::follower;
+use collections::sync::store::checkpoint;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -57,20 +59,20 @@ async fn who_waits_for_a_hot_document_has_it_soon_from_any_process() {
     let test = rested(&[]).await;
     let follower = Synced::beside(&test);
     let stop = CancellationToken::new();
-    let following = tokio::spawn(follow::run(follower.app.clone(), stop.clone()));
+    let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
 
     rename(&test, "For a list of the leader").await;
-    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
     assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await);
     assert!(is_shown(&test, "For a list of the leader").await);
 
     rename(&test, "For a list of another").await;
-    let wanted = state::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
     assert!(follower.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await);
     assert!(is_shown(&test, "For a list of another").await);
 
     rename(&test, "For a command").await;
-    reach::now(&test.app, find("customers").unwrap()).await.unwrap();
+    wait::now(&test.app, find("customers").unwrap()).await.unwrap();
     assert!(is_shown(&test, "For a command").await);
     stop.cancel();
     following.await.unwrap();
@@ -103,7 +105,7 @@ async fn a_change_of_a_hot_document_survives_its_leader() {
     test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Canary')").await;
     eventually("what follows can be found", async || is_shown(&test, "Canary").await).await;
     // Long enough for the position to be remembered and told to the server.
-    state::beat(&test.app.db.sync).await.unwrap();
+    checkpoint::beat(&test.app.db.sync).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     test.kill();
     test.launch();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use collections::position::Position;
-use collections::search::status::Role;
-use collections::sync::{catalog, follow, state};
+use collections::freshness::status::Role;
+use collections::sync::leader::follower;
+use collections::sync::store::{checkpoint, generations};
+use collections::values::lsn::Lsn;
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
     let mut new_leader = test.pool.begin().await.unwrap();
     sqlx::raw_sql("lock table sync_state in access exclusive mode").execute(&mut *new_leader).await.unwrap();
     let stop = CancellationToken::new();
-    let following = tokio::spawn(follow::run(follower.app.clone(), stop.clone()));
+    let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
     eventually("the follower is about to read the position", async || {
         let waiting = "select exists (select from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock' and query like '%from sync_state%')";
@@ -55,7 +56,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
     let begin = "update sync_state set epoch = epoch + 1, applied = applied + (1::bigint << 40);
                  update index_generations set state = 'retired', expires_at = now()";
     sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
-    let ahead = state::read(&mut *new_leader).await.unwrap().standing.searchable;
+    let ahead = checkpoint::read(&mut *new_leader).await.unwrap().standing.searchable;
     new_leader.commit().await.unwrap();
     assert!(!follower.app.watermark.reached("customers", ahead, Duration::from_millis(500)).await);
     stop.cancel();
@@ -68,14 +69,14 @@ async fn who_follows_does_not_believe_in_positions_from_before_the_database_went
     test.stop().await;
     let follower = Synced::beside(&test);
     let stop = CancellationToken::new();
-    let following = tokio::spawn(follow::run(follower.app.clone(), stop.clone()));
-    eventually("the follower knows how far the index is", async || follower.app.watermark.get() > Position::default()).await;
+    let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
+    eventually("the follower knows how far the index is", async || follower.app.watermark.get() > Lsn::default()).await;
     test.sql(
         "update sync_state set epoch = epoch + 1, applied = 8, confirmed = 8;
          update index_generations set state = 'retired', expires_at = now()",
     )
     .await;
-    eventually("it knows of no index", async || follower.app.watermark.get() == Position::default()).await;
+    eventually("it knows of no index", async || follower.app.watermark.get() == Lsn::default()).await;
     stop.cancel();
     following.await.unwrap();
 }
@@ -87,8 +88,8 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
     let leader = format!("process {}", first.id());
     let mut second = Synced::at(&database.url, &database.name, &[]);
     eventually("the process leads and every index is live", async || {
-        let state = state::read(&second.pool).await.unwrap();
-        let generations = catalog::all(&second.pool).await.unwrap();
+        let state = checkpoint::read(&second.pool).await.unwrap();
+        let generations = generations::all(&second.pool).await.unwrap();
         state.leader.as_ref() == Some(&leader) && generations.iter().filter(|one| one.state == "live").count() == 3
     })
     .await;
@@ -100,7 +101,7 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
     second.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     first.signal("STOP");
-    let lease = state::read(&second.pool).await.unwrap().lease;
+    let lease = checkpoint::read(&second.pool).await.unwrap().lease;
     second
         .sql("update customers set name = 'After'; delete from customers where id in (select id from customers limit 500)")
         .await;
@@ -111,7 +112,7 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
     second.settle().await;
     second.expect_equal().await;
 
-    let state = state::read(&second.pool).await.unwrap();
+    let state = checkpoint::read(&second.pool).await.unwrap();
     assert_eq!((state.leader, state.lease), (Some(format!("process {}", std::process::id())), lease + 1));
     first.signal("CONT");
     for round in 0..4 {
@@ -120,7 +121,7 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
     }
     second.settle().await;
     second.expect_equal().await;
-    let state = state::read(&second.pool).await.unwrap();
+    let state = checkpoint::read(&second.pool).await.unwrap();
     assert_eq!((state.lease, state.epoch.0), (lease + 1, 1), "it neither leads again nor breaks the stream");
     second.stop().await;
 }
@@ -158,7 +159,7 @@ async fn a_slot_that_somebody_else_reads_is_waited_for() {
     drop(stranger);
     test.settle().await;
     assert_eq!(test.document("customers", Uuid::from_u128(1)).await["name"], "Meanwhile");
-    assert_eq!(state::read(&test.pool).await.unwrap().epoch.0, 1);
+    assert_eq!(checkpoint::read(&test.pool).await.unwrap().epoch.0, 1);
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use collections::collections::{ALL, find};
-use collections::sync::cycles::{self, Swept};
-use collections::sync::verify::{self, Difference};
-use collections::sync::{generations, letters, state};
+use collections::sync::generations::reconcile;
+use collections::sync::integrity::verify::{self, Difference};
+use collections::sync::store::sweep_runs::{self, Swept};
+use collections::sync::store::{checkpoint, dead_letters};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,7 +54,7 @@ async fn add(test: &Synced, id: &str, document: Value) {
 }
 
 async fn swept(test: &Synced) -> Option<Swept> {
-    let all = cycles::all(&test.app.db.sync).await.unwrap();
+    let all = sweep_runs::all(&test.app.db.sync).await.unwrap();
     all.into_iter().find(|swept| swept.collection == "customers")
 }
 
@@ -159,7 +160,7 @@ async fn a_killed_comparison_goes_on_at_its_cursor() {
     verified(&test).await;
     customers(&test, 3_000).await;
     // What is not confirmed comes again after the kill, and would repair what this test damages.
-    let written = state::beat(&test.app.db.sync).await.unwrap();
+    let written = checkpoint::beat(&test.app.db.sync).await.unwrap();
     eventually("the changes are confirmed", async || {
         let confirmed =
             "select bool_and(confirmed_flush_lsn - '0/0' >= $1) from pg_replication_slots where database = current_database()";
@@ -190,7 +191,7 @@ async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
     test.sql("update customers set name = 'Fine' where name = 'Customer 1'").await;
     test.settle().await;
     assert_eq!(test.document("customers", id(1)).await["name"], "Fine");
-    let letter = async || letters::list(&test.app.db.sync, 10).await.unwrap().pop().unwrap();
+    let letter = async || dead_letters::list(&test.app.db.sync, 10).await.unwrap().pop().unwrap();
     assert_eq!((letter().await.collection.as_str(), letter().await.id), ("customers", id(2)));
     eventually("it is tried again", async || letter().await.attempts >= 3).await;
     let (code, said) = test.command(&["sync", "refused"]).await;
@@ -205,7 +206,7 @@ async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
 
     test.sql("update customers set tags = '{ok}' where name = 'Customer 2'").await;
     test.settle().await;
-    assert_eq!(state::buried(&test.app.db.sync).await.unwrap(), []);
+    assert_eq!(checkpoint::buried(&test.app.db.sync).await.unwrap(), []);
     test.expect_equal().await;
 }
 
@@ -273,7 +274,7 @@ async fn the_status_has_names_that_programs_can_rely_on() {
     let test = Synced::started_with(&ONE_CYCLE).await;
     for collection in ALL {
         eventually("everything is verified", async || {
-            let all = cycles::all(&test.app.db.sync).await.unwrap();
+            let all = sweep_runs::all(&test.app.db.sync).await.unwrap();
             all.iter().any(|swept| swept.collection == collection.name && swept.verified_at.is_some())
         })
         .await;
@@ -331,10 +332,10 @@ async fn what_was_verified_of_another_index_says_nothing() {
     .await;
     let seen = swept(&test).await.unwrap();
     assert!(seen.verified_seconds_ago.is_some_and(|age| age >= 3_600.0), "up to when it began");
-    generations::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
+    reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     test.expect_replaced("customers", &index).await;
     assert_eq!(swept(&test).await.unwrap().verified_at, None);
-    let lease = state::read(&test.pool).await.unwrap().lease;
-    cycles::begin(&test.pool, lease, "customers", &test.index("customers").await).await.unwrap();
+    let lease = checkpoint::read(&test.pool).await.unwrap().lease;
+    sweep_runs::begin(&test.pool, lease, "customers", &test.index("customers").await).await.unwrap();
     assert_eq!(swept(&test).await.unwrap().verified_at, None);
 }

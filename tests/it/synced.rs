@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use collections::app::App;
-use collections::clock::Clock;
 use collections::collections::{ALL, find};
 use collections::config::Config;
 use collections::search::{Elastic, inventory};
-use collections::sync::{self, Writer, state, verify};
+use collections::sync;
+use collections::sync::integrity::verify;
+use collections::sync::store::checkpoint;
+use collections::sync::writer::Writer;
+use collections::values::clock::Clock;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
@@ -160,7 +163,7 @@ impl Synced {
         let mut wanted = None;
         // A server that was restarted has ended the connections that the pool still believes in.
         eventually("the database answers", async || {
-            wanted = state::beat(&self.app.db.sync).await.ok();
+            wanted = checkpoint::beat(&self.app.db.sync).await.ok();
             wanted.is_some()
         })
         .await;
@@ -208,7 +211,7 @@ impl Synced {
 
     /// Repairs, and returns what differs still.
     pub(crate) async fn repair(&self, collection: &str, found: &verify::Differences) -> verify::Differences {
-        let epoch = state::read(&self.app.db.sync).await.unwrap().epoch;
+        let epoch = checkpoint::read(&self.app.db.sync).await.unwrap().epoch;
         let elastic = Elastic::open(&self.app.config.search).unwrap().unwrap();
         let writer = Writer::new(self.app.db.sync.clone(), elastic, epoch, &self.app.config);
         let index = self.index(collection).await;

@@ -1,6 +1,6 @@
 //! The normalisations in Rust and in SQL are the same.
 
-use collections::text;
+use collections::values::text;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::database::Database;

@@ -14,9 +14,9 @@ use super::server::Server;
 use super::statistics::Latencies;
 use super::{Scene, freshness, live};
 use crate::app::App;
-use crate::clock::Clock;
 use crate::feed::{Feed, Source};
 use crate::sync;
+use crate::values::clock::Clock;
 
 /// A sync that does not lead by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,23 +7,23 @@ use sqlx::PgPool;
 
 use super::Scene;
 use crate::collections;
-use crate::position::Position;
 use crate::search::index::{self, Alias};
-use crate::sync::state;
+use crate::sync::store::checkpoint;
+use crate::values::lsn::Lsn;
 
 /// A backlog that is not worked off by then never will be.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Waits until everything that was committed before can be found.
 pub(super) async fn caught_up(pool: &PgPool) -> anyhow::Result<()> {
-    passed(pool, state::want(pool).await?).await
+    passed(pool, checkpoint::want(pool).await?).await
 }
 
 /// Waits until everything up to a position can be found, what was stored for the index included.
-pub(super) async fn passed(pool: &PgPool, wanted: Position) -> anyhow::Result<()> {
+pub(super) async fn passed(pool: &PgPool, wanted: Lsn) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
-        let standing = state::read(pool).await?.standing;
+        let standing = checkpoint::read(pool).await?.standing;
         if collections::ALL.iter().all(|collection| standing.includes(collection.name, wanted)) {
             return Ok(());
         }

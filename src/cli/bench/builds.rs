@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::process::Command;
 
 use super::report::{Goal, Measure};
-use crate::clock::Clock;
+use crate::values::clock::Clock;
 
 /// Rebuilds; the figure is their median.
 const ROUNDS: usize = 3;

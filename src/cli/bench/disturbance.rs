@@ -6,9 +6,9 @@ use anyhow::Context;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::rebuild::Progress;
+use super::rebuild::{self, Progress};
 use super::report::{Goal, Measure};
-use super::{Scene, freshness, rebuild};
+use super::{Scene, freshness};
 use crate::collections;
 use crate::search::Collection;
 

@@ -11,7 +11,7 @@ use super::Scene;
 use super::client::{Link, Site};
 use super::report::{Goal, Measure};
 use super::statistics::Latencies;
-use crate::ids;
+use crate::values::ids;
 
 /// Changes per second.
 pub(super) const RATE: f64 = 10.0;

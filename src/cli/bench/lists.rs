@@ -11,7 +11,7 @@ use super::report::{Goal, Measure};
 use super::server::{Server, command};
 use super::statistics::median;
 use super::tap::Tap;
-use crate::clock::Clock;
+use crate::values::clock::Clock;
 
 /// Requests per second of everyday work: what a hundred busy people ask.
 const EVERYDAY: f64 = 50.0;

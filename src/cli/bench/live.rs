@@ -12,8 +12,8 @@ use super::report::{Goal, Measure};
 use super::server::Server;
 use super::{Scene, backlog};
 use crate::collections;
-use crate::position::Position;
-use crate::sync::state;
+use crate::sync::store::checkpoint;
+use crate::values::lsn::Lsn;
 
 /// Changes to a commit: small transactions, as live traffic makes them.
 const TOGETHER: usize = 10;
@@ -139,13 +139,13 @@ pub(super) async fn pile_up(
     ids: &[Uuid],
     together: usize,
     value: &str,
-) -> anyhow::Result<Position> {
+) -> anyhow::Result<Lsn> {
     let pool = &scene.stage.pool;
     // Everything before is in the index, so that only the new changes are counted.
     backlog::caught_up(pool).await?;
     scene.stop_server().await?;
     change_rows(pool, change, ids, together, value).await?;
-    Ok(state::want(pool).await?)
+    Ok(checkpoint::want(pool).await?)
 }
 
 /// Changes rows, so many to a commit.
@@ -161,7 +161,7 @@ pub(super) async fn change_rows(pool: &PgPool, change: &str, ids: &[Uuid], toget
 }
 
 /// Starts a server and returns the time from the opening of its stream until everything up to a position can be found.
-pub(super) async fn work_off(scene: &mut Scene<'_>, target: Position) -> anyhow::Result<Duration> {
+pub(super) async fn work_off(scene: &mut Scene<'_>, target: Lsn) -> anyhow::Result<Duration> {
     let pool = &scene.stage.pool;
     let work = async {
         let begin = Instant::now();

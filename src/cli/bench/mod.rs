@@ -36,10 +36,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt;
 
-use self::report::Report;
-use self::server::Server;
-use self::sizes::Sizes;
-use self::stage::Stage;
+use super::bench::report::Report;
+use super::bench::server::Server;
+use super::bench::sizes::Sizes;
+use super::bench::stage::Stage;
 use crate::config::{self, Config};
 
 /// Measures the program against what it stands on, in a database and indices of its own.

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::Scene;
 use super::client::{Call, Link, Site};
 use super::stage::Stage;
-use crate::clock::Clock;
 use crate::config;
 use crate::search::{Collection, Elastic, Loaded, index};
+use crate::values::clock::Clock;
 
 /// An index like a live one, but that nobody else writes to.
 pub(super) struct Scratch<'a> {

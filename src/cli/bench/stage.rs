@@ -10,9 +10,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::client::Site;
-use crate::config;
-use crate::search::{Elastic, horizon, index};
-use crate::{collections, db, ids};
+use crate::search::{Elastic, high_water_mark, index};
+use crate::values::ids;
+use crate::{collections, config, db};
 
 /// A database, a slot and indices of its own.
 pub(super) struct Stage {
@@ -66,7 +66,7 @@ impl Stage {
                 }
                 index::remove(elastic, &format!("_index_template/{}", index::alias(elastic, collection))).await?;
             }
-            index::remove(elastic, &horizon::index(elastic)).await?;
+            index::remove(elastic, &high_water_mark::index(elastic)).await?;
         }
         let mut connection = PgConnection::connect(self.server.expose_secret()).await?;
         sqlx::query("select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1")

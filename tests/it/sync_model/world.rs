@@ -1,6 +1,6 @@
 //! The world around the sync: a database that shows commits late, an index that keeps the newest version, a slow network, a clock.
 
-use collections::position::{Epoch, Position, Version};
+use collections::values::lsn::{Epoch, Lsn, Version};
 
 /// Two documents, each made of its own row and of the parent's.
 pub const DOCUMENTS: usize = 2;
@@ -172,9 +172,9 @@ impl Index {
 }
 
 pub fn version(epoch: u16, position: u64) -> i64 {
-    Version::new(Epoch(epoch), Position(position)).0
+    Version::new(Epoch(epoch), Lsn(position)).0
 }
 
 pub fn floor(epoch: u16, position: u64) -> i64 {
-    Version::floor(Epoch(epoch), Position(position)).0
+    Version::floor(Epoch(epoch), Lsn(position)).0
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use collections::app::App;
-use collections::position::{Position, Version};
-use collections::sync::anchor::Line;
-use collections::sync::batch::Batch;
-use collections::sync::ends::{Applied, Stream, Target};
-use collections::sync::progress::Progress;
-use pgwire_replication::{Lsn, ReplicationEvent};
+use collections::sync::pipeline::SessionChannels;
+use collections::sync::pipeline::progress::Progress;
+use collections::sync::stream::ChangeStream;
+use collections::sync::stream::batch::Batch;
+use collections::sync::writer::{Applied, Target};
+use collections::values::lsn::{Lsn, Version};
+use pgwire_replication::ReplicationEvent;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -61,10 +62,10 @@ impl Wire {
         if Instant::now() < commit.at {
             return Some(Err(commit.at));
         }
-        let lsn = |position: Position| Lsn::from_u64(position.0);
+        let lsn = |position: Lsn| pgwire_replication::Lsn::from_u64(position.0);
         let data = |data: Vec<u8>| ReplicationEvent::XLogData {
-            wal_start: Lsn::from_u64(0),
-            wal_end: Lsn::from_u64(0),
+            wal_start: pgwire_replication::Lsn::from_u64(0),
+            wal_end: pgwire_replication::Lsn::from_u64(0),
             server_time_micros: 0,
             data: data.into(),
         };
@@ -96,7 +97,7 @@ impl Wire {
     }
 }
 
-impl Stream for Wire {
+impl ChangeStream for Wire {
     async fn next(&mut self) -> anyhow::Result<ReplicationEvent> {
         anyhow::ensure!(self.breaks.is_none_or(|at| Instant::now() < at), "the stream broke");
         let soon = Instant::now() + Duration::from_secs(1);
@@ -105,10 +106,14 @@ impl Stream for Wire {
             Some(Err(at)) => sleep_until(at.min(soon)).await,
             None => sleep_until(soon).await,
         }
-        Ok(ReplicationEvent::KeepAlive { wal_end: Lsn::from_u64(0), reply_requested: false, server_time_micros: 0 })
+        Ok(ReplicationEvent::KeepAlive {
+            wal_end: pgwire_replication::Lsn::from_u64(0),
+            reply_requested: false,
+            server_time_micros: 0,
+        })
     }
 
-    fn confirm(&self, position: Position) {
+    fn confirm(&self, position: Lsn) {
         let mut world = self.stage.world();
         world.note(format!("confirm {position}"));
         world.check_confirmed(position);
@@ -188,7 +193,7 @@ impl Target for Stage {
 }
 
 /// Remembers the position after a while, as a statement takes it.
-pub(super) async fn anchor(stage: &Stage, progress: &Progress, line: &Line) {
+pub(super) async fn anchor(stage: &Stage, progress: &Progress, line: &SessionChannels) {
     let mut standing = progress.standing.subscribe();
     while standing.changed().await.is_ok() {
         let standing = standing.borrow_and_update().clone();

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use collections::app::App;
-use collections::clock::Clock;
 use collections::config::Config;
-use collections::sync::anchor::Line;
-use collections::sync::pipeline::Pipeline;
-use collections::sync::progress::Progress;
+use collections::sync::pipeline::SessionChannels;
+use collections::sync::pipeline::event_loop::Pipeline;
+use collections::sync::pipeline::progress::Progress;
+use collections::values::clock::Clock;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ async fn play(stage: Stage) {
         let next = stage.world().commits.iter().position(|one| one.end > saved.confirmed).unwrap_or(usize::MAX);
         let progress = Progress::new(saved);
         progress.is_live.send_replace(true);
-        let line = Line::default();
+        let line = SessionChannels::default();
         let wire = Wire { stage: stage.clone(), next, sent: 0, is_described: false, breaks };
         let pipeline = Pipeline::new(&app, wire, Arc::new(stage.clone()), &progress, &line, BTreeSet::from([INDEX.to_owned()]));
         let stop = CancellationToken::new();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use collections::position::{Epoch, Position, Version};
-use collections::sync::batch::Batch;
-use collections::sync::progress::Standing;
+use collections::sync::store::checkpoint::Checkpoint;
+use collections::sync::stream::batch::Batch;
+use collections::values::lsn::{Epoch, Lsn, Version};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,8 +36,8 @@ pub(super) enum Flaw {
 
 pub(super) struct Commit {
     pub(super) transaction: u32,
-    pub(super) begin: Position,
-    pub(super) end: Position,
+    pub(super) begin: Lsn,
+    pub(super) end: Lsn,
     pub(super) keys: Vec<Uuid>,
     pub(super) is_deletion: bool,
     pub(super) is_truncation: bool,
@@ -73,7 +73,7 @@ pub(super) struct World {
     pub(super) spill: BTreeMap<Uuid, Version>,
     /// What the lane holds of it, with what was marked meanwhile and waits for the lane.
     pub(super) held: BTreeMap<Uuid, Option<Version>>,
-    pub(super) saved: Standing,
+    pub(super) saved: Checkpoint,
     pub(super) trace: Vec<String>,
     pub(super) broken: Option<String>,
 }
@@ -101,8 +101,8 @@ impl World {
             end = begin + 8 + 8 * dice.roll(40);
             commits.push(Commit {
                 transaction: u32::try_from(number).unwrap() + 700,
-                begin: Position(begin),
-                end: Position(end),
+                begin: Lsn(begin),
+                end: Lsn(end),
                 keys,
                 is_deletion: is_truncation || dice.roll(5) == 0,
                 is_truncation,
@@ -126,7 +126,7 @@ impl World {
             searchable: BTreeMap::new(),
             spill: BTreeMap::new(),
             held: BTreeMap::new(),
-            saved: Standing { confirmed: Position(0x1000), searchable: Position(0x1000), ..Standing::default() },
+            saved: Checkpoint { confirmed: Lsn(0x1000), searchable: Lsn(0x1000), ..Checkpoint::default() },
             trace: Vec::new(),
             broken: None,
         }
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// What every commit before a position comes to, by the given documents.
-    pub(super) fn missing(&self, documents: &BTreeMap<Uuid, Document>, upto: impl Fn(Position) -> bool) -> Option<String> {
+    pub(super) fn missing(&self, documents: &BTreeMap<Uuid, Document>, upto: impl Fn(Lsn) -> bool) -> Option<String> {
         for (number, commit) in self.commits.iter().enumerate().filter(|(_, commit)| upto(commit.end)) {
             for key in &commit.keys {
                 let shows = documents.get(key).and_then(|document| document.shows);
@@ -218,13 +218,13 @@ impl World {
     }
 
     /// Everything up to the position can be found, but for what is owed.
-    pub(super) fn check_searchable(&mut self, standing: &Standing) {
+    pub(super) fn check_searchable(&mut self, standing: &Checkpoint) {
         let missing = self.missing(&self.searchable, |end| standing.includes(NAME, end));
         self.expect(missing.is_none(), || format!("not searchable at {}: {}", standing.searchable, missing.unwrap_or_default()));
     }
 
     /// Everything up to the position is in the index or in the backlog.
-    pub(super) fn check_confirmed(&mut self, position: Position) {
+    pub(super) fn check_confirmed(&mut self, position: Lsn) {
         self.proceed();
         let kept: BTreeMap<_, _> = self
             .index

@@ -6,11 +6,11 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::client::Link;
-use super::super::report::{Goal, Measure};
-use super::super::server::{Server, command};
-use super::super::{Scene, truth};
 use super::{ID, row};
+use crate::cli::bench::client::Link;
+use crate::cli::bench::report::{Goal, Measure};
+use crate::cli::bench::server::{Server, command};
+use crate::cli::bench::{Scene, truth};
 use crate::collections;
 use crate::search::index;
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use uuid::Uuid;
 
-use super::super::client::Link;
-use super::super::report::{Goal, Measure};
-use super::super::statistics::Latencies;
-use super::super::{Scene, backlog, freshness, truth};
 use super::{ID, row};
+use crate::cli::bench::client::Link;
+use crate::cli::bench::report::{Goal, Measure};
+use crate::cli::bench::statistics::Latencies;
+use crate::cli::bench::{Scene, backlog, freshness, truth};
 
 const PARENT: Uuid = Uuid::from_u128(0xfa_0001);
 /// A second rename comes after so much of the first.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::super::client::Link;
-use super::super::report::{Goal, Measure};
-use super::super::server::{Server, command};
-use super::super::{Scene, backlog, truth};
 use super::{ID, Work, Writers, row};
+use crate::cli::bench::client::Link;
+use crate::cli::bench::report::{Goal, Measure};
+use crate::cli::bench::server::{Server, command};
+use crate::cli::bench::{Scene, backlog, truth};
 use crate::collections;
 use crate::search::index;
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::report::{Goal, Measure};
-use super::super::{Scene, backlog, truth};
 use super::{ID, row};
+use crate::cli::bench::report::{Goal, Measure};
+use crate::cli::bench::{Scene, backlog, truth};
 
 /// Inserts so many rows in one transaction and watches the server's memory until all of them are in the index.
 pub(in super::super) async fn measure(scene: &mut Scene<'_>, rows: u64) -> anyhow::Result<Vec<Measure>> {

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::report::{Goal, Measure};
-use super::super::server::{Server, command};
-use super::super::{Scene, backlog, truth};
 use super::wall::Wall;
 use super::{ID, Work, Writers, row};
+use crate::cli::bench::report::{Goal, Measure};
+use crate::cli::bench::server::{Server, command};
+use crate::cli::bench::{Scene, backlog, truth};
 
 /// Connections that write.
 const CONNECTIONS: usize = 4;
