@@ -10,9 +10,9 @@ use collections::values::lsn::{Epoch, Lsn};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::app::redis_url;
-use crate::proxy::{Mode, Proxy};
-use crate::synced::{self, Synced};
+use crate::harness::app::redis_url;
+use crate::harness::proxy::{Mode, Proxy};
+use crate::harness::synced::{self, Synced};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -84,7 +84,7 @@ async fn announcements_name_exactly_what_changed_in_order() {
 
 #[tokio::test]
 async fn a_commit_is_announced_only_when_it_can_be_seen() {
-    let held = crate::sync_faults::HeldBack::start().await;
+    let held = crate::sync::faults::HeldBack::start().await;
     let feed = Arc::clone(&held.test.app.feed);
     let mut subscription = feed.subscribe();
     let early = tokio::time::timeout(Duration::from_millis(500), subscription.next()).await;

@@ -9,8 +9,8 @@ use collections::db::Pools;
 use collections::imports::{Event, Import, Issue, Severity, Summary, Target, Unusable};
 use collections::values::clock::Clock;
 
-use crate::app::config;
-use crate::database::Database;
+use crate::harness::app::config;
+use crate::harness::database::Database;
 
 /// A database to import into, and a folder for files.
 struct Desk {

@@ -11,8 +11,8 @@ use collections::server;
 use collections::values::lsn::{Epoch, Lsn};
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, redis_url};
-use crate::client::{Answer, Client};
+use crate::harness::app::{TestApp, redis_url};
+use crate::harness::client::{Answer, Client};
 
 async fn customer(client: &Client, name: &str) -> String {
     let made = client.post("/customers", &json!({ "name": name })).await.expect(201);

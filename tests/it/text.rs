@@ -3,7 +3,7 @@
 use collections::values::text;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::database::Database;
+use crate::harness::database::Database;
 
 /// Real names of many languages, and texts that are none.
 const NAMES: &[&str] = &[

@@ -12,12 +12,13 @@ use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use super::writers::{Tally, Written};
-use crate::client::Client;
-use crate::cluster::Cluster;
-use crate::eventually::eventually;
-use crate::proxy::{Mode, Proxy};
-use crate::synced::Synced;
-use crate::{process, sync_oracle};
+use crate::harness::client::Client;
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually::eventually;
+use crate::harness::process;
+use crate::harness::proxy::{Mode, Proxy};
+use crate::harness::synced::Synced;
+use crate::sync::oracle;
 
 pub(super) struct Stage {
     pub(super) cluster: Cluster,
@@ -192,7 +193,7 @@ impl Stage {
         let _at_rest = self.pause.write().await;
         self.settle().await;
         self.tally.look(&self.observer.pool, &*self.written.lock().await).await;
-        let (compared, differing) = sync_oracle::compare(&self.observer, seed).await;
+        let (compared, differing) = oracle::compare(&self.observer, seed).await;
         self.tally.checked.fetch_add(compared as u64, Ordering::Relaxed);
         self.tally.differences.fetch_add(differing as u64, Ordering::Relaxed);
         for collection in ALL {
