@@ -1,4 +1,5 @@
--- Durable background work. Workers take rows with `for update skip locked`; the lease says until when a taken row is theirs.
+-- Durable background work. Workers take rows with `for update skip locked` and hold them until `leased_until`.
+
 create table jobs (
   id uuid primary key,
   kind text not null
@@ -21,21 +22,8 @@ create table jobs (
     constraint jobs_created_by_fkey references users on delete restrict
 );
 
--- At most one unfinished job to a unique key.
+-- At most one unfinished job per unique key.
 create unique index jobs_unique_key on jobs (kind, unique_key) where state in ('queued', 'running', 'paused');
 create index jobs_ready on jobs (priority desc, run_at) where state in ('queued', 'running');
 
--- The first answer of a write, kept to be repeated. Written in the transaction of its effect, so the two cannot part.
-create table idempotency_keys (
-  caller text not null,
-  key text not null
-    constraint idempotency_keys_key_length check (char_length(key) between 1 and 255),
-  request_hash bytea not null,
-  status smallint not null,
-  response bytea not null,
-  created_at timestamptz not null default now(),
-  expires_at timestamptz not null,
-  constraint idempotency_keys_pkey primary key (caller, key)
-);
-
-create index idempotency_keys_expires_at on idempotency_keys (expires_at);
+grant select, insert, update, delete on jobs to collections_server;

@@ -1,4 +1,5 @@
--- People who sign in. Names and e-mail addresses are unique without regard to case.
+-- People who sign in, and their sessions. User names and e-mail addresses are unique without regard to case.
+
 create table users (
   id uuid primary key,
   version bigint not null default 1,
@@ -19,20 +20,27 @@ create table users (
 
 create unique index users_username_key on users (lower(username));
 create unique index users_email_key on users (lower(email));
+create unique index users_identity on users (id, shown);
+alter table users replica identity using index users_identity;
+alter publication collections add table users (id, shown);
 
 create trigger users_version
   before update on users
   for each row execute function count_version();
-
-create unique index users_identity on users (id, shown);
-alter table users replica identity using index users_identity;
 
 create trigger users_shown
   before update on users
   for each row when ((new.username, new.name) is distinct from (old.username, old.name))
   execute function count_shown();
 
--- One row to a signed-in device. An access token names its session, so ending the session ends the token.
+create trigger users_commit_durably before insert or update or delete or truncate on users
+  for each statement execute function commit_durably();
+
+grant select, insert, update on users to collections_server;
+-- No password hashes.
+grant select (id, username, name) on users to collections_sync;
+
+-- One row per signed-in device. An access token names its session, so ending the session ends the token.
 create table sessions (
   id uuid primary key,
   user_id uuid not null
@@ -48,3 +56,5 @@ create table sessions (
 
 create index sessions_user_id on sessions (user_id);
 create index sessions_expires_at on sessions (expires_at);
+
+grant select, insert, update, delete on sessions to collections_server;

@@ -1,4 +1,6 @@
--- The people and companies that owe. `name` is what is shown; it is derived from the parts when absent, never the other way.
+-- The people and companies that owe, with their contact points and addresses.
+
+-- `name` is what clients show; the server derives it from the parts when it is absent, and never the parts from it.
 create table customers (
   id uuid primary key,
   version bigint not null default 1,
@@ -15,7 +17,9 @@ create table customers (
     constraint customers_family_name_length check (char_length(family_name) between 1 and 100),
   company_name text
     constraint customers_company_name_length check (char_length(company_name) between 1 and 200),
-  date_of_birth date,
+  -- Neither the server nor the index can hold a date outside these years, `infinity` for one.
+  date_of_birth date
+    constraint customers_date_of_birth_in_reach check (date_of_birth between '0001-01-01' and '9999-12-31'),
   tax_id text
     constraint customers_tax_id_length check (char_length(tax_id) between 1 and 50),
   language text
@@ -53,14 +57,13 @@ create index customers_number_terms on customers using gin (number_terms);
 create index customers_created_at on customers (created_at desc, id);
 create index customers_updated_at on customers (updated_at, id);
 create index customers_tags on customers using gin (tags);
+create unique index customers_identity on customers (id, shown);
+alter table customers replica identity using index customers_identity;
+alter publication collections add table customers (id, shown, version, deleted_at);
 
 create trigger customers_version
   before update on customers
   for each row execute function count_version();
-
--- What accounts and payments show of their customer.
-create unique index customers_identity on customers (id, shown);
-alter table customers replica identity using index customers_identity;
 
 create trigger customers_shown
   before update on customers
@@ -69,8 +72,14 @@ create trigger customers_shown
     is distinct from (old.name, old.given_name, old.family_name, old.company_name, old.external_id))
   execute function count_shown();
 
--- Phones and e-mail addresses, several to a customer, one primary of a kind. `normalized` is E.164 or the lower-cased address;
--- a number that no plan knows keeps its digits, because a wrong number is a fact of collections and not an input error.
+create trigger customers_commit_durably before insert or update or delete or truncate on customers
+  for each statement execute function commit_durably();
+
+grant select, insert, update on customers to collections_server;
+grant select on customers to collections_sync;
+
+-- Phones and e-mail addresses, several per customer, one primary per kind. `normalized` is E.164 or the lower-cased address; a
+-- number that fits no numbering plan keeps its digits, because a wrong number is a fact of collections and not an input error.
 create table contact_points (
   id uuid primary key,
   version bigint not null default 1,
@@ -99,13 +108,20 @@ create unique index contact_points_primary_key on contact_points (customer_id, k
 create index contact_points_normalized on contact_points (normalized text_pattern_ops);
 create index contact_points_email on contact_points using gin (normalized gin_trgm_ops) where kind = 'email';
 create index contact_points_suffixes on contact_points using gin (suffixes);
--- The replica identity: the stream then tells the owner, the old one too, when a row moves or goes.
+-- The replica identity: when a row moves to another customer or goes, the stream carries the old customer too.
 create unique index contact_points_identity on contact_points (id, customer_id);
 alter table contact_points replica identity using index contact_points_identity;
+alter publication collections add table contact_points (id, customer_id);
 
 create trigger contact_points_version
   before update on contact_points
   for each row execute function count_version();
+
+create trigger contact_points_commit_durably before insert or update or delete or truncate on contact_points
+  for each statement execute function commit_durably();
+
+grant select, insert, update, delete on contact_points to collections_server;
+grant select on contact_points to collections_sync;
 
 create table addresses (
   id uuid primary key,
@@ -130,8 +146,8 @@ create table addresses (
   created_at timestamptz(3) not null default now(),
   updated_at timestamptz(3) not null default now(),
   search_fold text not null generated always as (padded(
-    line1 || ' ' || coalesce(line2, '') || ' ' || coalesce(city, '') || ' ' || coalesce(region, '') || ' ' || coalesce(postal_code, '')
-  )) stored
+    line1 || ' ' || coalesce(line2, '') || ' ' || coalesce(city, '') || ' ' || coalesce(region, '') || ' '
+    || coalesce(postal_code, ''))) stored
 );
 
 create unique index addresses_primary_key on addresses (customer_id) where is_primary;
@@ -139,7 +155,14 @@ create index addresses_customer_id on addresses (customer_id);
 create index addresses_search_fold on addresses using gin (search_fold gin_trgm_ops);
 create unique index addresses_identity on addresses (id, customer_id);
 alter table addresses replica identity using index addresses_identity;
+alter publication collections add table addresses (id, customer_id);
 
 create trigger addresses_version
   before update on addresses
   for each row execute function count_version();
+
+create trigger addresses_commit_durably before insert or update or delete or truncate on addresses
+  for each statement execute function commit_durably();
+
+grant select, insert, update, delete on addresses to collections_server;
+grant select on addresses to collections_sync;
