@@ -14,31 +14,14 @@ create table users (
   password_hash text not null,
   disabled_at timestamptz,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  shown integer not null default 0
+  updated_at timestamptz not null default now()
 );
 
 create unique index users_username_key on users (lower(username));
 create unique index users_email_key on users (lower(email));
-create unique index users_identity on users (id, shown);
-alter table users replica identity using index users_identity;
-alter publication collections add table users (id, shown);
 
-create trigger users_version
-  before update on users
-  for each row execute function count_version();
-
-create trigger users_shown
-  before update on users
-  for each row when ((new.username, new.name) is distinct from (old.username, old.name))
-  execute function count_shown();
-
-create trigger users_commit_durably before insert or update or delete or truncate on users
-  for each statement execute function commit_durably();
-
-grant select, insert, update on users to collections_server;
--- No password hashes.
-grant select (id, username, name) on users to collections_sync;
+-- The sync does not see password hashes.
+select make_searchable('users', embedded => '{username, name}', readable => '{id, username, name}');
 
 -- One row per signed-in device. An access token names its session, so ending the session ends the token.
 create table sessions (

@@ -41,7 +41,6 @@ create table customers (
   updated_by uuid
     constraint customers_updated_by_fkey references users on delete restrict,
   deleted_at timestamptz(3),
-  shown integer not null default 0,
   -- What the Postgres engine searches and sorts by; generated, so that a change made in psql is found too.
   name_fold text not null generated always as (padded(
     name || ' ' || coalesce(given_name, '') || ' ' || coalesce(family_name, '') || ' ' || coalesce(company_name, ''))) stored,
@@ -57,26 +56,8 @@ create index customers_number_terms on customers using gin (number_terms);
 create index customers_created_at on customers (created_at desc, id);
 create index customers_updated_at on customers (updated_at, id);
 create index customers_tags on customers using gin (tags);
-create unique index customers_identity on customers (id, shown);
-alter table customers replica identity using index customers_identity;
-alter publication collections add table customers (id, shown, version, deleted_at);
 
-create trigger customers_version
-  before update on customers
-  for each row execute function count_version();
-
-create trigger customers_shown
-  before update on customers
-  for each row when (
-    (new.name, new.given_name, new.family_name, new.company_name, new.external_id)
-    is distinct from (old.name, old.given_name, old.family_name, old.company_name, old.external_id))
-  execute function count_shown();
-
-create trigger customers_commit_durably before insert or update or delete or truncate on customers
-  for each statement execute function commit_durably();
-
-grant select, insert, update on customers to collections_server;
-grant select on customers to collections_sync;
+select make_searchable('customers', embedded => '{name, given_name, family_name, company_name, external_id}');
 
 -- Phones and e-mail addresses, several per customer, one primary per kind. `normalized` is E.164 or the lower-cased address; a
 -- number that fits no numbering plan keeps its digits, because a wrong number is a fact of collections and not an input error.
@@ -108,20 +89,9 @@ create unique index contact_points_primary_key on contact_points (customer_id, k
 create index contact_points_normalized on contact_points (normalized text_pattern_ops);
 create index contact_points_email on contact_points using gin (normalized gin_trgm_ops) where kind = 'email';
 create index contact_points_suffixes on contact_points using gin (suffixes);
--- The replica identity: when a row moves to another customer or goes, the stream carries the old customer too.
-create unique index contact_points_identity on contact_points (id, customer_id);
-alter table contact_points replica identity using index contact_points_identity;
-alter publication collections add table contact_points (id, customer_id);
 
-create trigger contact_points_version
-  before update on contact_points
-  for each row execute function count_version();
-
-create trigger contact_points_commit_durably before insert or update or delete or truncate on contact_points
-  for each statement execute function commit_durably();
-
-grant select, insert, update, delete on contact_points to collections_server;
-grant select on contact_points to collections_sync;
+select make_searchable('contact_points', parents => '{customer_id}');
+grant delete on contact_points to collections_server;
 
 create table addresses (
   id uuid primary key,
@@ -153,16 +123,6 @@ create table addresses (
 create unique index addresses_primary_key on addresses (customer_id) where is_primary;
 create index addresses_customer_id on addresses (customer_id);
 create index addresses_search_fold on addresses using gin (search_fold gin_trgm_ops);
-create unique index addresses_identity on addresses (id, customer_id);
-alter table addresses replica identity using index addresses_identity;
-alter publication collections add table addresses (id, customer_id);
 
-create trigger addresses_version
-  before update on addresses
-  for each row execute function count_version();
-
-create trigger addresses_commit_durably before insert or update or delete or truncate on addresses
-  for each statement execute function commit_durably();
-
-grant select, insert, update, delete on addresses to collections_server;
-grant select on addresses to collections_sync;
+select make_searchable('addresses', parents => '{customer_id}');
+grant delete on addresses to collections_server;

@@ -64,8 +64,6 @@ create table accounts (
   updated_by uuid
     constraint accounts_updated_by_fkey references users on delete restrict,
   deleted_at timestamptz(3),
-  shown integer not null default 0,
-  summed integer not null default 0,
   number_squash text not null generated always as (squash(account_number)) stored,
   number_terms text[] not null generated always as (number_terms(account_number)) stored
 );
@@ -77,30 +75,8 @@ create index accounts_created_at on accounts (created_at desc, id);
 create index accounts_updated_at on accounts (updated_at, id);
 create index accounts_number_squash on accounts (number_squash text_pattern_ops);
 create index accounts_number_terms on accounts using gin (number_terms);
--- The replica identity: the stream tells a change of what other documents show, and the old owner.
-create unique index accounts_identity on accounts (id, customer_id, shown, summed);
-alter table accounts replica identity using index accounts_identity;
-alter publication collections add table accounts (id, customer_id, shown, summed, version, deleted_at);
 
-create trigger accounts_version
-  before update on accounts
-  for each row execute function count_version();
-
-create trigger accounts_shown
-  before update on accounts
-  for each row when ((new.account_number, new.customer_id) is distinct from (old.account_number, old.customer_id))
-  execute function count_shown();
-
-create trigger accounts_summed
-  before update on accounts
-  for each row when (
-    (new.customer_id, new.currency, new.balance, new.due_date, new.status, new.last_payment_at, new.deleted_at)
-    is distinct from
-    (old.customer_id, old.currency, old.balance, old.due_date, old.status, old.last_payment_at, old.deleted_at))
-  execute function count_summed();
-
-create trigger accounts_commit_durably before insert or update or delete or truncate on accounts
-  for each statement execute function commit_durably();
-
-grant select, insert, update on accounts to collections_server;
-grant select on accounts to collections_sync;
+select make_searchable('accounts',
+  parents => '{customer_id}',
+  embedded => '{account_number, customer_id}',
+  summarized => '{customer_id, currency, balance, due_date, status, last_payment_at, deleted_at}');

@@ -47,14 +47,5 @@ create index payments_created_at on payments (created_at desc, id);
 create index payments_updated_at on payments (updated_at, id);
 create index payments_search_fold on payments using gin (search_fold gin_trgm_ops);
 create index payments_reference_terms on payments using gin (reference_terms);
-alter publication collections add table payments (id, version, deleted_at);
 
-create trigger payments_version
-  before update on payments
-  for each row execute function count_version();
-
-create trigger payments_commit_durably before insert or update or delete or truncate on payments
-  for each statement execute function commit_durably();
-
-grant select, insert, update on payments to collections_server;
-grant select on payments to collections_sync;
+select make_searchable('payments');

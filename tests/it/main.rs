@@ -31,6 +31,7 @@ mod reindex;
 mod reindex_control;
 mod reindex_failures;
 mod row_cache;
+mod searchable;
 mod seed;
 mod serve;
 mod soak;
