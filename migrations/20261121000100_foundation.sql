@@ -47,7 +47,7 @@ end
 $$;
 
 -- Increments the version of a row. The version is the ETag, so an update that changes nothing keeps it.
-create function count_version() returns trigger
+create function increment_version() returns trigger
   language plpgsql
 as $$
 begin

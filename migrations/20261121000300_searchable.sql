@@ -78,7 +78,7 @@ begin
   end loop;
 
   execute format(
-    'create or replace trigger %I before update on %I for each row execute function count_version()',
+    'create or replace trigger %I before update on %I for each row execute function increment_version()',
     name || '_version', name);
   execute format(
     'create or replace trigger %I before insert or update or delete or truncate on %I

@@ -19,7 +19,7 @@ create table customers (
     constraint customers_company_name_length check (char_length(company_name) between 1 and 200),
   -- Neither the server nor the index can hold a date outside these years, `infinity` for one.
   date_of_birth date
-    constraint customers_date_of_birth_in_reach check (date_of_birth between '0001-01-01' and '9999-12-31'),
+    constraint customers_date_of_birth_range check (date_of_birth between '0001-01-01' and '9999-12-31'),
   tax_id text
     constraint customers_tax_id_length check (char_length(tax_id) between 1 and 50),
   language text

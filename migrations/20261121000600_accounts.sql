@@ -36,7 +36,7 @@ create table accounts (
   original_amount bigint not null default 0
     constraint accounts_original_amount_positive check (original_amount >= 0),
   due_date date
-    constraint accounts_due_date_in_reach check (due_date between '0001-01-01' and '9999-12-31'),
+    constraint accounts_due_date_range check (due_date between '0001-01-01' and '9999-12-31'),
   status text not null default 'open'
     constraint accounts_status_known check (status in ('open', 'paused', 'settled', 'closed', 'written_off')),
   assignee_id uuid
@@ -48,11 +48,11 @@ create table accounts (
   product text
     constraint accounts_product_length check (char_length(product) between 1 and 100),
   last_payment_at timestamptz(3)
-    constraint accounts_last_payment_at_in_reach check (last_payment_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
+    constraint accounts_last_payment_at_range check (last_payment_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
   last_contact_at timestamptz(3)
-    constraint accounts_last_contact_at_in_reach check (last_contact_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
+    constraint accounts_last_contact_at_range check (last_contact_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
   next_action_at timestamptz(3)
-    constraint accounts_next_action_at_in_reach check (next_action_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
+    constraint accounts_next_action_at_range check (next_action_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
   tags text[] not null default '{}'
     constraint accounts_tags_count check (cardinality(tags) <= 50),
   custom jsonb not null default '{}'

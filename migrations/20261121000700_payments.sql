@@ -27,7 +27,7 @@ create table payments (
   failure_reason text
     constraint payments_failure_reason_length check (char_length(failure_reason) between 1 and 500),
   received_at timestamptz(3) not null default now()
-    constraint payments_received_at_in_reach check (received_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
+    constraint payments_received_at_range check (received_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
   created_at timestamptz(3) not null default now(),
   updated_at timestamptz(3) not null default now(),
   created_by uuid

@@ -58,7 +58,7 @@ create trigger ledger_entries_post
 
 -- Refuses every other change of a balance, from psql too: such a statement is at trigger depth 1, the ledger's trigger at depth
 -- 2.
-create function guard_balance() returns trigger
+create function refuse_balance_change() returns trigger
   language plpgsql
 as $$
 begin
@@ -72,8 +72,8 @@ $$;
 
 create trigger accounts_balance_opens_at_zero
   before insert on accounts
-  for each row when (new.balance <> 0) execute function guard_balance();
+  for each row when (new.balance <> 0) execute function refuse_balance_change();
 
 create trigger accounts_balance_by_ledger
   before update on accounts
-  for each row when (new.balance is distinct from old.balance) execute function guard_balance();
+  for each row when (new.balance is distinct from old.balance) execute function refuse_balance_change();

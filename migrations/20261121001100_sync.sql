@@ -1,6 +1,6 @@
 -- What the sync keeps in Postgres: its checkpoint, its backlog, the indexes that it builds and what its checks have found.
 
--- One row. Positions are WAL locations as integers.
+-- One row. An LSN is stored as the number of bytes since 0/0.
 create table sync_state (
   only_row boolean primary key default true
     constraint sync_state_one_row check (only_row),
@@ -10,28 +10,32 @@ create table sync_state (
   -- The high bits of every document version; raised when positions may have gone back: fail-over, restore, lost slot.
   epoch integer not null default 1
     constraint sync_state_epoch_range check (epoch between 1 and 4095),
-  confirmed bigint not null default 0,
-  applied bigint not null default 0,
-  -- Per collection the position from which on documents may still wait in the backlog.
-  owed jsonb not null default '{}',
-  -- Counts leaders. A leader with an older number may not swap an alias.
+  -- Every change up to here is in the index or in the backlog, so the slot may forget it. Saved before the slot is told: a slot
+  -- that is further was moved by another process.
+  confirmed_lsn bigint not null default 0,
+  -- Searches find every change up to here, except those of the backlog.
+  searchable_lsn bigint not null default 0,
+  -- For each collection with a backlog the first LSN whose changes may wait there.
+  backlog_since jsonb not null default '{}',
+  -- Fencing token: every new leader increments it, and a write with an older one is refused.
   lease bigint not null default 0,
   leader text,
-  -- What keeps the leader from its work.
+  -- Why the leader cannot work; null while it can.
   problem text,
   updated_at timestamptz not null default now()
 );
 
 insert into sync_state default values;
 
--- One physical index that is, was or will be behind the alias of a collection.
+-- One physical index that is, was or will be behind the alias of a collection. A rebuild is `building`, then `live` or `failed`;
+-- a `live` one is `retired` by its successor.
 create table index_generations (
   index_name text primary key,
   collection text not null,
   hash text not null,
   state text not null
     constraint index_generations_state_known check (state in ('building', 'live', 'retired', 'failed')),
-  -- What an operator asks for and the leader does: to make it live again, or to remove it.
+  -- What an operator asks of the leader: to make it live again, or to remove it.
   wanted text
     constraint index_generations_wanted_known check (wanted in ('live', 'gone')),
   documents bigint not null default 0,
@@ -41,12 +45,10 @@ create table index_generations (
   -- Why the rebuild failed. A failed one is kept until the next rebuild of its collection begins.
   reason text,
   -- Each shard's checkpoint as Elasticsearch reports it; one that goes back shows that the index was restored to an older state.
-  history jsonb,
-  lease bigint not null default 0,
+  shard_checkpoints jsonb,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  swapped_at timestamptz,
-  -- Until then a retired one receives every write, so that the alias can go back to it.
+  -- A retired one receives every write until then, as the rollback target.
   expires_at timestamptz
 );
 
@@ -69,9 +71,9 @@ create table index_ranges (
 
 -- Large fan-outs, done in chunks with the version of the change that caused them. A parent that changes again while its fan-out
 -- runs gets another one; the running one always finishes, so endless renames cannot keep it from that.
-create table sync_fanout (
+create table sync_fanouts (
   id bigint generated always as identity
-    constraint sync_fanout_pkey primary key,
+    constraint sync_fanouts_pkey primary key,
   edge text not null,
   parent uuid not null,
   version bigint not null,
@@ -82,19 +84,20 @@ create table sync_fanout (
 );
 
 -- A fan-out that has not begun serves every change until it does.
-create unique index sync_fanout_waiting_key on sync_fanout (edge, parent) where cursor is null;
-create index sync_fanout_created_at on sync_fanout (created_at, edge, parent);
+create unique index sync_fanouts_waiting_key on sync_fanouts (edge, parent) where cursor is null;
+create index sync_fanouts_created_at on sync_fanouts (created_at, edge, parent);
 
--- Documents to write again: left over from an outage of the index, or marked by a repair. The nil UUID stands for every document
+-- Documents to write again: stored while the index was away, or enqueued by a repair. The nil UUID stands for every document
 -- of the collection.
-create table sync_spill (
+create table sync_backlog (
   collection text not null,
   key uuid not null,
   version bigint not null,
-  constraint sync_spill_pkey primary key (collection, key)
+  constraint sync_backlog_pkey primary key (collection, key)
 );
 
--- Documents that Elasticsearch refuses. The rest flows on; a command, a repair or a deployment tries them again.
+-- Documents that Elasticsearch refuses, set aside so that the rest can flow. A command, a repair or a deployment tries them
+-- again.
 create table sync_dead_letters (
   collection text not null,
   key uuid not null,
@@ -106,7 +109,7 @@ create table sync_dead_letters (
   constraint sync_dead_letters_pkey primary key (collection, key)
 );
 
--- The rolling comparison of each collection with its index. A new leader continues it.
+-- The anti-entropy sweep: the rolling comparison of each collection with its index. A new leader continues the run.
 create table sync_sweeps (
   collection text primary key,
   index_name text not null,
@@ -114,8 +117,8 @@ create table sync_sweeps (
   started_at timestamptz default now(),
   -- The last id compared; the greatest possible id once all were.
   cursor uuid,
-  -- Documents that differed and wait for their repair to be checked.
-  marked uuid[] not null default '{}',
+  -- Documents that differed, were enqueued to be written again and are still to be compared once more.
+  enqueued uuid[] not null default '{}',
   checked bigint not null default 0,
   found bigint not null default 0,
   repaired bigint not null default 0,
@@ -130,10 +133,10 @@ create table sync_sweeps (
 );
 
 grant select on
-  sync_state, index_generations, index_ranges, sync_fanout, sync_spill, sync_dead_letters, sync_sweeps
+  sync_state, index_generations, index_ranges, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
   to collections_server;
 grant select, insert, update, delete on
-  sync_state, index_generations, index_ranges, sync_fanout, sync_spill, sync_dead_letters, sync_sweeps
+  sync_state, index_generations, index_ranges, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
   to collections_sync;
 
 -- How long the oldest open transaction has been writing; Postgres keeps its log for that long. Only the owner may see other

@@ -42,7 +42,7 @@ async fn missing(pool: &PgPool, edge: &Edge) -> Vec<String> {
     // Its rows are announced.
     let announced = find(edge.table).map(|_| ["version", "deleted_at"]).into_iter().flatten();
     needed.extend(announced.map(|column| ("publication", &published, column)));
-    needed.extend(["count_version", "commit_durably"].map(|trigger| ("trigger", &triggers, trigger)));
+    needed.extend(["increment_version", "commit_durably"].map(|trigger| ("trigger", &triggers, trigger)));
     let grant =
         ["collections_server select", "collections_server insert", "collections_server update", "collections_sync select"];
     needed.extend(grant.map(|grant| ("grant", &grants, grant)));
@@ -93,7 +93,7 @@ async fn a_table_that_was_not_made_searchable_is_found() {
         "identity of notes: customer_id",
         "publication of notes: id",
         "publication of notes: customer_id",
-        "trigger of notes: count_version",
+        "trigger of notes: increment_version",
         "trigger of notes: commit_durably",
         "grant of notes: collections_server select",
         "grant of notes: collections_server insert",
