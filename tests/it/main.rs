@@ -15,6 +15,7 @@ mod http;
 mod imports;
 mod row_cache;
 mod search;
+mod searchable;
 mod soak;
 mod sync;
 mod text;

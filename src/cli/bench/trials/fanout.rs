@@ -48,7 +48,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, children: u64) -> a
     let mut renamed_again = false;
     let mut number = 0;
     loop {
-        let cursor: Option<(i64,)> = sqlx::query_as("select count(*) from sync_fanout").fetch_optional(&pool).await?;
+        let cursor: Option<(i64,)> = sqlx::query_as("select count(*) from sync_fanouts").fetch_optional(&pool).await?;
         let is_over = cursor.is_none_or(|(jobs,)| jobs == 0) && number > 10;
         if is_over && renamed_again {
             break;
@@ -99,7 +99,7 @@ async fn progress(pool: &sqlx::PgPool, children: u64) -> sqlx::Result<f64> {
         select count(*) from accounts
         where customer_id = $1
         and id <= (
-          select cursor from sync_fanout
+          select cursor from sync_fanouts
           where parent = $1 and edge = 'customers/accounts' and cursor is not null
           order by cursor desc
           limit 1

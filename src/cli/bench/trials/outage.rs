@@ -41,7 +41,7 @@ pub(in super::super) async fn measure(scene: &mut Scene<'_>, seconds: u64) -> an
     writing?;
     let (retained, memory) = watched?;
     let inflow = writers.count() as f64 / begin.elapsed().as_secs_f64();
-    let keys: i64 = sqlx::query_scalar("select count(*) from sync_spill").fetch_one(&pool).await?;
+    let keys: i64 = sqlx::query_scalar("select count(*) from sync_backlog").fetch_one(&pool).await?;
 
     wall.open();
     let back = Instant::now();
