@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use super::Collection;
-use super::elastic::{Elastic, ElasticError, Verb};
-use super::template::Template;
+use crate::search::Collection;
+use crate::search::Template;
+use crate::search::elastic::{Elastic, ElasticError, Verb};
 
 /// What stands behind the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::elastic::{Cause, Elastic, ElasticError, Verb};
+use crate::search::elastic::{Cause, Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
 /// A buffer of writes in the order in which their outcomes come back. A write loses against a document of a newer version, so

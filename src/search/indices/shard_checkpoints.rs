@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::elastic::{Elastic, ElasticError, Verb};
+use crate::search::elastic::{Elastic, ElasticError, Verb};
 
 /// How far the shards of an index are, by their numbers. One that is not started is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

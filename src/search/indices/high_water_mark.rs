@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::elastic::{Elastic, ElasticError, Verb};
+use crate::search::elastic::{Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
 /// Remembers that a database has been so far, and says whether that was news: it is not if the index knows of a later version.

@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::elastic::{Cause, Elastic, ElasticError, Verb};
+use crate::search::elastic::{Cause, Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
 /// A document in an index.
