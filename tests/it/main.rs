@@ -13,7 +13,6 @@ mod feed;
 mod harness;
 mod http;
 mod imports;
-mod row_cache;
 mod search;
 mod searchable;
 mod soak;

@@ -112,9 +112,7 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
             let entry = Entry { account: id, kind, amount, payment: None, reason: reason.as_deref(), occurred_at };
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
             let row = read(connection, posted).await?;
-            let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
-            let reply = created(&format!("/api/v1/accounts/{id}/ledger"), &view(&row, id, currency.as_str())?)?;
-            Ok(reply.about(account.shows()))
+            created(&format!("/api/v1/accounts/{id}/ledger"), &view(&row, id, currency.as_str())?)
         })
         .await
 }
