@@ -34,7 +34,7 @@ impl Request {
         read: impl AsyncFnOnce(&mut PgConnection) -> Result<Option<Shown>>,
     ) -> Result<Option<Reply>> {
         let feed = &self.app.feed;
-        let seen = self.sync_token()?;
+        let (seen, includes_deleted) = (self.sync_token()?, self.includes_deleted()?);
         let day = self.app.clock.today();
         let is_fresh = seen.is_none_or(|seen| seen <= feed.reached());
         let found = match feed.is_live() {
@@ -43,7 +43,7 @@ impl Request {
         };
         let (door, cache) = match found {
             Found::Row(row) => {
-                let is_asked_for = !row.is_deleted || self.includes_deleted();
+                let is_asked_for = !row.is_deleted || includes_deleted;
                 return Ok(is_asked_for.then(|| Reply::kept(&row).with(READ_SOURCE, "cache").with(CACHE, "hit")));
             }
             Found::Door(door) => (Some(door), "miss"),
@@ -54,7 +54,7 @@ impl Request {
         if let Some(door) = door {
             remember(door, &mut reply, is_deleted, day);
         }
-        let is_asked_for = !is_deleted || self.includes_deleted();
+        let is_asked_for = !is_deleted || includes_deleted;
         Ok(is_asked_for.then(|| reply.with(READ_SOURCE, "postgres").with(CACHE, cache)))
     }
 }
