@@ -23,8 +23,9 @@ impl Request {
         read: impl AsyncFnOnce(&mut PgConnection) -> Result<Option<Record>>,
     ) -> Result<Reply> {
         self.sync_token()?;
+        let includes_deleted = self.includes_deleted()?;
         let record = read(&mut *self.snapshot().await?).await?;
-        let record = record.filter(|record| !record.is_deleted || self.includes_deleted());
+        let record = record.filter(|record| !record.is_deleted || includes_deleted);
         Ok(record.ok_or(Error::NotFound(name))?.reply.with(READ_SOURCE, "postgres"))
     }
 }
