@@ -5,6 +5,7 @@
 mod accounts;
 mod app;
 mod auth;
+mod bench;
 mod cache;
 mod client;
 mod cluster;

@@ -1,0 +1,14 @@
+//! What every part of the benchmark stands on: the sandbox, the server under test, loads, references and the report.
+
+pub mod bulk;
+pub mod catch_up;
+pub mod context;
+pub mod cpu;
+pub mod http;
+pub mod machine;
+pub mod report;
+pub mod rows;
+pub mod sandbox;
+pub mod server;
+pub mod sizes;
+pub mod verify;
