@@ -175,7 +175,7 @@ impl Options {
         let (config, sync) = (&self.config, &self.config.sync);
         let mut context = Context { sandbox, server: None, config, sync, customers, sizes, rounds, round, log };
         context.server = Some(Server::start(sandbox, log).await?);
-        catch_up::loaded(&context).await?;
+        catch_up::wait_until_loaded(&context).await?;
         for part in Part::ORDER {
             if !self.wants(part) {
                 continue;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::harness::bulk::bulk_body;
 use self::harness::cpu::busy_microseconds;
-use self::harness::http::client::{Call, Client, Endpoint};
+use self::harness::http::client::{Client, Endpoint, Request};
 use self::harness::http::load::{CONNECTIONS, peak, schedule, steady};
 use self::harness::http::recording_proxy::RecordingProxy;
 use self::harness::report::growth::table;
@@ -23,7 +23,7 @@ use self::harness::report::measure::{Goal, Measure};
 use self::harness::report::statistics::{Latencies, median};
 
 #[test]
-fn a_percentile_is_a_latency_that_occurred() {
+fn a_percentile_is_one_of_the_latencies() {
     let hundred = Latencies::new((1..=100).rev().map(Duration::from_millis).collect());
     for (percent, expected) in [(0.0, 1.0), (50.0, 50.0), (99.0, 99.0), (99.1, 100.0), (100.0, 100.0)] {
         assert!((hundred.percentile(percent) - expected).abs() < 1e-9, "p{percent}");
@@ -35,7 +35,7 @@ fn a_percentile_is_a_latency_that_occurred() {
 }
 
 #[test]
-fn a_median_ignores_how_far_out_the_outliers_are() {
+fn a_median_ignores_outliers() {
     for (values, expected) in [(&[][..], 0.0), (&[3.0][..], 3.0), (&[9e9, 1.0, 2.0][..], 2.0), (&[4.0, 1.0, 2.0, 9e9][..], 3.0)] {
         assert!((median(values) - expected).abs() < 1e-9, "{values:?}");
     }
@@ -48,7 +48,7 @@ fn check_row(goal: Goal, ours: &[f64], reference: &[f64], expected: &str) {
 }
 
 #[test]
-fn a_verdict_is_reached_or_not_by_the_medians() {
+fn verdicts_compare_medians() {
     check_row(
         Goal::RatioAtLeast(0.9),
         &[90.0, 1.0, 95.0],
@@ -84,7 +84,7 @@ fn measure(what: &str, customers: u64, unit: &'static str, ours: f64, reference:
 }
 
 #[test]
-fn growth_shows_what_one_costs_at_each_size_beside_the_smallest() {
+fn growth_relates_costs_to_the_smallest_size() {
     let measures = [
         measure("sync", 10, "docs/s", 20_000.0, &[40_000.0]),
         measure("latency", 10, "ms", 5.0, &[]),
@@ -98,18 +98,18 @@ fn growth_shows_what_one_costs_at_each_size_beside_the_smallest() {
 }
 
 #[test]
-fn one_size_has_no_growth() {
+fn a_single_size_has_no_growth_table() {
     assert_eq!(table(&[measure("sync", 10, "docs/s", 1.0, &[])]), "");
 }
 
 #[test]
-fn calls_of_an_open_loop_are_evenly_spaced_over_the_span() {
+fn requests_of_an_open_loop_are_evenly_spaced_over_the_span() {
     let offsets: Vec<_> = schedule(4.0, Duration::from_secs(1)).collect();
     assert_eq!(offsets, [0, 250, 500, 750].map(Duration::from_millis));
     assert_eq!(schedule(1000.0, Duration::from_secs(60)).count(), 60_000);
 }
 
-/// A server that answers every request, but for a while after the first one nothing.
+/// A server that answers nothing for a while after the first request, and then everything.
 async fn stalling(stall: Duration) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -130,26 +130,26 @@ async fn stalling(stall: Duration) -> Endpoint {
 }
 
 #[tokio::test]
-async fn a_stall_is_charged_to_every_call_that_was_due_meanwhile() {
+async fn a_stall_delays_every_request_that_was_due_meanwhile() {
     let endpoint = stalling(Duration::from_millis(300)).await;
-    let calls: Arc<[Call]> = [endpoint.get("/").unwrap()].into();
-    let run = steady(&endpoint, &calls, 400.0, Duration::from_millis(100)).await.unwrap();
-    // Far more calls than connections: most were sent after the stall, and all were due at least 200 ms before its end.
+    let requests: Arc<[Request]> = [endpoint.get("/").unwrap()].into();
+    let run = steady(&endpoint, &requests, 400.0, Duration::from_millis(100)).await.unwrap();
+    // Far more requests than connections: most were sent after the stall, and all were due at least 200 ms before its end.
     assert_eq!(run.latencies.count(), 40);
     assert!(run.latencies.percentile(0.0) >= 200.0, "{}", run.latencies.percentile(0.0));
 }
 
 #[tokio::test]
-async fn a_closed_loop_sends_the_next_call_when_the_last_is_answered() {
+async fn a_closed_loop_sends_the_next_request_when_the_last_is_answered() {
     let endpoint = stalling(Duration::ZERO).await;
-    let calls: Arc<[Call]> = [endpoint.get("/a").unwrap(), endpoint.get("/b").unwrap()].into();
-    let run = peak(&endpoint, &calls, Duration::from_millis(200)).await.unwrap();
+    let requests: Arc<[Request]> = [endpoint.get("/a").unwrap(), endpoint.get("/b").unwrap()].into();
+    let run = peak(&endpoint, &requests, Duration::from_millis(200)).await.unwrap();
     assert!(run.latencies.count() >= CONNECTIONS);
     assert!(run.rate > 0.0);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_success_ends_the_load() {
+async fn a_failed_request_ends_the_load() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint { address: listener.local_addr().unwrap().to_string(), authorization: None };
     tokio::spawn(async move {
@@ -158,12 +158,12 @@ async fn an_answer_that_is_no_success_ends_the_load() {
             stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         }
     });
-    let calls: Arc<[Call]> = [endpoint.get("/").unwrap()].into();
-    assert!(peak(&endpoint, &calls, Duration::from_millis(200)).await.is_err());
+    let requests: Arc<[Request]> = [endpoint.get("/").unwrap()].into();
+    assert!(peak(&endpoint, &requests, Duration::from_millis(200)).await.is_err());
 }
 
 #[tokio::test]
-async fn a_search_is_noted_as_it_was_sent_and_answered_as_it_was_answered() {
+async fn a_recorded_search_is_forwarded_unchanged() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let elasticsearch =
         Endpoint { address: listener.local_addr().unwrap().to_string(), authorization: Some("Basic eA==".into()) };
@@ -176,21 +176,21 @@ async fn a_search_is_noted_as_it_was_sent_and_answered_as_it_was_answered() {
         }
     });
     let proxy = RecordingProxy::open(elasticsearch).await.unwrap();
-    // The server in front is left out: what it would send goes to the proxy at once.
+    // Without a server in front, its search goes straight to the proxy.
     let server = Endpoint { address: proxy.url.replace("http://", ""), authorization: None };
     let mut client = Client::open(&server).await.unwrap();
     let search = server.post("/accounts/_search?filter_path=hits", r#"{"size":25}"#).unwrap();
-    let noted = proxy.translate(&mut client, &search).await.unwrap();
-    assert_eq!(noted.uri(), "/accounts/_search?filter_path=hits");
-    assert_eq!(noted.into_body().collect().await.unwrap().to_bytes(), r#"{"size":25}"#);
+    let recorded = proxy.record(&mut client, &search).await.unwrap();
+    assert_eq!(recorded.uri(), "/accounts/_search?filter_path=hits");
+    assert_eq!(recorded.into_body().collect().await.unwrap().to_bytes(), r#"{"size":25}"#);
     assert_eq!(client.read(&search).await.unwrap(), "{}");
-    assert!(proxy.translate(&mut client, &server.get("/_cluster/health").unwrap()).await.is_err());
+    assert!(proxy.record(&mut client, &server.get("/_cluster/health").unwrap()).await.is_err());
     let greeting = client.exchange(&server.get("/").unwrap()).await.unwrap();
     assert_eq!(greeting.headers()["x-elastic-product"], "Elasticsearch");
 }
 
 #[test]
-fn reference_documents_carry_the_version_as_the_sync_writes_it() {
+fn reference_documents_carry_an_external_version() {
     let documents = [Loaded { id: Uuid::nil(), source: br#"{"a":1}"#.to_vec() }];
     assert_eq!(
         bulk_body(&documents, 7),
@@ -199,7 +199,7 @@ fn reference_documents_carry_the_version_as_the_sync_writes_it() {
 }
 
 #[test]
-fn what_idles_or_waits_has_not_worked() {
+fn idle_and_iowait_are_not_busy_time() {
     assert_eq!(busy_microseconds("cpu  10 20 30 4000 500 6 7 80 0 0\ncpu0 1 2 3 4\n"), 730_000.0);
     assert_eq!(busy_microseconds(""), 0.0);
 }

@@ -1,4 +1,4 @@
-//! What a part of the benchmark works with.
+//! Shared state of the parts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::sandbox::Sandbox;
 use super::server::Server;
 use super::sizes::Sizes;
 
-/// Stands where the other measures have the number of their goal.
+/// Id of measures without a numbered goal.
 pub const TRIAL: &str = "–";
 
 pub struct Context<'a> {
@@ -46,17 +46,13 @@ impl Context<'_> {
         }
     }
 
-    /// One value without a reference.
+    /// An empty measure with so many customers.
+    pub fn measure(&self) -> Measure {
+        Measure { customers: self.customers, ..Measure::default() }
+    }
+
+    /// A single value of a trial.
     pub fn trial_result(&self, what: &str, unit: &'static str, value: f64, goal: Goal, how: &str) -> Measure {
-        Measure {
-            id: TRIAL,
-            what: what.into(),
-            customers: self.customers,
-            unit,
-            ours: vec![value],
-            reference: vec![],
-            goal,
-            how: how.into(),
-        }
+        Measure { id: TRIAL, what: what.into(), unit, ours: vec![value], goal, how: how.into(), ..self.measure() }
     }
 }

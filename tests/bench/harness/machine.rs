@@ -1,11 +1,10 @@
-//! What the figures were taken on, without saying whose it is.
+//! Describes the machine without its name.
 
 use collections::search::index;
 
 use super::report::Facts;
 use super::sandbox::Sandbox;
 
-/// Describes the machine, the servers and the build.
 pub async fn facts(sandbox: &Sandbox) -> anyhow::Result<Facts> {
     let postgres: String = sqlx::query_scalar("show server_version").fetch_one(&sandbox.pool).await?;
     let elasticsearch = index::server(&sandbox.elastic).await?.version;

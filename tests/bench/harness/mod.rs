@@ -1,4 +1,4 @@
-//! What every part of the benchmark stands on: the sandbox, the server under test, loads, references and the report.
+//! Shared by all parts: the sandbox, the server under test, loads, references and the report.
 
 pub mod bulk;
 pub mod catch_up;

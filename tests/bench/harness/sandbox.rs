@@ -1,4 +1,4 @@
-//! The sandbox: a database, a slot and indices that nobody else uses, gone when the benchmark ends.
+//! A database, a replication slot and indices for one run, removed when it ends.
 
 use std::str::FromStr;
 
@@ -15,25 +15,22 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::http::client::Endpoint;
 
-/// A database, a slot and indices of its own.
 pub struct Sandbox {
-    /// Name of the database and of the slot, and what the indices' names begin with.
+    /// Name of the database and of the slot, prefix of the indices.
     pub name: String,
-    /// The database, as the owner of its schema.
+    /// Connects as the owner of the schema.
     pub url: SecretString,
-    /// Connections as the owner.
     pub pool: PgPool,
-    /// The server's indices.
     pub elastic: Elastic,
-    /// Indices beside them that the server does not know of.
+    /// For indices that the server does not know.
     pub scratch: Elastic,
-    /// Elasticsearch for requests that go straight to it.
+    /// For requests sent straight to Elasticsearch.
     pub raw: Endpoint,
     server: SecretString,
 }
 
 impl Sandbox {
-    /// Creates and migrates the database. The user of `DATABASE_URL` has to be allowed to.
+    /// Creates and migrates the database, as the user of `DATABASE_OWNER_URL` or else `DATABASE_URL`.
     pub async fn create(database: &config::Database, search: &config::Search) -> anyhow::Result<Self> {
         let name = format!("collections_bench_{}", ids::new().simple());
         let raw = endpoint(search.url.as_ref().context("the benchmark needs ELASTICSEARCH_URL")?)?;
@@ -57,13 +54,13 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Removes everything again. Nothing may still use the slot.
+    /// Removes everything. The slot must be inactive.
     pub async fn remove(self) -> anyhow::Result<()> {
         self.pool.close().await;
         for elastic in [&self.elastic, &self.scratch] {
             for collection in ALL {
-                for made in index::generations(elastic, collection).await? {
-                    index::remove(elastic, &made.index).await?;
+                for generation in index::generations(elastic, collection).await? {
+                    index::remove(elastic, &generation.index).await?;
                 }
                 index::remove(elastic, &format!("_index_template/{}", index::alias(elastic, collection))).await?;
             }
@@ -80,9 +77,9 @@ impl Sandbox {
     }
 }
 
-/// The address of Elasticsearch for the benchmark's own client, which speaks plain HTTP.
+/// Parses the address of Elasticsearch; the benchmark's client speaks plain HTTP only.
 fn endpoint(url: &SecretString) -> anyhow::Result<Endpoint> {
-    let url: hyper::Uri = url.expose_secret().parse().context("ELASTICSEARCH_URL is no address")?;
+    let url: hyper::Uri = url.expose_secret().parse().context("ELASTICSEARCH_URL is not a URL")?;
     let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
         bail!("the benchmark needs an ELASTICSEARCH_URL that begins with http://")
     };

@@ -1,4 +1,4 @@
-//! The server under test: the program as a child process, with settings of its own.
+//! The server under test, a child process with settings of its own.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,30 +12,29 @@ use tokio::process::{Child, Command};
 use super::http::client::{Client, Endpoint};
 use super::sandbox::Sandbox;
 
-/// The kernel's unit of processor time, by the second; the same on every Linux that people run.
+/// `USER_HZ`, ticks per second in /proc; 100 on every common Linux.
 const TICKS: f64 = 100.0;
-/// Longest time that a start or a stop may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For a start or a stop.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A login that `collections seed --demo` makes.
+/// Login that `collections seed --demo` creates.
 const DEMO_LOGIN: (&str, &str) = ("admin", "admin123");
 
 /// A running `collections serve`.
 pub struct Server {
-    /// Where it listens.
     pub endpoint: Endpoint,
-    /// From its start until it called itself ready.
+    /// From the start of the process until it reported ready.
     pub ready_after: Duration,
     child: Child,
 }
 
 impl Server {
-    /// Starts it and waits until it is ready. What it says goes to a file.
+    /// Starts a server that writes to the log file, and waits until it is ready.
     pub async fn start(sandbox: &Sandbox, log: &Path) -> anyhow::Result<Self> {
         Self::run(command(sandbox, &["serve"]), log).await
     }
 
-    /// Starts a server by a command of its own and waits until it is ready.
+    /// Runs a command that serves, and waits until it is ready.
     pub async fn run(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let endpoint = Endpoint { address: format!("127.0.0.1:{}", free_port()?), authorization: None };
         let log = std::fs::File::options().create(true).append(true).open(log).context("cannot write the server's log")?;
@@ -50,8 +49,8 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 bail!("the server ended with {status} before it was ready; see its log");
             }
-            if begin.elapsed() > PATIENCE {
-                bail!("the server is not ready after {PATIENCE:?}; see its log");
+            if begin.elapsed() > TIMEOUT {
+                bail!("the server is not ready after {TIMEOUT:?}; see its log");
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -61,16 +60,16 @@ impl Server {
 
     async fn is_ready(&self) -> bool {
         let Ok(mut client) = Client::open(&self.endpoint).await else { return false };
-        let Ok(call) = self.endpoint.get("/health/ready") else { return false };
-        client.send(&call).await.is_ok()
+        let Ok(request) = self.endpoint.get("/health/ready") else { return false };
+        client.send(&request).await.is_ok()
     }
 
-    /// Signs in, so that later requests are somebody's.
+    /// Signs in; later requests to the endpoint carry the token.
     pub async fn sign_in(&mut self) -> anyhow::Result<()> {
         let (username, password) = DEMO_LOGIN;
         let body = serde_json::json!({ "username": username, "password": password }).to_string();
-        let call = self.endpoint.post("/api/v1/auth/login", body)?;
-        let answer: serde_json::Value = serde_json::from_slice(&Client::open(&self.endpoint).await?.read(&call).await?)?;
+        let request = self.endpoint.post("/api/v1/auth/login", body)?;
+        let answer: serde_json::Value = serde_json::from_slice(&Client::open(&self.endpoint).await?.read(&request).await?)?;
         let token = answer["access_token"].as_str().context("the login's answer has no access_token")?;
         self.endpoint.authorization = Some(format!("Bearer {token}"));
         Ok(())
@@ -85,31 +84,31 @@ impl Server {
         Ok(kilobytes * 1024.0 / 1e6)
     }
 
-    /// Seconds of processor time that it has used so far.
-    pub fn worked(&self) -> anyhow::Result<f64> {
+    /// Processor time used so far, in seconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let id = self.child.id().context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name in parentheses may hold blanks; user and system time are the 12th and 13th field after it.
+        // The name in parentheses may contain blanks; user and system time are the 12th and 13th field after it.
         let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         let ticks = fields.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
         Ok(ticks / TICKS)
     }
 
-    /// Kills it in the middle of whatever it is doing.
+    /// Sends SIGKILL.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Stops it as an operator would, and waits.
+    /// Sends SIGTERM and waits.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        let id = self.child.id().context("the server has ended by itself")?;
+        let id = self.child.id().context("the server has ended")?;
         Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await?;
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the server does not stop")??;
+        let status = tokio::time::timeout(TIMEOUT, self.child.wait()).await.context("the server does not stop")??;
         if status.success() { Ok(()) } else { bail!("the server stopped with {status}") }
     }
 }
 
-/// The program with the sandbox's settings and none of the caller's that would change what is measured.
+/// The program with the sandbox's settings, without the caller's settings that would influence a measure.
 pub fn command(sandbox: &Sandbox, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collections"));
     command
@@ -119,7 +118,7 @@ pub fn command(sandbox: &Sandbox, arguments: &[impl AsRef<OsStr>]) -> Command {
         .env("INDEX_PREFIX", &sandbox.name)
         .env("SYNC_SLOT", &sandbox.name)
         .env("HOST", "127.0.0.1")
-        // What was replaced is removed at once: kept current, it would slow down whatever is measured after a reindex.
+        // A kept previous generation would be written too and slow down everything measured after a reindex.
         .env("SYNC_KEEP_HOURS", "0")
         .env("JWT_EXPIRES_IN", "12h")
         .stdin(Stdio::null())

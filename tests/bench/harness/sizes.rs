@@ -1,16 +1,15 @@
-//! How much of everything is measured.
+//! How much is measured.
 
 use std::time::Duration;
 
 use clap::Args;
 
-/// Customers from which on a run takes fewer rounds.
+/// From so many customers on, `--large-rounds` applies.
 const LARGE: u64 = 500_000;
 
-/// How much is measured, and how often.
 #[derive(Args, Clone, Debug)]
 pub struct Sizes {
-    /// Rounds of each side; a figure is the median of them.
+    /// Rounds of each side; the result is their median.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Rounds of each side with half a million customers or more.
@@ -19,7 +18,7 @@ pub struct Sizes {
     /// Length of one round of load, in seconds.
     #[arg(long, default_value_t = 10)]
     round_seconds: u64,
-    /// Length of p7, of p8, and of each side of p9-live, in seconds.
+    /// Length of p7, p8, and each side of p9-live, in seconds.
     #[arg(long, default_value_t = 60)]
     pub freshness_seconds: u64,
     /// Rows that change in one round of p5, at most.
@@ -33,16 +32,14 @@ pub struct Sizes {
     pub hot_updates: u64,
     /// Changes in one round of p6.
     #[arg(long, default_value_t = 20_000)]
-    pub rival_changes: i64,
+    pub pgsync_changes: i64,
 }
 
 impl Sizes {
-    /// Rounds of each side with so many customers.
     pub fn rounds(&self, customers: u64) -> usize {
         if customers < LARGE { self.rounds } else { self.large_rounds }
     }
 
-    /// Length of one round of load.
     pub fn round(&self) -> Duration {
         Duration::from_secs(self.round_seconds)
     }

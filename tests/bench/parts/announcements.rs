@@ -1,4 +1,4 @@
-//! P8: from a commit to its announcement, in the process that leads the sync and in another one.
+//! P8: from a commit to its announcement, in the sync leader and in another process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,15 +20,14 @@ use crate::harness::rows;
 use crate::harness::server::Server;
 use crate::parts::freshness;
 
-/// A sync that does not lead by then never will.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A change that is not announced so long after the last one is lost.
-const SILENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// A change that is not announced so long after the last commit is lost.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When each version of a row was heard of.
-type Heard = HashMap<(Uuid, i64), Instant>;
+/// Times by row and version.
+type Times = HashMap<(Uuid, i64), Instant>;
 
-/// Leads the sync in this process, lets a second set of drivers stand for another server, and hears both while rows change.
+/// Leads the sync in this process, follows it with a second `App`, and subscribes to both while rows change.
 pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> {
     context.stop_server().await?;
     let (leader, other) = (open(context)?, open(context)?);
@@ -37,13 +36,12 @@ pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> 
     let measured = listen(context, &leader, &other).await;
     leader.stop.cancel();
     other.stop.cancel();
-    tokio::time::timeout(PATIENCE, syncing).await.context("the sync does not stop")??;
-    tokio::time::timeout(PATIENCE, following).await.context("the feed does not stop")??;
+    tokio::time::timeout(TIMEOUT, syncing).await.context("the sync does not stop")??;
+    tokio::time::timeout(TIMEOUT, following).await.context("the feed does not stop")??;
     context.server = Some(Server::start(context.sandbox, context.log).await?);
     measured
 }
 
-/// Opens the drivers with the settings of the sandbox.
 fn open(context: &Context<'_>) -> anyhow::Result<App> {
     let mut config = context.config.clone();
     config.database.url = context.sandbox.url.clone();
@@ -59,50 +57,50 @@ async fn listen(context: &Context<'_>, leader: &App, other: &App) -> anyhow::Res
         sides.push(("in another server, through Redis", other, Source::Other));
     }
     let stop = CancellationToken::new();
-    let mut ears = Vec::new();
+    let mut subscribers = Vec::new();
     for (name, app, source) in sides {
         let begin = Instant::now();
         while app.feed.source() != source {
-            ensure!(begin.elapsed() < PATIENCE, "no announcements {name} after {PATIENCE:?}");
+            ensure!(begin.elapsed() < TIMEOUT, "no announcements {name} after {TIMEOUT:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        ears.push((name, hear(&app.feed, stop.clone())));
+        subscribers.push((name, receive(&app.feed, stop.clone())));
     }
     let commits = commit(context).await?;
-    tokio::time::sleep(SILENCE).await;
+    tokio::time::sleep(LOSS_TIMEOUT).await;
     stop.cancel();
     let mut measures = Vec::new();
-    for (name, ear) in ears {
-        measures.append(&mut rows(context, name, &commits, &ear.await?));
+    for (name, subscriber) in subscribers {
+        measures.append(&mut measures_of(context, name, &commits, &subscriber.await?));
     }
     Ok(measures)
 }
 
-/// Notes what is announced until stopped.
-fn hear(feed: &Arc<Feed>, stop: CancellationToken) -> JoinHandle<Heard> {
+/// Records the times of the announcements until stopped.
+fn receive(feed: &Arc<Feed>, stop: CancellationToken) -> JoinHandle<Times> {
     let mut subscription = feed.subscribe();
     tokio::spawn(async move {
-        let mut heard = Heard::new();
-        // A gap ends it: what is missing then shows.
+        let mut received = Times::new();
+        // A gap ends it, and shows as lost announcements.
         while let Some(Ok(entry)) = stop.run_until_cancelled(subscription.next()).await {
             let now = Instant::now();
             for announcement in entry.announcements.iter().filter(|one| one.collection == "accounts") {
-                heard.entry((announcement.id, announcement.version.unwrap_or_default())).or_insert(now);
+                received.entry((announcement.id, announcement.version.unwrap_or_default())).or_insert(now);
             }
         }
-        heard
+        received
     })
 }
 
-/// Changes accounts at a light, steady rate, and notes when each commit has returned.
-async fn commit(context: &Context<'_>) -> anyhow::Result<Heard> {
+/// Changes accounts at a steady rate and returns the times of the commits.
+async fn commit(context: &Context<'_>) -> anyhow::Result<Times> {
     let accounts = rows::random(&context.sandbox.pool, "accounts", 1_000).await?;
     let mut connection = context.sandbox.pool.acquire().await?;
-    let mut commits = Heard::new();
-    let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / freshness::RATE));
+    let mut commits = Times::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / freshness::RATE));
     let changes = context.sizes.freshness_seconds * freshness::RATE as u64;
     for (number, id) in (0..changes).zip(accounts.iter().cycle()) {
-        pace.tick().await;
+        ticks.tick().await;
         let version: i64 = sqlx::query_scalar("update accounts set creditor = $2 where id = $1 returning version")
             .bind(id)
             .bind(format!("bench-{number}"))
@@ -113,22 +111,22 @@ async fn commit(context: &Context<'_>) -> anyhow::Result<Heard> {
     Ok(commits)
 }
 
-fn rows(context: &Context<'_>, name: &str, commits: &Heard, heard: &Heard) -> Vec<Measure> {
-    // An announcement may even be there before the client has read that it has committed.
-    let found = commits.iter().filter_map(|(row, begin)| Some(heard.get(row)?.saturating_duration_since(*begin)));
+fn measures_of(context: &Context<'_>, name: &str, commits: &Times, received: &Times) -> Vec<Measure> {
+    // An announcement may arrive before the client has read that it was committed.
+    let found = commits.iter().filter_map(|(row, begin)| Some(received.get(row)?.saturating_duration_since(*begin)));
     let latencies = Latencies::new(found.collect());
     let row = |what: String, unit, ours, goal, how: &str| Measure {
         id: "P8",
         what,
-        customers: context.customers,
         unit,
         ours: vec![ours],
-        reference: vec![],
         goal,
         how: how.to_owned(),
+        ..context.measure()
     };
     let how = format!(
-        "{} changes of one account each, {} per second, by SQL; from the commit's return until a consumer of the feed has it.",
+        "{} changes of one account each, {} per second, by SQL; from the commit's return until a subscriber of the feed receives \
+         it.",
         latencies.count(),
         freshness::RATE
     );

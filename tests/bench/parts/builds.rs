@@ -1,4 +1,4 @@
-//! P20: how long a developer waits: for the first build, for a rebuild after a change, for the tests.
+//! P20: time of a clean build, of a rebuild after a change, and of the tests.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,34 +10,33 @@ use tokio::process::Command;
 
 use crate::harness::report::measure::{Goal, Measure};
 
-/// Rebuilds; the figure is their median.
+/// Rebuilds.
 const ROUNDS: usize = 3;
-/// The file after whose change is built again: one feature's.
+/// Touched before each rebuild: a file of one feature.
 const FEATURE: &str = "src/accounts/mod.rs";
 
-/// Builds from nothing in the given folder, builds again each time that one file was touched, and runs the tests. Has to run in
-/// the folder of the package.
+/// Builds into an empty target folder, rebuilds after touching a file, and runs the tests; in the folder of the package.
 pub async fn measure(target: &Path) -> anyhow::Result<Vec<Measure>> {
     ensure!(Path::new(FEATURE).exists(), "P20 has to run in the folder of the package");
     if target.exists() {
         std::fs::remove_dir_all(target)?;
     }
     let clean = seconds(Command::new("cargo").arg("build").env("CARGO_TARGET_DIR", target)).await?;
-    let mut again = Vec::new();
+    let mut rebuilds = Vec::new();
     for _ in 0..ROUNDS {
         std::fs::File::options().append(true).open(FEATURE)?.set_modified(Clock::default().now().into())?;
-        again.push(seconds(Command::new("cargo").arg("build").env("CARGO_TARGET_DIR", target)).await?);
+        rebuilds.push(seconds(Command::new("cargo").arg("build").env("CARGO_TARGET_DIR", target)).await?);
     }
     std::fs::remove_dir_all(target).context("cannot remove the scratch build")?;
     let suite = seconds(&mut Command::new("bin/test")).await?;
     let row = |what: &str, ours, goal, how: &str| {
         let (what, goal, how) = (what.to_owned(), Goal::AtMost(goal), how.to_owned());
-        Measure { id: "P20", what, customers: 0, unit: "s", ours, reference: vec![], goal, how }
+        Measure { id: "P20", what, unit: "s", ours, goal, how, ..Measure::default() }
     };
     Ok(vec![
-        row("clean debug build", vec![clean], 360.0, "`cargo build` into an empty folder; the sources of the crates are there."),
-        row("rebuild of one feature", again, 25.0, "`cargo build` after one file of a feature was touched."),
-        row("whole test suite", vec![suite], 600.0, "`bin/test`, with what it has to build."),
+        row("clean debug build", vec![clean], 360.0, "`cargo build` into an empty folder; the crates are downloaded already."),
+        row("rebuild of one feature", rebuilds, 25.0, "`cargo build` after touching one file of a feature."),
+        row("whole test suite", vec![suite], 600.0, "`bin/test`, including what it builds."),
     ])
 }
 

@@ -19,30 +19,30 @@ pub const RATE: f64 = 10.0;
 const ACCOUNTS: i64 = 1_000;
 /// Changes that can be waited for at once.
 const WATCHERS: usize = 4;
-/// Pause between two looks.
-const PAUSE: Duration = Duration::from_millis(2);
-/// A change that is not found by then is lost.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// A change that no list shows by then is lost.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Looks at a quiet server.
+/// Changes many rows in turn on an otherwise idle server.
 pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     let latencies = probe_for(context, Duration::from_secs(context.sizes.freshness_seconds)).await?;
     let how = format!(
-        "{} changes of one account each, {RATE} per second, by SQL; from the commit's return until `GET /api/v1/accounts?creditor=…` \
-         shows it, asked again {} ms after each answer.",
+        "{} changes of one account each, {RATE} per second, by SQL; from the commit's return until `GET \
+         /api/v1/accounts?creditor=…` shows it, polled {} ms after each answer.",
         latencies.count(),
-        PAUSE.as_millis()
+        POLL_INTERVAL.as_millis()
     );
-    let row = |percent: f64, goal| {
-        let what = format!("commit → searchable, p{percent}");
-        let ours = vec![latencies.percentile(percent)];
-        let goal = Goal::AtMost(goal);
-        Measure { id: "P7", what, customers: context.customers, unit: "ms", ours, reference: vec![], goal, how: how.clone() }
-    };
-    Ok(vec![row(50.0, 50.0), row(99.0, 100.0)])
+    let row = |percent, goal| percentile(context, "commit → searchable", &latencies, percent, goal, &how);
+    Ok(vec![row(50.0, Goal::AtMost(50.0)), row(99.0, Goal::AtMost(100.0))])
 }
 
-/// [`probe`] for so long.
+/// A percentile of the latencies.
+pub fn percentile(context: &Context<'_>, what: &str, latencies: &Latencies, percent: f64, goal: Goal, how: &str) -> Measure {
+    let (what, ours) = (format!("{what}, p{percent}"), vec![latencies.percentile(percent)]);
+    Measure { id: "P7", what, unit: "ms", ours, goal, how: how.to_owned(), ..context.measure() }
+}
+
+/// Runs [`probe`] for so long.
 pub async fn probe_for(context: &Context<'_>, span: Duration) -> anyhow::Result<Latencies> {
     let stop = CancellationToken::new();
     let clock = async {
@@ -53,14 +53,14 @@ pub async fn probe_for(context: &Context<'_>, span: Duration) -> anyhow::Result<
     Ok(tokio::try_join!(probe(context, &stop), clock)?.0)
 }
 
-/// Changes accounts at a light, steady rate and looks for each change until a list shows it, until stopped.
+/// Changes accounts at a steady rate and polls for each change until a list shows it, until stopped.
 pub async fn probe(context: &Context<'_>, stop: &CancellationToken) -> anyhow::Result<Latencies> {
     let accounts: Vec<Uuid> = sqlx::query_scalar("select id from accounts order by id limit $1")
         .bind(ACCOUNTS)
         .fetch_all(&context.sandbox.pool)
         .await?;
     ensure!(!accounts.is_empty(), "there are no accounts to change");
-    // No change looks like one of an earlier probe.
+    // Differs from the values of earlier probes.
     let name = ids::new().simple();
     let begin = Instant::now();
     let latencies = try_join_all((0..WATCHERS).map(async |watcher| {
@@ -88,16 +88,16 @@ pub async fn probe(context: &Context<'_>, stop: &CancellationToken) -> anyhow::R
     Ok(Latencies::new(latencies.concat()))
 }
 
-/// Looks for an account of that creditor until a list shows it.
+/// Polls the list until it shows an account of that creditor.
 pub async fn wait(client: &mut Client, endpoint: &Endpoint, creditor: &str) -> anyhow::Result<()> {
-    let call = endpoint.get(&format!("/api/v1/accounts?creditor={creditor}&limit=1"))?;
+    let request = endpoint.get(&format!("/api/v1/accounts?creditor={creditor}&limit=1"))?;
     let begin = Instant::now();
     loop {
-        let answer = client.read(&call).await?;
+        let answer = client.read(&request).await?;
         if String::from_utf8_lossy(&answer).contains(creditor) {
             return Ok(());
         }
-        ensure!(begin.elapsed() < PATIENCE, "it is not in the list after {PATIENCE:?}");
-        tokio::time::sleep(PAUSE).await;
+        ensure!(begin.elapsed() < TIMEOUT, "no list shows it after {TIMEOUT:?}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -6,28 +6,26 @@ use anyhow::ensure;
 use collections::clock::Clock;
 
 use crate::harness::context::Context;
-use crate::harness::http::client::{Call, Client, Endpoint};
+use crate::harness::http::client::{Client, Endpoint, Request};
 use crate::harness::http::load::{CONNECTIONS, peak, steady};
 use crate::harness::http::recording_proxy::RecordingProxy;
 use crate::harness::report::measure::{Goal, Measure};
 use crate::harness::report::statistics::median;
 use crate::harness::server::{Server, command};
 
-/// Requests per second of everyday work: what a hundred busy people ask.
-const EVERYDAY: f64 = 50.0;
+/// Requests per second of a hundred busy users.
+const LIGHT_RATE: f64 = 50.0;
 const CREDITORS: [&str; 5] =
     ["Northwind%20Bank", "Stadtwerke%20Musterstadt", "Acme%20Telecom", "Contoso%20Retail", "Globex%20Insurance"];
 
-/// Requests of one kind, and what the server makes of them.
+/// The requests for one list, and the searches that the server makes of them.
 struct List {
     name: &'static str,
-    /// To the server.
-    ours: Arc<[Call]>,
-    /// The same, as the server asks Elasticsearch.
-    raw: Arc<[Call]>,
+    ours: Arc<[Request]>,
+    raw: Arc<[Request]>,
 }
 
-/// Filtered and sorted lists of 25 rows: the same filters over other values and days, so that no cache answers them all.
+/// Paths of filtered and sorted lists of 25 rows. Values and days vary, so that no cache answers all of them.
 fn paths(name: &str) -> Vec<String> {
     let today = Clock::default().today();
     let days = |count: u64| today - chrono::Days::new(count);
@@ -49,42 +47,42 @@ fn paths(name: &str) -> Vec<String> {
     }
 }
 
-/// Makes the requests, and finds out through a second server and a proxy what is asked of Elasticsearch for each.
-async fn translate(context: &Context<'_>) -> anyhow::Result<Vec<List>> {
+/// Builds the requests, and records the searches that a second server makes of them through a proxy.
+async fn record(context: &Context<'_>) -> anyhow::Result<Vec<List>> {
     let proxy = RecordingProxy::open(context.sandbox.raw.clone()).await?;
-    let mut tapped = command(context.sandbox, &["serve", "--only", "api"]);
-    tapped.env("ELASTICSEARCH_URL", &proxy.url);
-    let mut tapped = Server::run(tapped, context.log).await?;
-    tapped.sign_in().await?;
-    let mut client = Client::open(&tapped.endpoint).await?;
+    let mut serve = command(context.sandbox, &["serve", "--only", "api"]);
+    serve.env("ELASTICSEARCH_URL", &proxy.url);
+    let mut recorded = Server::run(serve, context.log).await?;
+    recorded.sign_in().await?;
+    let mut client = Client::open(&recorded.endpoint).await?;
     let mut lists = Vec::new();
     for name in ["accounts", "customers"] {
-        let mut list = (Vec::new(), Vec::new());
+        let (mut ours, mut raw) = (Vec::new(), Vec::new());
         for path in paths(name) {
-            list.0.push(context.server()?.endpoint.get(&path)?);
-            list.1.push(proxy.translate(&mut client, &tapped.endpoint.get(&path)?).await?);
+            ours.push(context.server()?.endpoint.get(&path)?);
+            raw.push(proxy.record(&mut client, &recorded.endpoint.get(&path)?).await?);
         }
-        lists.push(List { name, ours: list.0.into(), raw: list.1.into() });
+        lists.push(List { name, ours: ours.into(), raw: raw.into() });
     }
     drop(client);
-    tapped.stop().await?;
+    recorded.stop().await?;
     Ok(lists)
 }
 
-/// Measures the peak of either side (P1), then latencies at half of ours (P2).
+/// Measures the peak of both sides (P1), then latencies at half of ours (P2).
 pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     let (server, raw) = (&context.server()?.endpoint, &context.sandbox.raw);
     let mut measures = Vec::new();
-    for list in translate(context).await? {
+    for list in record(context).await? {
         check(server, &list).await?;
-        for (endpoint, calls) in [(server, &list.ours), (raw, &list.raw)] {
-            peak(endpoint, calls, context.round).await?;
+        for (endpoint, requests) in [(server, &list.ours), (raw, &list.raw)] {
+            peak(endpoint, requests, context.round).await?;
         }
-        let (mut ours, mut reference, mut work) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut reference, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..context.rounds {
-            let before = context.server()?.worked()?;
+            let before = context.server()?.cpu_seconds()?;
             let run = peak(server, &list.ours, context.round).await?;
-            work.push((context.server()?.worked()? - before) * 1e6 / run.latencies.count() as f64);
+            cpu.push((context.server()?.cpu_seconds()? - before) * 1e6 / run.latencies.count() as f64);
             ours.push(run.rate);
             reference.push(peak(raw, &list.raw, context.round).await?.rate);
         }
@@ -92,27 +90,25 @@ pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
         measures.push(Measure {
             id: "P1",
             what: format!("list of {}, peak", list.name),
-            customers: context.customers,
             unit: "req/s",
             ours,
             reference,
             goal: Goal::RatioAtLeast(0.9),
             how: format!(
-                "{} different requests with filters, a sort and 25 rows, in turn, over {CONNECTIONS} connections (closed loop), {:?} a round. \
-                 Reference: what the server asked Elasticsearch for each of them, captured between the two.",
+                "{} different requests with filters, a sort and 25 rows, in turn, over {CONNECTIONS} connections (closed loop), \
+                 {:?} a round. Reference: the searches that the server makes of them, recorded by a proxy.",
                 list.ours.len(),
                 context.round
             ),
+            ..context.measure()
         });
         measures.push(Measure {
             id: "P1",
-            what: format!("list of {}, the server's work", list.name),
-            customers: context.customers,
+            what: format!("list of {}, processor time", list.name),
             unit: "µs",
-            ours: work,
-            reference: vec![],
-            goal: Goal::None,
-            how: "Processor time of the server process by the request, during the rounds of the peak.".into(),
+            ours: cpu,
+            how: "User and system time of the server process per request, during the rounds of the peak.".into(),
+            ..context.measure()
         });
         measures.extend(latencies(context, &list, half).await?);
     }
@@ -129,7 +125,6 @@ async fn latencies(context: &Context<'_>, list: &List, rate: f64) -> anyhow::Res
     let row = |percent: f64, goal| Measure {
         id: "P2",
         what: format!("list of {}, p{percent}", list.name),
-        customers: context.customers,
         unit: "ms",
         ours: ours.iter().map(|round| round.percentile(percent)).collect(),
         reference: reference.iter().map(|round| round.percentile(percent)).collect(),
@@ -138,26 +133,27 @@ async fn latencies(context: &Context<'_>, list: &List, rate: f64) -> anyhow::Res
             "The same requests at {rate:.0} per second, half of our peak, on both sides (open loop), {:?} a round.",
             context.round
         ),
+        ..context.measure()
     };
     Ok(vec![row(50.0, 0.5), row(99.0, 2.0)])
 }
 
-/// Makes sure that the lists have rows and that Elasticsearch answers them: an empty list would be quick for the wrong reason.
+/// Checks that every list has rows and was answered by Elasticsearch; an empty list would be fast for the wrong reason.
 async fn check(server: &Endpoint, list: &List) -> anyhow::Result<()> {
     let mut client = Client::open(server).await?;
-    for call in list.ours.iter() {
-        let answer: serde_json::Value = serde_json::from_slice(&client.read(call).await?)?;
-        ensure!(answer["engine"] == "elasticsearch", "{} was not answered by Elasticsearch", call.uri());
-        ensure!(answer["data"].as_array().is_some_and(|rows| !rows.is_empty()), "{} has no rows", call.uri());
+    for request in list.ours.iter() {
+        let answer: serde_json::Value = serde_json::from_slice(&client.read(request).await?)?;
+        ensure!(answer["engine"] == "elasticsearch", "{} was not answered by Elasticsearch", request.uri());
+        ensure!(answer["data"].as_array().is_some_and(|rows| !rows.is_empty()), "{} has no rows", request.uri());
     }
     Ok(())
 }
 
-/// Sends both lists at a light rate, as a server's everyday work.
-pub async fn everyday(context: &Context<'_>) -> anyhow::Result<()> {
+/// Sends both lists at a light rate for one round.
+pub async fn light_load(context: &Context<'_>) -> anyhow::Result<()> {
     let endpoint = &context.server()?.endpoint;
-    let calls =
+    let requests =
         ["accounts", "customers"].into_iter().flat_map(paths).map(|path| endpoint.get(&path)).collect::<anyhow::Result<_>>()?;
-    steady(endpoint, &calls, EVERYDAY, context.round).await?;
+    steady(endpoint, &requests, LIGHT_RATE, context.round).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! P19: memory under everyday load, and how long a start takes.
+//! P19: memory under a light load, and startup time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::harness::report::measure::{Goal, Measure};
 use crate::harness::server::Server;
 use crate::parts::lists;
 
-/// Starts the server several times, then lets it answer lists and looks at its memory.
+/// Restarts the server several times, then samples its memory while it answers lists.
 pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> {
     let mut starts = Vec::new();
     for _ in 0..context.rounds {
@@ -19,13 +19,13 @@ pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> 
     context.sign_in().await?;
     let mut memory = Vec::new();
     for _ in 0..context.rounds {
-        let (load, peak) = tokio::join!(lists::everyday(context), most(context));
+        let (load, peak) = tokio::join!(lists::light_load(context), peak_memory(context));
         load?;
         memory.push(peak?);
     }
     let row = |what: &str, unit, ours, goal, how: &str| {
-        let (goal, how) = (Goal::AtMost(goal), how.to_owned());
-        Measure { id: "P19", what: what.to_owned(), customers: context.customers, unit, ours, reference: vec![], goal, how }
+        let (what, goal, how) = (what.to_owned(), Goal::AtMost(goal), how.to_owned());
+        Measure { id: "P19", what, unit, ours, goal, how, ..context.measure() }
     };
     Ok(vec![
         row(
@@ -33,25 +33,25 @@ pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> 
             "MB",
             memory,
             150.0,
-            "The largest resident size, looked at ten times a second, while it answers lists.",
+            "Largest resident set while it answers lists, sampled ten times a second.",
         ),
         row(
             "start until ready",
             "s",
             starts,
             1.0,
-            "From the start of the process until `/health/ready` says yes; the index is there already.",
+            "From the start of the process until `/health/ready` succeeds, with an existing index.",
         ),
     ])
 }
 
-/// The largest memory that the server shows within a round.
-async fn most(context: &Context<'_>) -> anyhow::Result<f64> {
-    let mut most = 0.0_f64;
+/// Largest resident set within one round, in MB.
+async fn peak_memory(context: &Context<'_>) -> anyhow::Result<f64> {
+    let mut peak = 0.0_f64;
     let begin = std::time::Instant::now();
     while begin.elapsed() < context.round {
-        most = most.max(context.server()?.memory()?);
+        peak = peak.max(context.server()?.memory()?);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(most)
+    Ok(peak)
 }

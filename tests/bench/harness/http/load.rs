@@ -1,4 +1,4 @@
-//! The load: as fast as the answers come, for the peak; at a fixed rate whatever the answers do, for latencies.
+//! Loads: a closed loop for peak throughput, an open loop for latencies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,54 +8,61 @@ use futures_util::future::try_join_all;
 use tokio::sync::{Mutex, mpsc};
 
 use super::super::report::statistics::Latencies;
-use super::client::{Call, Client, Endpoint};
+use super::client::{Client, Endpoint, Request};
 
-/// Connections that a load uses.
+/// Connections of a load.
 pub const CONNECTIONS: usize = 16;
 
-/// What a load came to.
 pub struct Run {
     /// Answers per second.
     pub rate: f64,
-    /// How long each answer took.
     pub latencies: Latencies,
 }
 
-/// Sends the calls in turn over every connection, the next one when the last is answered (closed loop).
-pub async fn peak(endpoint: &Endpoint, calls: &Arc<[Call]>, span: Duration) -> anyhow::Result<Run> {
-    let (endpoint, calls) = (endpoint.clone(), Arc::clone(calls));
-    apart(move || async move {
-        let begin = Instant::now();
-        let workers = (0..CONNECTIONS).map(|number| repeat(&endpoint, &calls, number, begin + span));
-        let latencies = try_join_all(workers).await?.concat();
-        Ok(Run { rate: latencies.len() as f64 / begin.elapsed().as_secs_f64(), latencies: Latencies::new(latencies) })
-    })
-    .await
+/// Sends each request as soon as the previous one of its connection is answered.
+pub async fn peak(endpoint: &Endpoint, requests: &Arc<[Request]>, span: Duration) -> anyhow::Result<Run> {
+    let (endpoint, requests) = (endpoint.clone(), Arc::clone(requests));
+    closed_loop(span, move |number, until| repeat(endpoint.clone(), Arc::clone(&requests), number, until)).await
 }
 
-async fn repeat(endpoint: &Endpoint, calls: &[Call], number: usize, until: Instant) -> anyhow::Result<Vec<Duration>> {
-    let mut client = Client::open(endpoint).await?;
+async fn repeat(endpoint: Endpoint, requests: Arc<[Request]>, number: usize, until: Instant) -> anyhow::Result<Vec<Duration>> {
+    let mut client = Client::open(&endpoint).await?;
     let mut latencies = Vec::new();
-    // Each connection begins elsewhere in the list, so that no two send the same call at the same moment.
-    let mut calls = calls.iter().cycle().skip(number * calls.len() / CONNECTIONS);
-    while let (true, Some(call)) = (Instant::now() < until, calls.next()) {
+    // Each connection begins elsewhere in the list, so that no two send the same request at the same moment.
+    let mut requests = requests.iter().cycle().skip(number * requests.len() / CONNECTIONS);
+    while let (true, Some(request)) = (Instant::now() < until, requests.next()) {
         let begin = Instant::now();
-        client.send(call).await?;
+        client.send(request).await?;
         latencies.push(begin.elapsed());
     }
     Ok(latencies)
 }
 
-/// Sends the calls in turn at a fixed rate (open loop). A latency begins when its call was due, not when a connection was free to
-/// send it: otherwise a stall would hide the very calls that it delays (coordinated omission).
-pub async fn steady(endpoint: &Endpoint, calls: &Arc<[Call]>, rate: f64, span: Duration) -> anyhow::Result<Run> {
-    let (endpoint, calls) = (endpoint.clone(), Arc::clone(calls));
-    apart(move || async move {
+/// Runs one worker per connection, which returns its latencies when the time is over.
+pub async fn closed_loop<W>(span: Duration, worker: impl Fn(usize, Instant) -> W + Send + 'static) -> anyhow::Result<Run>
+where
+    W: Future<Output = anyhow::Result<Vec<Duration>>>,
+{
+    on_own_thread(move || async move {
+        let begin = Instant::now();
+        let latencies = try_join_all((0..CONNECTIONS).map(|number| worker(number, begin + span))).await?.concat();
+        Ok(Run { rate: latencies.len() as f64 / begin.elapsed().as_secs_f64(), latencies: Latencies::new(latencies) })
+    })
+    .await
+}
+
+/// Sends the requests at a fixed rate (open loop).
+///
+/// A latency begins when the request was due, not when a connection was free to send it: otherwise a stall would hide the
+/// requests that it delays (coordinated omission).
+pub async fn steady(endpoint: &Endpoint, requests: &Arc<[Request]>, rate: f64, span: Duration) -> anyhow::Result<Run> {
+    let (endpoint, requests) = (endpoint.clone(), Arc::clone(requests));
+    on_own_thread(move || async move {
         let (send, due) = mpsc::unbounded_channel();
         let due = Mutex::new(due);
         let mut clients = try_join_all((0..CONNECTIONS).map(|_| Client::open(&endpoint))).await?;
         let begin = Instant::now();
-        // A thread keeps the time: a timer of the runtime is a whole millisecond coarse.
+        // A thread, because the runtime's timers have a resolution of one millisecond.
         let pacer = std::thread::spawn(move || {
             for (number, offset) in schedule(rate, span).enumerate() {
                 std::thread::sleep((begin + offset).saturating_duration_since(Instant::now()));
@@ -64,7 +71,7 @@ pub async fn steady(endpoint: &Endpoint, calls: &Arc<[Call]>, rate: f64, span: D
                 }
             }
         });
-        let latencies = try_join_all(clients.iter_mut().map(|client| answer(client, &calls, &due))).await?.concat();
+        let latencies = try_join_all(clients.iter_mut().map(|client| answer(client, &requests, &due))).await?.concat();
         let rate = latencies.len() as f64 / begin.elapsed().as_secs_f64();
         pacer.join().ok().context("the pacer panicked")?;
         Ok(Run { rate, latencies: Latencies::new(latencies) })
@@ -74,23 +81,23 @@ pub async fn steady(endpoint: &Endpoint, calls: &Arc<[Call]>, rate: f64, span: D
 
 type Due = Mutex<mpsc::UnboundedReceiver<(usize, Instant)>>;
 
-async fn answer(client: &mut Client, calls: &[Call], due: &Due) -> anyhow::Result<Vec<Duration>> {
+async fn answer(client: &mut Client, requests: &[Request], due: &Due) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     loop {
         let next = due.lock().await.recv().await;
         let Some((number, begin)) = next else { return Ok(latencies) };
-        client.send(&calls[number % calls.len()]).await?;
+        client.send(&requests[number % requests.len()]).await?;
         latencies.push(begin.elapsed());
     }
 }
 
-/// When each call of an open loop is due, from its beginning on.
+/// Offsets from the begin at which the requests of an open loop are due.
 pub fn schedule(rate: f64, span: Duration) -> impl Iterator<Item = Duration> {
     (0..).map(move |number| Duration::from_secs_f64(f64::from(number) / rate)).take_while(move |offset| *offset < span)
 }
 
-/// Runs a load on a thread and a runtime of its own, so that nothing else of this process wakes between a call and its answer.
-async fn apart<F, W>(load: F) -> anyhow::Result<Run>
+/// Runs a load on a thread and a runtime of its own, so that no other task of this process delays it.
+async fn on_own_thread<F, W>(load: F) -> anyhow::Result<Run>
 where
     F: FnOnce() -> W + Send + 'static,
     W: Future<Output = anyhow::Result<Run>>,

@@ -1,4 +1,4 @@
-//! HTTP as the benchmark speaks it: a cheap client, loads made with it, and proxies in front of Elasticsearch.
+//! An HTTP client, loads, and proxies in front of Elasticsearch.
 
 pub mod client;
 pub mod load;

@@ -1,4 +1,4 @@
-//! A listener in front of Elasticsearch that can be closed: then the server finds nobody there.
+//! A TCP proxy in front of Elasticsearch that can be disabled, to simulate an outage.
 
 use std::sync::Arc;
 
@@ -6,45 +6,43 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A listener that passes everything on while it is open.
 pub struct SwitchableProxy {
-    /// Where it listens, as `ELASTICSEARCH_URL`.
+    /// For `ELASTICSEARCH_URL`.
     pub url: String,
-    open: Arc<watch::Sender<bool>>,
+    enabled: Arc<watch::Sender<bool>>,
     listening: JoinHandle<()>,
 }
 
 impl SwitchableProxy {
-    /// Listens before the server at `address`.
-    pub async fn before(address: &str) -> anyhow::Result<Self> {
+    /// Forwards to the server at `address`.
+    pub async fn open(address: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let open = Arc::new(watch::Sender::new(true));
-        let (gate, address) = (Arc::clone(&open), address.to_owned());
+        let enabled = Arc::new(watch::Sender::new(true));
+        let (switch, address) = (Arc::clone(&enabled), address.to_owned());
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (mut seen, address) = (gate.subscribe(), address.clone());
-                if *seen.borrow_and_update() {
+                let (mut state, address) = (switch.subscribe(), address.clone());
+                if *state.borrow_and_update() {
                     tokio::spawn(async move {
                         tokio::select! {
-                            _ = pass(stream, &address) => {}
-                            _ = seen.wait_for(|open| !open) => {}
+                            _ = forward(stream, &address) => {}
+                            _ = state.wait_for(|enabled| !enabled) => {}
                         }
                     });
                 }
             }
         });
-        Ok(Self { url, open, listening })
+        Ok(Self { url, enabled, listening })
     }
 
-    /// Cuts every connection and takes no new one.
-    pub fn close(&self) {
-        self.open.send_replace(false);
+    /// Closes all connections and accepts no new ones.
+    pub fn disable(&self) {
+        self.enabled.send_replace(false);
     }
 
-    /// Passes everything on again.
-    pub fn open(&self) {
-        self.open.send_replace(true);
+    pub fn enable(&self) {
+        self.enabled.send_replace(true);
     }
 }
 
@@ -54,9 +52,9 @@ impl Drop for SwitchableProxy {
     }
 }
 
-async fn pass(mut near: TcpStream, address: &str) -> std::io::Result<()> {
-    let mut far = TcpStream::connect(address).await?;
-    near.set_nodelay(true)?;
-    far.set_nodelay(true)?;
-    tokio::io::copy_bidirectional(&mut near, &mut far).await.map(drop)
+async fn forward(mut downstream: TcpStream, address: &str) -> std::io::Result<()> {
+    let mut upstream = TcpStream::connect(address).await?;
+    downstream.set_nodelay(true)?;
+    upstream.set_nodelay(true)?;
+    tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await.map(drop)
 }

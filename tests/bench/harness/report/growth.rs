@@ -1,15 +1,14 @@
-//! How the cost of one document or one answer grows with the data.
+//! Growth of the cost per document or answer with the number of customers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::measure::{Measure, number};
 
-/// What a figure costs at each size.
+/// Microseconds per document or answer, by number of customers.
 type Costs = BTreeMap<u64, f64>;
 
-/// A table of every rate that was measured at several sizes: what one costs, and how many times as much as at the smallest size.
-/// Empty if everything was measured at one size.
+/// Table of the rates that were measured at several sizes, each relative to the smallest size; empty if there was one size only.
 pub fn table(measures: &[Measure]) -> String {
     // In the order of the report.
     let mut rows: Vec<(String, Costs)> = Vec::new();
@@ -32,8 +31,7 @@ pub fn table(measures: &[Measure]) -> String {
     }
     let sizes: BTreeSet<u64> = rows.iter().flat_map(|(_, costs)| costs.keys().copied()).collect();
     let mut text = String::from(
-        "\n## Growth\n\nMicroseconds for one document or one answer, and in parentheses how many times as long as with the fewest \
-         customers.\n\n| measure |",
+        "\n## Growth\n\nMicroseconds per document or answer; in parentheses relative to the fewest customers.\n\n| measure |",
     );
     // Writing to a string cannot fail.
     for size in &sizes {

@@ -1,55 +1,48 @@
-//! One figure against its goal.
+//! A measure and its goal.
 
 use serde::Serialize;
 
 use super::statistics::median;
 
-/// One figure against its goal. Where there is a reference, both sides were measured in turn in the same run.
-#[derive(Clone, Debug, Serialize)]
+/// A measure; if it has a reference, both sides were measured in turn in the same run.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Measure {
-    /// Its number in the list of performance goals: `P1`.
+    /// Number among the performance goals: `P1`.
     pub id: &'static str,
-    /// What was measured.
     pub what: String,
-    /// Customers in the database.
     pub customers: u64,
-    /// The unit of every value.
     pub unit: &'static str,
-    /// The values of our rounds.
+    /// One value per round.
     pub ours: Vec<f64>,
-    /// The values of the reference's rounds.
+    /// One value per round; empty without a reference.
     pub reference: Vec<f64>,
-    /// What is asked of it.
     pub goal: Goal,
-    /// How it was measured, in a sentence.
+    /// Method, in a sentence.
     pub how: String,
 }
 
-/// What is asked of a measure.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "value")]
 pub enum Goal {
     /// Ours divided by the reference.
     RatioAtLeast(f64),
-    /// Ours divided by the reference.
     RatioAtMost(f64),
     /// Ours minus the reference.
     AddsAtMost(f64),
-    /// Ours alone.
     AtMost(f64),
-    /// Ours alone.
     AtLeast(f64),
-    /// Shown to explain the others.
+    /// Informative only.
+    #[default]
     None,
 }
 
 impl Measure {
-    /// The median of our rounds.
+    /// Median of our rounds.
     pub fn ours(&self) -> f64 {
         median(&self.ours)
     }
 
-    /// The median of the reference's rounds.
+    /// Median of the reference's rounds.
     pub fn reference(&self) -> f64 {
         median(&self.reference)
     }
@@ -65,6 +58,7 @@ impl Measure {
         }
     }
 
+    /// Row of the report's table.
     pub fn row(&self) -> String {
         let Self { id, what, customers, unit, .. } = self;
         let (ours, reference) = (self.ours(), self.reference());
@@ -91,7 +85,7 @@ impl Measure {
     }
 }
 
-/// Three significant digits are all that a benchmark knows.
+/// Formats a number with three significant digits.
 pub fn number(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),

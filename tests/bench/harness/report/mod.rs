@@ -1,4 +1,4 @@
-//! The report: a table with verdicts, the raw numbers below it, and the same as JSON beside it.
+//! The report: a table of measures with verdicts and their raw numbers, as Markdown and as JSON.
 
 pub mod growth;
 pub mod measure;
@@ -11,12 +11,10 @@ use anyhow::Context as _;
 
 use self::measure::{Measure, number};
 
-/// Names and values that describe what the figures were taken on.
+/// Names and values that describe the machine.
 pub type Facts = Vec<(&'static str, String)>;
 
-/// Everything that was measured so far.
 pub struct Report {
-    /// What it was measured on.
     pub facts: Facts,
     measures: Vec<Measure>,
     failures: Vec<String>,
@@ -24,12 +22,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Makes an empty report that will be written to `path`.
     pub fn new(path: &Path) -> Self {
         Self { facts: Facts::new(), measures: Vec::new(), failures: Vec::new(), path: path.to_owned() }
     }
 
-    /// Adds what a part has measured, or why it could not, and writes the report and the same as JSON beside it.
+    /// Adds the measures of a part, or its failure, and writes both files.
     pub fn add(&mut self, part: &str, found: anyhow::Result<Vec<Measure>>) -> anyhow::Result<()> {
         match found {
             Ok(mut found) => self.measures.append(&mut found),
@@ -43,17 +40,16 @@ impl Report {
         Ok(())
     }
 
-    /// Whether every part could be measured.
+    /// Returns true if no part failed.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// The text of the report.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
             "# Benchmark\n\n\
-             Every ratio was taken in one run, our side and the reference in turn, after a warm-up; a figure is the median of its \
-             rounds.\n\n\
+             Every ratio was taken in one run, our side and the reference in turn, after a warm-up; a figure is the median of \
+             its rounds.\n\n\
              | # | measure | customers | ours | reference | ratio | goal | verdict |\n|---|---|---|---|---|---|---|---|\n",
         );
         // Writing to a string cannot fail.

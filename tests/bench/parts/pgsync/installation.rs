@@ -1,4 +1,4 @@
-//! PGSync, the Python package, as its manual starts it: installed, fed with the same database, stopped and removed.
+//! Installs, runs and removes PGSync, a Python package, as its manual says.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,35 +16,31 @@ use crate::harness::http::client::Client;
 use crate::harness::http::recording_proxy::RecordingProxy;
 use crate::harness::rows;
 
-/// The release that is measured.
 pub const VERSION: &str = "7.3.0";
-/// A command that has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(1_800);
-/// A change that has not arrived so long after the last one that did is lost.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks into its index.
-const PAUSE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(1_800);
+/// A change that has not arrived so long after the last one is lost.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// An installed PGSync with a slot, triggers and an index of its own.
+/// An installed PGSync, which has its own slot, triggers and index.
 pub struct Pgsync {
     folder: PathBuf,
     log: PathBuf,
     index: String,
     environment: Vec<(&'static str, String)>,
-    /// Stands for Elasticsearch, because the Python client insists on an answer to `GET /`.
-    _tap: RecordingProxy,
+    /// The Python client insists on an answer to `GET /`.
+    _proxy: RecordingProxy,
 }
 
-/// How fast live changes arrived.
 pub struct Arrival {
     /// Changes per second.
     pub rate: f64,
-    /// How many never did.
+    /// Changes that never arrived.
     pub lost: usize,
 }
 
 impl Pgsync {
-    /// Installs it beside the report, unless it is there, and describes its document: an account's, as near as it gets.
+    /// Installs it beside the report, unless it is there, and writes its schema.
     pub async fn install(context: &Context<'_>, redis_url: &SecretString) -> anyhow::Result<Self> {
         let folder = std::path::absolute(context.log.parent().unwrap_or(Path::new(".")))?.join(format!("pgsync-{VERSION}"));
         if !folder.join("bin/pgsync").exists() {
@@ -55,7 +51,7 @@ impl Pgsync {
             ensure!(install.status().await?.success(), "pip cannot install PGSync");
         }
         let proxy = RecordingProxy::open(context.sandbox.raw.clone()).await?;
-        // Its slot is called like its database and its index together, in 63 letters at most.
+        // Its slot is named after database and index, and a name has 63 bytes at most.
         let index = format!("p6_{}", &context.sandbox.name[context.sandbox.name.len() - 8..]);
         std::fs::write(folder.join("schema.json"), schema(&context.sandbox.name, &index).to_string())?;
         let url = context.sandbox.url.expose_secret();
@@ -65,15 +61,15 @@ impl Pgsync {
             ("ELASTICSEARCH_URL", proxy.url.clone()),
             ("REDIS_URL", redis_url.expose_secret().to_owned()),
             ("CHECKPOINT_PATH", folder.display().to_string()),
-            // All in its favour: nothing to compress on the way to the same machine, patience, and few words.
+            // Settings in its favour: no compression on one machine, a long timeout, few log lines.
             ("ELASTICSEARCH_HTTP_COMPRESS", "false".into()),
             ("ELASTICSEARCH_TIMEOUT", "60".into()),
             ("GENERAL_LOGGING_LEVEL", "WARNING".into()),
         ];
-        Ok(Self { log: context.log.with_file_name("pgsync.log"), folder, index, environment, _tap: proxy })
+        Ok(Self { log: context.log.with_file_name("pgsync.log"), folder, index, environment, _proxy: proxy })
     }
 
-    /// Makes its slot, triggers and an empty index, loads everything and returns how long the load took.
+    /// Creates its slot, triggers and index, loads all rows and returns the time of the load.
     pub async fn load(&self, context: &Context<'_>, rows: u64) -> anyhow::Result<Duration> {
         self.remove_index(context).await?;
         self.run("bootstrap", &[]).await?;
@@ -83,7 +79,7 @@ impl Pgsync {
         Ok(elapsed)
     }
 
-    /// Lets it follow changes in trigger mode, its usual one, and measures how fast it does.
+    /// Runs it in trigger mode, its default, and measures how fast changes arrive.
     pub async fn follow(&self, context: &Context<'_>, change: &str, ids: &[Uuid], value: &str) -> anyhow::Result<Arrival> {
         let mut child = self.command("pgsync", &["--daemon"])?.spawn()?;
         let arrival = self.arrive(context, change, ids, value).await;
@@ -96,7 +92,7 @@ impl Pgsync {
         let pool = &context.sandbox.pool;
         let first = &ids[..1];
         let begin = Instant::now();
-        // It tells nobody when it listens: a change that arrives shows it.
+        // It does not report when it listens; the first change to arrive shows it.
         for number in 0.. {
             let early = format!("{value} early {number}");
             rows::change(pool, change, first, 1, &early).await?;
@@ -104,7 +100,7 @@ impl Pgsync {
             if self.count(context, &shows(&early)).await? > 0 {
                 break;
             }
-            ensure!(begin.elapsed() < PATIENCE, "PGSync follows no changes; see its log");
+            ensure!(begin.elapsed() < TIMEOUT, "PGSync follows no changes; see its log");
         }
         let begin = Instant::now();
         rows::change(pool, change, ids, 1, value).await?;
@@ -114,15 +110,15 @@ impl Pgsync {
             return Ok(Arrival { rate: wanted as f64 / begin.elapsed().as_secs_f64(), lost: 0 });
         }
         let (mut arrived, mut latest) = (early, written);
-        while arrived < wanted && latest.elapsed() < SILENCE {
-            tokio::time::sleep(PAUSE).await;
+        while arrived < wanted && latest.elapsed() < LOSS_TIMEOUT {
+            tokio::time::sleep(POLL_INTERVAL).await;
             let now = self.count(context, &shows(value)).await?;
             if now > arrived {
                 (arrived, latest) = (now, Instant::now());
             }
         }
         ensure!(arrived > early, "PGSync follows no changes; see its log");
-        // Like ours without anybody who writes beside it.
+        // Like ours without concurrent writes.
         let rate = (arrived - early) as f64 / latest.duration_since(written).as_secs_f64();
         Ok(Arrival { rate, lost: usize::try_from(wanted - arrived)? })
     }
@@ -141,16 +137,16 @@ impl Pgsync {
         let endpoint = &context.sandbox.raw;
         let mut client = Client::open(endpoint).await?;
         client.send(&endpoint.post(&format!("/{}/_refresh", self.index), "")?).await?;
-        let call = endpoint.post(&format!("/{}/_count", self.index), json!({ "query": query }).to_string())?;
-        let answer: serde_json::Value = serde_json::from_slice(&client.read(&call).await?)?;
-        answer["count"].as_u64().context("the index does not tell its count")
+        let request = endpoint.post(&format!("/{}/_count", self.index), json!({ "query": query }).to_string())?;
+        let answer: serde_json::Value = serde_json::from_slice(&client.read(&request).await?)?;
+        answer["count"].as_u64().context("the index reports no count")
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Duration> {
         let begin = Instant::now();
         let mut child: Child = self.command(program, arguments)?.spawn()?;
-        let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
-        let ended = ended.with_context(|| format!("{program} has not ended after {PATIENCE:?}"))??;
+        let ended = tokio::time::timeout(TIMEOUT, child.wait()).await;
+        let ended = ended.with_context(|| format!("{program} has not ended after {TIMEOUT:?}"))??;
         ensure!(ended.success(), "{program} failed; see {}", self.log.display());
         Ok(begin.elapsed())
     }
@@ -176,8 +172,8 @@ fn shows(value: &str) -> serde_json::Value {
     json!({ "term": { "portfolio.keyword": value } })
 }
 
-/// An account's own columns, what it shows of its customer and the name of its assignee. What ours has beyond that, the terms of
-/// names, contacts and numbers that searches compare, cannot be described here.
+/// An account's columns, some of its customer's and its assignee's name. The search terms of our document cannot be described
+/// here.
 fn schema(database: &str, index: &str) -> serde_json::Value {
     let one = |table: &str, columns: &[&str], label: &str, parent: &str| {
         json!({

@@ -1,4 +1,4 @@
-//! A customer with very many accounts is renamed, twice, while other rows are changed, one after the other.
+//! A customer with very many accounts is renamed twice while other rows change.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::harness::{catch_up, verify};
 use crate::parts::freshness;
 
 const PARENT: Uuid = Uuid::from_u128(0xfa_0001);
-/// A second rename comes after so much of the first.
+/// Fraction of the first fan-out after which the second rename comes.
 const MIDWAY: f64 = 0.3;
-const PAUSE: Duration = Duration::from_millis(100);
-/// Rows that are changed in turn, so that none of them counts as hot and rests.
-const CANARIES: i64 = 50;
-const PATIENCE: Duration = Duration::from_secs(1200);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Rows that change in turn, so that none of them is debounced.
+const OTHERS: i64 = 50;
+const TIMEOUT: Duration = Duration::from_secs(1200);
 
-/// Renames a parent of so many children.
+/// Renames a customer with so many accounts.
 pub async fn measure(context: &mut Context<'_>, children: u64) -> anyhow::Result<Vec<Measure>> {
     let pool = context.sandbox.pool.clone();
     sqlx::query("insert into customers (id, name) values ($1, 'Holding Before') on conflict do nothing")
@@ -33,18 +33,18 @@ pub async fn measure(context: &mut Context<'_>, children: u64) -> anyhow::Result
             select uuidv7(), 'FAN-' || n, $1, 'EUR', 'open' from generate_series($2::bigint + 1, least($2 + 100000, $3)) as n";
         sqlx::query(sql).bind(PARENT).bind(i64::try_from(from)?).bind(i64::try_from(children)?).execute(&pool).await?;
     }
-    catch_up::caught_up(&pool).await?;
+    catch_up::wait(&pool).await?;
 
     let begin = Instant::now();
     rename(&pool, "Holding First").await?;
     let mut client = Client::open(&context.server()?.endpoint).await?;
-    let canaries: Vec<Uuid> = sqlx::query_scalar("select id from accounts where customer_id <> $1 order by id limit $2")
+    let others: Vec<Uuid> = sqlx::query_scalar("select id from accounts where customer_id <> $1 order by id limit $2")
         .bind(PARENT)
-        .bind(CANARIES)
+        .bind(OTHERS)
         .fetch_all(&pool)
         .await?;
-    ensure!(!canaries.is_empty(), "there are no other accounts");
-    let mut canaries = canaries.iter().cycle();
+    ensure!(!others.is_empty(), "there are no other accounts");
+    let mut others = others.iter().cycle();
     let mut latencies = Vec::new();
     let mut renamed_again = false;
     let mut number = 0;
@@ -54,29 +54,25 @@ pub async fn measure(context: &mut Context<'_>, children: u64) -> anyhow::Result
         if is_over && renamed_again {
             break;
         }
-        ensure!(begin.elapsed() < PATIENCE, "the fan-out does not end within {PATIENCE:?}");
+        ensure!(begin.elapsed() < TIMEOUT, "the fan-out does not end within {TIMEOUT:?}");
         let done = if renamed_again { 1.0 } else { progress(&pool, children).await? };
         if !renamed_again && (done > MIDWAY || is_over) {
             renamed_again = true;
             rename(&pool, "Holding Second").await?;
         }
         number += 1;
-        let creditor = format!("canary-{number}");
-        sqlx::query("update accounts set creditor = $2 where id = $1")
-            .bind(canaries.next())
-            .bind(&creditor)
-            .execute(&pool)
-            .await?;
+        let creditor = format!("other-{number}");
+        sqlx::query("update accounts set creditor = $2 where id = $1").bind(others.next()).bind(&creditor).execute(&pool).await?;
         let committed = Instant::now();
         freshness::wait(&mut client, &context.server()?.endpoint, &creditor).await?;
         latencies.push(committed.elapsed());
-        tokio::time::sleep(PAUSE.saturating_sub(committed.elapsed())).await;
+        tokio::time::sleep(POLL_INTERVAL.saturating_sub(committed.elapsed())).await;
     }
     let elapsed = begin.elapsed().as_secs_f64();
     let latencies = Latencies::new(latencies);
     let how = format!(
-        "A customer with {children} accounts was renamed, and renamed again after {:.0} % of them had followed, {elapsed:.0} s in all; \
-         meanwhile {} changes of other accounts, each from its commit until a list shows it.",
+        "A customer with {children} accounts was renamed, and renamed again after {:.0} % of them had followed, {elapsed:.0} s \
+         in all; meanwhile {} changes of other accounts, each measured from its commit until a list shows it.",
         MIDWAY * 100.0,
         latencies.count()
     );
@@ -84,14 +80,14 @@ pub async fn measure(context: &mut Context<'_>, children: u64) -> anyhow::Result
     let expected: i64 = sqlx::query_scalar(sql).bind(PARENT).fetch_one(&pool).await?;
     Ok(vec![
         context.trial_result(
-            &format!("rename with {expected} children: canary, p50"),
+            &format!("rename with {expected} accounts: commit → searchable of others, p50"),
             "ms",
             latencies.percentile(50.0),
             Goal::None,
             &how,
         ),
         context.trial_result("the same, p99", "ms", latencies.percentile(99.0), Goal::AtMost(250.0), &how),
-        context.trial_result("children written", "documents/s", children as f64 * 2.0 / elapsed, Goal::None, &how),
+        context.trial_result("accounts written", "documents/s", children as f64 * 2.0 / elapsed, Goal::None, &how),
         verify::differences(context, TRIAL).await?,
     ])
 }
@@ -100,7 +96,7 @@ async fn rename(pool: &sqlx::PgPool, name: &str) -> sqlx::Result<()> {
     sqlx::query("update customers set name = $2 where id = $1").bind(PARENT).bind(name).execute(pool).await.map(drop)
 }
 
-/// How much of the children the job's cursor has passed.
+/// Fraction of the accounts that the fan-out has passed.
 async fn progress(pool: &sqlx::PgPool, children: u64) -> sqlx::Result<f64> {
     let sql = "
         select count(*) from accounts

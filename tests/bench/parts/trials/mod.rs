@@ -1,5 +1,5 @@
-//! Failures on purpose: Elasticsearch away, a huge transaction, crashes during a reindex. Each trial ends with a comparison of the
-//! index with the rows.
+//! Failures on purpose: Elasticsearch away, a huge transaction, crashes during a reindex. Each trial ends with a comparison of
+//! the index with the rows.
 
 pub mod drift;
 pub mod fanout;

@@ -1,4 +1,4 @@
-//! Elasticsearch is away while writes go on: what Postgres keeps, what the server holds, how fast it catches up.
+//! Writes go on while Elasticsearch is unreachable: retained WAL, memory, and time to catch up.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,20 @@ use crate::harness::report::measure::{Goal, Measure};
 use crate::harness::server::{Server, command};
 use crate::harness::{catch_up, verify};
 
-/// Connections that write.
 const CONNECTIONS: usize = 4;
 
-/// Closes the way to Elasticsearch for so many seconds at the full rate of writes.
+/// Disables the connection to Elasticsearch for so many seconds at the full rate of writes.
 pub async fn measure(context: &mut Context<'_>, seconds: u64) -> anyhow::Result<Vec<Measure>> {
     let pool = context.sandbox.pool.clone();
     context.stop_server().await?;
-    let proxy = SwitchableProxy::before(&context.sandbox.raw.address).await?;
+    let proxy = SwitchableProxy::open(&context.sandbox.raw.address).await?;
     let mut serve = command(context.sandbox, &["serve"]);
     serve.env("ELASTICSEARCH_URL", &proxy.url);
     context.server = Some(Server::run(serve, context.log).await?);
 
     let work = Work::on_accounts(&pool, 1).await?;
     let writers = Writers::new();
-    proxy.close();
+    proxy.disable();
     let begin = Instant::now();
     let watch = async {
         let (mut retained, mut memory) = (0.0_f64, 0.0_f64);
@@ -44,25 +43,32 @@ pub async fn measure(context: &mut Context<'_>, seconds: u64) -> anyhow::Result<
     let inflow = writers.count() as f64 / begin.elapsed().as_secs_f64();
     let keys: i64 = sqlx::query_scalar("select count(*) from sync_spill").fetch_one(&pool).await?;
 
-    proxy.open();
+    proxy.enable();
     let back = Instant::now();
-    catch_up::caught_up(&pool).await?;
+    catch_up::wait(&pool).await?;
     let caught_up = back.elapsed().as_secs_f64();
     let how = format!(
-        "No way to Elasticsearch for {seconds} s, in which {} changes of one account each, on {} accounts, were committed over \
-         {CONNECTIONS} connections (not waiting for the disk), {inflow:.0} per second; {keys} documents were in the backlog at the end.",
+        "Elasticsearch unreachable for {seconds} s, while {} changes of {} accounts were committed, one per commit, over \
+         {CONNECTIONS} connections (without waiting for the disk), {inflow:.0} per second; the backlog had {keys} documents at the \
+         end.",
         writers.count(),
         work.ids.len()
     );
-    // Its way to Elasticsearch ends with the proxy.
+    // The proxy ends here.
     context.stop_server().await?;
     context.server = Some(Server::start(context.sandbox, context.log).await?);
-    let outage = format!("Elasticsearch away for {seconds} s");
+    let outage = format!("Elasticsearch unreachable for {seconds} s");
     Ok(vec![
-        context.trial_result(&format!("{outage}: log kept for the slot, most"), "MB", retained, Goal::AtMost(64.0), &how),
-        context.trial_result(&format!("{outage}: memory of the server, most"), "MB", memory, Goal::AtMost(300.0), &how),
+        context.trial_result(&format!("{outage}: WAL retained for the slot, peak"), "MB", retained, Goal::AtMost(64.0), &how),
+        context.trial_result(&format!("{outage}: memory of the server, peak"), "MB", memory, Goal::AtMost(300.0), &how),
         context.trial_result(&format!("{outage}: writes"), "changes/s", inflow, Goal::None, &how),
-        context.trial_result("until everything could be found again", "s", caught_up, Goal::AtMost(seconds as f64 / 3.0), &how),
+        context.trial_result(
+            "time until everything was searchable again",
+            "s",
+            caught_up,
+            Goal::AtMost(seconds as f64 / 3.0),
+            &how,
+        ),
         verify::differences(context, TRIAL).await?,
     ])
 }

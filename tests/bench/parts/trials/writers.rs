@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::harness::rows;
 
-/// Accounts that writers change in turn, at most.
+/// Accounts to change in turn, at most.
 const ACCOUNTS: i64 = 200_000;
-/// Writes beside a trial: each of some connections changes one row to a commit, as fast as Postgres lets it, or at a rate.
+/// Connections that write concurrently, as fast as possible or at a rate.
 pub struct Writers {
-    /// Acknowledged commits.
+    /// Committed rows.
     done: AtomicU64,
     stop: AtomicBool,
 }
@@ -32,29 +32,30 @@ impl Writers {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Writes until stopped, `statement` with an id as `$1` and a number as `$2`. With a rate, keeps to it; one that is behind hurries.
+    /// Writes until stopped; the rate is in commits per second of all connections, and a late connection catches up.
     pub async fn run(&self, pool: &PgPool, connections: usize, rate: Option<f64>, work: &Work) -> anyhow::Result<()> {
         let begin = Instant::now();
-        // So many that every connection comes to rows of its own only, and none waits for another.
-        let round = connections * work.together;
+        // A multiple of this gives each connection its own rows, so that none waits for a lock.
+        let round = connections * work.rows_per_commit;
         let ids = &work.ids[..work.ids.len() / round * round];
         ensure!(!ids.is_empty(), "there are too few rows to change");
         try_join_all((0..connections).map(async |number| {
             let mut connection = pool.acquire().await?;
-            // What is measured is the sync; the disk would only slow down its input.
+            // The sync is measured, not the disk.
             sqlx::query("set synchronous_commit = off").execute(&mut *connection).await?;
             let mut turn = number;
             while !self.stop.load(Ordering::Relaxed) {
                 if let Some(rate) = rate {
                     tokio::time::sleep_until((begin + Duration::from_secs_f64(turn as f64 / rate)).into()).await;
                 }
-                let ids: Vec<Uuid> = (0..work.together).map(|more| ids[(turn * work.together + more) % ids.len()]).collect();
+                let ids: Vec<Uuid> =
+                    (0..work.rows_per_commit).map(|more| ids[(turn * work.rows_per_commit + more) % ids.len()]).collect();
                 sqlx::query(AssertSqlSafe(work.statement.to_owned()))
                     .bind(ids)
                     .bind(i64::try_from(turn)?)
                     .execute(&mut *connection)
                     .await?;
-                self.done.fetch_add(work.together as u64, Ordering::Relaxed);
+                self.done.fetch_add(work.rows_per_commit as u64, Ordering::Relaxed);
                 turn += connections;
             }
             sqlx::query("reset synchronous_commit").execute(&mut *connection).await?;
@@ -65,18 +66,17 @@ impl Writers {
     }
 }
 
-/// What the writers write.
 pub struct Work {
+    /// Changes the rows `$1`; `$2` is a number that differs each time.
     pub statement: &'static str,
     pub ids: Vec<Uuid>,
-    /// Rows to one commit.
-    pub together: usize,
+    pub rows_per_commit: usize,
 }
 
 impl Work {
     /// Changes accounts in random order.
-    pub async fn on_accounts(pool: &PgPool, together: usize) -> anyhow::Result<Self> {
+    pub async fn on_accounts(pool: &PgPool, rows_per_commit: usize) -> anyhow::Result<Self> {
         let ids = rows::random(pool, "accounts", ACCOUNTS).await?;
-        Ok(Self { statement: "update accounts set portfolio = 'trial ' || $2 where id = any($1)", ids, together })
+        Ok(Self { statement: "update accounts set portfolio = 'trial ' || $2 where id = any($1)", ids, rows_per_commit })
     }
 }
