@@ -20,7 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, coalescing, freshness, lists, loading, pgsync, reindex, reindex_latency, resources, sync_rate, trials,
+    announcements, builds, coalescing, freshness, hot_row, lists, loading, pgsync, record_reads, reindex, reindex_latency,
+    resources, sync_rate, trials,
 };
 
 #[global_allocator]
@@ -76,6 +77,8 @@ enum Part {
     P6,
     /// From a commit to a list that shows it.
     P7,
+    /// P7 for one row that changes 20 times a second.
+    P7Hot,
     /// From a commit to its announcement.
     P8,
     /// Throughput of a reindex.
@@ -84,6 +87,8 @@ enum Part {
     P9Live,
     /// Index writes when few rows change often.
     P10,
+    /// One record by id.
+    P11,
     /// Memory and startup time.
     P19,
     /// Builds and tests.
@@ -102,9 +107,11 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 14] = [
+    const ORDER: [Self; 16] = [
         Self::P1,
+        Self::P11,
         Self::P7,
+        Self::P7Hot,
         Self::P8,
         Self::P9,
         Self::P9Live,
@@ -191,10 +198,12 @@ impl Options {
                 Part::P5 => sync_rate::measure(&mut context).boxed_local().await,
                 Part::P6 => pgsync::measure(&mut context, self.config.redis_url.as_ref()).boxed_local().await,
                 Part::P7 => freshness::measure(&context).boxed_local().await,
+                Part::P7Hot => hot_row::measure(&context).boxed_local().await,
                 Part::P8 => announcements::measure(&mut context).boxed_local().await,
                 Part::P9 => reindex::measure(&context).boxed_local().await,
                 Part::P9Live => reindex_latency::measure(&context).boxed_local().await,
                 Part::P10 => coalescing::measure(&context).boxed_local().await,
+                Part::P11 => record_reads::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,

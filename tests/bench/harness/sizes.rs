@@ -18,7 +18,7 @@ pub struct Sizes {
     /// Length of one round of load, in seconds.
     #[arg(long, default_value_t = 10)]
     round_seconds: u64,
-    /// Length of p7, p8, and each side of p9-live, in seconds.
+    /// Length of p7, p7-hot, p8, and each side of p9-live, in seconds.
     #[arg(long, default_value_t = 60)]
     pub freshness_seconds: u64,
     /// Rows that change in one round of p5, at most.
