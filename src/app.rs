@@ -7,11 +7,12 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Pools;
 use crate::feed::Feed;
-use crate::search::{Search, Watermark};
+use crate::freshness::Watermark;
+use crate::search::Search;
+use crate::values::clock::Clock;
 
 /// The one shared state; cheap to clone.
 #[derive(Clone)]

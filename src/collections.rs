@@ -1,8 +1,8 @@
 //! The list of searchable collections, and what a change of a row makes dirty.
 
-use crate::accounts::COLLECTION as ACCOUNTS;
-use crate::customers::COLLECTION as CUSTOMERS;
-use crate::payments::COLLECTION as PAYMENTS;
+use crate::features::accounts::COLLECTION as ACCOUNTS;
+use crate::features::customers::COLLECTION as CUSTOMERS;
+use crate::features::payments::COLLECTION as PAYMENTS;
 use crate::search::Collection;
 
 /// Every searchable collection.

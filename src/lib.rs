@@ -7,17 +7,17 @@
 //! reads the `use` lines.
 //!
 //! ```text
-//! 10 cli                        what an operator types
-//! 9 server  worker              assembly: URLs, jobs
+//! 10 cli  main                  what an operator types
+//! 9 server  worker              assembly: URLs, background work
 //! 8 sync  imports               work over everything, and edges
 //! 7 collections                 the list of searchable collections
-//! 6 accounts  payments  users   features: routes, store, document
-//! 5 customers                   the feature that an account can be opened along with
-//! 4 auth  ledger                caller, permissions, credentials; what moves a balance
-//! 3 http                        toolkit; knows no feature
+//! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
+//! 5 auth                        caller, permissions, credentials, sessions
+//! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
+//! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db  search  cache  feed     drivers
-//! 0 config  error  ids  clock  money  position  rules  text  metrics      plain types
+//! 1 db search freshness feed cache       drivers
+//! 0 config error values validate metrics failpoint       plain types
 //! ```
 //!
 //! # Invariants
@@ -35,30 +35,25 @@
 //! 8. Nothing below the list of collections knows which collections there are.
 //! 9. Personal data of debtors appears in no log, metric, error body or cache key.
 
-pub mod accounts;
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cache;
 pub mod cli;
-pub mod clock;
 pub mod collections;
 pub mod config;
-pub mod customers;
 pub mod db;
 pub mod error;
+pub mod failpoint;
+pub mod features;
 pub mod feed;
+pub mod freshness;
 pub mod http;
-pub mod ids;
 pub mod imports;
-pub mod ledger;
 pub mod metrics;
-pub mod money;
-pub mod payments;
-pub mod position;
-pub mod rules;
 pub mod search;
 pub mod server;
 pub mod sync;
-pub mod text;
-pub mod users;
+pub mod validate;
+pub mod values;
 pub mod worker;

@@ -8,8 +8,8 @@ use warp::filters::BoxedFilter;
 use super::{session, token};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Denied, Exchange};
-use crate::ids::{SessionId, UserId};
+use crate::http::{Denied, RequestContext};
+use crate::values::ids::{SessionId, UserId};
 
 /// What a user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -114,8 +114,8 @@ pub fn public(_app: &App) -> BoxedFilter<()> {
 pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
     let app = app.clone();
     warp::header::headers_cloned()
-        .and(warp::ext::get::<Exchange>())
-        .and_then(move |headers: HeaderMap, exchange: Exchange| {
+        .and(warp::ext::get::<RequestContext>())
+        .and_then(move |headers: HeaderMap, exchange: RequestContext| {
             let app = app.clone();
             async move {
                 let caller = authenticate(&app, &headers).await.map_err(|error| warp::reject::custom(Denied::from(error)))?;

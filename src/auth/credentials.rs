@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use crate::error::Result;
-use crate::ids::UserId;
+use crate::values::ids::UserId;
 
 /// Somebody who signs in, with what proves it.
 pub(super) struct Credentials {

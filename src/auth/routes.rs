@@ -7,9 +7,10 @@ use super::Permission::{self, Read};
 use super::credentials::{self, Credentials};
 use super::token::{self, Proof};
 use super::{Caller, Role, may, password, public, session};
+use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Reply, Request, Routes, json, no_content};
+use crate::http::Routes;
 use crate::routes;
 
 /// The rows below `/auth`.

@@ -10,7 +10,7 @@ use super::Role;
 use super::token::Proof;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ids::{SessionId, UserId};
+use crate::values::ids::{SessionId, UserId};
 
 /// How long a server may go on believing what it read about a session: the longest that a disabled user or an ended session is
 /// still served.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Role;
 use crate::error::{Error, Result};
-use crate::ids::{SessionId, UserId};
+use crate::values::ids::{SessionId, UserId};
 
 /// Who issues tokens, and for whom.
 const ISSUER: &str = "collections";

@@ -10,11 +10,11 @@ use encoding_rs::Encoding;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::config::{Database, Imports, Writes};
 use crate::db::Pools;
 use crate::imports::{DayOrder, Decimal, Event, Import as File, Mapping, Summary, Target, Unusable};
-use crate::money::Currency;
+use crate::values::clock::Clock;
+use crate::values::money::Currency;
 
 /// Imports a CSV file; running it again imports only what is not there yet.
 ///

@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::clock::Clock;
-use crate::collections;
 use crate::config::Config;
 use crate::search::Collection;
-use crate::sync::catalog::{self, Generation};
-use crate::sync::{self, generations};
+use crate::sync::generations::reconcile;
+use crate::sync::store::generations::{self, Generation};
+use crate::values::clock::Clock;
+use crate::{collections, sync};
 
 const PERIOD: Duration = Duration::from_millis(50);
 /// Between two lines where no terminal shows a bar.
@@ -68,7 +68,7 @@ impl Reindex {
 async fn request(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
     let mut awaited = Vec::new();
     for collection in wanted {
-        let index = match generations::request(app, collection).await? {
+        let index = match reconcile::request(app, collection).await? {
             Some(index) => index,
             None => {
                 building(app, collection).await?.with_context(|| format!("{} are being changed; try again", collection.name))?
@@ -82,7 +82,7 @@ async fn request(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Ve
 async fn ask_back(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
     let mut awaited = Vec::new();
     for collection in wanted {
-        awaited.extend(catalog::ask_back(&app.db.sync, collection.name).await?);
+        awaited.extend(generations::ask_back(&app.db.sync, collection.name).await?);
     }
     ensure!(!awaited.is_empty(), "no index of an earlier reindex is kept; SYNC_KEEP_HOURS says for how long");
     Ok(awaited)
@@ -91,7 +91,7 @@ async fn ask_back(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<V
 async fn cancel(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<ExitCode> {
     let mut count = 0;
     for collection in wanted {
-        count += usize::from(catalog::cancel(&app.db.sync, collection.name).await?);
+        count += usize::from(generations::cancel(&app.db.sync, collection.name).await?);
     }
     ensure!(count > 0, "nothing is being built");
     println!("{count} cancelled");
@@ -145,7 +145,7 @@ async fn print_lines(app: &App, index: &str) -> anyhow::Result<()> {
 
 /// Returns how far a generation is.
 async fn look(app: &App, index: &str) -> anyhow::Result<Generation> {
-    let generations = catalog::all(&app.db.sync).await?;
+    let generations = generations::all(&app.db.sync).await?;
     let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
         bail!("the index {index} has gone");
     };
@@ -156,7 +156,7 @@ async fn look(app: &App, index: &str) -> anyhow::Result<Generation> {
 }
 
 async fn building(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
-    let generations = catalog::all(&app.db.sync).await?;
+    let generations = generations::all(&app.db.sync).await?;
     let building = generations.into_iter().find(|one| one.collection == collection.name && one.state == "building");
     Ok(building.map(|generation| generation.index))
 }

@@ -11,10 +11,11 @@ use tokio::time::sleep;
 
 use super::logs;
 use crate::app::App;
-use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::db::{self, Trouble};
-use crate::{server, sync, users, worker};
+use crate::features::users;
+use crate::values::clock::Clock;
+use crate::{server, sync, worker};
 
 /// Pauses before something that failed is tried again double from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 use sqlx::PgPool;
 
 use crate::auth::{Role, password, session};
-use crate::clock::Clock;
 use crate::config::Database;
 use crate::db::Pools;
-use crate::users::store;
+use crate::features::users::store;
+use crate::values::clock::Clock;
 
 /// Adds users, changes their passwords, lists them.
 #[derive(Args)]

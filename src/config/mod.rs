@@ -31,7 +31,7 @@ pub struct Config {
     pub environment: Environment,
     /// Currency of amounts that name none (ISO 4217).
     #[arg(long, env = "DEFAULT_CURRENCY", default_value = "USD")]
-    pub default_currency: crate::money::Currency,
+    pub default_currency: crate::values::money::Currency,
     /// Region by which phone numbers without a country code are read (ISO 3166-1 alpha-2).
     #[arg(long, env = "DEFAULT_REGION", default_value = "US")]
     pub default_region: String,

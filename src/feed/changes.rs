@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Announcement, ENTRY_SIZE, Entry};
-use crate::position::Position;
+use crate::values::lsn::Lsn;
 
 /// Rows of one batch beyond which nobody is told of each: it would push everything else out of the history.
 const MOST: usize = 50_000;
@@ -73,7 +73,7 @@ impl Changes {
     /// What would be announced now, in the order of the stream.
     #[must_use]
     pub fn list(&self) -> Vec<Announcement> {
-        let entries = self.entries(Position::default(), Position::default()).unwrap_or_default();
+        let entries = self.entries(Lsn::default(), Lsn::default()).unwrap_or_default();
         entries.into_iter().flat_map(|entry| entry.announcements).collect()
     }
 
@@ -101,7 +101,7 @@ impl Changes {
     }
 
     /// The entries that announce these changes, up to a position; none if they cannot be listed.
-    pub(super) fn entries(&self, upto: Position, reached: Position) -> Option<Vec<Entry>> {
+    pub(super) fn entries(&self, upto: Lsn, reached: Lsn) -> Option<Vec<Entry>> {
         if self.is_unbounded {
             return None;
         }
@@ -139,7 +139,7 @@ mod tests {
         for (operation, version) in notes {
             changes.note("customers", ID, *operation, *version);
         }
-        let entries = changes.entries(Position(20), Position(10)).unwrap();
+        let entries = changes.entries(Lsn(20), Lsn(10)).unwrap();
         let [announcement] = &entries[0].announcements[..] else { panic!("one row, once") };
         assert_eq!((announcement.operation, announcement.version), expected);
     }
@@ -161,7 +161,7 @@ mod tests {
         for id in 0..2_500 {
             changes.row("payments", Uuid::from_u128(id), Operation::Created, Some(1));
         }
-        let entries = changes.entries(Position(20), Position(10)).unwrap();
+        let entries = changes.entries(Lsn(20), Lsn(10)).unwrap();
         let shape: Vec<_> = entries.iter().map(|entry| (entry.position.0, entry.is_part, entry.announcements.len())).collect();
         assert_eq!(shape, [(10, true, 1_000), (10, true, 1_000), (20, false, 500)]);
         let ids = entries.iter().flat_map(|entry| &entry.announcements).map(|announcement| announcement.id);
@@ -173,7 +173,7 @@ mod tests {
         let mut changes = Changes::default();
         changes.go_on();
         let shape = |changes: &Changes| {
-            let entries = changes.entries(Position(20), Position(10)).unwrap();
+            let entries = changes.entries(Lsn(20), Lsn(10)).unwrap();
             entries.iter().map(|entry| (entry.position.0, entry.is_part)).collect::<Vec<_>>()
         };
         assert_eq!(shape(&changes), [(20, false)], "nothing of it is told here");
@@ -189,6 +189,6 @@ mod tests {
         for id in 0..=MOST as u128 {
             changes.row("payments", Uuid::from_u128(id), Operation::Created, Some(1));
         }
-        assert!(changes.rows.is_empty() && changes.entries(Position(20), Position(10)).is_none());
+        assert!(changes.rows.is_empty() && changes.entries(Lsn(20), Lsn(10)).is_none());
     }
 }

@@ -7,7 +7,7 @@ use sqlx::PgExecutor;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Feed;
-use crate::position::Position;
+use crate::values::lsn::Lsn;
 
 /// How often the end of the log is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -20,20 +20,20 @@ const MOST: usize = 1_000;
 /// they are as current as the look is old. That needs nobody else's clock, however long the way from the leader to here.
 #[derive(Debug, Default)]
 pub(super) struct Current {
-    looks: VecDeque<(Position, Instant)>,
+    looks: VecDeque<(Lsn, Instant)>,
     as_of: Option<Instant>,
 }
 
 impl Current {
     /// Notes where the log ended after a moment.
-    fn look(&mut self, end: Position, since: Instant) {
+    fn look(&mut self, end: Lsn, since: Instant) {
         if self.looks.len() < MOST {
             self.looks.push_back((end, since));
         }
     }
 
     /// Takes in how far the announcements are, whenever there is one: without any, where they are says nothing.
-    pub(super) fn reach(&mut self, reached: Position) {
+    pub(super) fn reach(&mut self, reached: Lsn) {
         while let Some((_, since)) = self.looks.pop_front_if(|(end, _)| *end <= reached) {
             self.as_of = Some(since);
         }
@@ -68,7 +68,7 @@ pub(super) async fn watch(feed: &Feed) {
 ///
 /// # Errors
 /// The database's.
-pub async fn log_end(executor: impl PgExecutor<'_>) -> sqlx::Result<Position> {
+pub async fn log_end(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
     let end = sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "position!""#).fetch_one(executor).await?;
     end.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
@@ -85,9 +85,9 @@ mod tests {
     async fn check(seconds: &[(u64, Option<u64>, Option<u32>)]) {
         let mut current = Current::default();
         for (second, (end, reached, age)) in seconds.iter().enumerate() {
-            current.look(Position(*end), Instant::now());
+            current.look(Lsn(*end), Instant::now());
             if let Some(reached) = reached {
-                current.reach(Position(*reached));
+                current.reach(Lsn(*reached));
             }
             let found = (0..9).find(|age| current.is_within(SECOND * *age));
             assert_eq!(found, *age, "in second {second}");
@@ -109,13 +109,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_reached_before_a_look_does_not_count() {
         let mut current = Current::default();
-        current.reach(Position(100));
-        current.look(Position(50), Instant::now());
+        current.reach(Lsn(100));
+        current.look(Lsn(50), Instant::now());
         assert!(!current.is_within(SECOND), "the database may have gone back, and nobody has announced anything since");
-        current.reach(Position(100));
+        current.reach(Lsn(100));
         assert!(current.is_within(SECOND));
         current.doubt();
-        current.reach(Position(100));
+        current.reach(Lsn(100));
         assert!(!current.is_within(SECOND));
     }
 }

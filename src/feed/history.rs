@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Entry, Feed};
-use crate::position::{Epoch, Position};
+use crate::values::lsn::{Epoch, Lsn};
 
 /// Announcements are missing: whoever was told so looks at everything anew, and subscribes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,11 +18,11 @@ pub(super) struct History {
     /// The epoch of the positions.
     pub(super) epoch: Option<Epoch>,
     /// Everything up to here was announced.
-    pub(super) reached: Position,
+    pub(super) reached: Lsn,
     /// The last message heard from another server: its term and number.
     pub(super) place: Option<(u64, u64)>,
     /// Everything behind this position is here.
-    floor: Position,
+    floor: Lsn,
     entries: VecDeque<Arc<Entry>>,
     /// How many entries there were before the oldest one that is here.
     dropped: u64,
@@ -34,12 +34,12 @@ pub(super) struct History {
 impl Entry {
     /// Where a consumer must have been to miss nothing behind this entry. One that stands at the position of a part may have missed
     /// the parts before.
-    pub(super) fn floor(&self) -> Position {
-        Position(self.position.0 + u64::from(self.is_part))
+    pub(super) fn floor(&self) -> Lsn {
+        Lsn(self.position.0 + u64::from(self.is_part))
     }
 
     /// Whether a consumer that has been told everything up to the position may not have been told this.
-    fn is_behind(&self, position: Position) -> bool {
+    fn is_behind(&self, position: Lsn) -> bool {
         self.position > position || (self.position == position && self.is_part)
     }
 }
@@ -48,9 +48,9 @@ impl History {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             epoch: None,
-            reached: Position::default(),
+            reached: Lsn::default(),
             place: None,
-            floor: Position::default(),
+            floor: Lsn::default(),
             entries: VecDeque::new(),
             dropped: 0,
             size: 0,
@@ -59,7 +59,7 @@ impl History {
     }
 
     /// Forgets everything: what comes next does not follow what was here.
-    pub(super) fn restart(&mut self, epoch: Epoch, from: Position) {
+    pub(super) fn restart(&mut self, epoch: Epoch, from: Lsn) {
         // One more, so that also who has read everything learns of the gap.
         self.dropped += self.entries.len() as u64 + 1;
         self.entries.clear();
@@ -110,16 +110,16 @@ pub struct Subscription {
     feed: Arc<Feed>,
     moved: watch::Receiver<u64>,
     next: u64,
-    after: Position,
+    after: Lsn,
 }
 
 impl Subscription {
     pub(super) fn new(feed: Arc<Feed>, moved: watch::Receiver<u64>) -> Self {
         let next = feed.history().end();
-        Self { feed, moved, next, after: Position::default() }
+        Self { feed, moved, next, after: Lsn::default() }
     }
 
-    pub(super) fn resume(feed: Arc<Feed>, moved: watch::Receiver<u64>, epoch: Epoch, after: Position) -> Result<Self, Gone> {
+    pub(super) fn resume(feed: Arc<Feed>, moved: watch::Receiver<u64>, epoch: Epoch, after: Lsn) -> Result<Self, Gone> {
         let next = {
             let history = feed.history();
             if history.epoch != Some(epoch) || after < history.floor {
@@ -162,14 +162,14 @@ mod tests {
             id: uuid::Uuid::from_u128(position.into()),
             version: Some(1),
             operation: crate::feed::Operation::Changed,
-            position: Position(position),
+            position: Lsn(position),
         };
-        Entry { position: Position(position), is_part, announcements: vec![announcement] }
+        Entry { position: Lsn(position), is_part, announcements: vec![announcement] }
     }
 
     fn floor_after(entries: &[(u64, bool)], capacity: usize) -> u64 {
         let mut history = History::new(capacity);
-        history.restart(Epoch(1), Position(10));
+        history.restart(Epoch(1), Lsn(10));
         for (position, is_part) in entries {
             history.push(entry(*position, *is_part));
         }
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn positions_never_go_back() {
         let mut history = History::new(10);
-        history.restart(Epoch(1), Position(10));
+        history.restart(Epoch(1), Lsn(10));
         history.push(entry(30, false));
         let repeated = history.push(entry(20, false));
-        assert_eq!((repeated.position, repeated.is_part), (Position(30), true));
-        assert!(repeated.is_behind(Position(30)), "it may be news to somebody who resumes there");
+        assert_eq!((repeated.position, repeated.is_part), (Lsn(30), true));
+        assert!(repeated.is_behind(Lsn(30)), "it may be news to somebody who resumes there");
     }
 }

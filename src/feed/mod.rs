@@ -40,7 +40,7 @@ pub use leading::Leading;
 pub use rows::{Door, Found, Row, Rows, Subject};
 
 use crate::config;
-use crate::position::{Epoch, Position};
+use crate::values::lsn::{Epoch, Lsn};
 use current::Current;
 use history::History;
 use others::{Others, Outgoing};
@@ -64,7 +64,7 @@ pub struct Announcement {
     /// What happened.
     pub operation: Operation,
     /// Where to resume after it.
-    pub position: Position,
+    pub position: Lsn,
 }
 
 impl fmt::Display for Announcement {
@@ -78,7 +78,7 @@ impl fmt::Display for Announcement {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Everything up to here is announced with this entry.
-    pub position: Position,
+    pub position: Lsn,
     /// More of what lies behind the position will come: this is a part of something large.
     pub is_part: bool,
     /// What has changed, in the order of the stream; a row that changed often comes once.
@@ -151,14 +151,14 @@ impl Feed {
 
     /// Begins to announce as the leader of the sync, whose stream starts behind a position, until the value is dropped.
     #[must_use]
-    pub fn lead(self: &Arc<Self>, epoch: Epoch, from: Position) -> Leading {
+    pub fn lead(self: &Arc<Self>, epoch: Epoch, from: Lsn) -> Leading {
         self.continue_from(epoch, from);
         Leading::begin(Arc::clone(self))
     }
 
     /// Announces what has changed up to a position, while this process leads. Every commit up to there is visible to all readers.
     /// Without changes it moves the position alone. Never waits.
-    pub fn announce(&self, changes: &Changes, upto: Position) {
+    pub fn announce(&self, changes: &Changes, upto: Lsn) {
         let reached = self.reached();
         match changes.entries(upto, reached) {
             Some(entries) => {
@@ -170,7 +170,7 @@ impl Feed {
             None => {
                 // Behind the position, so that nobody who stands there takes it for a continuation.
                 if let Some(epoch) = self.epoch() {
-                    self.restart(epoch, Position(upto.max(reached).0 + 1));
+                    self.restart(epoch, Lsn(upto.max(reached).0 + 1));
                     self.open_term();
                 }
             }
@@ -188,13 +188,13 @@ impl Feed {
     ///
     /// # Errors
     /// [`Gone`], if that cannot be said: the position is of another epoch, or lies further back than the history.
-    pub fn resume(self: &Arc<Self>, epoch: Epoch, after: Position) -> Result<Subscription, Gone> {
+    pub fn resume(self: &Arc<Self>, epoch: Epoch, after: Lsn) -> Result<Subscription, Gone> {
         Subscription::resume(Arc::clone(self), self.moved.subscribe(), epoch, after)
     }
 
     /// The position up to which everything was announced here.
     #[must_use]
-    pub fn reached(&self) -> Position {
+    pub fn reached(&self) -> Lsn {
         self.history().reached
     }
 
@@ -221,7 +221,7 @@ impl Feed {
     }
 
     /// Goes on behind a position, if everything up to there was announced here; otherwise everybody begins anew.
-    fn continue_from(&self, epoch: Epoch, from: Position) {
+    fn continue_from(&self, epoch: Epoch, from: Lsn) {
         let is_known = {
             let history = self.history();
             history.epoch == Some(epoch) && from <= history.reached
@@ -232,7 +232,7 @@ impl Feed {
     }
 
     /// Tells everybody to look at everything anew: what is announced next follows a gap.
-    fn restart(&self, epoch: Epoch, from: Position) {
+    fn restart(&self, epoch: Epoch, from: Lsn) {
         self.rows.forget_all();
         self.history().restart(epoch, from);
         self.wake();

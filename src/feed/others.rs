@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::Message;
 use super::{Entry, Feed};
-use crate::position::{Epoch, Position};
+use crate::values::lsn::{Epoch, Lsn};
 
 /// Longest wait for Redis to do anything; it is on the same network.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub(super) struct Others {
 /// What the others are to be told.
 pub(super) enum Outgoing {
     /// What comes next follows this position.
-    Open(Epoch, Position),
+    Open(Epoch, Lsn),
     /// An entry.
     Entry(Epoch, Arc<Entry>),
 }
@@ -56,7 +56,7 @@ struct Speech {
     /// The numbers of the running term; none before its first message.
     term: Option<(u64, u64)>,
     /// What the others have been told.
-    told: Option<(Epoch, Position)>,
+    told: Option<(Epoch, Lsn)>,
     /// What is to be told first when there is a connection again.
     pending: Option<Outgoing>,
     /// The stream's entries by their ids, with their announcements, as far as they are to be kept.
@@ -152,7 +152,7 @@ impl Others {
         connection: &mut MultiplexedConnection,
         speech: &mut Speech,
         epoch: Epoch,
-        from: Position,
+        from: Lsn,
     ) -> RedisResult<()> {
         let term = rand::random::<u64>();
         cmd("XTRIM").arg(&self.key).arg("MAXLEN").arg(0).exec_async(connection).await?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Announcement, Entry, Operation};
-use crate::position::{Epoch, Position};
+use crate::values::lsn::{Epoch, Lsn};
 
 /// What one server tells the others.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub(super) struct Message {
 
 impl Message {
     /// The first message of a term.
-    pub(super) fn opening(term: u64, epoch: Epoch, from: Position) -> Self {
+    pub(super) fn opening(term: u64, epoch: Epoch, from: Lsn) -> Self {
         Self { term, number: 0, epoch: epoch.0, position: from.0, part: false, rows: Vec::new() }
     }
 
@@ -37,7 +37,7 @@ impl Message {
 
     /// The entry that is carried.
     pub(super) fn into_entry(self) -> Entry {
-        let position = Position(self.position);
+        let position = Lsn(self.position);
         let announcement = |(collection, id, version, operation)| Announcement { collection, id, version, operation, position };
         Entry { position, is_part: self.part, announcements: self.rows.into_iter().map(announcement).collect() }
     }
@@ -54,10 +54,10 @@ mod tests {
             id: Uuid::from_u128(1),
             version,
             operation,
-            position: Position(u64::MAX),
+            position: Lsn(u64::MAX),
         };
         let announcements = vec![announcement(Some(i64::MAX), Operation::Deleted), announcement(None, Operation::Changed)];
-        let entry = Entry { position: Position(u64::MAX), is_part: true, announcements };
+        let entry = Entry { position: Lsn(u64::MAX), is_part: true, announcements };
         let message = Message::new(7, 3, Epoch(2), &entry);
         let text = serde_json::to_string(&message).unwrap();
         let arrived: Message = serde_json::from_str(&text).unwrap();

@@ -3,7 +3,7 @@
 use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, Method, StatusCode};
 
-use super::{Exchange, Response};
+use super::{RequestContext, Response};
 
 /// Headers of every answer: nothing is cached, sniffed, framed or run.
 const FIXED: [(&str, &str); 9] = [
@@ -19,21 +19,21 @@ const FIXED: [(&str, &str); 9] = [
 ];
 
 /// What the end of an answer depends on in the request.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     head: bool,
     readable: bool,
     known: Option<HeaderValue>,
 }
 
 impl Asked {
-    pub(super) fn new(method: &Method, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(method: &Method, headers: &HeaderMap) -> Self {
         let head = method == Method::HEAD;
         Self { head, readable: head || method == Method::GET, known: headers.get(IF_NONE_MATCH).cloned() }
     }
 }
 
 /// Completes an answer.
-pub(super) fn finish(response: &mut Response, asked: &Asked, exchange: &Exchange) {
+pub(crate) fn finish(response: &mut Response, asked: &Asked, exchange: &RequestContext) {
     let tag = response.headers().get(ETAG);
     if asked.readable && response.status() == StatusCode::OK && matches(asked.known.as_ref(), tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::edge::Edge;
+use super::gateway::Gateway;
 use super::stream::Bounded;
-use super::{Exchange, Routes};
+use super::{RequestContext, Routes};
 use crate::app::App;
 use crate::config::Http;
 
@@ -42,7 +42,7 @@ pub async fn bind(config: &Http) -> io::Result<TcpListener> {
 pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     let limits = &app.config.http;
     let connections = Arc::new(Semaphore::new(limits.max_connections));
-    let edge = Arc::new(Edge::new(app.clone(), routes));
+    let edge = Arc::new(Gateway::new(app.clone(), routes));
     let closing = CancellationToken::new();
     let stop = async {
         app.stop.cancelled().await;
@@ -78,7 +78,13 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     }
 }
 
-async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, closing: CancellationToken, _permit: OwnedSemaphorePermit) {
+async fn serve(
+    edge: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    closing: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
     // Answers are written in one piece; waiting for more to send would only cost 40 ms.
     stream.set_nodelay(true).ok();
     let limits = edge.limits();
@@ -86,7 +92,7 @@ async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, closing: Ca
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let edge = Arc::clone(&edge);
         async move {
-            let exchange = Exchange::new(peer.ip(), request.headers());
+            let exchange = RequestContext::new(peer.ip(), request.headers());
             Ok::<_, std::convert::Infallible>(edge.answer(exchange, request).await)
         }
     });

@@ -1,26 +1,18 @@
-//! The HTTP toolkit: route tables, requests, replies and the accept loop. It knows no feature.
+//! HTTP transport: listening, limits, headers, route tables and problem details. It knows no feature.
 
-mod edge;
-mod exchange;
+mod context;
 mod finish;
-mod json;
+mod gateway;
 mod listen;
-pub mod paging;
-mod problem;
-mod read;
-mod reply;
-mod request;
+pub(crate) mod problem;
 mod routes;
-mod row;
 mod stream;
-mod token;
 mod unmatched;
-mod write;
 
-pub use exchange::Exchange;
+pub use context::RequestContext;
 pub use listen::{bind, listen};
-pub use reply::{Reply, Response, created, json, no_content, respond, text};
-pub use request::{Request, request};
 pub use routes::{Routes, Row, one_of};
-pub use row::Shown;
 pub use unmatched::Denied;
+
+/// What warp sends.
+pub type Response = warp::reply::Response;

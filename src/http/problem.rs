@@ -7,11 +7,11 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
-use super::{Exchange, Response};
+use super::{RequestContext, Response};
 use crate::error::Error;
 
 /// Answers with an error that is not rendered yet.
-pub(super) fn carry(error: Arc<Error>) -> Response {
+pub(crate) fn carry(error: Arc<Error>) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.extensions_mut().insert(error);
@@ -19,7 +19,7 @@ pub(super) fn carry(error: Arc<Error>) -> Response {
 }
 
 /// Writes the body and headers of the error that a response carries, if it carries one, and logs the cause of a fault of ours.
-pub(super) fn render(response: &mut Response, exchange: &Exchange, path: &str, allow: &str, now: DateTime<Utc>) {
+pub(crate) fn render(response: &mut Response, exchange: &RequestContext, path: &str, allow: &str, now: DateTime<Utc>) {
     let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else { return };
     if let Error::Internal(cause) = &*error {
         tracing::error!(request_id = exchange.id(), error = %chain(cause.as_ref()), "request failed by a fault of ours");
@@ -43,7 +43,7 @@ pub(super) fn render(response: &mut Response, exchange: &Exchange, path: &str, a
     }
 }
 
-fn body(error: &Error, detail: &str, exchange: &Exchange, path: &str, now: DateTime<Utc>) -> String {
+fn body(error: &Error, detail: &str, exchange: &RequestContext, path: &str, now: DateTime<Utc>) -> String {
     let status = error.status();
     let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
     let mut body = json!({

@@ -63,18 +63,18 @@ impl Routes {
 }
 
 /// The addresses of all rows: what a request is called in logs and metrics, and which methods its address takes.
-pub(super) struct Table(Vec<Address>);
+pub(crate) struct Table(Vec<Address>);
 
 /// One address with typed segments.
-pub(super) struct Address {
+pub(crate) struct Address {
     /// Such as `/api/v1/accounts/{AccountId}`.
-    pub(super) pattern: String,
+    pub(crate) pattern: String,
     /// The value of an `Allow` header.
-    pub(super) allow: String,
+    pub(crate) allow: String,
 }
 
 impl Table {
-    pub(super) fn new(rows: &[Row]) -> Self {
+    pub(crate) fn new(rows: &[Row]) -> Self {
         let mut methods: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for row in rows {
             let taken = methods.entry(&row.path).or_insert_with(|| BTreeSet::from(["OPTIONS"]));
@@ -94,7 +94,7 @@ impl Table {
     }
 
     /// Finds the address that a path belongs to.
-    pub(super) fn find(&self, path: &str) -> Option<&Address> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Address> {
         let path = path.strip_suffix('/').unwrap_or(path);
         self.0.iter().find(|address| {
             let mut wanted = address.pattern.split('/');
@@ -118,36 +118,4 @@ impl Table {
 pub fn one_of(filters: Vec<BoxedFilter<(Response,)>>) -> BoxedFilter<(Response,)> {
     let nothing = warp::any().and_then(|| async { Err::<Response, _>(warp::reject::not_found()) }).boxed();
     filters.into_iter().reduce(|all, next| all.or(next).unify().boxed()).unwrap_or(nothing)
-}
-
-/// Builds [`Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
-///
-/// The path comes first and is boxed at once (which keeps compile times low), then the method, then the permission: so an unknown
-/// address is 404 and not 401, and a row without a permission does not compile. Handlers take the path's ids, the caller unless the
-/// row is `public`, and the request.
-#[macro_export]
-macro_rules! routes {
-    ($app:expr, $prefix:literal; $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? => $handler:path; )*) => {{
-        use ::warp::Filter as _;
-        let app: &$crate::app::App = $app;
-        let rows = vec![$(
-            $crate::routes!(@path $($path)*)
-                .boxed()
-                .and(::warp::$method())
-                .and($access(app $(, $permission)?))
-                .and($crate::http::request(app))
-                .boxed()
-                .then($handler)
-                .map($crate::http::respond)
-                .boxed()
-        ),*];
-        let table = vec![$(
-            $crate::http::Row::new($prefix, stringify!($method), stringify!($($path)*), $crate::routes!(@access $($permission)?))
-        ),*];
-        $crate::http::Routes { filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(), table }
-    }};
-    (@path) => { ::warp::path::end() };
-    (@path $($path:tt)+) => { ::warp::path!($($path)+) };
-    (@access) => { "public" };
-    (@access $permission:ident) => { stringify!($permission) };
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A connection whose peer has to take what is written to it: from the first write that has to wait, everything has to be gone
 /// within the deadline.
-pub(super) struct Bounded<S> {
+pub(crate) struct Bounded<S> {
     inner: S,
     limit: Duration,
     due: Option<Pin<Box<Sleep>>>,
@@ -26,7 +26,7 @@ struct Refusal {
 }
 
 impl<S> Bounded<S> {
-    pub(super) fn new(inner: S, limit: Duration) -> Self {
+    pub(crate) fn new(inner: S, limit: Duration) -> Self {
         Self { inner, limit, due: None, refusal: None }
     }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// The one rejection that is not "another row may answer": a permission filter refused the caller.
 #[derive(Clone, Debug)]
-pub struct Denied(pub(super) Arc<Error>);
+pub struct Denied(pub(crate) Arc<Error>);
 
 impl Reject for Denied {}
 
@@ -21,7 +21,7 @@ impl From<Error> for Denied {
 }
 
 /// Answers every rejection. Warp's own texts never reach a client: they would show the inside of custom rejections.
-pub(super) async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
+pub(crate) async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     let error = match rejection.find::<Denied>() {
         Some(Denied(error)) => Arc::clone(error),
         // The edge fills in which methods the address takes.

@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch, customers};
-use crate::accounts::document::Account;
-use crate::accounts::{Patch, store};
-use crate::customers::document::Facts;
-use crate::customers::store as customer_store;
 use crate::error::{Error, Fault, Faults, Object, Result};
+use crate::features::accounts::document::Account;
+use crate::features::accounts::{Patch, store};
+use crate::features::customers::document::Facts;
+use crate::features::customers::store as customer_store;
 
 const PLAIN: &[&str] =
     &["accountNumber", "currency", "originalAmount", "balance", "dueDate", "status", "creditor", "portfolio", "product"];

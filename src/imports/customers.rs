@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::Import;
-use super::batch;
 use super::record::Record;
 use super::survey::Survey;
-use crate::customers::document::Facts;
-use crate::customers::{Patch, store};
+use super::{Import, batch};
 use crate::error::{Fault, Faults, Object, Result};
+use crate::features::customers::document::Facts;
+use crate::features::customers::{Patch, store};
 
 const PLAIN: &[&str] = &[
     "externalId",

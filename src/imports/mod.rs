@@ -28,16 +28,16 @@ use encoding_rs::Encoding;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-pub use self::fields::Target;
-pub use self::header::Mapping;
-pub use self::report::{Event, Issue, Severity, Summary};
-pub use self::value::{DayOrder, Decimal};
+pub use crate::imports::fields::Target;
+pub use crate::imports::header::Mapping;
+pub use crate::imports::report::{Event, Issue, Severity, Summary};
+pub use crate::imports::value::{DayOrder, Decimal};
 
-use self::batch::{Draft, Seen};
-use self::record::Record;
-use self::survey::Survey;
 use crate::config;
-use crate::money::Currency;
+use crate::imports::batch::{Draft, Seen};
+use crate::imports::record::Record;
+use crate::imports::survey::Survey;
+use crate::values::money::Currency;
 
 /// A file to import, and how to read it.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
 use crate::error::{Error, Fault, Faults, Result};
-use crate::payments::document::Payment;
-use crate::payments::store::Payee;
-use crate::payments::{Patch, Terms, record as record_payment};
+use crate::features::payments::document::Payment;
+use crate::features::payments::store::Payee;
+use crate::features::payments::{Patch, Terms, record as record_payment};
 
 const PLAIN: &[&str] = &[
     "reference",

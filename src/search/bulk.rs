@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::elastic::{Cause, Elastic, ElasticError, Verb};
-use crate::position::Version;
+use crate::values::lsn::Version;
 
 /// A buffer of writes in the order in which their outcomes come back. A write loses against a document of a newer version, so
 /// writes commute and may be repeated.

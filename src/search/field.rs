@@ -1,6 +1,6 @@
 //! What a collection can be filtered and sorted by.
 
-use crate::rules::Words;
+use crate::validate::Words;
 
 /// One thing to filter or sort by, for both engines.
 #[derive(Clone, Copy, Debug)]

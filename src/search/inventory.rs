@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::elastic::{Cause, Elastic, ElasticError, Verb};
-use crate::position::Version;
+use crate::values::lsn::Version;
 
 /// A document in an index.
 #[derive(Clone, Debug)]

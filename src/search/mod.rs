@@ -2,122 +2,32 @@
 
 mod breaker;
 pub mod bulk;
+mod collection;
 pub mod cursor;
-mod desk;
 pub mod elastic;
 mod engine;
 mod field;
 pub mod filter;
-pub mod history;
-pub mod horizon;
+pub mod high_water_mark;
 pub mod index;
 pub mod inventory;
 pub mod parse;
 mod phrase;
 mod postgres;
 pub mod query;
+mod router;
 mod score;
-pub mod status;
+pub mod shard_checkpoints;
 mod template;
 mod terms;
-mod watermark;
 
-use std::future::Future;
-use std::pin::Pin;
-
-use chrono::NaiveDate;
-use sqlx::PgConnection;
-use uuid::Uuid;
-
-pub use desk::{Answer, Search};
+pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
 pub use engine::Engine;
 pub use field::{Endings, Field, FieldKind};
 pub use filter::Filter;
 pub use phrase::Phrase;
 pub use postgres::Postgres;
+pub use router::{Answer, Search};
 pub use template::Template;
 pub use terms::{Name, Terms};
-pub use watermark::Watermark;
-
-/// One searchable kind, described by the feature that owns it. Nothing in this room knows which ones exist.
-pub struct Collection {
-    /// Name of the alias, the index template and the URL, in the plural: `customers`.
-    pub name: &'static str,
-    /// Mapping of its index, in JSON; settings and the mapping of searchable forms are alike for all.
-    pub template: &'static str,
-    /// Counts the changes of what documents say in an unchanged mapping. A greater one asks for a reindex.
-    pub revision: u32,
-    /// What can be filtered and sorted by.
-    pub fields: &'static [Field],
-    /// Conditions with a name of their own, such as `overdue=true`; some depend on what day it is.
-    pub shortcuts: &'static [Shortcut],
-    /// Where Postgres looks for words and numbers.
-    pub sources: &'static [Source],
-    /// Table with its alias and joins, for the Postgres engine and for scans: `customers c`. The id is the column `id` of the
-    /// first alias.
-    pub from: &'static str,
-    /// The column that holds the id, qualified: `c.id`.
-    pub id: &'static str,
-    /// Reads rows and builds their documents, all in the snapshot of the connection's transaction. Ids without a row are absent.
-    pub load: Load,
-}
-
-impl Collection {
-    /// The table that has the ids, with its alias and without what is joined to it: `customers c`.
-    #[must_use]
-    pub fn table(&self) -> String {
-        self.from.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// Builds the documents of the rows with these ids; see [`Collection::load`].
-pub type Load =
-    for<'a> fn(&'a mut PgConnection, &'a [Uuid]) -> Pin<Box<dyn Future<Output = sqlx::Result<Vec<Loaded>>> + Send + 'a>>;
-
-/// A document as the index holds it.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The row's id, which is the document's.
-    pub id: Uuid,
-    /// The document, serialised once: it goes into the bulk buffer and the content hash as it is.
-    pub source: Vec<u8>,
-}
-
-/// A condition with a name.
-#[derive(Clone, Copy, Debug)]
-pub struct Shortcut {
-    /// Name on the wire: `overdue`.
-    pub name: &'static str,
-    /// The condition on a day.
-    pub filter: fn(NaiveDate) -> Filter,
-}
-
-/// Where Postgres looks for words and numbers: a query of ids, and the column that is compared.
-#[derive(Clone, Copy, Debug)]
-pub struct Source {
-    /// The collection's id in the terms of `from`.
-    pub id: &'static str,
-    /// Tables with aliases and joins.
-    pub from: &'static str,
-    /// What is compared.
-    pub compares: Compares,
-}
-
-/// What a source compares.
-#[derive(Clone, Copy, Debug)]
-pub enum Compares {
-    /// Names: a padded, folded column.
-    Name(&'static str),
-    /// Addresses and texts: a padded, folded column.
-    Words(&'static str),
-    /// Numbers: an array of a number and its endings, and a column of whole numbers if one is indexed by its beginning.
-    Number {
-        /// The array.
-        terms: &'static str,
-        /// The column.
-        whole: Option<&'static str>,
-    },
-    /// Contact points, by the alias of their table.
-    Contacts(&'static str),
-}

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::text;
+use crate::values::text;
 
 /// Words beyond this number are not looked for: nobody types them, and every word costs.
 const MOST_WORDS: usize = 12;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Collection;
-use crate::text;
+use crate::values::text;
 
 const SETTINGS: &str = include_str!("../../index-templates/_settings.json");
 /// The mapping of [`super::Terms`], alike in every collection.

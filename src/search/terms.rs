@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::text;
+use crate::values::text;
 
 /// The normalised forms of a document's names, contacts and numbers. Written into the index, never stored in the source.
 ///

@@ -9,17 +9,18 @@ use serde_json::{Value, json as value};
 use sqlx::PgPool;
 use tokio::time::timeout;
 
+use crate::api::{Reply, Request, json, text};
 use crate::app::App;
 use crate::auth::public;
 use crate::config::Environment;
 use crate::error::Result;
-use crate::http::{Reply, Request, Routes, json, text};
-use crate::metrics::Gauges;
+use crate::freshness::status::Role;
+use crate::http::Routes;
+use crate::metrics::{self, Gauges};
+use crate::routes;
 use crate::search::elastic::Verb;
-use crate::search::status::Role;
-use crate::sync::cycles::Swept;
 use crate::sync::overview::{self, Overview};
-use crate::{metrics, routes};
+use crate::sync::store::sweep_runs::Swept;
 
 /// Longest wait for a dependency to answer a probe.
 const PROBE: Duration = Duration::from_millis(1_000);

@@ -9,8 +9,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::features::{accounts, customers, payments};
 use crate::http::{self, Routes};
-use crate::{accounts, auth, customers, payments, sync};
+use crate::{auth, sync};
 
 /// Every address of the API. `/api/v1` is the canonical one, `/api` a permanent alias.
 #[must_use]
@@ -49,7 +50,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     ears.spawn(Arc::clone(&app.cache).follow(answered.clone()));
     ears.spawn(Arc::clone(&app.feed).follow(answered.clone()));
     // Also beside a sync: it may stand by while another process leads.
-    ears.spawn(sync::follow::run(app.clone(), answered.clone()));
+    ears.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
     let ended = tokio::spawn(async move {
         listening.await;

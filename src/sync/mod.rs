@@ -16,45 +16,15 @@
 //! - Where positions may have gone back, a new epoch begins, above all versions before, and every index is built anew. A database
 //!   that does not know that it went back is known by its `horizon`.
 
-pub mod alias;
-pub mod anchor;
-pub mod apply;
-pub mod backlog;
-pub mod batch;
-pub mod catalog;
-pub mod change;
-pub mod compare;
-pub mod cycles;
-pub mod ends;
-pub mod follow;
-pub mod gate;
 pub mod generations;
-pub mod horizon;
-mod hot;
-mod kill;
-mod lag;
-pub mod lane;
-pub mod lead;
-pub mod letters;
-pub mod loss;
-pub mod mend;
-mod outlet;
+pub mod integrity;
+pub mod leader;
 pub mod overview;
 pub mod pipeline;
-mod problem;
-pub mod progress;
-pub mod ranges;
-pub mod reach;
-pub mod rebuild;
 mod routes;
-pub mod rows;
-pub mod source;
-pub mod state;
-pub mod sweep;
-pub mod throttle;
-pub mod verify;
-pub mod write;
+pub mod store;
+pub mod stream;
+pub mod writer;
 
-pub use lead::run;
+pub use leader::election::run;
 pub use routes::routes;
-pub use write::Writer;

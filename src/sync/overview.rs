@@ -3,11 +3,11 @@
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::catalog::{self, Generation};
-use super::cycles::{self, Swept};
-use super::state;
+use super::store::checkpoint;
+use super::store::generations::{self, Generation};
+use super::store::sweep_runs::{self, Swept};
 use crate::app::App;
-use crate::search::status::Role;
+use crate::freshness::status::Role;
 
 /// Tables that may be large are counted up to here.
 pub const COUNTED: i64 = 10_000;
@@ -81,7 +81,7 @@ pub struct Index {
 /// The database's.
 pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
     let report = app.watermark.status.report();
-    let known = state::read(pool).await?;
+    let known = checkpoint::read(pool).await?;
     let row = sqlx::query!(
         r#"
         select
@@ -127,7 +127,7 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
         refused: row.refused,
         spilled: row.spilled,
         fanouts: row.fanouts,
-        generations: catalog::all(pool).await?.into_iter().map(index).collect(),
-        sweeps: cycles::all(pool).await?,
+        generations: generations::all(pool).await?.into_iter().map(index).collect(),
+        sweeps: sweep_runs::all(pool).await?,
     })
 }

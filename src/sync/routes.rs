@@ -4,16 +4,16 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json as value;
 
-use super::catalog;
-use super::generations;
+use super::generations::reconcile;
+use super::store::generations;
+use crate::api::{Reply, Request, json};
 use crate::app::App;
 use crate::auth::Permission::Operate;
 use crate::auth::{Caller, may};
-use crate::collections;
 use crate::error::{Error, Result};
-use crate::http::{Reply, Request, Routes, json};
-use crate::routes;
+use crate::http::Routes;
 use crate::search::Collection;
+use crate::{collections, routes};
 
 /// The rows below `/sync`.
 #[must_use]
@@ -60,13 +60,13 @@ async fn start(_caller: Caller, mut request: Request) -> Result<Reply> {
 
 async fn build(app: &App, collections: &[&Collection]) -> Result<()> {
     let running = |name: &str| Error::conflict("reindex_running", format!("an index of {name} is being built"));
-    let known = catalog::all(&app.db.sync).await?;
+    let known = generations::all(&app.db.sync).await?;
     let is_asked = |name: &str| collections.iter().any(|collection| collection.name == name);
     if let Some(one) = known.iter().find(|one| one.state == "building" && is_asked(&one.collection)) {
         return Err(running(&one.collection));
     }
     for collection in collections {
-        let requested = generations::request(app, collection).await.map_err(as_error)?;
+        let requested = reconcile::request(app, collection).await.map_err(as_error)?;
         requested.ok_or_else(|| running(collection.name))?;
     }
     Ok(())
@@ -75,7 +75,7 @@ async fn build(app: &App, collections: &[&Collection]) -> Result<()> {
 async fn go_back(app: &App, collections: &[&Collection]) -> Result<()> {
     let mut found = Vec::new();
     for collection in collections {
-        found.extend(catalog::ask_back(&app.db.sync, collection.name).await?);
+        found.extend(generations::ask_back(&app.db.sync, collection.name).await?);
     }
     match found.is_empty() {
         true => Err(Error::conflict("nothing_to_roll_back", "no index of an earlier reindex is kept")),
@@ -84,7 +84,7 @@ async fn go_back(app: &App, collections: &[&Collection]) -> Result<()> {
 }
 
 async fn generations(app: &App) -> Result<Reply> {
-    json(&value!({ "generations": catalog::all(&app.db.sync).await? }))
+    json(&value!({ "generations": generations::all(&app.db.sync).await? }))
 }
 
 fn as_error(error: anyhow::Error) -> Error {

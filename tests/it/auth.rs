@@ -8,8 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::app::TestApp;
-use crate::eventually::eventually;
+use crate::harness::app::TestApp;
+use crate::harness::eventually::eventually;
 
 const KEY: &str = "a key of the tests that has more than 32 bytes";
 const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256"}"#;
@@ -112,7 +112,7 @@ async fn hostile_tokens_are_all_refused_with_one_body() {
         json!({ "sub": "admin" }),
         json!({ "sub": null }),
         json!({ "sub": other["sub"] }),
-        json!({ "jti": collections::ids::new().to_string() }),
+        json!({ "jti": collections::values::ids::new().to_string() }),
         json!({ "jti": "x" }),
         json!({ "jti": null }),
         json!({ "role": "root" }),
@@ -169,7 +169,7 @@ async fn a_token_is_taken_from_one_header_alone() {
     let twice = format!(
         "GET /api/v1/auth/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
-    assert_eq!(crate::wire::status(&crate::wire::Wire::exchange(test.address(), twice).await), 401);
+    assert_eq!(crate::harness::raw_socket::status(&crate::harness::raw_socket::Wire::exchange(test.address(), twice).await), 401);
     assert_eq!(test.anonymous().get(&format!("/auth/me?access_token={token}&token={token}")).await.status, 401);
     for value in [format!("Basic {token}"), token.clone(), format!("Bearer  {token}"), "Bearer".into()] {
         assert_eq!(test.anonymous().with("authorization", &value).get("/auth/me").await.status, 401, "{value}");
@@ -197,7 +197,7 @@ async fn login_answers_in_the_words_of_every_client() {
     for (member, value) in
         [("username", "JANE"), ("login", "jane"), ("email", "jane@example.org"), ("username", "jane@example.org")]
     {
-        let body = json!({ member: value, "password": crate::app::PASSWORD });
+        let body = json!({ member: value, "password": crate::harness::app::PASSWORD });
         let answer = test.anonymous().post("/api/auth/login", &body).await.expect(200);
         assert!(answer["access_token"].is_string(), "{answer}");
         assert_eq!(answer["access_token"], answer["accessToken"]);
@@ -216,12 +216,12 @@ async fn every_failed_login_looks_the_same() {
     sqlx::query("update users set disabled_at = now() where username = 'joan'").execute(&test.database.pool).await.unwrap();
     let cases = [
         json!({ "username": "jane", "password": "wrong password" }),
-        json!({ "username": "nobody", "password": crate::app::PASSWORD }),
-        json!({ "username": "joan", "password": crate::app::PASSWORD }),
+        json!({ "username": "nobody", "password": crate::harness::app::PASSWORD }),
+        json!({ "username": "joan", "password": crate::harness::app::PASSWORD }),
         json!({ "username": "jane", "password": "" }),
         json!({ "username": "", "password": "" }),
         json!({ "username": "jane", "password": "x".repeat(2000) }),
-        json!({ "username": "' or 1=1 --", "password": crate::app::PASSWORD }),
+        json!({ "username": "' or 1=1 --", "password": crate::harness::app::PASSWORD }),
     ];
     let mut bodies = Vec::new();
     for body in &cases {

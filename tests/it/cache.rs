@@ -9,10 +9,10 @@ use collections::cache::Cache;
 use collections::server;
 use serde_json::json;
 
-use crate::app::{TestApp, redis_url};
-use crate::client::Client;
-use crate::eventually::eventually;
-use crate::proxy::{Mode, Proxy};
+use crate::harness::app::{TestApp, redis_url};
+use crate::harness::client::Client;
+use crate::harness::eventually::eventually;
+use crate::harness::proxy::{Mode, Proxy};
 
 /// A second server on the database of a test.
 async fn second(test: &TestApp) -> (App, Client) {

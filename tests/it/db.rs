@@ -7,10 +7,10 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::task::JoinSet;
 
-use crate::app::{TestApp, config, elasticsearch_url};
-use crate::database::Database;
-use crate::eventually::eventually;
-use crate::proxy::{Mode, Proxy};
+use crate::harness::app::{TestApp, config, elasticsearch_url};
+use crate::harness::database::Database;
+use crate::harness::eventually::eventually;
+use crate::harness::proxy::{Mode, Proxy};
 
 /// Lets other tasks run a number of times, and so lets a future be dropped at every one of its stages.
 async fn turns(count: usize) {
@@ -113,7 +113,7 @@ async fn postgres_away_is_503_and_back_is_well() {
     config.database.url = url.into();
     let app = collections::app::App::open(config, test.clock.clone()).unwrap();
     let server = collections::server::start(&app).await.unwrap();
-    let client = crate::client::Client::new(format!("http://{}", server.address));
+    let client = crate::harness::client::Client::new(format!("http://{}", server.address));
     let login = json!({ "username": "a", "password": "b" });
     assert_eq!(client.post("/auth/login", &login).await.status, 401);
     let gauge = async |name: &str| {

@@ -8,13 +8,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::app::{Indices, TestApp, elasticsearch, elasticsearch_url, redis_url};
-use crate::client::Client;
-use crate::cluster::Cluster;
-use crate::database::Database;
-use crate::eventually::eventually;
-use crate::process::{self, Server};
-use crate::proxy::{Mode, Proxy};
+use crate::harness::app::{Indices, TestApp, elasticsearch, elasticsearch_url, redis_url};
+use crate::harness::client::Client;
+use crate::harness::cluster::Cluster;
+use crate::harness::database::Database;
+use crate::harness::eventually::eventually;
+use crate::harness::process::{self, Server};
+use crate::harness::proxy::{Mode, Proxy};
 
 /// Writers that record payments until they are told to stop, and remember which were acknowledged.
 struct Load {

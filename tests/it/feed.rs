@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use collections::app::App;
 use collections::feed::{Announcement, Changes, Feed, Gone, Operation, Source, Subscription};
-use collections::position::{Epoch, Position};
-use collections::sync::state;
+use collections::sync::store::checkpoint;
+use collections::values::lsn::{Epoch, Lsn};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::app::redis_url;
-use crate::proxy::{Mode, Proxy};
-use crate::synced::{self, Synced};
+use crate::harness::app::redis_url;
+use crate::harness::proxy::{Mode, Proxy};
+use crate::harness::synced::{self, Synced};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -22,7 +22,7 @@ fn id(number: u128) -> Uuid {
 
 /// Everything that is announced up to the end of the log.
 async fn all(test: &Synced, subscription: &mut Subscription) -> Vec<Announcement> {
-    let end = state::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
     until(&test.app.feed, |feed| feed.reached() >= end).await;
     let mut heard = Vec::new();
     while let Ok(entry) = tokio::time::timeout(Duration::from_millis(100), subscription.next()).await {
@@ -84,7 +84,7 @@ async fn announcements_name_exactly_what_changed_in_order() {
 
 #[tokio::test]
 async fn a_commit_is_announced_only_when_it_can_be_seen() {
-    let held = crate::sync_faults::HeldBack::start().await;
+    let held = crate::sync::faults::HeldBack::start().await;
     let feed = Arc::clone(&held.test.app.feed);
     let mut subscription = feed.subscribe();
     let early = tokio::time::timeout(Duration::from_millis(500), subscription.next()).await;
@@ -139,18 +139,18 @@ async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
         let entry = tokio::time::timeout(LONG, resumed.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements[0].id, id(number));
     }
-    assert!(feed.resume(epoch, Position(positions[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
+    assert!(feed.resume(epoch, Lsn(positions[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
 }
 
 #[tokio::test]
 async fn whoever_resumes_at_a_commit_hears_the_beginning_of_the_next_one_that_was_announced_with_it() {
     let feed = synced::open("postgres://nowhere/nothing", "it", &["--redis-url", ""]).feed.clone();
-    let _leading = feed.lead(Epoch(1), Position(10));
+    let _leading = feed.lead(Epoch(1), Lsn(10));
     let mut changes = Changes::default();
     changes.row("customers", id(1), Operation::Changed, Some(2));
     changes.go_on();
-    feed.announce(&changes, Position(20));
-    let mut resumed = feed.resume(Epoch(1), Position(20)).unwrap();
+    feed.announce(&changes, Lsn(20));
+    let mut resumed = feed.resume(Epoch(1), Lsn(20)).unwrap();
     assert_eq!(resumed.next().await.unwrap().announcements[0].id, id(1));
 }
 
@@ -230,7 +230,7 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
     let other = listener(&test, &through);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
     test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
-    let end = state::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
     // The leader is heard no more by the listener, whose stream is removed meanwhile.
     proxy.set(Mode::Refuse);
@@ -243,7 +243,7 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
     test.sql(&format!("insert into customers (id, name) values ('{}', 'Grace')", id(2))).await;
     proxy.set(Mode::Pass);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
-    let end = state::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
     test.stop().await;
     other.stop.cancel();

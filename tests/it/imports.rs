@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use collections::clock::Clock;
 use collections::config::{Config, Imports};
 use collections::db::Pools;
 use collections::imports::{Event, Import, Issue, Severity, Summary, Target, Unusable};
+use collections::values::clock::Clock;
 
-use crate::app::config;
-use crate::database::Database;
+use crate::harness::app::config;
+use crate::harness::database::Database;
 
 /// A database to import into, and a folder for files.
 struct Desk {
@@ -43,7 +43,7 @@ impl Desk {
     }
 
     fn file(&self, target: Target, bytes: impl AsRef<[u8]>) -> Import {
-        let path = self.folder.join(format!("{}.csv", collections::ids::new()));
+        let path = self.folder.join(format!("{}.csv", collections::values::ids::new()));
         std::fs::write(&path, bytes).unwrap();
         Import {
             target,

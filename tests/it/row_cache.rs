@@ -7,12 +7,12 @@ use std::time::Duration;
 use collections::app::App;
 use collections::auth::Role;
 use collections::feed::{Changes, Source, log_end};
-use collections::position::{Epoch, Position};
 use collections::server;
+use collections::values::lsn::{Epoch, Lsn};
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, redis_url};
-use crate::client::{Answer, Client};
+use crate::harness::app::{TestApp, redis_url};
+use crate::harness::client::{Answer, Client};
 
 async fn customer(client: &Client, name: &str) -> String {
     let made = client.post("/customers", &json!({ "name": name })).await.expect(201);
@@ -158,11 +158,11 @@ async fn a_stream_that_speaks_and_is_behind_is_not_trusted() {
     let client = test.client(Role::Admin).await;
     let path = customer(&client, "Ada").await;
     let feed = &test.app.feed;
-    let _leading = feed.lead(Epoch(1), Position(0));
+    let _leading = feed.lead(Epoch(1), Lsn(0));
     let is_behind = AtomicBool::new(false);
     // As a leader that says all the time where it is, and is in the middle of a large transaction in the end.
     let speak = async {
-        let mut at = Position(0);
+        let mut at = Lsn(0);
         loop {
             if !is_behind.load(Ordering::Relaxed) {
                 at = log_end(&test.database.pool).await.unwrap();

@@ -1,9 +1,9 @@
 //! The normalisations in Rust and in SQL are the same.
 
-use collections::text;
+use collections::values::text;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::database::Database;
+use crate::harness::database::Database;
 
 /// Real names of many languages, and texts that are none.
 const NAMES: &[&str] = &[

@@ -3,9 +3,9 @@
 use sqlx::PgConnection;
 
 use crate::auth::{Role, password};
-use crate::clock::Clock;
 use crate::error::Error;
-use crate::users::store::{self, New};
+use crate::features::users::store::{self, New};
+use crate::values::clock::Clock;
 
 /// Makes one user of each role; those that are there keep their passwords.
 pub(super) async fn make_users(connection: &mut PgConnection, clock: &Clock) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::dice::Dice;
-use crate::money::Currency;
+use crate::values::money::Currency;
 
 /// One country's share of the synthetic people and what they are called.
 #[derive(Deserialize)]

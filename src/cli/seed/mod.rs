@@ -19,11 +19,11 @@ use sqlx::{Executor, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use self::people::Recipe;
-use self::tables::Tables;
-use crate::clock::Clock;
+use super::seed::people::Recipe;
+use super::seed::tables::Tables;
 use crate::config::{Database, Environment};
 use crate::db;
+use crate::values::clock::Clock;
 
 /// Customers to one transaction: enough that a balance's trigger runs seldom, few enough for some megabytes of rows.
 const CHUNK: u64 = 1_000;

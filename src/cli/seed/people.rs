@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::locales::{self, Locale};
 use super::tables::Tables;
-use crate::money::Currency;
+use crate::values::money::Currency;
 
 /// Makes customers; everything about one is decided by the seed, its index and the day.
 pub(super) struct Recipe {

@@ -11,12 +11,12 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::app::App;
-use crate::clock::Clock;
 use crate::collections;
 use crate::config::Config;
 use crate::search::{Collection, Elastic};
-use crate::sync::verify as comparison;
-use crate::sync::verify::{Difference, Differences};
+use crate::sync::integrity::verify as comparison;
+use crate::sync::integrity::verify::{Difference, Differences};
+use crate::values::clock::Clock;
 
 /// Shows, checks and repairs the index.
 #[derive(Args)]

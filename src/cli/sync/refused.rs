@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::Options;
 use crate::app::App;
-use crate::clock::Clock;
-use crate::sync::letters;
+use crate::sync::store::dead_letters;
+use crate::values::clock::Clock;
 
 /// Lists the documents that the index refused.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let app = App::open(self.options.config, Clock::default())?;
-        let refused = letters::list(&app.db.sync, self.limit).await?;
+        let refused = dead_letters::list(&app.db.sync, self.limit).await?;
         if self.options.json {
             println!("{}", serde_json::to_string(&refused)?);
             return Ok(ExitCode::SUCCESS);

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::{Live, Options, kinds, open, unknown};
 use crate::app::App;
-use crate::sync::mend::{self, Mended};
-use crate::sync::{state, verify};
+use crate::sync::integrity::repair::{self, Mended};
+use crate::sync::integrity::verify;
+use crate::sync::store::checkpoint;
 
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -70,7 +71,7 @@ impl Repair {
 
     async fn repair(self) -> anyhow::Result<BTreeMap<&'static str, Report>> {
         let (app, elastic, live) = open(self.options.config, self.collection.as_deref()).await?;
-        let epoch = state::read(&app.db.sync).await?.epoch;
+        let epoch = checkpoint::read(&app.db.sync).await?.epoch;
         let mut refused = verify::refused(&app).await?;
         let mut reports = BTreeMap::new();
         for live in live {
@@ -78,15 +79,15 @@ impl Repair {
             let mut removed = 0;
             if !self.refused {
                 let findings = verify::contents(&app, &elastic, live.collection, &live.index).await?;
-                removed = mend::discard(&elastic, &live.index, &findings.strays).await?;
+                removed = repair::discard(&elastic, &live.index, &findings.strays).await?;
                 ids.extend(findings.differences.into_keys());
             }
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let mut transaction = app.db.sync.begin().await?;
-            mend::mark(&mut transaction, epoch, live.collection, &ids).await?;
+            repair::mark(&mut transaction, epoch, live.collection, &ids).await?;
             transaction.commit().await?;
             wait(&app, &live, &ids, Instant::now() + Duration::from_secs(self.wait_s)).await?;
-            let mended = mend::look(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
+            let mended = repair::look(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
             reports.insert(live.collection.name, report(&live, ids.len(), removed, &mended));
         }
         Ok(reports)
@@ -99,7 +100,7 @@ async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::R
         .with_message(live.collection.name)
         .with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} written again")?);
     loop {
-        let waiting = mend::waiting(&app.db.sync, live.collection, ids).await?;
+        let waiting = repair::waiting(&app.db.sync, live.collection, ids).await?;
         if waiting == 0 {
             bar.finish_and_clear();
             return Ok(());
@@ -116,7 +117,7 @@ async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::R
 
 fn report(live: &Live, marked: usize, removed: usize, mended: &Mended) -> Report {
     for id in &mended.beyond {
-        eprintln!("{} {id} cannot be repaired: {}", live.collection.name, mend::advice(live.collection));
+        eprintln!("{} {id} cannot be repaired: {}", live.collection.name, repair::advice(live.collection));
     }
     Report { marked, repaired: mended.repaired, left: mended.left.len(), removed, summary: kinds(&mended.left) }
 }

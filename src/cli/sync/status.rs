@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::Options;
 use crate::app::App;
-use crate::clock::Clock;
-use crate::sync::cycles::Swept;
 use crate::sync::overview::{self, COUNTED, Overview};
+use crate::sync::store::sweep_runs::Swept;
+use crate::values::clock::Clock;
 
 /// Shows how far the sync is.
 #[derive(Args)]

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{Live, Options, kinds, open, unknown};
 use crate::app::App;
 use crate::search::Elastic;
-use crate::sync::compare;
-use crate::sync::verify::{self, Difference, Findings};
+use crate::sync::integrity::compare;
+use crate::sync::integrity::verify::{self, Difference, Findings};
 
 /// Documents of a collection that are named; beyond that they are only counted.
 const NAMED: usize = 20;

@@ -7,7 +7,7 @@ use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
 use crate::error::{Error, Fault, Result};
-use crate::money::Currency;
+use crate::values::money::Currency;
 
 pub(crate) mod pairs;
 mod value;

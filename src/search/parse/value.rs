@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Days, FixedOffset, Months, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 
-use crate::money::{Amount, Currency};
 use crate::search::field::{Field, FieldKind};
 use crate::search::filter::{Bound, Test, Value};
-use crate::text;
+use crate::values::money::{Amount, Currency};
+use crate::values::text;
 
 /// What values are read by.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ impl Reading {
             FieldKind::Id => Value::Id(trimmed.parse().map_err(|_| "takes a UUID")?),
             FieldKind::Integer => Value::Integer(trimmed.parse().map_err(|_| "takes a whole number")?),
             FieldKind::Money => {
-                let amount: Amount = trimmed.parse().map_err(|error: crate::money::AmountError| error.to_string())?;
+                let amount: Amount = trimmed.parse().map_err(|error: crate::values::money::AmountError| error.to_string())?;
                 Value::Integer(amount.minor(self.currency).map_err(|error| format!("{error} ({})", self.currency))?)
             }
             FieldKind::Day => match self.when(trimmed)? {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
-use collections::clock::Clock;
 use collections::config;
 use collections::search::{Collection, Elastic, Loaded, index};
+use collections::values::clock::Clock;
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use collections::collections::ALL;
-use collections::position::Position;
 use collections::search::index::{self, Alias};
-use collections::sync::state;
+use collections::sync::store::checkpoint;
+use collections::values::lsn::Lsn;
 use sqlx::PgPool;
 
 use super::context::Context;
@@ -15,14 +15,14 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Waits until every commit so far is searchable.
 pub async fn wait(pool: &PgPool) -> anyhow::Result<()> {
-    wait_for(pool, state::want(pool).await?).await
+    wait_for(pool, checkpoint::want(pool).await?).await
 }
 
 /// Waits until everything up to a position is searchable, the stored backlog included.
-pub async fn wait_for(pool: &PgPool, wanted: Position) -> anyhow::Result<()> {
+pub async fn wait_for(pool: &PgPool, wanted: Lsn) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
-        let standing = state::read(pool).await?.standing;
+        let standing = checkpoint::read(pool).await?.standing;
         if ALL.iter().all(|collection| standing.includes(collection.name, wanted)) {
             return Ok(());
         }

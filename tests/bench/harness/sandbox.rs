@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use collections::collections::ALL;
 use collections::config;
-use collections::search::{Elastic, horizon, index};
-use collections::{db, ids};
+use collections::db;
+use collections::search::{Elastic, high_water_mark, index};
+use collections::values::ids;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
@@ -64,7 +65,7 @@ impl Sandbox {
                 }
                 index::remove(elastic, &format!("_index_template/{}", index::alias(elastic, collection))).await?;
             }
-            index::remove(elastic, &horizon::index(elastic)).await?;
+            index::remove(elastic, &high_water_mark::index(elastic)).await?;
         }
         let mut connection = PgConnection::connect(self.server.expose_secret()).await?;
         sqlx::query("select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1")

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use collections::app::App;
-use collections::clock::Clock;
 use collections::feed::{Feed, Source};
 use collections::sync;
+use collections::values::clock::Clock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use collections::clock::Clock;
+use collections::values::clock::Clock;
 use tokio::process::Command;
 
 use crate::harness::report::measure::{Goal, Measure};
@@ -13,7 +13,7 @@ use crate::harness::report::measure::{Goal, Measure};
 /// Rebuilds.
 const ROUNDS: usize = 3;
 /// Touched before each rebuild: a file of one feature.
-const FEATURE: &str = "src/accounts/mod.rs";
+const FEATURE: &str = "src/features/accounts/mod.rs";
 
 /// Builds into an empty target folder, rebuilds after touching a file, and runs the tests; in the folder of the package.
 pub async fn measure(target: &Path) -> anyhow::Result<Vec<Measure>> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use collections::ids;
+use collections::values::ids;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use collections::clock::Clock;
+use collections::values::clock::Clock;
 
 use crate::harness::context::Context;
 use crate::harness::http::client::{Client, Endpoint, Request};

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use collections::collections::find;
-use collections::position::Position;
-use collections::sync::state;
+use collections::sync::store::checkpoint;
+use collections::values::lsn::Lsn;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -138,17 +138,17 @@ pub async fn build_backlog(
     ids: &[Uuid],
     rows_per_commit: usize,
     value: &str,
-) -> anyhow::Result<Position> {
+) -> anyhow::Result<Lsn> {
     let pool = &context.sandbox.pool;
     // Earlier changes must not count.
     catch_up::wait(pool).await?;
     context.stop_server().await?;
     rows::change(pool, statement, ids, rows_per_commit, value).await?;
-    Ok(state::want(pool).await?)
+    Ok(checkpoint::want(pool).await?)
 }
 
 /// Starts a server and returns the time from the opening of its stream until the target is searchable.
-pub async fn drain_backlog(context: &mut Context<'_>, target: Position) -> anyhow::Result<Duration> {
+pub async fn drain_backlog(context: &mut Context<'_>, target: Lsn) -> anyhow::Result<Duration> {
     let pool = &context.sandbox.pool;
     let work = async {
         let begin = Instant::now();

@@ -9,8 +9,8 @@ use sqlx::Connection;
 use tokio::time::{sleep, timeout};
 
 use super::stage::Stage;
-use crate::dice::Dice;
-use crate::proxy::Mode;
+use crate::harness::dice::Dice;
+use crate::harness::proxy::Mode;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {

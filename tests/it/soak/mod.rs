@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::dice::Dice;
+use crate::harness::dice::Dice;
 use faults::Fault;
 use stage::Stage;
 use writers::Tally;

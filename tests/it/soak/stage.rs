@@ -5,19 +5,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use collections::collections::ALL;
-use collections::sync::{catalog, follow};
+use collections::sync::leader::follower;
+use collections::sync::store::generations;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use super::writers::{Tally, Written};
-use crate::client::Client;
-use crate::cluster::Cluster;
-use crate::eventually::eventually;
-use crate::process;
-use crate::proxy::{Mode, Proxy};
-use crate::sync_oracle;
-use crate::synced::Synced;
+use crate::harness::client::Client;
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually::eventually;
+use crate::harness::process;
+use crate::harness::proxy::{Mode, Proxy};
+use crate::harness::synced::Synced;
+use crate::sync::oracle;
 
 pub(super) struct Stage {
     pub(super) cluster: Cluster,
@@ -43,10 +44,10 @@ impl Stage {
         collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
         let (search, search_url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
         let (cache, cache_url) = Proxy::before(&std::env::var("REDIS_URL").unwrap()).await;
-        let name = format!("it_{}", collections::ids::new().simple());
+        let name = format!("it_{}", collections::values::ids::new().simple());
         let observer = Synced::at(&cluster.url(), &name, &[]);
         let following = CancellationToken::new();
-        tokio::spawn(follow::run(observer.app.clone(), following.clone()));
+        tokio::spawn(follower::run(observer.app.clone(), following.clone()));
         let mut ports = Vec::new();
         for _ in 0..servers {
             ports.push(process::free_port().await);
@@ -168,7 +169,7 @@ impl Stage {
     /// Asks for a new generation of every index, without waiting for it.
     pub(super) async fn reindex(&self) {
         for collection in ALL {
-            collections::sync::generations::request(&self.observer.app, collection).await.ok();
+            collections::sync::generations::reconcile::request(&self.observer.app, collection).await.ok();
         }
     }
 
@@ -176,10 +177,10 @@ impl Stage {
     async fn settle(&self) {
         eventually("the sync has caught up and nothing is being built", async || {
             self.revive().await;
-            let generations = catalog::all(&self.observer.pool).await.unwrap_or_default();
+            let generations = generations::all(&self.observer.pool).await.unwrap_or_default();
             let live = generations.iter().filter(|one| one.state == "live").count();
             let building = generations.iter().any(|one| one.state == "building");
-            let caught_up = ALL.map(|collection| collections::sync::reach::now(&self.observer.app, collection));
+            let caught_up = ALL.map(|collection| collections::sync::integrity::wait::now(&self.observer.app, collection));
             live == ALL.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
         })
         .await;
@@ -192,7 +193,7 @@ impl Stage {
         let _at_rest = self.pause.write().await;
         self.settle().await;
         self.tally.look(&self.observer.pool, &*self.written.lock().await).await;
-        let (compared, differing) = sync_oracle::compare(&self.observer, seed).await;
+        let (compared, differing) = oracle::compare(&self.observer, seed).await;
         self.tally.checked.fetch_add(compared as u64, Ordering::Relaxed);
         self.tally.differences.fetch_add(differing as u64, Ordering::Relaxed);
         for collection in ALL {

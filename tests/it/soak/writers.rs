@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::stage::Stage;
-use crate::client::{Answer, Client};
-use crate::dice::Dice;
-use crate::work;
+use crate::harness::client::{Answer, Client};
+use crate::harness::dice::Dice;
+use crate::harness::random_work;
 
 /// What is known of every customer.
 pub(super) type Written = BTreeMap<Uuid, Names>;
@@ -168,7 +168,7 @@ pub(super) async fn in_sql(stage: &Stage, mut dice: Dice, stop: &CancellationTok
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let work = format!("set lock_timeout = '300ms'; {}", work::transaction(&mut dice));
+        let work = format!("set lock_timeout = '300ms'; {}", random_work::transaction(&mut dice));
         match timeout(Duration::from_secs(10), sqlx::raw_sql(AssertSqlSafe(work)).execute(&mut *open)).await {
             Ok(Ok(_)) => drop(stage.tally.acknowledged.fetch_add(1, Ordering::Relaxed)),
             Ok(Err(sqlx::Error::Database(_))) => {

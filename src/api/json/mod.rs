@@ -1,0 +1,159 @@
+//! Bounded and closed JSON: exactly the members, types and shapes that are asked for, and every refusal names its place.
+
+mod shape;
+mod tree;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+
+/// Reads JSON of exactly the type that is asked for.
+///
+/// Stricter than a derive alone: unknown members are refused for every type, an array never stands for an object, members are
+/// not repeated, texts hold no NUL. Broken syntax is 400; a value that does not fit is 422.
+///
+/// # Errors
+/// The first thing that is wrong, with its JSON pointer.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let tree = tree::parse(bytes)?;
+    T::deserialize(shape::Place::root(&tree)).map_err(shape::Misfit::into_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::error::Error;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    struct Person {
+        name: String,
+        #[serde(default)]
+        age: Option<u8>,
+        #[serde(default)]
+        phones: Vec<Phone>,
+        #[serde(default)]
+        kind: Option<Kind>,
+        #[serde(default)]
+        metadata: BTreeMap<String, serde_json::Value>,
+        #[serde(default)]
+        born: Option<chrono::NaiveDate>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Phone {
+        number: String,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Person,
+        Company,
+    }
+
+    fn refusal(body: &[u8]) -> (u16, String, String) {
+        match read::<Person>(body) {
+            Ok(person) => panic!("{} was read as {person:?}", String::from_utf8_lossy(body)),
+            Err(Error::Malformed { code, faults, .. }) => (400, faults[0].pointer.clone(), code.to_owned()),
+            Err(Error::Invalid(faults)) => (422, faults[0].pointer.clone(), faults[0].code.clone().into_owned()),
+            Err(error) => panic!("unexpected {error:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check(body: &str, status: u16, pointer: &str, code: &str) {
+        assert_eq!(refusal(body.as_bytes()), (status, pointer.to_owned(), code.to_owned()), "{body}");
+    }
+
+    #[test]
+    fn what_fits_is_read() {
+        let body = br#"{"name":"A","age":7,"phones":[{"number":"1"}],"kind":"company","metadata":{"a":[1,{"b":null}]},"born":"2001-02-03"}"#;
+        let person: Person = read(body).unwrap();
+        assert_eq!((person.age, person.kind), (Some(7), Some(Kind::Company)));
+        assert_eq!(person.metadata["a"], serde_json::json!([1, { "b": null }]));
+        assert_eq!(read::<Person>(br#" {"name":"A","age":null} "#).unwrap().age, None);
+    }
+
+    #[test]
+    fn broken_syntax_is_named_with_its_place() {
+        check("", 400, "", "bad_json");
+        check("{", 400, "", "bad_json");
+        check(r#"{"name":"A"} x"#, 400, "", "bad_json");
+        check(r#"{"name":"A",}"#, 400, "", "bad_json");
+        check(r#"{"phones":[{"number":tru}]}"#, 400, "/phones/0/number", "bad_json");
+        check(r#"{"name":"\ud800"}"#, 400, "/name", "bad_json");
+        check("{\"name\":\"a\nb\"}", 400, "/name", "bad_json");
+        check(r#"{"name":NaN}"#, 400, "/name", "bad_json");
+        check(r#"{"age":01}"#, 400, "/age", "bad_json");
+        let too_deep = format!("/metadata{}", "/0".repeat(63));
+        check(&format!("{{\"metadata\":{}{}}}", "[".repeat(5000), "]".repeat(5000)), 400, &too_deep, "too_deep");
+        assert_eq!(refusal(b"{\"name\":\"\xff\"}").0, 400);
+        assert_eq!(refusal(b"\xef\xbb\xbf{}").0, 400);
+    }
+
+    #[test]
+    fn repeated_members_are_refused() {
+        check(r#"{"name":"A","name":"B"}"#, 400, "/name", "duplicate_member");
+        check(r#"{"name":"A","na\u006de":"B"}"#, 400, "/name", "duplicate_member");
+        check(r#"{"name":"A","metadata":{"x/y":{"a":1,"a":1}}}"#, 400, "/metadata/x~1y/a", "duplicate_member");
+    }
+
+    #[test]
+    fn unknown_members_are_refused_at_every_level() {
+        check(r#"{"name":"A","nmae":"B"}"#, 422, "/nmae", "unknown_member");
+        check(r#"{"name":"A","phones":[{"number":"1"},{"number":"1","x":[]}]}"#, 422, "/phones/1/x", "unknown_member");
+    }
+
+    #[test]
+    fn an_array_never_stands_for_an_object() {
+        check(r#"["A"]"#, 422, "", "wrong_type");
+        check(r#"{"name":"A","phones":[["1"]]}"#, 422, "/phones/0", "wrong_type");
+        check(r#"{"name":"A","phones":{"0":{"number":"1"}}}"#, 422, "/phones", "wrong_type");
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_named() {
+        check("null", 422, "", "wrong_type");
+        check("{}", 422, "/name", "required");
+        check(r#"{"name":null}"#, 422, "/name", "wrong_type");
+        check(r#"{"name":1}"#, 422, "/name", "wrong_type");
+        check(r#"{"name":"A","age":"7"}"#, 422, "/age", "wrong_type");
+        check(r#"{"name":"A","age":256}"#, 422, "/age", "not_acceptable");
+        check(r#"{"name":"A","age":-1}"#, 422, "/age", "not_acceptable");
+        check(r#"{"name":"A","age":1.5}"#, 422, "/age", "wrong_type");
+        check(r#"{"name":"A","age":1e400}"#, 422, "/age", "out_of_range");
+        check(r#"{"name":"A","kind":"cat"}"#, 422, "/kind", "unknown_value");
+        check(r#"{"name":"A","kind":{"person":null}}"#, 422, "/kind", "wrong_type");
+        check(r#"{"name":"A","born":"tomorrow"}"#, 422, "/born", "not_acceptable");
+        check(r#"{"name":"A\u0000"}"#, 422, "/name", "unstorable_text");
+        check(r#"{"name":"A","metadata":{"a\u0000":1}}"#, 422, "/metadata", "unstorable_text");
+    }
+
+    #[test]
+    fn refusals_never_repeat_values() {
+        for body in [r#"{"name":"A","age":"Jane"}"#, r#"{"name":"A","kind":"Jane"}"#, r#"{"name":"A","phones":"Jane"}"#] {
+            let error = read::<Person>(body.as_bytes()).unwrap_err();
+            assert!(!format!("{error:?}").contains("Jane"), "{error:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            read::<Person>(&bytes).map_err(|error| error.status()).map_or_else(|status| assert!(status < 500), drop);
+        }
+
+        #[test]
+        fn broken_copies_of_good_bodies_are_read_or_refused(at in 0_usize..90, byte in any::<u8>()) {
+            let mut body = br#"{"name":"A","age":7,"phones":[{"number":"1"}],"kind":"company","metadata":{"a":[1,{"b":null}]}}"#.to_vec();
+            body[at] = byte;
+            read::<Person>(&body).map_err(|error| error.status()).map_or_else(|status| assert!(status < 500), drop);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Bytes to a tree: strict syntax, no repeated members, no NUL, bounded depth, and the place of what is wrong.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Fault, Result};
+
+/// Deep enough for every body of the API, and far from the end of the stack.
+const MAX_DEPTH: usize = 64;
+
+/// Parses a whole body.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
+    let trace = Trace::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let tree = Node { trace: &trace, depth: 0 }.deserialize(&mut deserializer);
+    tree.and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| trace.refusal(&error))
+}
+
+/// What is known about the first thing that was wrong; the path is gathered from the inside out while the error travels up.
+#[derive(Default)]
+struct Trace {
+    path: RefCell<Vec<String>>,
+    reason: RefCell<Option<Reason>>,
+}
+
+enum Reason {
+    Repeated,
+    Deep,
+    Nul,
+}
+
+impl Trace {
+    fn fail<T, E: serde::de::Error>(&self, reason: Reason) -> std::result::Result<T, E> {
+        self.reason.replace(Some(reason));
+        Err(E::custom("refused"))
+    }
+
+    fn at<T, E>(&self, step: impl fmt::Display, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
+        result.inspect_err(|_| self.path.borrow_mut().push(escape(&step.to_string())))
+    }
+
+    fn refusal(&self, error: &serde_json::Error) -> Error {
+        let pointer: String = self.path.borrow().iter().rev().map(|step| format!("/{step}")).collect();
+        match self.reason.take() {
+            Some(Reason::Repeated) => malformed("duplicate_member", pointer, "a member is repeated"),
+            Some(Reason::Deep) => malformed("too_deep", pointer, &format!("values nest deeper than {MAX_DEPTH} levels")),
+            Some(Reason::Nul) => Error::invalid(pointer, "unstorable_text", "text must not contain NUL"),
+            // The one refusal of the parser that is about a value and not about syntax has no code of its own.
+            None if error.to_string().starts_with("number out of range") => {
+                Error::invalid(pointer, "out_of_range", "the number is out of range")
+            }
+            None => malformed("bad_json", pointer, &error.to_string()),
+        }
+    }
+}
+
+fn malformed(code: &'static str, pointer: String, message: &str) -> Error {
+    let fault = Fault { pointer, code: code.into(), message: message.to_owned() };
+    Error::Malformed { code, detail: format!("the body is not acceptable JSON: {message}"), faults: vec![fault] }
+}
+
+/// A member's name as a step of a JSON pointer (RFC 6901).
+pub(crate) fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Reads one value.
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    trace: &'a Trace,
+    depth: usize,
+}
+
+impl Node<'_> {
+    fn inner<E: serde::de::Error>(self) -> std::result::Result<Self, E> {
+        if self.depth == MAX_DEPTH { self.trace.fail(Reason::Deep) } else { Ok(Self { depth: self.depth + 1, ..self }) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> std::result::Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Value, E> {
+        if text.contains('\0') { self.trace.fail(Reason::Nul) } else { Ok(text.into()) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Value, A::Error> {
+        let node = self.inner()?;
+        let mut array = Vec::new();
+        while let Some(item) = self.trace.at(array.len(), items.next_element_seed(node))? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Value, A::Error> {
+        let node = self.inner()?;
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name.contains('\0') {
+                return self.trace.fail(Reason::Nul);
+            }
+            if object.contains_key(&name) {
+                return self.trace.at(&name, self.trace.fail(Reason::Repeated));
+            }
+            let value = self.trace.at(&name, members.next_value_seed(node))?;
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}

@@ -1,0 +1,15 @@
+//! The conventions of the interface: requests, replies, JSON, lists, writes, idempotency.
+
+pub(crate) mod json;
+pub mod paging;
+mod record;
+mod reply;
+mod request;
+mod routes;
+mod snapshot;
+mod sync_token;
+mod write;
+
+pub use record::Shown;
+pub use reply::{Reply, created, json, no_content, respond, text};
+pub use request::{Request, request};

@@ -1,0 +1,113 @@
+//! Replies: JSON with its status and headers, and errors as problem details.
+
+use std::sync::Arc;
+
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use hyper::{HeaderMap, StatusCode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::feed::{Row, Subject};
+use crate::http::{Response, problem};
+
+/// An answer that is ready but for its last headers.
+#[derive(Debug)]
+pub struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// The rows of which something is shown; in the answer of a write all that it has changed.
+    pub(crate) about: Vec<Subject>,
+}
+
+/// Answers 200 with a JSON body.
+///
+/// # Errors
+/// A value that cannot be written as JSON, which is a fault of ours.
+pub fn json(value: &impl Serialize) -> Result<Reply> {
+    Ok(Reply::json(serde_json::to_vec(value).map_err(Error::internal)?))
+}
+
+/// Answers 201 with a JSON body and the new thing's address.
+///
+/// # Errors
+/// A value that cannot be written as JSON, which is a fault of ours.
+pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
+    let mut reply = json(value)?.with(LOCATION, location);
+    reply.status = StatusCode::CREATED;
+    Ok(reply)
+}
+
+/// Answers 200 with plain text.
+#[must_use]
+pub fn text(content_type: &'static str, body: String) -> Reply {
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+    Reply { status: StatusCode::OK, headers, body: body.into_bytes(), about: Vec::new() }
+}
+
+/// Answers 204.
+#[must_use]
+pub fn no_content() -> Reply {
+    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new(), about: Vec::new() }
+}
+
+impl Reply {
+    fn json(body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Self { status: StatusCode::OK, headers, body, about: Vec::new() }
+    }
+
+    /// Answers with a row as it was shown before.
+    pub(crate) fn kept(row: &Row) -> Self {
+        Self::json(row.body.to_vec()).with(ETAG, &row.tag)
+    }
+
+    /// Names rows that the answer shows, or that the write has changed: whoever reads them next reads them anew.
+    #[must_use]
+    pub fn about(mut self, rows: impl IntoIterator<Item = Subject>) -> Self {
+        self.about.extend(rows);
+        self
+    }
+
+    /// Adds a header; a value that is not valid in one is left out.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Answers with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds the row's version and a digest of what is shown as `ETag: "v17-5c1f2a90"`.
+    ///
+    /// `If-Match` looks at the version alone. The digest is for `If-None-Match`: a record also shows what belongs to others, such
+    /// as a customer's balances, and that changes without a new version of its row.
+    #[must_use]
+    pub fn with_version(self, version: i64) -> Self {
+        let tag = match Sha256::digest(&self.body)[..] {
+            [a, b, c, d, ..] if !self.body.is_empty() => format!("\"v{version}-{a:02x}{b:02x}{c:02x}{d:02x}\""),
+            _ => format!("\"v{version}\""),
+        };
+        self.with(ETAG, &tag)
+    }
+}
+
+/// Turns what a handler returned into what warp sends.
+pub fn respond(result: Result<Reply>) -> Response {
+    let reply = match result {
+        Ok(reply) => reply,
+        Err(error) => return problem::carry(Arc::new(error)),
+    };
+    let mut response = Response::new(reply.body.into());
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}

@@ -1,0 +1,139 @@
+//! What a handler is handed: the shared state and one request, its body not yet read.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH};
+use hyper::{HeaderMap, Method};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::path::FullPath;
+
+use super::json;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::RequestContext;
+
+type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+
+/// One request.
+pub struct Request {
+    /// The shared state.
+    pub app: App,
+    /// The method.
+    pub method: Method,
+    /// The path as it was sent.
+    pub path: String,
+    /// The raw query string, empty if absent.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The digest of the body, once it is read: what tells a repeated request from another one with the same idempotency key.
+    pub(crate) digest: Vec<u8>,
+    /// Its name in the log, and where it came from.
+    pub exchange: RequestContext,
+    body: Body,
+}
+
+impl Request {
+    /// Returns a header's text, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the request came by the canonical address (`/api/v1`) and not by the older alias (`/api`).
+    #[must_use]
+    pub fn is_canonical(&self) -> bool {
+        self.path.starts_with("/api/v1/")
+    }
+
+    /// Returns the version that the caller wants to change, from `If-Match: "v17"` or a whole ETag (RFC 9110, 13.1.1). `*` matches
+    /// any.
+    ///
+    /// # Errors
+    /// A header that names no version, or none where the settings ask for it.
+    pub fn if_match(&self) -> Result<Option<i64>> {
+        let Some(value) = self.headers.get(IF_MATCH) else {
+            return if self.app.config.http.require_if_match { Err(Error::PreconditionRequired) } else { Ok(None) };
+        };
+        if value == "*" {
+            return Ok(None);
+        }
+        let version = value.to_str().ok().and_then(|tag| {
+            let tag = tag.trim().strip_prefix("\"v")?.strip_suffix('"')?;
+            tag.split_once('-').map_or(tag, |(version, _)| version).parse().ok()
+        });
+        version.map(Some).ok_or_else(|| Error::malformed("bad_if_match", "If-Match takes an ETag of this API, such as \"v17\""))
+    }
+
+    /// Reads the body as bounded, closed JSON: see `json::read`.
+    ///
+    /// # Errors
+    /// A body that is too large, of another type, not JSON, or not what is asked for; the place is named.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let essence = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = essence.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Error::UnsupportedMediaType("application/json"));
+        }
+        let bytes = self.bytes().await?;
+        self.digest = Sha256::digest(&bytes).to_vec();
+        json::read(&bytes)
+    }
+
+    /// Reads the whole body, up to the limit of the settings and within their time.
+    ///
+    /// # Errors
+    /// A body that is too large or too slow, or a connection that broke.
+    pub async fn bytes(&mut self) -> Result<Vec<u8>> {
+        let limits = &self.app.config.http;
+        let limit = limits.body_limit;
+        let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(Error::TooLarge { limit });
+        }
+        let whole = gather(&mut self.body, limit);
+        timeout(Duration::from_millis(limits.body_timeout_ms), whole).await.unwrap_or(Err(Error::BodyTimeout))
+    }
+}
+
+async fn gather(body: &mut Body, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| Error::malformed("broken_body", "the body ended before it was complete"))?;
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The filter that hands every handler its [`Request`].
+#[must_use]
+pub fn request(app: &App) -> BoxedFilter<(Request,)> {
+    let app = app.clone();
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<RequestContext>())
+        .and(warp::body::stream())
+        .map(move |method, path: FullPath, query, headers, exchange, body| {
+            let body: Body = Box::pin(contiguous(body));
+            let path = path.as_str().to_owned();
+            Request { app: app.clone(), method, path, query, headers, exchange, digest: Vec::new(), body }
+        })
+        .boxed()
+}
+
+fn contiguous<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> impl Stream<Item = Result<Bytes, warp::Error>> {
+    body.map(|chunk| chunk.map(|mut buffer| buffer.copy_to_bytes(buffer.remaining())))
+}

@@ -1,0 +1,33 @@
+//! The `routes!` macro: one table per feature that reads as its access matrix.
+
+/// Builds [`Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
+///
+/// The path comes first and is boxed at once (which keeps compile times low), then the method, then the permission: so an unknown
+/// address is 404 and not 401, and a row without a permission does not compile. Handlers take the path's ids, the caller unless the
+/// row is `public`, and the request.
+#[macro_export]
+macro_rules! routes {
+    ($app:expr, $prefix:literal; $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? => $handler:path; )*) => {{
+        use ::warp::Filter as _;
+        let app: &$crate::app::App = $app;
+        let rows = vec![$(
+            $crate::routes!(@path $($path)*)
+                .boxed()
+                .and(::warp::$method())
+                .and($access(app $(, $permission)?))
+                .and($crate::api::request(app))
+                .boxed()
+                .then($handler)
+                .map($crate::api::respond)
+                .boxed()
+        ),*];
+        let table = vec![$(
+            $crate::http::Row::new($prefix, stringify!($method), stringify!($($path)*), $crate::routes!(@access $($permission)?))
+        ),*];
+        $crate::http::Routes { filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(), table }
+    }};
+    (@path) => { ::warp::path::end() };
+    (@path $($path:tt)+) => { ::warp::path!($($path)+) };
+    (@access) => { "public" };
+    (@access $permission:ident) => { stringify!($permission) };
+}

@@ -1,0 +1,113 @@
+//! Keeps every alias on the live generation, and removes only indices that belong to this database.
+
+use anyhow::{bail, ensure};
+use chrono::TimeDelta;
+use tracing::warn;
+
+use crate::app::App;
+use crate::search::index::{self, Alias};
+use crate::search::{Collection, Elastic};
+use crate::sync::store::checkpoint;
+use crate::sync::store::generations::{self, Generation};
+use crate::sync::writer::Writer;
+
+/// An index without a row is removed at this age: a row is written before its index, so only a crash leaves one.
+const ORPHANED: TimeDelta = TimeDelta::minutes(5);
+
+/// Makes sure that the alias of a collection leads to its live generation, and says whether it did not.
+///
+/// The lease is looked at right before: a process that slept through its successor's swap must not undo it.
+///
+/// # Errors
+/// The index's or the database's, or another process has taken over, or an index has the name of the alias.
+pub async fn point(
+    app: &App,
+    writer: &Writer,
+    lease: i64,
+    collection: &'static Collection,
+    live: &Generation,
+) -> anyhow::Result<bool> {
+    match index::inspect(&writer.elastic, collection).await? {
+        Alias::Live(index) if index == live.index => return Ok(false),
+        Alias::Occupied => bail!(occupied(&writer.elastic, collection)),
+        Alias::Missing | Alias::Live(_) | Alias::Ambiguous(_) => {}
+    }
+    checkpoint::hold(&app.db.sync, lease).await?;
+    writer.show(&live.index);
+    let swapped = async {
+        index::refresh(&writer.elastic, &live.index).await?;
+        index::swap(&writer.elastic, collection, &live.index).await
+    };
+    match swapped.await {
+        Err(error) if error.is_missing() => writer.lose(&live.index).await?,
+        swapped => swapped?,
+    }
+    Ok(true)
+}
+
+/// Removes an index that is no longer kept, but never one that says it belongs to another database: a restored copy of the table of
+/// generations names the indices of the original.
+///
+/// # Errors
+/// The index's or the database's.
+pub async fn remove(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
+    writer.remove(index);
+    if is_foreign(app, writer, index).await? {
+        warn!(index, "an index belongs to another database; leaving it alone");
+        return Ok(());
+    }
+    Ok(index::remove(&writer.elastic, index).await?)
+}
+
+/// Whether an index says that it belongs to another database.
+///
+/// # Errors
+/// The index's or the database's.
+pub async fn is_foreign(app: &App, writer: &Writer, index: &str) -> anyhow::Result<bool> {
+    let owner = generations::owner(&app.db.sync).await?;
+    Ok(index::owner(&writer.elastic, index).await?.is_some_and(|other| other != owner))
+}
+
+/// Clears away indices of this database that no row knows. One of somebody else behind the alias would answer our lists.
+///
+/// # Errors
+/// The index's or the database's, or the alias leads to an index that is not ours.
+pub async fn evict(app: &App, writer: &Writer, collection: &'static Collection) -> anyhow::Result<()> {
+    let elastic = &writer.elastic;
+    let owner = generations::owner(&app.db.sync).await?;
+    let behind = match index::inspect(elastic, collection).await? {
+        Alias::Live(index) => vec![index],
+        Alias::Ambiguous(indices) => indices,
+        Alias::Missing => Vec::new(),
+        Alias::Occupied => bail!(occupied(elastic, collection)),
+    };
+    let made = index::generations(elastic, collection).await?;
+    let generations = generations::all(&app.db.sync).await?;
+    let is_known = |index: &str| generations.iter().any(|generation| generation.index == index);
+    for index in behind.iter().filter(|index| !is_known(index)) {
+        ensure!(
+            index::owner(elastic, index).await?.as_deref() == Some(&owner),
+            "the alias {} leads to the index {index} of another database: delete that index if nobody needs it, or set another INDEX_PREFIX",
+            index::alias(elastic, collection)
+        );
+        warn!(index, "an index that this database has forgotten is behind the alias; removing it");
+        index::remove(elastic, index).await?;
+    }
+    let now = app.clock.now();
+    let is_orphan = |one: &&index::Made| {
+        one.owner.as_deref() == Some(&owner)
+            && !is_known(&one.index)
+            && !behind.contains(&one.index)
+            && now - one.created > ORPHANED
+    };
+    for orphan in made.iter().filter(is_orphan) {
+        warn!(index = orphan.index, "removing an index that nothing knows");
+        index::remove(elastic, &orphan.index).await?;
+    }
+    Ok(())
+}
+
+fn occupied(elastic: &Elastic, collection: &Collection) -> String {
+    let alias = index::alias(elastic, collection);
+    format!("an index has the name {alias}, which the alias needs: remove it or set another INDEX_PREFIX")
+}

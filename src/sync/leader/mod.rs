@@ -1,0 +1,7 @@
+//! Leadership: election, leader session, followers, detection of a database that went back.
+
+pub mod election;
+pub mod follower;
+pub mod high_water_mark;
+pub mod problem;
+pub mod session;

@@ -1,0 +1,8 @@
+//! What the sync keeps in Postgres: checkpoint, backlog, generations, sweep runs, dead letters.
+
+pub mod backlog;
+pub mod checkpoint;
+pub mod dead_letters;
+pub mod generations;
+pub mod ranges;
+pub mod sweep_runs;

@@ -1,0 +1,394 @@
+//! Collects changes into the set of documents that have to be written again: what changed often is written once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use uuid::Uuid;
+
+use super::decoder::{Change, Relation, Relations, Row, Value};
+use crate::collections::{self, EDGES, Edge, When};
+use crate::feed::{Changes, Operation};
+use crate::values::lsn::Lsn;
+
+/// The documents to write again, by collection.
+pub type Keys = BTreeMap<&'static str, HashSet<Uuid>>;
+
+/// What has come since the last batch was taken.
+///
+/// All of a batch is written with one version, that of its newest commit. The gate makes sure that whatever is read afterwards
+/// includes every commit of this batch and all before, so that version is true for each of its documents.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Documents whose own row, or whose part, changed.
+    pub keys: Keys,
+    /// Rows whose children follow, by index into [`EDGES`].
+    pub parents: BTreeMap<usize, HashSet<Uuid>>,
+    /// Collections of which every document has to be looked at, because a table was emptied.
+    pub emptied: HashSet<&'static str>,
+    /// What is announced once it can be seen.
+    pub announcements: Changes,
+    /// Transactions that a snapshot must see before anything is read.
+    pub transactions: Vec<u32>,
+    /// Where the newest commit is.
+    pub newest: Lsn,
+    /// What can be confirmed once all of this is written: the end of the last transaction that is complete.
+    pub end: Lsn,
+}
+
+impl Batch {
+    /// Begins a transaction, which the stream sends only after its commit, so its commit's position is known.
+    pub fn begin(&mut self, transaction: u32, commit: Lsn) {
+        self.transactions.push(transaction);
+        self.newest = self.newest.max(commit);
+    }
+
+    /// Ends a transaction.
+    pub fn commit(&mut self, end: Lsn) {
+        self.end = self.end.max(end);
+    }
+
+    /// Marks what follows a change.
+    pub fn mark(&mut self, relations: &Relations, change: &Change) {
+        let (relation, old, new) = match change {
+            Change::Insert { relation, new } => (relation, None, Some(new)),
+            // An identity that has not changed is not sent.
+            Change::Update { relation, old, new } => (relation, old.as_ref().or(Some(new)), Some(new)),
+            Change::Delete { relation, old } => (relation, Some(old), None),
+            Change::Truncate { relations: numbers } => {
+                for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
+                    self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
+                    self.announcements.everything();
+                }
+                return;
+            }
+        };
+        let Some(relation) = relations.get(*relation) else { return };
+        for (number, edge) in edges(&relation.table).filter(|(_, edge)| follows(edge, relation, old, new)) {
+            let ids = [old, new].map(|row| row.and_then(|row| relation.value(row, edge.column).id()));
+            match edge.children {
+                None => self.keys.entry(edge.collection.name).or_default().extend(ids.iter().flatten()),
+                Some(_) => self.parents.entry(number).or_default().extend(ids.iter().flatten()),
+            }
+            announce(&mut self.announcements, edge, relation, ids, new);
+        }
+    }
+
+    /// Whether it ends within a transaction, whose other changes are in the next one.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.newest >= self.end
+    }
+
+    /// Returns how many keys are waiting.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.values().chain(self.parents.values()).map(HashSet::len).sum()
+    }
+
+    /// Says whether there is nothing to write. There may still be something to confirm.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.parents.is_empty() && self.emptied.is_empty()
+    }
+
+    /// Takes everything, so that what comes meanwhile is a batch of its own. A transaction that is still arriving goes on there.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let next = Self { newest: self.newest, end: self.end, ..Self::default() };
+        std::mem::replace(self, next)
+    }
+
+    /// Adds what another batch has marked. Versions only grow by it, which is true as long as both have passed the gate or neither.
+    pub fn absorb(&mut self, other: Self) {
+        for (collection, ids) in other.keys {
+            self.keys.entry(collection).or_default().extend(ids);
+        }
+        for (number, parents) in other.parents {
+            self.parents.entry(number).or_default().extend(parents);
+        }
+        self.emptied.extend(other.emptied);
+        self.transactions.extend(other.transactions);
+        self.newest = self.newest.max(other.newest);
+        self.end = self.end.max(other.end);
+    }
+
+    /// Cuts it into pieces of one request each, at least one. Only the last has an end, because only then all of it is written.
+    #[must_use]
+    pub fn cut(self, size: usize) -> Vec<Self> {
+        let newest = self.newest;
+        let piece = |keys| Self { keys, newest, ..Self::default() };
+        let mut pieces: Vec<Self> = split(self.keys, size).into_iter().map(piece).collect();
+        if let Some(first) = pieces.first_mut() {
+            first.parents = self.parents;
+            first.emptied = self.emptied;
+        }
+        if let Some(last) = pieces.last_mut() {
+            last.end = self.end;
+        }
+        pieces
+    }
+
+    /// Whether it is the last piece of a cut.
+    pub(crate) fn is_last(&self) -> bool {
+        self.end > Lsn::default()
+    }
+}
+
+/// Cuts keys into pieces of at most `size`, at least one.
+#[must_use]
+pub fn split(keys: Keys, size: usize) -> Vec<Keys> {
+    let mut pieces = vec![Keys::new()];
+    let mut room = size;
+    for (collection, ids) in keys {
+        // Neighbours are read and written together.
+        let mut ids: Vec<Uuid> = ids.into_iter().collect();
+        ids.sort_unstable();
+        for id in ids {
+            if room == 0 {
+                pieces.push(Keys::new());
+                room = size;
+            }
+            room -= 1;
+            if let Some(piece) = pieces.last_mut() {
+                piece.entry(collection).or_default().insert(id);
+            }
+        }
+    }
+    pieces
+}
+
+fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
+    EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
+}
+
+/// Whether a change is one that the documents of an edge follow.
+fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row>) -> bool {
+    let is_counted = |count| {
+        [edge.column, count].into_iter().any(|column| {
+            let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
+            // What was written before there was the count does not tell.
+            before != after || before == Some(Value::Absent)
+        })
+    };
+    match edge.when {
+        When::Always => true,
+        When::Shown(count) => is_counted(count),
+        When::Renamed(count) => old.is_some() && new.is_some() && is_counted(count),
+    }
+}
+
+/// Notes what is announced of a change: of the row itself, of the rows that it is a part of, and of a row that only others show.
+fn announce(changes: &mut Changes, edge: &Edge, relation: &Relation, ids: [Option<Uuid>; 2], new: Option<&Row>) {
+    let [before, after] = ids;
+    match edge.children {
+        None if edge.table == edge.collection.name && edge.column == "id" => {
+            if let Some(gone) = before.filter(|_| before != after) {
+                changes.row(edge.table, gone, Operation::Deleted, None);
+            }
+            if let (Some(id), Some(row)) = (after, new) {
+                let version = relation.value(row, "version").number();
+                changes.row(edge.table, id, operation(version, relation.value(row, "deleted_at")), version);
+            }
+        }
+        None => ids.into_iter().flatten().for_each(|owner| changes.part(edge.collection.name, owner)),
+        Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
+            after.into_iter().for_each(|id| changes.part(edge.table, id));
+        }
+        // The row itself is announced, or the children are found by the part but do not show it.
+        Some(_) => {}
+    }
+}
+
+fn operation(version: Option<i64>, deleted_at: Value) -> Operation {
+    match version {
+        _ if deleted_at != Value::Absent => Operation::Deleted,
+        // A row has its first version until something in it changes.
+        Some(1) => Operation::Created,
+        _ => Operation::Changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(1);
+    const OWNER: Uuid = Uuid::from_u128(2);
+    const FORMER: Uuid = Uuid::from_u128(3);
+
+    fn relations(table: &str, columns: &[&str]) -> Relations {
+        let mut message = b"R\0\0\0\x01public\0".to_vec();
+        message.extend(table.bytes());
+        message.extend(b"\0i");
+        message.extend(u16::try_from(columns.len()).unwrap().to_be_bytes());
+        for column in columns {
+            message.push(1);
+            message.extend(column.bytes());
+            message.extend([0; 9]);
+        }
+        let mut relations = Relations::default();
+        relations.read(&message).unwrap();
+        relations
+    }
+
+    fn change(old: Option<Row>, new: Option<Row>) -> Change {
+        match (old, new) {
+            (None, Some(new)) => Change::Insert { relation: 1, new },
+            (old, Some(new)) => Change::Update { relation: 1, old, new },
+            (old, None) => Change::Delete { relation: 1, old: old.unwrap() },
+        }
+    }
+
+    /// Marks one change of a table with these columns and compares what follows, in words.
+    #[track_caller]
+    fn check_change(table: &str, columns: &[&str], change: &Change, expected: &[(&str, Uuid)]) {
+        let mut batch = Batch::default();
+        batch.mark(&relations(table, columns), change);
+        let documents = batch.keys.iter().flat_map(|(name, ids)| ids.iter().map(move |id| ((*name).to_owned(), *id)));
+        let children = batch.parents.iter().flat_map(|(number, ids)| {
+            let edge = &EDGES[*number];
+            ids.iter().map(move |id| (format!("{} of {}", edge.collection.name, edge.table), *id))
+        });
+        let mut found: Vec<_> = documents.chain(children).collect();
+        found.sort();
+        let mut expected: Vec<_> = expected.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+
+    /// The same of a table with the columns `id` and, if it has a parent, `customer_id`, and from before there were counts.
+    #[track_caller]
+    fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
+        let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
+        let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
+        check_change(table, columns, &change(old, new), expected);
+    }
+
+    #[test]
+    fn an_update_is_followed_by_those_who_show_what_it_changed() {
+        let row = |owner, shown, summed| {
+            Some(vec![Value::Id(ID), Value::Id(owner), Value::Number(shown), Value::Number(summed), Value::Other])
+        };
+        let check = |old, new, expected: &[(&str, Uuid)]| {
+            check_change("accounts", &["id", "customer_id", "shown", "summed", "deleted_at"], &change(old, new), expected);
+        };
+        let (account, customer, payments) = (("accounts", ID), ("customers", OWNER), ("payments of accounts", ID));
+        check(None, row(OWNER, 0, 0), &[account, customer]);
+        check(row(OWNER, 3, 4), None, &[account, customer]);
+        check_change(
+            "accounts",
+            &["id", "customer_id", "shown", "summed", "deleted_at"],
+            &Change::Update { relation: 1, old: None, new: row(OWNER, 3, 4).unwrap() },
+            &[account],
+        );
+        check(row(OWNER, 3, 4), row(OWNER, 4, 4), &[account, payments]);
+        check(row(OWNER, 3, 4), row(OWNER, 3, 5), &[account, customer]);
+        check(row(FORMER, 3, 4), row(OWNER, 4, 5), &[account, customer, ("customers", FORMER), payments]);
+    }
+
+    #[test]
+    fn every_edge_marks_what_shows_the_row() {
+        let row = |ids: &[Uuid]| Some(ids.to_vec());
+        check("customers", None, row(&[ID]), &[("customers", ID)]);
+        let renamed = [("customers", ID), ("accounts of customers", ID), ("payments of customers", ID)];
+        check("customers", row(&[ID]), row(&[ID]), &renamed);
+        check("customers", row(&[ID]), None, &[("customers", ID)]);
+        let contact = [("customers", OWNER), ("accounts of contact_points", OWNER)];
+        check("contact_points", None, row(&[ID, OWNER]), &contact);
+        check("contact_points", row(&[ID, OWNER]), None, &contact);
+        check("addresses", row(&[ID, FORMER]), row(&[ID, OWNER]), &[("customers", OWNER), ("customers", FORMER)]);
+        check("accounts", None, row(&[ID, OWNER]), &[("accounts", ID), ("customers", OWNER)]);
+        let moved = [("accounts", ID), ("customers", OWNER), ("customers", FORMER), ("payments of accounts", ID)];
+        check("accounts", row(&[ID, FORMER]), row(&[ID, OWNER]), &moved);
+        check("payments", None, row(&[ID]), &[("payments", ID)]);
+        check("users", None, row(&[ID]), &[]);
+        check("users", row(&[ID]), row(&[ID]), &[("accounts of users", ID)]);
+        check("sessions", None, row(&[ID, OWNER]), &[]);
+    }
+
+    #[test]
+    fn a_changed_primary_key_marks_the_old_document_too() {
+        let row = |id: Uuid| Some(vec![id]);
+        check("payments", row(ID), row(OWNER), &[("payments", ID), ("payments", OWNER)]);
+    }
+
+    /// Notes one change of a table with these columns; returns what is announced, in words.
+    fn announced(table: &str, columns: &[&str], old: Option<Row>, new: Option<Row>) -> Vec<String> {
+        let mut batch = Batch::default();
+        batch.mark(&relations(table, columns), &change(old, new));
+        batch.announcements.list().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn rows_are_announced_with_their_version_and_what_happened() {
+        let columns = ["id", "shown", "version", "deleted_at"];
+        let row = |version, deleted| Some(vec![Value::Id(ID), Value::Number(0), Value::Number(version), deleted]);
+        let check = |old: Option<Row>, new: Option<Row>, expected: &str| {
+            assert_eq!(announced("customers", &columns, old, new), [format!("customers {ID} {expected}")]);
+        };
+        let key = || Some(vec![Value::Id(ID), Value::Number(0), Value::Absent, Value::Absent]);
+        check(None, row(1, Value::Absent), "Created 1");
+        check(None, row(2, Value::Absent), "Changed 2");
+        check(key(), row(2, Value::Absent), "Changed 2");
+        check(None, row(3, Value::Other), "Deleted 3");
+        check(key(), None, "Deleted");
+    }
+
+    #[test]
+    fn a_change_of_a_part_is_announced_as_one_of_its_owners() {
+        let columns = ["id", "customer_id"];
+        let row = |owner| Some(vec![Value::Id(ID), Value::Id(owner)]);
+        let changed = |owner| format!("customers {owner} Changed");
+        assert_eq!(announced("contact_points", &columns, None, row(OWNER)), [changed(OWNER)]);
+        assert_eq!(announced("addresses", &columns, row(FORMER), row(OWNER)), [changed(FORMER), changed(OWNER)]);
+        let account = format!("accounts {ID} Changed");
+        assert_eq!(announced("accounts", &columns, row(FORMER), row(OWNER)), [account, changed(FORMER), changed(OWNER)]);
+        assert_eq!(announced("sessions", &columns, None, row(OWNER)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_that_only_others_show_is_announced_when_that_changes() {
+        let row = || Some(vec![Value::Id(ID)]);
+        assert_eq!(announced("users", &["id"], None, row()), Vec::<String>::new());
+        assert_eq!(announced("users", &["id"], row(), row()), [format!("users {ID} Changed")]);
+    }
+
+    #[test]
+    fn an_emptied_table_puts_every_document_that_shows_it_in_doubt() {
+        let mut batch = Batch::default();
+        batch.mark(&relations("contact_points", &["id", "customer_id"]), &Change::Truncate { relations: vec![1] });
+        assert_eq!(batch.emptied, HashSet::from(["customers", "accounts"]));
+    }
+
+    #[test]
+    fn a_transaction_is_confirmed_only_when_it_is_complete() {
+        let payments = relations("payments", &["id"]);
+        let mut batch = Batch::default();
+        batch.begin(10, Lsn(100));
+        batch.commit(Lsn(150));
+        batch.begin(11, Lsn(200));
+        batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(ID)] });
+        let first = batch.take();
+        assert_eq!((first.newest, first.end, first.len()), (Lsn(200), Lsn(150), 1));
+        assert_eq!(first.transactions, [10, 11]);
+        assert!(first.is_open() && batch.is_open());
+        batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(OWNER)] });
+        batch.commit(Lsn(250));
+        let second = batch.take();
+        assert_eq!((second.newest, second.end, second.len()), (Lsn(200), Lsn(250), 1));
+        assert!(!second.is_open());
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn a_batch_ends_with_its_last_piece() {
+        let ids: HashSet<Uuid> = (0..5).map(Uuid::from_u128).collect();
+        let keys = Keys::from([("customers", ids.clone()), ("payments", ids)]);
+        let batch = Batch { keys, newest: Lsn(200), end: Lsn(250), ..Batch::default() };
+        let pieces = batch.clone().cut(4);
+        assert_eq!(pieces.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(pieces.iter().map(|piece| piece.end.0).collect::<Vec<_>>(), [0, 0, 250]);
+        let mut whole = Batch::default();
+        pieces.into_iter().for_each(|piece| whole.absorb(piece));
+        assert_eq!((whole.keys, whole.newest, whole.end), (batch.keys, batch.newest, batch.end));
+    }
+}

@@ -1,0 +1,3 @@
+//! The conventions of the interface.
+
+pub(crate) mod idempotency;

@@ -1,0 +1,13 @@
+//! What tests are built from: an application or a sync of their own, servers that can be broken, clients, chance.
+
+pub(crate) mod app;
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod database;
+pub(crate) mod dice;
+pub(crate) mod eventually;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod random_work;
+pub(crate) mod raw_socket;
+pub(crate) mod synced;

@@ -1,0 +1,95 @@
+//! The program as an operator runs it: a process of its own, which a test can kill.
+
+use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::harness::client::Client;
+use crate::harness::database::Database;
+
+/// The program with its settings, not yet started.
+pub fn command(database: &Database) -> Command {
+    command_at(&database.url, &database.name)
+}
+
+/// The same on a database that is kept apart by a name of the test's choice.
+pub fn command_at(url: &str, name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collections"));
+    command
+        .env("APP_ENV", "test")
+        .env("DATABASE_URL", url)
+        .env("INDEX_PREFIX", name)
+        .env("SYNC_SLOT", name)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Adds a login as an operator does.
+pub async fn add_user(database: &Database, username: &str, role: &str, password: &str) {
+    add_user_with(command(database), username, role, password).await;
+}
+
+/// The same with other settings.
+pub async fn add_user_with(mut command: Command, username: &str, role: &str, password: &str) {
+    command.args(["user", "add", username, "--role", role]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).await.unwrap();
+    assert!(child.wait().await.unwrap().success());
+}
+
+/// A running `collections serve`.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts the program on a port and waits until it is ready.
+    pub async fn start(mut command: Command, port: u16) -> Self {
+        command.arg("serve").env("PORT", port.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let server = Self { child, port };
+        let client = server.client();
+        for _ in 0..600 {
+            if client.try_send(reqwest::Method::GET, "/health/ready", None).await.is_ok_and(|answer| answer.status == 200) {
+                return server;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server is ready within 30 s");
+    }
+
+    /// A caller without credentials.
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://127.0.0.1:{}", self.port))
+    }
+
+    /// Kills the process as a power cut would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A port that nobody listens on now, another one each time.
+///
+/// It lies below those that the kernel gives to whoever connects, so that nobody gets it by chance before its server is there, or
+/// between two starts of that.
+pub async fn free_port() -> u16 {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    loop {
+        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        if tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
+}

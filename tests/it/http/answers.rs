@@ -1,0 +1,239 @@
+//! What every answer has in common: errors, methods, headers, names.
+
+use std::net::SocketAddr;
+
+use collections::api::{Reply, Request, json as reply};
+use collections::app::App;
+use collections::auth::{Role, public};
+use collections::error::{Error, Result};
+use collections::http::{self, Routes};
+use collections::{routes, server};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::app::TestApp;
+use crate::harness::client::Client;
+use crate::harness::raw_socket::{Wire, body, status};
+
+/// Serves rows of a test beside the application's own.
+pub async fn serve(app: &App, routes: Routes) -> SocketAddr {
+    let socket = http::bind(&app.config.http).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(http::listen(app.clone(), socket, routes));
+    address
+}
+
+async fn explode(_: Request) -> Result<Reply> {
+    panic!("4111 1111 1111 1111");
+}
+
+async fn fail(_: Request) -> Result<Reply> {
+    Err(Error::internal("postgres://user:secret@host/db refused"))
+}
+
+async fn tagged(_: Request) -> Result<Reply> {
+    Ok(reply(&json!({ "n": 1 }))?.with_version(7))
+}
+
+fn odd(app: &App) -> Routes {
+    routes! { app, "odd";
+        get  ("explode") public => explode;
+        get  ("fail")    public => fail;
+        get  ("tagged")  public => tagged;
+        post ("tagged")  public => tagged;
+    }
+}
+
+#[track_caller]
+fn check_problem(answer: &crate::harness::client::Answer, expected: u16, code: &str) {
+    assert_eq!((answer.status, answer.code()), (expected, code), "{}", answer.body);
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    let body = &answer.body;
+    for (member, same) in [("status", "statusCode"), ("detail", "message"), ("instance", "path")] {
+        assert_eq!(body[member], body[same], "{body}");
+        assert!(!body[member].is_null(), "{body}");
+    }
+    assert_eq!(body["requestId"], answer.header("x-request-id"));
+    assert!(body["type"].as_str().unwrap().ends_with(code) && body["errors"].is_array() && body["title"].is_string());
+    chrono::DateTime::parse_from_rfc3339(body["timestamp"].as_str().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_of_one_shape() {
+    let test = TestApp::start_api(&["--http-body-limit", "1000"]).await;
+    let (anonymous, admin) = (test.anonymous(), test.admin().await);
+    check_problem(&anonymous.get("/nowhere").await, 404, "not_found");
+    check_problem(&anonymous.get("/health/nowhere").await, 404, "not_found");
+    check_problem(&anonymous.get("/auth/me").await, 401, "unauthenticated");
+    check_problem(&admin.delete("/auth/me").await, 405, "method_not_allowed");
+    check_problem(&anonymous.send(Method::POST, "/auth/login", None).await, 415, "unsupported_media_type");
+    check_problem(&anonymous.post("/auth/login", &json!([])).await, 422, "invalid");
+    check_problem(&anonymous.post("/auth/login", &json!({ "username": "x".repeat(2000) })).await, 413, "too_large");
+    let plain = anonymous.with("content-type", "text/plain");
+    check_problem(&plain.send(Method::POST, "/auth/login", None).await, 415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn hyper_itself_refuses_with_problems_too() {
+    let test = TestApp::start_api(&[]).await;
+    let address = test.address();
+    let cases = [
+        ("GARBAGE\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(), 400, "bad_request"),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)), 431, "headers_too_large"),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(100)), 431, "headers_too_large"),
+        ("GET /health/live HTTP/1.1\r\n\r\n".to_owned(), 400, "missing_host"),
+    ];
+    for (request, expected, code) in cases {
+        let mut wire = Wire::open(address).await;
+        wire.send(&request).await;
+        let answer = wire.answer().await;
+        assert_eq!(status(&answer), expected, "{answer}");
+        assert_eq!(body(&answer)["code"], code, "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn faults_of_ours_show_nothing_of_the_inside() {
+    let test = TestApp::start_api(&[]).await;
+    let odd = Client::new(format!("http://{}", serve(&test.app, odd(&test.app)).await));
+    for path in ["/api/../odd/explode", "/api/../odd/fail"] {
+        let answer = odd.get(path).await;
+        check_problem(&answer, 500, "internal");
+        let text = answer.body.to_string();
+        assert!(!text.contains("4111") && !text.contains("secret") && !text.contains("panic"), "{text}");
+    }
+    assert_eq!(odd.get("/api/../odd/tagged").await.status, 200, "a panic ends nothing but its request");
+}
+
+#[tokio::test]
+async fn a_405_lists_the_methods_of_the_tables() {
+    let test = TestApp::start_api(&[]).await;
+    let admin = test.admin().await;
+    let answer = admin.patch("/auth/login", &json!({})).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "OPTIONS, POST"));
+    let answer = admin.send(Method::OPTIONS, "/auth/me", None).await;
+    assert_eq!((answer.status, answer.header("allow")), (204, "GET, HEAD, OPTIONS"));
+    assert_eq!(admin.send(Method::OPTIONS, "/nowhere", None).await.status, 404);
+    assert_eq!(admin.send(Method::TRACE, "/auth/me", None).await.status, 405);
+}
+
+#[tokio::test]
+async fn every_row_answers_at_both_addresses_and_refuses_strangers() {
+    let test = TestApp::start_api(&[]).await;
+    let table = server::routes(&test.app).table;
+    let mut rows = 0;
+    for row in table.iter().filter(|row| row.access != "public") {
+        let path =
+            row.path.split('/').map(|part| if part.starts_with('{') { "01890000-0000-7000-8000-000000000000" } else { part });
+        let path = path.collect::<Vec<_>>().join("/");
+        let answer = test.anonymous().send(row.method.parse().unwrap(), &path, None).await;
+        assert_eq!(answer.status, 401, "{} {path}", row.method);
+        let other = if let Some(rest) = row.path.strip_prefix("/api/v1/") { format!("/api/{rest}") } else { continue };
+        assert!(table.iter().any(|row| row.path == other), "{other}");
+        rows += 1;
+    }
+    assert!(rows >= 3, "the tables were looked at");
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let test = TestApp::start_api(&[]).await;
+    let address = test.address();
+    let get = Wire::exchange(address, "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let head = Wire::exchange(address, "HEAD /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((status(&get), status(&head)), (200, 200));
+    assert!(
+        head.ends_with("\r\n\r\n") && head.contains("content-length: 15\r\n") && get.ends_with("{\"status\":\"ok\"}"),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_client_has_is_not_sent_again() {
+    let test = TestApp::start_api(&[]).await;
+    let odd = Client::new(format!("http://{}", serve(&test.app, odd(&test.app)).await));
+    let path = "/api/../odd/tagged";
+    let tag = odd.get(path).await.header("etag").to_owned();
+    assert!(tag.starts_with("\"v7-"), "{tag}");
+    for known in [tag.clone(), format!("W/{tag}"), format!("\"v6\", {tag}"), "*".into()] {
+        let answer = odd.with("if-none-match", &known).get(path).await;
+        assert_eq!((answer.status, answer.body), (304, Value::Null), "{known}");
+    }
+    assert_eq!(odd.with("if-none-match", "\"v6\"").get(path).await.status, 200);
+    assert_eq!(odd.with("if-none-match", "*").post(path, &json!({})).await.status, 200, "only reads are conditional");
+}
+
+#[tokio::test]
+async fn every_answer_has_safe_headers_and_a_name() {
+    let test = TestApp::start_api(&[]).await;
+    let anonymous = test.anonymous();
+    for answer in [anonymous.get("/health/live").await, anonymous.get("/nowhere").await, anonymous.get("/auth/me").await] {
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("strict-transport-security", "max-age=63072000; includeSubDomains"),
+            ("cross-origin-resource-policy", "same-site"),
+            ("cross-origin-opener-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(name), value, "{name}");
+        }
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
+        assert_eq!((answer.header("server"), answer.header("x-powered-by")), ("", ""));
+    }
+    let echoed = anonymous.with("x-request-id", "abc-123").get("/health/live").await;
+    assert_eq!(echoed.header("x-request-id"), "abc-123");
+    for unfit in ["a b", "<script>", &"x".repeat(65), "{\"a\":1}"] {
+        let answer = anonymous.with("x-request-id", unfit).get("/health/live").await;
+        assert_eq!(answer.header("x-request-id").len(), 36, "{unfit}");
+    }
+}
+
+#[tokio::test]
+async fn a_401_says_how_to_sign_in() {
+    let test = TestApp::start_api(&[]).await;
+    assert_eq!(test.anonymous().get("/auth/me").await.header("www-authenticate"), "Bearer");
+}
+
+#[tokio::test]
+async fn health_tells_what_the_server_depends_on() {
+    let test = TestApp::start_api(&[]).await;
+    let health = test.anonymous().get("/health").await.expect(200);
+    assert_eq!((&health["status"], &health["environment"]), (&json!("ok"), &json!("test")));
+    assert!(health["uptime"].is_number() && health["timestamp"].is_string(), "{health}");
+    let checks = &health["checks"];
+    assert_eq!(checks["postgres"]["status"], "up");
+    assert_eq!((&checks["elasticsearch"]["status"], &checks["redis"]["status"]), (&json!("absent"), &json!("absent")));
+    assert!(checks["sync"]["lagMs"].is_number(), "{health}");
+    test.anonymous().get("/health/live").await.expect(200);
+    test.anonymous().get("/health/ready").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready() {
+    let test = TestApp::start_api(&["--shutdown-delay-ms", "20000"]).await;
+    test.app.stop.cancel();
+    let answer = test.anonymous().get("/health/ready").await;
+    assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("stopping")));
+    test.anonymous().get("/health/live").await.expect(200);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_by_address_pattern() {
+    let test = TestApp::start_api(&[]).await;
+    test.client(Role::Viewer).await.get("/auth/me").await.expect(200);
+    test.anonymous().get("/nowhere/jane@example.org").await.expect(404);
+    let metrics = test.anonymous().get("/metrics").await.expect(200);
+    let metrics = metrics.as_str().unwrap();
+    assert!(
+        metrics.contains(r#"collections_http_seconds_count{method="GET",route="/api/v1/auth/me",status="2xx"}"#),
+        "{metrics}"
+    );
+    assert!(metrics.contains(r#"route="unmatched""#) && !metrics.contains("jane"), "{metrics}");
+    for name in ["process_resident_memory_bytes", "collections_postgres_connections", "collections_sync_lag_seconds"] {
+        assert!(metrics.contains(name), "{name}");
+    }
+}

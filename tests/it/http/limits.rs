@@ -1,0 +1,201 @@
+//! Limits: slow, silent and greedy clients, too many requests, and a gentle end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use collections::api::{Reply, Request, json as reply};
+use collections::app::App;
+use collections::auth::public;
+use collections::error::Result;
+use collections::http::Routes;
+use collections::routes;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::harness::app::TestApp;
+use crate::harness::eventually::eventually;
+use crate::harness::raw_socket::{Wire, body, status};
+use crate::http::answers::serve;
+
+/// Requests that entered [`wait`], and permits to leave it. One gate to a test binary is enough: each test has an address of
+/// its own, told apart by the query.
+struct Gate {
+    entered: AtomicUsize,
+    finished: AtomicUsize,
+    leave: Semaphore,
+}
+
+static GATES: [Gate; 4] =
+    [const { Gate { entered: AtomicUsize::new(0), finished: AtomicUsize::new(0), leave: Semaphore::const_new(0) } }; 4];
+
+async fn wait(request: Request) -> Result<Reply> {
+    let gate = &GATES[request.query.parse::<usize>().unwrap()];
+    gate.entered.fetch_add(1, Ordering::SeqCst);
+    gate.leave.acquire().await.unwrap().forget();
+    gate.finished.fetch_add(1, Ordering::SeqCst);
+    reply(&json!({}))
+}
+
+async fn echo(mut request: Request) -> Result<Reply> {
+    reply(&request.json::<Value>().await?)
+}
+
+async fn large(_: Request) -> Result<Reply> {
+    reply(&"x".repeat(64 << 20))
+}
+
+fn odd(app: &App) -> Routes {
+    routes! { app, "odd";
+        get  ("wait")  public => wait;
+        post ("echo")  public => echo;
+        get  ("large") public => large;
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+#[tokio::test]
+async fn slow_clients_are_cut_off_and_others_served() {
+    let limits = ["--http-header-timeout-ms", "300", "--http-body-timeout-ms", "300"];
+    let test = TestApp::start_api(&limits).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let mut silent = Wire::open(address).await;
+    let mut half_header = Wire::open(address).await;
+    half_header.send("GET /odd/echo HTTP/1.1\r\nHo").await;
+    let mut half_body = Wire::open(address).await;
+    half_body
+        .send("POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"a\"")
+        .await;
+    let mut idle = Wire::open(address).await;
+    idle.send(get("/odd/nothing")).await;
+    assert_eq!(status(&idle.answer().await), 404);
+    let good = Wire::exchange(
+        address,
+        "POST /odd/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
+    );
+    assert_eq!(status(&good.await), 200);
+    assert_eq!(silent.rest().await, "");
+    assert_eq!(half_header.rest().await, "");
+    assert_eq!(idle.rest().await, "");
+    let answer = half_body.rest().await;
+    assert_eq!((status(&answer), body(&answer)["code"].as_str()), (408, Some("body_timeout")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answer_is_cut_off() {
+    let test = TestApp::start_api(&["--http-write-timeout-ms", "300", "--http-max-connections", "1"]).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let mut greedy = Wire::open(address).await;
+    greedy.send(get("/odd/large")).await;
+    // There is room for one connection, so the next is served only once the first is gone; and it was never read from.
+    let next = Wire::exchange(address, "GET /odd/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status(&next), 404);
+}
+
+#[tokio::test]
+async fn chunked_bodies_are_read_up_to_the_limit() {
+    let test = TestApp::start_api(&["--http-body-limit", "1000"]).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let head = "POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let small = Wire::exchange(address, format!("{head}3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")).await;
+    assert_eq!((status(&small), body(&small)), (200, json!([1, 2])));
+    let mut endless = Wire::open(address).await;
+    endless.send(head).await;
+    for _ in 0..20 {
+        endless.send(format!("64\r\n{}\r\n", " ".repeat(100))).await;
+    }
+    assert_eq!(status(&endless.answer().await), 413);
+    let both = "POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /odd/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = Wire::exchange(address, both).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "nothing is smuggled behind two lengths: {answer}");
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_refused_and_probes_are_not() {
+    let test = TestApp::start_api(&["--http-max-in-flight", "2"]).await;
+    let address =
+        serve(&test.app, collections::http::Routes::join(vec![odd(&test.app), collections::server::routes(&test.app)])).await;
+    let gate = &GATES[0];
+    let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(Wire::exchange(address, close("/odd/wait?0")))).collect();
+    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
+    let refused = Wire::exchange(address, close("/odd/wait?0")).await;
+    assert_eq!((status(&refused), body(&refused)["code"].as_str()), (503, Some("overloaded")));
+    assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert_eq!(status(&Wire::exchange(address, close("/health/live")).await), 200);
+    gate.leave.add_permits(2);
+    for answer in waiting {
+        assert_eq!(status(&answer.await.unwrap()), 200);
+    }
+    assert_eq!(gate.entered.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_deadline_or_a_disconnect_never_cancels_a_handler() {
+    let test = TestApp::start_api(&["--http-request-timeout-ms", "300"]).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let gate = &GATES[1];
+    let late = Wire::exchange(address, close("/odd/wait?1")).await;
+    assert_eq!((status(&late), body(&late)["code"].as_str()), (504, Some("timeout")));
+    let mut gone = Wire::open(address).await;
+    gone.send(get("/odd/wait?1")).await;
+    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
+    drop(gone);
+    gate.leave.add_permits(2);
+    eventually("both requests are finished", async || gate.finished.load(Ordering::SeqCst) == 2).await;
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
+    let test = TestApp::start_api(&[]).await;
+    let socket = collections::http::bind(&test.app.config.http).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = tokio::spawn(collections::http::listen(test.app.clone(), socket, odd(&test.app)));
+    let gate = &GATES[2];
+    let mut idle = Wire::open(address).await;
+    idle.send(get("/odd/nothing")).await;
+    idle.answer().await;
+    let busy = tokio::spawn(Wire::exchange(address, get("/odd/wait?2")));
+    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    test.app.stop.cancel();
+    assert_eq!(idle.rest().await, "", "an idle connection is closed");
+    eventually("the port is closed", async || std::net::TcpStream::connect(address).is_err()).await;
+    assert!(!server.is_finished(), "the server waits for the request");
+    gate.leave.add_permits(1);
+    let answer = busy.await.unwrap();
+    assert_eq!(status(&answer), 200);
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let test = TestApp::start_api(&["--shutdown-timeout-ms", "300", "--http-body-timeout-ms", "600000"]).await;
+    let socket = collections::http::bind(&test.app.config.http).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = tokio::spawn(collections::http::listen(test.app.clone(), socket, odd(&test.app)));
+    let gate = &GATES[3];
+    let mut stuck = Wire::open(address).await;
+    stuck.send(get("/odd/wait?3")).await;
+    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    test.app.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(30), server).await.expect("the stop is bounded").unwrap();
+}
+
+#[tokio::test]
+async fn many_silent_connections_leave_room_for_one_that_speaks() {
+    let test = TestApp::start_api(&["--http-header-timeout-ms", "60000"]).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let mut wire = Wire::open(address).await;
+        wire.send("GET /odd/wait HTTP/1.1\r\n").await;
+        silent.push(wire);
+    }
+    assert_eq!(status(&Wire::exchange(address, close("/odd/nothing")).await), 404);
+}
+
+fn close(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+}

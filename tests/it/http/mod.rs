@@ -1,0 +1,4 @@
+//! The transport.
+
+pub(crate) mod answers;
+pub(crate) mod limits;

@@ -1,0 +1,4 @@
+//! Lists and indices.
+
+pub(crate) mod index;
+pub(crate) mod lists;

@@ -1,0 +1,129 @@
+//! The counts by which the stream tells that others show what has changed.
+
+use std::collections::BTreeMap;
+
+use collections::collections::ALL;
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use crate::harness::synced::Synced;
+use crate::sync::documents::people;
+
+/// A change of every column that somebody may change, and the count that says that others show it.
+const CHANGES: &[(&str, &str, &str, &str)] = &[
+    ("customers", "external_id", "'E-2'", "shown"),
+    ("customers", "kind", "'company'", ""),
+    ("customers", "name", "'Maria Neu'", "shown"),
+    ("customers", "given_name", "'Mia'", "shown"),
+    ("customers", "family_name", "'Neu'", "shown"),
+    ("customers", "company_name", "'Neu GmbH'", "shown"),
+    ("customers", "date_of_birth", "'1980-02-29'", ""),
+    ("customers", "tax_id", "'T-2'", ""),
+    ("customers", "language", "'de'", ""),
+    ("customers", "time_zone", "'Europe/Berlin'", ""),
+    ("customers", "status", "'blocked'", ""),
+    ("customers", "tags", "'{late}'", ""),
+    ("customers", "metadata", r#"'{"a": 1}'"#, ""),
+    ("customers", "custom", r#"'{"a": 1}'"#, ""),
+    ("customers", "created_at", "'2020-01-01'", ""),
+    ("customers", "created_by", "'00000000-0000-0000-0000-000000000009'", ""),
+    ("customers", "updated_by", "'00000000-0000-0000-0000-000000000009'", ""),
+    ("customers", "deleted_at", "now()", ""),
+    ("accounts", "account_number", "'A-12'", "shown"),
+    ("accounts", "customer_id", "'00000000-0000-0000-0000-000000000002'", "shown summed"),
+    ("accounts", "currency", "'USD'", "summed"),
+    ("accounts", "original_amount", "7", ""),
+    ("accounts", "due_date", "'2026-01-01'", "summed"),
+    ("accounts", "status", "'paused'", "summed"),
+    ("accounts", "assignee_id", "null", ""),
+    ("accounts", "creditor", "'Bank'", ""),
+    ("accounts", "portfolio", "'North'", ""),
+    ("accounts", "product", "'Loan'", ""),
+    ("accounts", "last_payment_at", "now()", "summed"),
+    ("accounts", "last_contact_at", "now()", ""),
+    ("accounts", "next_action_at", "now()", ""),
+    ("accounts", "tags", "'{late}'", ""),
+    ("accounts", "custom", r#"'{"a": 1}'"#, ""),
+    ("accounts", "created_at", "'2020-01-01'", ""),
+    ("accounts", "created_by", "'00000000-0000-0000-0000-000000000009'", ""),
+    ("accounts", "updated_by", "'00000000-0000-0000-0000-000000000009'", ""),
+    ("accounts", "deleted_at", "now()", "summed"),
+    ("users", "username", "'anna'", "shown"),
+    ("users", "email", "'ann@example.com'", ""),
+    ("users", "name", "'Ann'", "shown"),
+    ("users", "role", "'agent'", ""),
+    ("users", "password_hash", "'y'", ""),
+    ("users", "disabled_at", "now()", ""),
+    ("users", "created_at", "'2020-01-01'", ""),
+];
+
+/// Those whose documents a count is for.
+const SHOWN_BY: &[(&str, &str, &[&str])] = &[
+    ("customers", "shown", &["accounts", "payments"]),
+    ("accounts", "shown", &["payments"]),
+    ("accounts", "summed", &["customers"]),
+    ("users", "shown", &["accounts"]),
+];
+
+#[tokio::test]
+async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
+    let test = Synced::new().await;
+    people(&test).await;
+    test.sql("update users set name = null; update accounts set due_date = '2025-01-01'").await;
+    for table in ["customers", "accounts", "users"] {
+        let of_table = CHANGES.iter().filter(|(of, ..)| *of == table);
+        let columns: Vec<String> = sqlx::query_scalar(
+            "select column_name::text from information_schema.columns
+            where table_name = $1 and is_generated = 'NEVER'
+            and column_name not in ('id', 'version', 'updated_at', 'balance', 'shown', 'summed')
+            order by column_name",
+        )
+        .bind(table)
+        .fetch_all(&test.pool)
+        .await
+        .unwrap();
+        let mut tried: Vec<&str> = of_table.clone().map(|(_, column, ..)| *column).collect();
+        tried.sort_unstable();
+        assert_eq!(tried, columns, "a column of {table} is not looked at");
+        for (_, column, value, counts) in of_table {
+            let sql = format!("update {table} set {column} = {value} where id::text like '%1' or id::text like '%9'");
+            expect_counts(&test, table, &sql, counts).await;
+        }
+    }
+    let charge = "insert into ledger_entries (id, account_id, kind, amount)
+        values (gen_random_uuid(), '00000000-0000-0000-0000-000000000011', 'charge', 5)";
+    expect_counts(&test, "accounts", charge, "summed").await;
+}
+
+/// Makes a change, for a moment: the documents of others differ if and only if it is counted for them.
+async fn expect_counts(test: &Synced, table: &str, change: &str, expected: &str) {
+    let of_table = || SHOWN_BY.iter().filter(|(of, ..)| *of == table);
+    let mut transaction = test.pool.begin().await.unwrap();
+    for (_, count, _) in of_table() {
+        let sql = format!("update {table} set {count} = 0");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap();
+    }
+    let before = documents(&mut transaction).await;
+    sqlx::raw_sql(AssertSqlSafe(change.to_owned())).execute(&mut *transaction).await.unwrap();
+    let after = documents(&mut transaction).await;
+    for (_, count, others) in of_table() {
+        let sql = format!("select sum({count}) > 0 from {table}");
+        let is_counted: bool = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.unwrap();
+        assert_eq!(is_counted, expected.split(' ').any(|name| name == *count), "{count} after {change}");
+        let differ = others.iter().any(|other| before[other] != after[other]);
+        assert_eq!(differ, is_counted, "{count} of {table} after {change}, in documents of {others:?}");
+    }
+}
+
+/// Every document, built anew.
+async fn documents(connection: &mut PgConnection) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    for collection in ALL {
+        let ids = format!("select id from {} order by id", collection.name);
+        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&mut *connection).await.unwrap();
+        let mut documents = (collection.load)(connection, &ids).await.unwrap();
+        documents.sort_by_key(|document| document.id);
+        all.insert(collection.name, documents.into_iter().map(|document| document.source).collect());
+    }
+    all
+}

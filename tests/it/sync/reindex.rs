@@ -1,0 +1,358 @@
+//! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
+
+use collections::collections::find;
+use collections::freshness::status::Role;
+use collections::search::Collection;
+use collections::search::index::{self, Alias};
+use collections::sync::generations::reconcile;
+use collections::sync::store::checkpoint;
+use collections::sync::store::generations::{self, Generation};
+use collections::sync::store::ranges::{self, Range};
+use reqwest::Method;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::eventually::eventually;
+use crate::harness::synced::Synced;
+
+const WITNESS: Uuid = Uuid::from_u128(1);
+
+/// Small pieces, so that there is a middle to be killed in.
+pub(crate) const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
+
+pub(crate) fn customers() -> &'static Collection {
+    find("customers").unwrap()
+}
+
+pub(crate) async fn people(test: &Synced, count: u32) {
+    test.sql(&format!(
+        "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, {count}) as n"
+    ))
+    .await;
+}
+
+pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation> {
+    let generations = generations::all(&test.app.db.sync).await.unwrap();
+    generations.into_iter().find(|one| one.collection == "customers" && one.state == state)
+}
+
+/// The index that is being filled and its ranges.
+pub(crate) async fn underway(test: &Synced) -> Option<(Generation, Vec<Range>)> {
+    let building = generation(test, "building").await?;
+    let ranges = ranges::all(&test.app.db.sync, &building.index).await.unwrap();
+    Some((building, ranges))
+}
+
+/// Builds the customers' index anew and returns the names of the one before and the new one.
+pub(crate) async fn rebuilt(test: &Synced) -> (String, String) {
+    let before = test.index("customers").await;
+    let index = reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    eventually("the new index is live", async || test.index("customers").await == index).await;
+    (before, index)
+}
+
+/// What lists see, by the alias.
+async fn is_behind_alias(test: &Synced, index: &str) -> bool {
+    let seen = index::inspect(&test.elastic, customers()).await.unwrap();
+    matches!(seen, Alias::Live(found) if found == index)
+}
+
+/// Whether a search in an index finds the witness.
+pub(crate) async fn shows_witness(test: &Synced, index: &str) -> bool {
+    let query = json!({ "query": { "term": { "id": WITNESS } } });
+    test.raw(Method::POST, &format!("{index}/_count"), Some(query)).await["count"] == 1
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_killed_twice_goes_on_where_it_was() {
+    let mut test = Synced::with(&SMALL).await;
+    people(&test, 3_000).await;
+    test.launch();
+    let mut before: Vec<Range> = Vec::new();
+    let mut index = String::new();
+    for documents in [300, 1_200] {
+        eventually("the rebuild is in the middle", async || {
+            underway(&test).await.is_some_and(|(building, _)| building.documents > documents)
+        })
+        .await;
+        test.kill();
+        eventually("its last statement has ended", async || {
+            let (building, ranges) = underway(&test).await.expect("it is not finished");
+            ranges.iter().map(|range| range.documents).sum::<i64>() == building.documents
+        })
+        .await;
+        let (building, ranges) = underway(&test).await.expect("it is not finished");
+        assert!(ranges.len() > 1 && building.total == 3_000, "{building:?}");
+        assert!(index.is_empty() || index == building.index, "it does not begin another index");
+        let is_further = |(old, new): (&Range, &Range)| new.cursor >= old.cursor && new.documents >= old.documents;
+        assert!(before.iter().zip(&ranges).all(is_further), "{before:?} then {ranges:?}");
+        assert_eq!(ranges.iter().map(|range| range.documents).sum::<i64>(), building.documents);
+        (before, index) = (ranges, building.index);
+        test.launch();
+    }
+    test.settle().await;
+    let live = generation(&test, "live").await.unwrap();
+    assert_eq!((live.index, live.documents), (index, 3_000), "every document is written once");
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn deletes_during_a_rebuild_leave_no_ghosts() {
+    let test = Synced::started_with(&SMALL).await;
+    people(&test, 3_000).await;
+    test.settle().await;
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 0)).await;
+    let mut rounds = 0;
+    while let Some((_, ranges)) = underway(&test).await {
+        for range in ranges {
+            // Just written, about to be read or just read, and far ahead.
+            let at = range.cursor.or(range.low).unwrap_or(Uuid::nil());
+            let end = range.high.unwrap_or(Uuid::max());
+            test.sql(&format!(
+                "delete from customers where id in (
+                   (select id from customers where id <= '{at}' order by id desc limit 1)
+                   union all (select id from customers where id > '{at}' order by id limit 1)
+                   union all (select id from customers where id > '{at}' order by id offset 20 limit 1)
+                   union all (select id from customers where id <= '{end}' order by id desc limit 1))"
+            ))
+            .await;
+        }
+        rounds += 1;
+        assert!(rounds < 1_000, "the rebuild ends");
+    }
+    assert!(rounds > 1);
+    test.settle().await;
+    test.expect_equal().await;
+    let rows: i64 = sqlx::query_scalar("select count(*) from customers").fetch_one(&test.pool).await.unwrap();
+    let live = test.index("customers").await;
+    index::refresh(&test.elastic, &live).await.unwrap();
+    assert_eq!(index::count(&test.elastic, &live).await.unwrap(), u64::try_from(rows).unwrap());
+}
+
+#[tokio::test]
+async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
+    let test = Synced::started().await;
+    people(&test, 10).await;
+    test.settle().await;
+    let (before, after) = rebuilt(&test).await;
+    let count = async |index| index::count(&test.elastic, index).await.unwrap();
+    eventually("what nobody searches is no longer refreshed", async || {
+        people(&test, 1).await;
+        test.settle().await;
+        count(&before).await < count(&after).await
+    })
+    .await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Since')").await;
+    test.settle().await;
+    assert!(shows_witness(&test, &after).await);
+    assert!(!shows_witness(&test, &before).await);
+
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
+    eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
+    assert_eq!(test.index("customers").await, before);
+    assert!(shows_witness(&test, &before).await);
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Since");
+    test.expect_equal().await;
+
+    // And forward again, as current as the other.
+    test.sql("update customers set name = 'Again' where name = 'Since'").await;
+    test.settle().await;
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
+    eventually("lists read the new index again", async || is_behind_alias(&test, &after).await).await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
+    test.expect_equal().await;
+}
+
+/// Documents that are counted as refused.
+pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
+    checkpoint::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+}
+
+#[tokio::test]
+async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
+    let test = Synced::started().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Deep')").await;
+    test.settle().await;
+    let live = test.index("customers").await;
+    // As an older mapping might be.
+    let shallow = json!({ "properties": { "custom": { "type": "flattened", "ignore_above": 1000, "depth_limit": 1 } } });
+    test.raw(Method::PUT, &format!("{live}/_mapping"), Some(shallow)).await;
+    test.sql(r#"update customers set custom = '{"a": {"b": {"c": 1}}}'"#).await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS]);
+
+    let (before, after) = rebuilt(&test).await;
+    eventually("the new index has taken it", async || refused(&test).await.is_empty()).await;
+    test.settle().await;
+    test.expect_equal().await;
+
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
+    eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
+    test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS], "the other index takes it, and nobody sees that");
+    assert!(index::exists(&test.elastic, &after).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
+    let test = Synced::started().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Long')").await;
+    test.settle().await;
+    let (before, _) = rebuilt(&test).await;
+    // A keyword longer than Lucene's limit of 32,766 bytes.
+    test.sql("update customers set tags = array[repeat('x', 40000)]").await;
+    test.settle().await;
+    assert_eq!(refused(&test).await, [WITNESS]);
+    test.sql("update customers set tags = array[repeat('y', 40000)]").await;
+    test.settle().await;
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before));
+}
+
+#[tokio::test]
+async fn a_retired_index_is_kept_for_its_time_and_no_longer() {
+    let mut test = Synced::started().await;
+    people(&test, 10).await;
+    let (before, _) = rebuilt(&test).await;
+    test.stop().await;
+    test.start().await;
+    assert!(index::exists(&test.elastic, &before).await.unwrap(), "it outlives a restart");
+    let hours =
+        "select extract(epoch from expires_at - now()) / 3600 between 23 and 24 from index_generations where state = 'retired'";
+    assert!(sqlx::query_scalar::<_, bool>(hours).fetch_one(&test.pool).await.unwrap());
+    test.sql("update index_generations set expires_at = now() where state = 'retired'").await;
+    eventually("the retired index is removed", async || !index::exists(&test.elastic, &before).await.unwrap()).await;
+    eventually("and forgotten", async || generation(&test, "retired").await.is_none()).await;
+    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), None);
+    people(&test, 10).await;
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn an_alias_that_a_sleeping_leader_moved_is_put_right() {
+    let test = Synced::started().await;
+    let (before, after) = rebuilt(&test).await;
+    index::swap(&test.elastic, customers(), &before).await.unwrap();
+    eventually("the alias leads to the live index again", async || is_behind_alias(&test, &after).await).await;
+}
+
+#[tokio::test]
+async fn a_leader_of_the_past_moves_no_alias() {
+    let mut test = Synced::started().await;
+    let (before, after) = rebuilt(&test).await;
+    test.stop().await;
+    let lease = collections::sync::store::checkpoint::read(&test.app.db.sync).await.unwrap().lease;
+    let retired = generation(&test, "retired").await.unwrap();
+    assert_eq!(retired.index, before);
+    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, 24).await;
+    assert!(promoted.unwrap_err().to_string().contains("taken over"));
+    assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
+    collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();
+    assert_eq!(test.index("customers").await, after);
+}
+
+#[tokio::test]
+async fn an_index_of_another_database_is_neither_removed_nor_read() {
+    let mut test = Synced::with(&[]).await;
+    let foreign = format!("{}-v1-of-another", index::alias(&test.elastic, customers()));
+    index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
+    index::swap(&test.elastic, customers(), &foreign).await.unwrap();
+    test.launch();
+    let problem = async || test.app.watermark.status.report().problem.unwrap_or_default();
+    eventually("the leader refuses", async || problem().await.contains("of another database")).await;
+    let problem = problem().await;
+    assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
+    assert!(index::exists(&test.elastic, &foreign).await.unwrap());
+    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
+    assert_eq!(test.app.watermark.status.report().role, Role::Leading);
+    let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
+    eventually("others are told too", async || says("problem      the alias").await).await;
+
+    index::remove(&test.elastic, &foreign).await.unwrap();
+    test.settle().await;
+    assert_eq!(test.app.watermark.status.report().problem, None);
+    eventually("and that it is over", async || says("problem      none").await).await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_this_database_is_cleared_away() {
+    let mut test = Synced::started().await;
+    let owner = generations::owner(&test.app.db.sync).await.unwrap();
+    let name = |what: &str| format!("{}-v1-{what}", index::alias(&test.elastic, customers()));
+    let (ours, foreign) = (name("orphan"), name("foreign"));
+    index::create(&test.elastic, customers(), &ours, &owner).await.unwrap();
+    index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
+    test.stop().await;
+    test.start().await;
+    assert!(index::exists(&test.elastic, &ours).await.unwrap(), "it may belong to something that has just begun");
+    test.stop().await;
+    test.app.clock.advance(chrono::TimeDelta::minutes(6));
+    test.start().await;
+    assert!(!index::exists(&test.elastic, &ours).await.unwrap());
+    assert!(index::exists(&test.elastic, &foreign).await.unwrap(), "what is not ours stays");
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn damage_during_a_rebuild_is_repaired_before_the_swap() {
+    let test = Synced::started_with(&SMALL).await;
+    people(&test, 2_000).await;
+    test.settle().await;
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 100))
+        .await;
+    let (building, _) = underway(&test).await.expect("it goes on");
+    let written: Uuid = sqlx::query_scalar("select cursor from index_ranges where cursor is not null order by number limit 1")
+        .fetch_one(&test.pool)
+        .await
+        .unwrap();
+    // By a hand that knows no versions.
+    let path = format!("{}/_doc/{written}", building.index);
+    test.raw(reqwest::Method::DELETE, &path, None).await;
+    let ghost = Uuid::from_u128(7);
+    let document = json!({ "id": ghost, "name": "Ghost" });
+    test.raw(reqwest::Method::PUT, &format!("{}/_doc/{ghost}", building.index), Some(document)).await;
+    eventually("the new index is live", async || test.index("customers").await == building.index).await;
+    let query = json!({ "query": { "ids": { "values": [written, ghost] } } });
+    let found = test.raw(reqwest::Method::POST, &format!("{}/_search", building.index), Some(query)).await;
+    assert_eq!(found["hits"]["hits"][0]["_id"], json!(written), "lists find what was repaired, from the first on");
+    assert_eq!(found["hits"]["total"]["value"], 1);
+    test.settle().await;
+    assert!(!test.document("customers", written).await.is_null());
+    assert!(test.document("customers", ghost).await.is_null());
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() {
+    let mut test = Synced::started().await;
+    rebuilt(&test).await;
+    test.stop().await;
+    // As if it came from a program that knew no names; by its own name the template would give it today's mapping.
+    let older = format!("{}-older", index::alias(&test.elastic, customers()));
+    let mapping = json!({ "mappings": { "dynamic": "strict", "properties": { "id": { "type": "keyword" } } } });
+    test.raw(reqwest::Method::PUT, &older, Some(mapping)).await;
+    test.sql(&format!("update index_generations set index_name = '{older}' where state = 'retired'")).await;
+    test.start().await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
+    eventually("it is given up", async || generation(&test, "retired").await.is_none()).await;
+    test.settle().await;
+    assert_eq!(test.document("customers", WITNESS).await["name"], "New");
+    let refused: i64 = sqlx::query_scalar("select count(*) from sync_dead_letters").fetch_one(&test.pool).await.unwrap();
+    assert_eq!(refused, 0);
+}
+
+#[tokio::test]
+async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
+    let test = Synced::started().await;
+    let (before, _) = rebuilt(&test).await;
+    generations::ask_back(&test.app.db.sync, "customers").await.unwrap();
+    while test.index("customers").await != before {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_behind_alias(&test, &before).await, "what is written from here on is refreshed in this one alone");
+}

@@ -1,0 +1,120 @@
+//! Rebuilds that must not end well, and indices that are given up: what lists read stays as it is.
+
+use collections::search::{Template, index};
+use collections::sync::generations::reconcile;
+use collections::sync::store::generations::{self, Generation};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::eventually::eventually;
+use crate::harness::synced::Synced;
+use crate::sync::reindex::{SMALL, customers, generation, people, rebuilt, refused, shows_witness, underway};
+
+/// Asks for a rebuild of the customers as somebody else may have done.
+async fn ask_for(test: &Synced, index: &str, hash: &str) {
+    assert!(generations::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
+}
+
+/// Waits for a rebuild to fail, and says why it has.
+async fn failure(test: &Synced) -> String {
+    eventually("it has failed", async || generation(test, "failed").await.is_some()).await;
+    generation(test, "failed").await.and_then(|failed| failed.reason).unwrap()
+}
+
+#[tokio::test]
+async fn a_rebuild_touches_no_index_of_another_database() {
+    let mut test = Synced::started().await;
+    test.stop().await;
+    let foreign = format!("{}-v1-of-another", index::alias(&test.elastic, customers()));
+    index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
+    // As in a copy of another database, where a rebuild was waiting when the copy was made.
+    ask_for(&test, &foreign, &Template::new(customers()).unwrap().hash).await;
+    test.launch();
+    assert!(failure(&test).await.contains("another database"));
+    assert!(index::exists(&test.elastic, &foreign).await.unwrap());
+    people(&test, 10).await;
+    test.settle().await;
+    test.expect_equal().await;
+    index::refresh(&test.elastic, &foreign).await.unwrap();
+    assert_eq!(index::count(&test.elastic, &foreign).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_index_is_built_only_from_the_mapping_that_was_asked_for() {
+    let test = Synced::started().await;
+    let before = test.index("customers").await;
+    let index = index::name(&test.elastic.prefix, customers(), "00000000", test.app.clock.now());
+    ask_for(&test, &index, "00000000").await;
+    assert!(failure(&test).await.contains("another version"));
+    assert!(!index::exists(&test.elastic, &index).await.unwrap());
+    assert_eq!(test.index("customers").await, before);
+}
+
+/// Makes an index refuse writes, as a full disk would.
+async fn block(test: &Synced, index: &str) {
+    let blocked = json!({ "index.blocks.write": true });
+    test.raw(Method::PUT, &format!("{index}/_settings"), Some(blocked)).await;
+}
+
+/// Begins to build the customers' index anew, and stops in the middle.
+async fn half_built(test: &Synced) -> Generation {
+    people(test, 2_000).await;
+    test.settle().await;
+    reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
+    eventually("the rebuild has begun", async || underway(test).await.is_some_and(|(building, _)| building.documents > 100))
+        .await;
+    underway(test).await.expect("it goes on").0
+}
+
+#[tokio::test]
+async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
+    let test = Synced::started_with(&["--sync-reindex-patience-ms", "1500"]).await;
+    let (before, after) = rebuilt(&test).await;
+    block(&test, &before).await;
+    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
+    eventually("lists read it at once", async || shows_witness(&test, &after).await).await;
+    eventually("the way back is given up", async || generation(&test, "retired").await.is_none()).await;
+    assert!(!index::exists(&test.elastic, &before).await.unwrap());
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_whose_index_takes_nothing_fails() {
+    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3], "--sync-reindex-patience-ms", "1500"]).await;
+    let building = half_built(&test).await;
+    block(&test, &building.index).await;
+    people(&test, 10).await;
+    assert!(failure(&test).await.contains("took no documents") || failure(&test).await.contains("takes no documents"));
+    assert!(!index::exists(&test.elastic, &building.index).await.unwrap());
+    test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
+    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
+    let building = half_built(&test).await;
+    block(&test, &building.index).await;
+    assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
+    assert!(failure(&test).await.contains("cancelled"));
+    assert!(!index::exists(&test.elastic, &building.index).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs() {
+    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
+    let sql = r#"create function deep() returns trigger language plpgsql as
+        $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
+        create trigger deep before insert on customers for each row execute function deep()"#;
+    test.sql(sql).await;
+    let building = half_built(&test).await;
+    // As a mapping that has become stricter.
+    let shallow = json!({ "properties": { "custom": { "type": "flattened", "ignore_above": 1000, "depth_limit": 1 } } });
+    test.raw(Method::PUT, &format!("{}/_mapping", building.index), Some(shallow)).await;
+    let reason = failure(&test).await;
+    assert!(reason.contains("refuses") && reason.contains("[custom]"), "{reason}");
+    assert!(!index::exists(&test.elastic, &building.index).await.unwrap());
+    eventually("nothing counts as refused that lists have", async || refused(&test).await.is_empty()).await;
+    test.expect_equal().await;
+}
