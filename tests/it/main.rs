@@ -4,6 +4,7 @@
 
 mod api;
 mod auth;
+mod bench;
 mod cache;
 mod cli;
 mod db;
