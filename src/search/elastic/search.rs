@@ -37,7 +37,8 @@ impl Elastic {
             self.alias(collection),
             self.search_deadline.as_millis(),
         );
-        let body = serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
+        let body =
+            serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
         let answer: Answer = self.read(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
         if answer.timed_out || answer.shards.failed > 0 {
             return Err(ElasticError::Timeout);
