@@ -114,11 +114,11 @@ fn rooms_use_only_rooms_on_lower_floors() {
 
 #[test]
 fn a_planted_violation_of_the_direction_is_found() {
-    assert_eq!(wrong_uses("search", "use crate::harness::app::App;\n"), ["app"]);
+    assert_eq!(wrong_uses("search", "use crate::app::App;\n"), ["app"]);
     assert_eq!(wrong_uses("api", "use crate::{\n    error::{Error, Result},\n    features::payments,\n};\n"), ["features"]);
     assert_eq!(wrong_uses("http", "fn f() { crate::auth::may() }\n"), ["auth"]);
     assert_eq!(wrong_uses("db", "use crate::nowhere;\n"), ["nowhere"]);
-    assert_eq!(wrong_uses("server", "use crate::harness::app::App;\n// use crate::cli;\n"), Vec::<String>::new());
+    assert_eq!(wrong_uses("server", "use crate::app::App;\n// use crate::cli;\n"), Vec::<String>::new());
 }
 
 #[test]
