@@ -10,6 +10,6 @@ mod snapshot;
 mod sync_token;
 mod write;
 
-pub use record::Shown;
+pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};

@@ -56,7 +56,8 @@ pub async fn list_within(
     render: impl Fn(&RawValue) -> serde_json::Result<Box<RawValue>>,
 ) -> Result<Reply> {
     let search = &request.app.search;
-    let Asked { mut query, page, cursor, mut question } = parse(collection, &request.query, &rules(request))?;
+    let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let Asked { mut query, page, cursor, mut question } = parse(collection, parameters, &rules(request))?;
     // The path belongs to the question, but the list is the same by its older address.
     question.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
     query.filter = Filter::All(vec![part, query.filter]);
@@ -116,8 +117,7 @@ async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>
 }
 
 fn link(request: &Request, cursor: &str) -> String {
-    let kept =
-        request.query.split('&').filter(|pair| !pair.is_empty() && !matches!(pair.split('=').next(), Some("page" | "cursor")));
-    let query: String = kept.flat_map(|pair| [pair, "&"]).collect();
-    format!("<{}?{query}cursor={cursor}>; rel=\"next\"", request.path)
+    let kept = request.parameters().filter(|(name, _)| !matches!(&**name, "page" | "cursor"));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", cursor).finish();
+    format!("<{}?{query}>; rel=\"next\"", request.path)
 }

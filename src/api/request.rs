@@ -1,5 +1,6 @@
 //! What a handler is handed: the shared state and one request, its body not yet read.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::json;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::RequestContext;
+use crate::search::parse::flag;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
@@ -41,6 +43,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// The parameters of the query string in their order, decoded (application/x-www-form-urlencoded).
+    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_bytes())
+    }
+
+    /// Returns the value of a parameter; the last one if it is repeated, as in lists.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.parameters().filter(|(known, _)| known == name).last().map(|(_, value)| value)
+    }
+
+    /// Whether the client asks for deleted records too.
+    pub fn includes_deleted(&self) -> Result<bool> {
+        let Some(value) = self.parameter("includeDeleted") else { return Ok(false) };
+        flag(&value).map_err(|wrong| Error::malformed("bad_parameter", format!("includeDeleted: {wrong}")))
+    }
+
     /// Returns a header's text, if it is there and is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -51,9 +51,6 @@ impl Request {
             }
         };
         transaction.commit().await?;
-        for (collection, id) in &reply.about {
-            self.app.feed.rows.changed(collection, *id);
-        }
         // The write is done; if its position cannot be had now, the answer goes without.
         Ok(match position(&mut connection).await {
             Ok(token) => reply.with(SYNC_TOKEN, &token),
@@ -210,7 +207,7 @@ fn thaw(status: i16, frozen: &[u8]) -> Result<Reply> {
     let frozen: Frozen = serde_json::from_slice(frozen).map_err(Error::internal)?;
     let status = u16::try_from(status).map_err(Error::internal)?;
     let status = StatusCode::from_u16(status).map_err(Error::internal)?;
-    let reply = Reply { status, headers: HeaderMap::new(), body: frozen.body.into_bytes(), about: Vec::new() };
+    let reply = Reply { status, headers: HeaderMap::new(), body: frozen.body.into_bytes() };
     frozen.headers.iter().try_fold(reply, |reply, (name, value)| {
         Ok(reply.with(HeaderName::from_bytes(name.as_bytes()).map_err(Error::internal)?, value))
     })

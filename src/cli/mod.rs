@@ -1,6 +1,5 @@
 //! What an operator types: one file per command.
 
-mod bench;
 mod health;
 mod import;
 mod logs;
@@ -49,8 +48,6 @@ enum Command {
     Import(import::Import),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
-    /// Measure the program against what it stands on.
-    Bench(bench::Bench),
 }
 
 /// Parses and runs what was typed; the text of a failure goes to standard error.
@@ -91,7 +88,6 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sync(sync) => sync.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
-        Command::Bench(bench) => bench.run().boxed_local().await,
     };
     match outcome {
         Ok(code) => code,

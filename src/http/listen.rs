@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::Gateway;
-use super::stream::Bounded;
+use super::stream::WriteDeadline;
 use super::{RequestContext, Routes};
 use crate::app::App;
 use crate::config::Http;
@@ -88,7 +88,7 @@ async fn serve(
     // Answers are written in one piece; waiting for more to send would only cost 40 ms.
     stream.set_nodelay(true).ok();
     let limits = edge.limits();
-    let stream = Bounded::new(stream, Duration::from_millis(limits.write_timeout_ms));
+    let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let edge = Arc::clone(&edge);
         async move {

@@ -1,23 +1,19 @@
 //! Search: what a collection is, what can be asked of it, and the engines that answer.
 
 mod breaker;
-pub mod bulk;
 mod collection;
 pub mod cursor;
 pub mod elastic;
 mod engine;
 mod field;
 pub mod filter;
-pub mod high_water_mark;
-pub mod index;
-pub mod inventory;
+mod indices;
 pub mod parse;
 mod phrase;
 mod postgres;
 pub mod query;
 mod router;
 mod score;
-pub mod shard_checkpoints;
 mod template;
 mod terms;
 
@@ -26,6 +22,7 @@ pub use elastic::{Elastic, ElasticError};
 pub use engine::Engine;
 pub use field::{Endings, Field, FieldKind};
 pub use filter::Filter;
+pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::Phrase;
 pub use postgres::Postgres;
 pub use router::{Answer, Search};

@@ -9,10 +9,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fields::COLLECTION;
 use crate::error::Object;
-use crate::features::customers;
-use crate::feed::Subject;
 use crate::search::{Loaded, Name, Terms};
 use crate::values::ids::AccountId;
 use crate::values::money;
@@ -112,13 +109,6 @@ pub struct Amounts {
 }
 
 impl Account {
-    /// The rows of which it shows something.
-    pub fn shows(&self) -> impl Iterator<Item = Subject> + use<> {
-        let Facts { id, customer_id, assignee_id, .. } = self.facts;
-        let rows = [(COLLECTION.name, id), (customers::COLLECTION.name, customer_id)];
-        rows.into_iter().chain(assignee_id.map(|user| ("users", user)))
-    }
-
     /// A new account, of which nothing is known yet.
     pub fn blank() -> Self {
         let facts = Facts { id: AccountId::new().0, status: "open".into(), ..Facts::default() };

@@ -10,7 +10,6 @@ use super::routes::live;
 use super::store;
 use crate::api::{Reply, Request, created, json};
 use crate::auth::Caller;
-use crate::config;
 use crate::error::{Error, Faults, Result};
 use crate::features::ledger::{self, Entry};
 use crate::validate::{Change, MOST_MONEY, Words};
@@ -75,10 +74,13 @@ struct PageView<'a> {
 
 /// Lists the entries, newest first, with the balance that they add up to.
 pub(super) async fn list(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
-    let Page { limit, after } = Page::parse(&request.query, &request.app.config.search)?;
+    let Page { limit, after } = Page::parse(&request)?;
+    let includes_deleted = request.includes_deleted()?;
+    // Postgres answers, so every write is included.
+    request.sync_token()?;
     let mut snapshot = request.snapshot().await?;
     let account = store::read(&mut snapshot, id).await?;
-    let shown = account.filter(|account| account.facts.deleted_at.is_none() || request.includes_deleted());
+    let shown = account.filter(|account| account.facts.deleted_at.is_none() || includes_deleted);
     let account = shown.ok_or(Error::NotFound("account"))?;
     let currency = &account.facts.currency;
     let mut rows = page(&mut snapshot, id, after, limit + 1).await?;
@@ -112,9 +114,7 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
             let entry = Entry { account: id, kind, amount, payment: None, reason: reason.as_deref(), occurred_at };
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
             let row = read(connection, posted).await?;
-            let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
-            let reply = created(&format!("/api/v1/accounts/{id}/ledger"), &view(&row, id, currency.as_str())?)?;
-            Ok(reply.about(account.shows()))
+            created(&format!("/api/v1/accounts/{id}/ledger"), &view(&row, id, currency.as_str())?)
         })
         .await
 }
@@ -159,15 +159,16 @@ struct Page {
 }
 
 impl Page {
-    fn parse(query: &str, limits: &config::Search) -> Result<Self> {
+    fn parse(request: &Request) -> Result<Self> {
+        let limits = &request.app.config.search;
         let mut page = Self { limit: i64::from(limits.page_default), after: None };
         let unreadable = |name: &str| Error::malformed("bad_parameter", format!("the parameter {name} cannot be read"));
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "limit" => page.limit = value.parse().map_err(|_| unreadable(name))?,
-                "cursor" => page.after = Some(value.parse().map_err(|_| unreadable(name))?),
-                "includeDeleted" => {}
-                _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor and includeDeleted")),
+        for (name, value) in request.parameters() {
+            match &*name {
+                "limit" => page.limit = value.parse().map_err(|_| unreadable(&name))?,
+                "cursor" => page.after = Some(value.parse().map_err(|_| unreadable(&name))?),
+                "includeDeleted" | "syncToken" => {}
+                _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor, includeDeleted and syncToken")),
             }
         }
         if (1..=i64::from(limits.page_limit)).contains(&page.limit) { Ok(page) } else { Err(unreadable("limit")) }

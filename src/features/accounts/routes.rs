@@ -7,7 +7,7 @@ use super::fields::COLLECTION;
 use super::ledger;
 use super::patch::Patch;
 use super::store::{self, Locked};
-use crate::api::{Reply, Request, Shown, created, json, no_content, paging};
+use crate::api::{Record, Reply, Request, created, json, no_content, paging};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
@@ -66,17 +66,17 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
             store::insert(connection, &account, Some(caller.id)).await?;
             let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
             let view = account.view(today).map_err(Error::internal)?;
-            Ok(created(&format!("/api/v1/accounts/{id}"), &view)?.with_version(account.facts.version).about(account.shows()))
+            Ok(created(&format!("/api/v1/accounts/{id}"), &view)?.with_version(account.facts.version))
         })
         .await
 }
 
 async fn read(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
-    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+    let read = async |connection: &mut PgConnection| {
         let Some(account) = store::read(connection, id).await? else { return Ok(None) };
-        Ok(Some(Shown { reply: answer(&account, &request)?, is_deleted: account.facts.deleted_at.is_some() }))
-    });
-    shown.await?.ok_or(Error::NotFound("account"))
+        Ok(Some(Record { reply: answer(&account, &request)?, is_deleted: account.facts.deleted_at.is_some() }))
+    };
+    request.record("account", read).await
 }
 
 async fn change(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -101,8 +101,7 @@ async fn remove(id: AccountId, caller: Caller, request: Request) -> Result<Reply
         .write(caller.id, async |connection| {
             request.expect_version(live(store::lock(connection, id).await?)?.version)?;
             store::remove(connection, id, caller.id).await?;
-            let account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
-            Ok(no_content().about(account.shows()))
+            Ok(no_content())
         })
         .await
 }
@@ -130,7 +129,7 @@ async fn edit(id: AccountId, caller: &Caller, request: &Request, edit: impl FnOn
         .write(caller.id, async |connection| {
             request.expect_version(live(store::lock(connection, id).await?)?.version)?;
             let mut account = store::read(connection, id).await?.ok_or(Error::NotFound("account"))?;
-            let (owner, before) = (account.facts.customer_id, account.shows());
+            let owner = account.facts.customer_id;
             let mut faults = Faults::default();
             edit(&mut account, &mut faults);
             faults.check()?;
@@ -138,8 +137,7 @@ async fn edit(id: AccountId, caller: &Caller, request: &Request, edit: impl FnOn
                 hold(connection, &account).await?;
             }
             store::update(connection, &account, caller.id).await?;
-            // A former owner shows other sums now.
-            Ok(answer(&store::read(connection, id).await?.ok_or(Error::NotFound("account"))?, request)?.about(before))
+            answer(&store::read(connection, id).await?.ok_or(Error::NotFound("account"))?, request)
         })
         .await
 }
@@ -156,5 +154,5 @@ pub(super) fn live(locked: Option<Locked>) -> Result<Locked> {
 
 fn answer(account: &Account, request: &Request) -> Result<Reply> {
     let view = account.view(request.app.clock.today()).map_err(Error::internal)?;
-    Ok(json(&view)?.with_version(account.facts.version).about(account.shows()))
+    Ok(json(&view)?.with_version(account.facts.version))
 }

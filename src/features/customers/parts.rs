@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::contacts::{self, AddressPatch, ContactPatch};
 use super::document::{Customer, Facts};
-use super::routes::{edit, shown_by};
+use super::routes::edit;
 use crate::api::{Reply, Request, created, json, no_content};
 use crate::auth::Caller;
 use crate::error::{Error, Faults, Result};
@@ -54,10 +54,7 @@ pub(super) async fn remove_contact_point(
         contacts::settle(&mut facts.contact_points, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| {
-        Ok(no_content().with_version(customer.facts.version).about(shown_by(customer)))
-    })
-    .await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.facts.version))).await
 }
 
 pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -93,10 +90,7 @@ pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Call
         contacts::settle_addresses(&mut facts.addresses, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| {
-        Ok(no_content().with_version(customer.facts.version).about(shown_by(customer)))
-    })
-    .await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.facts.version))).await
 }
 
 fn region(request: &Request) -> &str {
@@ -113,10 +107,10 @@ fn take<T>(parts: &mut Vec<T>, of: fn(&T) -> Uuid, id: Uuid) -> Result<T> {
 }
 
 fn shown(customer: &Customer, part: &impl Serialize) -> Result<Reply> {
-    Ok(json(part)?.with_version(customer.facts.version).about(shown_by(customer)))
+    Ok(json(part)?.with_version(customer.facts.version))
 }
 
 fn added(customer: &Customer, address: &str, part: &impl Serialize) -> Result<Reply> {
     let location = format!("/api/v1/customers/{}/{address}", customer.facts.id);
-    Ok(created(&location, part)?.with_version(customer.facts.version).about(shown_by(customer)))
+    Ok(created(&location, part)?.with_version(customer.facts.version))
 }

@@ -1,16 +1,17 @@
 //! The addresses of customers.
 
+use sqlx::PgConnection;
+
 use super::document::{Customer, Facts};
 use super::fields::COLLECTION;
 use super::parts;
 use super::patch::Patch;
 use super::store::{self, Locked};
-use crate::api::{Reply, Request, Shown, created, json, no_content, paging};
+use crate::api::{Record, Reply, Request, created, json, no_content, paging};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Faults, Result};
-use crate::feed::Subject;
 use crate::http::Routes;
 use crate::routes;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
@@ -54,19 +55,17 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
             }
             let customer = store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?;
             let view = customer.view().map_err(Error::internal)?;
-            Ok(created(&format!("/api/v1/customers/{id}"), &view)?
-                .with_version(customer.facts.version)
-                .about(shown_by(&customer)))
+            Ok(created(&format!("/api/v1/customers/{id}"), &view)?.with_version(customer.facts.version))
         })
         .await
 }
 
 async fn read(id: CustomerId, _: Caller, request: Request) -> Result<Reply> {
-    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+    let read = async |connection: &mut PgConnection| {
         let Some(customer) = store::read(connection, id).await? else { return Ok(None) };
-        Ok(Some(Shown { reply: answer(&customer)?, is_deleted: customer.facts.deleted_at.is_some() }))
-    });
-    shown.await?.ok_or(Error::NotFound("customer"))
+        Ok(Some(Record { reply: answer(&customer)?, is_deleted: customer.facts.deleted_at.is_some() }))
+    };
+    request.record("customer", read).await
 }
 
 async fn change(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -100,7 +99,7 @@ async fn remove(id: CustomerId, caller: Caller, request: Request) -> Result<Repl
             let locked = live(store::lock(connection, id).await?)?;
             request.expect_version(locked.version)?;
             store::remove(connection, id, caller.id).await?;
-            Ok(no_content().about([(COLLECTION.name, id.0)]))
+            Ok(no_content())
         })
         .await
 }
@@ -152,11 +151,6 @@ fn live(locked: Option<Locked>) -> Result<Locked> {
     locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound("customer"))
 }
 
-/// The rows of which a customer shows something. What belongs to it is announced as a change of itself.
-pub(super) fn shown_by(customer: &Customer) -> [Subject; 1] {
-    [(COLLECTION.name, customer.facts.id)]
-}
-
 fn answer(customer: &Customer) -> Result<Reply> {
-    Ok(json(&customer.view().map_err(Error::internal)?)?.with_version(customer.facts.version).about(shown_by(customer)))
+    Ok(json(&customer.view().map_err(Error::internal)?)?.with_version(customer.facts.version))
 }

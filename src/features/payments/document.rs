@@ -7,9 +7,6 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fields::COLLECTION;
-use crate::features::customers;
-use crate::feed::Subject;
 use crate::search::{Loaded, Name, Terms};
 use crate::values::ids::PaymentId;
 use crate::values::money;
@@ -92,13 +89,6 @@ struct Amount {
 }
 
 impl Payment {
-    /// The rows of which it shows something; they also show sums that it moves.
-    pub fn shows(&self) -> impl Iterator<Item = Subject> + use<> {
-        let account = self.facts.account_id.map(|account| ("accounts", account));
-        let customer = self.facts.customer_id.map(|customer| (customers::COLLECTION.name, customer));
-        [(COLLECTION.name, self.facts.id)].into_iter().chain(account).chain(customer)
-    }
-
     /// A new payment, of which nothing is known yet.
     pub fn new(now: DateTime<Utc>) -> Self {
         let facts = Facts { id: PaymentId::new().0, status: "pending".into(), received_at: now, ..Facts::default() };

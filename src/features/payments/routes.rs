@@ -8,7 +8,7 @@ use super::fields::{self, COLLECTION};
 use super::patch::{Patch, Terms};
 use super::store::{self, Locked, Payee};
 use super::{posting, status};
-use crate::api::{Reply, Request, Shown, created, json, no_content, paging};
+use crate::api::{Record, Reply, Request, created, json, no_content, paging};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
@@ -89,8 +89,7 @@ async fn record(patch: Patch, caller: &Caller, request: &Request) -> Result<Repl
             let id = PaymentId(payment.facts.id);
             let payment = store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?;
             let view = payment.view().map_err(Error::internal)?;
-            let reply =
-                created(&format!("/api/v1/payments/{id}"), &view)?.with_version(payment.facts.version).about(payment.shows());
+            let reply = created(&format!("/api/v1/payments/{id}"), &view)?.with_version(payment.facts.version);
             Ok(match twin {
                 Some(twin) => reply.with(TWIN, &twin.to_string()),
                 None => reply,
@@ -100,11 +99,11 @@ async fn record(patch: Patch, caller: &Caller, request: &Request) -> Result<Repl
 }
 
 async fn read(id: PaymentId, _: Caller, request: Request) -> Result<Reply> {
-    let shown = request.row((COLLECTION.name, id.0), async |connection| {
+    let read = async |connection: &mut PgConnection| {
         let Some(payment) = store::read(connection, id).await? else { return Ok(None) };
-        Ok(Some(Shown { reply: answer(&payment)?, is_deleted: payment.facts.deleted_at.is_some() }))
-    });
-    shown.await?.ok_or(Error::NotFound("payment"))
+        Ok(Some(Record { reply: answer(&payment)?, is_deleted: payment.facts.deleted_at.is_some() }))
+    };
+    request.record("payment", read).await
 }
 
 async fn change(id: PaymentId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -128,7 +127,7 @@ async fn remove(id: PaymentId, caller: Caller, request: Request) -> Result<Reply
                 return Err(Error::conflict("payment_settled", "money that came is not deleted; refund or reverse it"));
             }
             store::remove(connection, id, caller.id).await?;
-            Ok(no_content().about(payment.shows()))
+            Ok(no_content())
         })
         .await
 }
@@ -166,7 +165,7 @@ async fn edit(id: PaymentId, caller: &Caller, request: &Request, patch: Patch, b
             guard_history(&before, &after)?;
             store::update(connection, &after, caller.id).await?;
             posting::post(connection, Some(&before), &after, Some(caller.id)).await?;
-            Ok(answer(&store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?)?.about(before.shows()))
+            answer(&store::read(connection, id).await?.ok_or(Error::NotFound("payment"))?)
         })
         .await
 }
@@ -205,5 +204,5 @@ fn live(locked: Option<Locked>) -> Result<Locked> {
 }
 
 fn answer(payment: &Payment) -> Result<Reply> {
-    Ok(json(&payment.view().map_err(Error::internal)?)?.with_version(payment.facts.version).about(payment.shows()))
+    Ok(json(&payment.view().map_err(Error::internal)?)?.with_version(payment.facts.version))
 }

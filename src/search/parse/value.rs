@@ -169,7 +169,7 @@ fn shifted(moment: DateTime<Utc>, by: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Reads a flag.
-pub(super) fn flag(text: &str) -> Result<bool, String> {
+pub(crate) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "" => Ok(true),
         "false" | "0" => Ok(false),

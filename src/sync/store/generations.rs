@@ -63,7 +63,7 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>>
           case when state = 'building' and rate > 0 then greatest(total - documents, 0) / rate end as eta_seconds,
           coalesce(expires_at <= now(), true) as "is_expired!",
           extract(epoch from now() - updated_at)::double precision as "age_seconds!",
-          cursor, history as "history: Json<History>"
+          cursor, shard_checkpoints as "history: Json<History>"
         from index_generations
         order by created_at, index_name
         "#
@@ -217,11 +217,10 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_ho
     let promoted = sqlx::query!(
         r#"
         update index_generations
-        set state = 'live', lease = $2, wanted = null, expires_at = null, swapped_at = now(), updated_at = now()
+        set state = 'live', wanted = null, expires_at = null, updated_at = now()
         where index_name = $1 and (state = 'building' and wanted is null or state = 'retired' and wanted = 'live')
         "#,
         generation.index,
-        lease,
     )
     .execute(&mut *transaction)
     .await?;
@@ -286,7 +285,7 @@ pub async fn is_wanted(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Resu
 /// # Errors
 /// The database's.
 pub async fn remember(executor: impl PgExecutor<'_>, index: &str, history: &History) -> sqlx::Result<()> {
-    sqlx::query!("update index_generations set history = $2 where index_name = $1", index, Json(history) as _)
+    sqlx::query!("update index_generations set shard_checkpoints = $2 where index_name = $1", index, Json(history) as _)
         .execute(executor)
         .await
         .map(drop)

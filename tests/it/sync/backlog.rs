@@ -51,7 +51,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     let test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "20"], 400).await;
     test.sql("update customers set name = 'First' where name = 'Before'").await;
     eventually("the fan-out is under way", async || {
-        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanout where cursor is not null)")
+        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanouts where cursor is not null)")
             .fetch_one(&test.pool)
             .await
             .unwrap()
@@ -63,7 +63,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
     test.settle().await;
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
     test.expect_equal().await;
 }
 
@@ -75,7 +75,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     // Whoever holds the job keeps the lane from going on after the account that it is at.
     let mut held = test.pool.begin().await.unwrap();
     eventually("the rename is stored and held up", async || {
-        sqlx::query("select from sync_fanout for update").execute(&mut *held).await.unwrap().rows_affected() == 1
+        sqlx::query("select from sync_fanouts for update").execute(&mut *held).await.unwrap().rows_affected() == 1
     })
     .await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
@@ -103,7 +103,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     let renaming = async {
         // Never so few that the lane could come to an end.
         for n in 1..=2000 {
-            while count(&test, "sync_fanout").await > 20 {
+            while count(&test, "sync_fanouts").await > 20 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             test.sql(&format!("update customers set name = 'Renamed ' || {n} where name = 'Customer {n}'")).await;
@@ -112,7 +112,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     let waiting = async {
         eventually("renames wait, and accounts are owed", async || {
             let owed = checkpoint::read(&test.pool).await.unwrap().standing.owed;
-            count(&test, "sync_fanout").await > 20 && owed.contains_key("accounts")
+            count(&test, "sync_fanouts").await > 20 && owed.contains_key("accounts")
         })
         .await;
         // What is owed is owed from an earlier position on.
@@ -134,7 +134,7 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
     for _ in 0..3 {
         eventually("the fan-out is under way", async || {
             sqlx::query_scalar::<_, bool>(
-                "select not exists (select from sync_fanout) or exists (select from sync_fanout where cursor is not null)",
+                "select not exists (select from sync_fanouts) or exists (select from sync_fanouts where cursor is not null)",
             )
             .fetch_one(&test.pool)
             .await
@@ -145,7 +145,7 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
         test.launch();
     }
     test.settle().await;
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
     test.expect_equal().await;
 }
 
@@ -174,13 +174,13 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
         .await;
         let standing = checkpoint::read(&test.pool).await.unwrap().standing;
         assert!(!standing.owed.is_empty(), "{standing:?}");
-        assert!(count(&test, "sync_spill").await > 0);
+        assert!(count(&test, "sync_backlog").await > 0);
         // What is stored is known to whoever comes next.
         test.kill();
         test.launch();
         proxy.set(Mode::Pass);
         test.settle().await;
-        assert_eq!((count(&test, "sync_spill").await, count(&test, "sync_fanout").await), (0, 0));
+        assert_eq!((count(&test, "sync_backlog").await, count(&test, "sync_fanouts").await), (0, 0));
         assert_eq!(test.document("customers", PARENT).await["name"], "Changed in 19");
         test.expect_equal().await;
     }
@@ -194,9 +194,9 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     let test = family(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"], 30).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'Stored' from generate_series(1, 500)").await;
-    eventually("they are stored", async || count(&test, "sync_spill").await >= 500).await;
+    eventually("they are stored", async || count(&test, "sync_backlog").await >= 500).await;
     let mut frozen = test.pool.begin().await.unwrap();
-    sqlx::query("select from sync_spill for update").execute(&mut *frozen).await.unwrap();
+    sqlx::query("select from sync_backlog for update").execute(&mut *frozen).await.unwrap();
     proxy.set(Mode::Pass);
     let wanted = checkpoint::beat(&test.pool).await.unwrap();
     eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().standing.searchable >= wanted)
@@ -206,7 +206,7 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     assert!(!checkpoint::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
     frozen.rollback().await.unwrap();
     test.settle().await;
-    assert_eq!(count(&test, "sync_spill").await, 0);
+    assert_eq!(count(&test, "sync_backlog").await, 0);
     test.expect_equal().await;
 }
 
@@ -244,7 +244,7 @@ async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
     test.settle().await;
     // Counted by the server, because what is stored is written and gone in a moment.
     eventually("keys were stored", async || {
-        let stored = "select coalesce(sum(n_tup_ins), 0)::bigint from pg_stat_user_tables where relname = 'sync_spill'";
+        let stored = "select coalesce(sum(n_tup_ins), 0)::bigint from pg_stat_user_tables where relname = 'sync_backlog'";
         sqlx::query_scalar::<_, i64>(stored).fetch_one(&test.pool).await.unwrap() > 0
     })
     .await;
@@ -288,15 +288,15 @@ async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
     let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
     renamed(80).await;
     renamed(160).await;
-    assert_eq!(count(&test, "sync_fanout").await, 1, "one that has not begun serves both");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "one that has not begun serves both");
     let mut first = next().await;
     renamed(240).await;
-    assert_eq!(count(&test, "sync_fanout").await, 2, "this one may have passed children by");
+    assert_eq!(count(&test, "sync_fanouts").await, 2, "this one may have passed children by");
     first.advance(&test.pool, PARENT).await.unwrap();
     first.finish(&test.pool).await.unwrap();
-    assert_eq!(count(&test, "sync_fanout").await, 1, "it has come to its end");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "it has come to its end");
     next().await.finish(&test.pool).await.unwrap();
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
 }
 
 #[tokio::test]

@@ -324,7 +324,7 @@ async fn dates_beyond_every_calendar_are_refused_and_sums_beyond_every_number_ar
         let sql = format!("update {table} set {column} = 'infinity'");
         let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&test.pool).await.unwrap_err();
         let constraint = refused.as_database_error().and_then(|error| error.constraint().map(str::to_owned));
-        assert_eq!(constraint, Some(format!("{table}_{column}_in_reach")), "{refused}");
+        assert_eq!(constraint, Some(format!("{table}_{column}_range")), "{refused}");
     }
     test.sql(
         "set session_replication_role = replica;
