@@ -5,7 +5,7 @@ use clap::Args;
 /// Settings of rebuilds.
 #[derive(Args, Clone, Debug)]
 pub struct Rebuild {
-    /// Ranges of ids that a reindex fills at the same time.
+    /// Bulk writes of a reindex under way at once.
     #[arg(id = "sync-reindex-parallel", long = "sync-reindex-parallel", env = "SYNC_REINDEX_PARALLEL", default_value_t = 4)]
     pub parallel: usize,
     /// Documents to one bulk write of a reindex; a quarter of it for a minute after a live change has waited too long.

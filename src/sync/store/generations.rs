@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
 
 use super::checkpoint::require_lease;
 use crate::search::shard_checkpoints::History;
@@ -42,6 +43,9 @@ pub struct Generation {
     /// Since its state or its progress last changed.
     #[serde(skip)]
     pub age_seconds: f64,
+    /// Every id up to here is in the index; absent until its rebuild has created the index.
+    #[serde(skip)]
+    pub cursor: Option<Uuid>,
     /// How far it was when that was last looked at.
     #[serde(skip)]
     pub history: Option<Json<History>>,
@@ -59,7 +63,7 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>>
           case when state = 'building' and rate > 0 then greatest(total - documents, 0) / rate end as eta_seconds,
           coalesce(expires_at <= now(), true) as "is_expired!",
           extract(epoch from now() - updated_at)::double precision as "age_seconds!",
-          shard_checkpoints as "history: Json<History>"
+          cursor, shard_checkpoints as "history: Json<History>"
         from index_generations
         order by created_at, index_name
         "#
@@ -103,6 +107,37 @@ pub async fn request(executor: impl PgExecutor<'_>, collection: &str, index: &st
     Ok(inserted.execute(executor).await?.rows_affected() == 1)
 }
 
+/// Records that the index of a rebuild is created and its filling begins, with so many rows to write.
+pub async fn begin(executor: impl PgExecutor<'_>, index: &str, total: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update index_generations set cursor = $2, total = $3, documents = 0, updated_at = now() where index_name = $1",
+        index,
+        Uuid::nil(),
+        total,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Records how far a rebuild is: the cursor, the documents up to there and documents per second. Returns false if it was cancelled.
+///
+/// The cursor never moves back, so a late statement of an earlier leader does no harm.
+pub async fn advance(executor: impl PgExecutor<'_>, index: &str, cursor: Uuid, documents: i64, rate: f64) -> sqlx::Result<bool> {
+    let advanced = sqlx::query!(
+        r#"
+        update index_generations
+        set cursor = greatest(cursor, $2), documents = greatest(documents, $3), rate = $4, updated_at = now()
+        where index_name = $1 and state = 'building' and wanted is null
+        "#,
+        index,
+        cursor,
+        documents,
+        rate,
+    );
+    Ok(advanced.execute(executor).await?.rows_affected() == 1)
+}
+
 /// Asks for the rebuild of a collection to be given up, and says whether there is one.
 ///
 /// # Errors
@@ -135,17 +170,15 @@ pub async fn ask_back(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::
 ///
 /// # Errors
 /// The database's.
-pub async fn fail(pool: &PgPool, index: &str, reason: &str) -> sqlx::Result<()> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query!("delete from index_ranges where index_name = $1", index).execute(&mut *transaction).await?;
+pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update index_generations set state = 'failed', reason = coalesce(reason, $2), wanted = null, updated_at = now() where index_name = $1",
         index,
         reason,
     )
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await
+    .execute(executor)
+    .await
+    .map(drop)
 }
 
 /// Makes a generation the live one, if this leader still leads: one that is built, or the retired one that is asked back.
@@ -195,7 +228,6 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_ho
         transaction.rollback().await?;
         return Ok(false);
     }
-    sqlx::query!("delete from index_ranges where index_name = $1", generation.index).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(true)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
-use crate::sync::reindex::{SMALL, customers, generation, people, rebuilt, refused, shows_witness, underway};
+use crate::sync::reindex::{SMALL, customers, generation, half_built, people, rebuilt, refused, shows_witness};
 
 /// Asks for a rebuild of the customers as somebody else may have done.
 async fn ask_for(test: &Synced, index: &str, hash: &str) {
@@ -57,13 +57,11 @@ async fn block(test: &Synced, index: &str) {
 }
 
 /// Begins to build the customers' index anew, and stops in the middle.
-async fn half_built(test: &Synced) -> Generation {
+async fn started(test: &Synced) -> Generation {
     people(test, 2_000).await;
     test.settle().await;
     reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
-    eventually("the rebuild has begun", async || underway(test).await.is_some_and(|(building, _)| building.documents > 100))
-        .await;
-    underway(test).await.expect("it goes on").0
+    half_built(test, 100).await
 }
 
 #[tokio::test]
@@ -82,7 +80,7 @@ async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
 #[tokio::test]
 async fn a_rebuild_whose_index_takes_nothing_fails() {
     let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3], "--sync-reindex-patience-ms", "1500"]).await;
-    let building = half_built(&test).await;
+    let building = started(&test).await;
     block(&test, &building.index).await;
     people(&test, 10).await;
     assert!(failure(&test).await.contains("took no documents") || failure(&test).await.contains("takes no documents"));
@@ -94,7 +92,7 @@ async fn a_rebuild_whose_index_takes_nothing_fails() {
 #[tokio::test]
 async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
     let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
-    let building = half_built(&test).await;
+    let building = started(&test).await;
     block(&test, &building.index).await;
     assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
     assert!(failure(&test).await.contains("cancelled"));
@@ -108,7 +106,7 @@ async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs
         $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
         create trigger deep before insert on customers for each row execute function deep()"#;
     test.sql(sql).await;
-    let building = half_built(&test).await;
+    let building = started(&test).await;
     // As a mapping that has become stricter.
     let shallow = json!({ "properties": { "custom": { "type": "flattened", "ignore_above": 1000, "depth_limit": 1 } } });
     test.raw(Method::PUT, &format!("{}/_mapping", building.index), Some(shallow)).await;
