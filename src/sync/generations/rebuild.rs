@@ -28,6 +28,8 @@ use crate::values::lsn::Version;
 
 /// Before an index that was too busy is asked again.
 const REST: Duration = Duration::from_millis(200);
+/// Wait of a live change beyond which a reindex slows down: what a user notices.
+const SLOW_DOWN_LAG: Duration = Duration::from_millis(100);
 /// Times that what differs in a new index is written again.
 const REPAIRS: usize = 3;
 
@@ -63,8 +65,7 @@ pub async fn run(
         generation.hash == Template::new(collection)?.hash,
         "it was asked for with the mapping of another version of this program; ask again when all servers are of one version"
     );
-    let limit = Duration::from_millis(app.config.reindex.lag_ms);
-    let (index, brake) = (generation.index.as_str(), Brake::new(limit));
+    let (index, brake) = (generation.index.as_str(), Brake::new(SLOW_DOWN_LAG));
     let rebuild =
         Rebuild { app, writer, progress, collection, index, brake, began: Instant::now(), written: AtomicUsize::new(0) };
     rebuild.prepare().await?;
@@ -98,7 +99,7 @@ impl Rebuild<'_> {
 
     async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
         loop {
-            let chunk = self.brake.chunk(self.app.config.reindex.batch_size);
+            let chunk = self.brake.chunk(self.app.config.sync.reindex_batch_size());
             let rows = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
             let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
             let Some(last) = ids.last() else { return Ok(()) };
@@ -120,7 +121,7 @@ impl Rebuild<'_> {
     }
 
     async fn write(&self, ids: &[Uuid]) -> anyhow::Result<()> {
-        let patience = Duration::from_millis(self.app.config.reindex.patience_ms);
+        let patience = self.app.config.reindex.patience;
         let (name, since) = (self.collection.name, Instant::now());
         let mut ids = ids.to_vec();
         loop {

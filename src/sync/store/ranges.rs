@@ -40,7 +40,7 @@ pub async fn plan(app: &App, collection: &Collection, index: &str) -> anyhow::Re
     let settings = &app.config;
     let most = settings.reindex.parallel.max(1) * TO_A_WORKER;
     // A range below the size of a request would only make requests smaller.
-    let parts = usize::try_from(total)?.div_ceil(settings.reindex.batch_size.max(1)).clamp(1, most);
+    let parts = usize::try_from(total)?.div_ceil(settings.sync.reindex_batch_size()).clamp(1, most);
     let ends = cut(&sample(app, collection, total).await?, parts);
     let lows: Vec<Option<Uuid>> = std::iter::once(None).chain(ends.iter().copied().map(Some)).collect();
     let highs: Vec<Option<Uuid>> = ends.iter().copied().map(Some).chain(std::iter::once(None)).collect();
