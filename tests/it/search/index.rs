@@ -27,7 +27,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn open() -> Self {
         let prefix = format!("it-{}", collections::values::ids::new().simple());
-        let settings = Settings::parse_from(["it", "--index-prefix", &prefix, "--search-timeout-ms", "10000"]);
+        let settings = Settings::parse_from(["it", "--index-prefix", &prefix, "--search-timeout", "10s"]);
         let elastic = Elastic::open(&settings.search).unwrap().expect("ELASTICSEARCH_URL names the server; bin/test sets it");
         Self { elastic }
     }
