@@ -1,4 +1,4 @@
-//! Lists: one question to an engine, and the page that answers it.
+//! Lists: one search, and the page that answers it.
 
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Reply, Request, json};
 use crate::error::{Error, Result};
-use crate::search::parse::{Asked, Rules, parse};
+use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Page, Total};
 use crate::search::{Collection, Filter};
 use crate::values::lsn::Lsn;
@@ -62,20 +62,20 @@ pub async fn list_within(
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let Asked { mut query, page, cursor, mut question } = parse(collection, parameters, &rules(request))?;
-    // The path belongs to the question, but the list is the same by its older address.
-    question.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
+    let ParsedList { mut query, page, cursor, mut hashed } = parse(collection, parameters, &rules(request))?;
+    // A cursor belongs to its path, but the older address has the same list.
+    hashed.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
     query.filter = Filter::All(vec![part, query.filter]);
     let mut scored_by = None;
     if let Some(cursor) = cursor {
-        let cursor = search.resume(&cursor, &question)?;
-        query.page = Page::After(cursor.place);
+        let cursor = search.resume(&cursor, &hashed)?;
+        query.page = Page::After(cursor.position);
         scored_by = cursor.engine;
     }
     let seen = request.sync_token()?;
-    let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, collection, seen)).await?;
+    let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
 
-    let next = answer.hits.next.map(|place| search.cursor(&query, &question, place, answer.engine)).transpose()?;
+    let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let data = answer.hits.documents.iter().map(|document| render(document)).collect::<serde_json::Result<_>>();
     let total = answer.hits.total;
     let mut reply = json(&PageView {
@@ -86,10 +86,10 @@ pub async fn list_within(
         limit: query.limit,
         total_pages: total.map(|total| total.value.div_ceil(u64::from(query.limit))),
         next_cursor: next.as_deref(),
-        engine: answer.engine,
+        engine: answer.engine.name(),
         degraded: answer.degraded,
     })?;
-    reply = reply.with(READ_SOURCE, answer.engine);
+    reply = reply.with(READ_SOURCE, answer.engine.name());
     if let Some(Total { value, at_least: false }) = total {
         reply = reply.with(TOTAL_COUNT, &value.to_string());
     }

@@ -3,22 +3,14 @@
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::search::phrase::{Phrase, Word};
+use crate::search::query::Matching;
 use crate::search::{Collection, Compares, Source, score};
 
 type Sql = QueryBuilder<Postgres>;
 
-/// How strictly a phrase has to match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Matching {
-    /// Every word, as it is or as the beginning of one.
-    Strict,
-    /// Any word, and words that resemble it.
-    Loose,
-}
-
 /// Selects `id` and `score` of what matches.
 pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, matching: Matching) {
-    // Rounded, so that a place in this order survives being written down.
+    // Rounded, so that a sort position survives being written into a cursor.
     sql.push("\nselect id, round(max(score)::numeric, 4)::float8 as score from (");
     sql.push("\nselect id, sum(best) as score from (select id, word, max(score) as best from (");
     let mut first = true;
