@@ -120,7 +120,7 @@ fn after(sort: Sort, key: &Key) -> Json {
     }
 }
 
-/// Reads a sort key from an answer: the counterpart of [`after`].
+/// Reads a sort key of a hit; the inverse of [`after`].
 pub(super) fn key(sort: Sort, value: &Json) -> Key {
     match value {
         Json::Null => Key::Missing(()),

@@ -1,6 +1,5 @@
 //! Searches in Elasticsearch: one request each, two if a phrase matches nothing as it was typed.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -38,8 +37,8 @@ impl Elastic {
             self.alias(collection),
             self.search_deadline.as_millis(),
         );
-        let body = Bytes::from(compile::body(query, matching).to_string());
-        let answer: Answer = self.read(Verb::Post, &path, Some(body), self.search_deadline).await?;
+        let body = serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
+        let answer: Answer = self.read(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
         if answer.timed_out || answer.shards.failed > 0 {
             return Err(ElasticError::Timeout);
         }

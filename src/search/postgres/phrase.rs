@@ -1,4 +1,4 @@
-//! Compiles a phrase into a query of ids with scores: each word is looked up where trigrams and arrays are indexed, then words meet.
+//! Compiles a phrase into a query of ids with scores: looks each word up in trigram and array indexes, then joins the words.
 
 use sqlx::{Postgres, QueryBuilder};
 
@@ -88,7 +88,7 @@ fn ways(sql: &mut Sql, first: &mut bool, source: &Source, word: &Word, number: u
     }
 }
 
-/// What the phrase as a whole may be, besides words.
+/// The phrase as an id, an address or a number.
 fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
     let begin = |sql: &mut Sql| {
         sql.push("\nunion all");
