@@ -38,6 +38,8 @@ create table index_generations (
   -- What an operator asks of the leader: to make it live again, or to remove it.
   wanted text
     constraint index_generations_wanted_known check (wanted in ('live', 'gone')),
+  -- Every id up to here is in the index; null until the rebuild has created the index.
+  cursor uuid,
   documents bigint not null default 0,
   -- Rows when the rebuild began, and documents per second since then.
   total bigint not null default 0,
@@ -54,20 +56,6 @@ create table index_generations (
 
 create unique index index_generations_live_key on index_generations (collection) where state = 'live';
 create unique index index_generations_building_key on index_generations (collection) where state = 'building';
-
--- One piece of a rebuild: the ids above `low`, up to and including `high`. Null means no end on that side, so the ranges of an
--- index cover every possible id.
-create table index_ranges (
-  index_name text not null
-    constraint index_ranges_index_name_fkey references index_generations on delete cascade,
-  number integer not null,
-  low uuid,
-  high uuid,
-  -- Everything up to here is in the index.
-  cursor uuid,
-  documents bigint not null default 0,
-  constraint index_ranges_pkey primary key (index_name, number)
-);
 
 -- Large fan-outs, done in chunks with the version of the change that caused them. A parent that changes again while its fan-out
 -- runs gets another one; the running one always finishes, so endless renames cannot keep it from that.
@@ -133,10 +121,10 @@ create table sync_sweeps (
 );
 
 grant select on
-  sync_state, index_generations, index_ranges, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
+  sync_state, index_generations, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
   to collections_server;
 grant select, insert, update, delete on
-  sync_state, index_generations, index_ranges, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
+  sync_state, index_generations, sync_fanouts, sync_backlog, sync_dead_letters, sync_sweeps
   to collections_sync;
 
 -- How long the oldest open transaction has been writing; Postgres keeps its log for that long. Only the owner may see other

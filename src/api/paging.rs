@@ -1,7 +1,5 @@
 //! Lists: one search, and the page that answers it.
 
-use std::time::Duration;
-
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,6 +14,13 @@ use crate::values::lsn::Lsn;
 /// Says who answered.
 pub(crate) const READ_SOURCE: HeaderName = HeaderName::from_static("x-read-source");
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Size of a page if the client names none, and of the largest page.
+pub(crate) const PAGE_DEFAULT: u32 = 10;
+pub(crate) const PAGE_LIMIT: u32 = 100;
+
+/// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
+const TOTAL_LIMIT: u32 = 10_000;
 
 /// A page on the wire.
 #[derive(Serialize)]
@@ -100,9 +105,9 @@ fn rules(request: &Request) -> Rules<'_> {
         refuse_large_pages: request.is_canonical(),
         region: &config.default_region,
         currency: config.default_currency,
-        page_default: config.search.page_default,
-        page_limit: config.search.page_limit,
-        total_limit: config.search.total_limit,
+        page_default: PAGE_DEFAULT,
+        page_limit: PAGE_LIMIT,
+        total_limit: TOTAL_LIMIT,
         now: request.app.clock.now(),
     }
 }
@@ -113,7 +118,7 @@ async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>
     if position > watermark.get() && request.is_beyond_log(position).await {
         return false;
     }
-    watermark.reached(collection.name, position, Duration::from_millis(request.app.config.sync.wait_ms)).await
+    watermark.reached(collection.name, position, request.app.config.sync.wait).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
@@ -118,7 +117,7 @@ impl Request {
             return Err(Error::TooLarge { limit });
         }
         let whole = gather(&mut self.body, limit);
-        timeout(Duration::from_millis(limits.body_timeout_ms), whole).await.unwrap_or(Err(Error::BodyTimeout))
+        timeout(limits.body_timeout, whole).await.unwrap_or(Err(Error::BodyTimeout))
     }
 }
 

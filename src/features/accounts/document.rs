@@ -1,12 +1,11 @@
 //! The searchable form of an account, built here and nowhere else, and its form on the wire.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::Object;
@@ -193,10 +192,7 @@ pub fn load<'a>(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> BoxFuture<
     })
 }
 
-/// Reads accounts with what they show of their customer, in the snapshot of the connection's transaction.
-///
-/// # Errors
-/// The database's.
+/// Reads accounts with what they show of their customer, in one statement.
 pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Account>> {
     let rows = sqlx::query!(
         r#"
@@ -204,9 +200,14 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
           a.id as "id!", a.version as "version!", a.account_number as "account_number!", a.customer_id as "customer_id!",
           a.currency as "currency!", a.balance as "balance!", a.original_amount as "original_amount!", a.due_date,
           a.status as "status!", a.assignee_id, a.creditor, a.portfolio, a.product, a.last_payment_at, a.last_contact_at,
-          a.next_action_at, a.tags as "tags!", a.custom as "custom!: sqlx::types::Json<Object>", a.created_at as "created_at!",
+          a.next_action_at, a.tags as "tags!", a.custom as "custom!: Json<Object>", a.created_at as "created_at!",
           a.updated_at as "updated_at!", a.deleted_at, c.name as "customer_name!", c.given_name, c.family_name, c.company_name,
-          c.external_id as customer_external_id, coalesce(u.name, u.username) as assignee_name
+          c.external_id as customer_external_id, coalesce(u.name, u.username) as assignee_name,
+          (
+            select json_agg(json_build_array(kind, normalized) order by is_primary desc, id)
+            from contact_points
+            where customer_id = a.customer_id
+          ) as "contacts: Json<Vec<(String, String)>>"
         from accounts a
         join customers c on c.id = a.customer_id
         left join users u on u.id = a.assignee_id
@@ -214,26 +215,8 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
         "#,
         ids,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
-
-    let customers: Vec<Uuid> = rows.iter().map(|row| row.customer_id).collect();
-    let mut contacts: HashMap<Uuid, Vec<(String, String)>> = HashMap::new();
-    let points = sqlx::query!(
-        r#"
-        select customer_id, kind, normalized
-        from contact_points
-        where customer_id = any($1)
-        order by is_primary desc, id
-        "#,
-        &customers,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for point in points {
-        contacts.entry(point.customer_id).or_default().push((point.kind, point.normalized));
-    }
-
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -244,7 +227,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
                 family: row.family_name.as_deref(),
                 company: row.company_name.as_deref(),
             });
-            for (kind, normalized) in contacts.get(&row.customer_id).into_iter().flatten() {
+            for (kind, normalized) in row.contacts.iter().flat_map(|contacts| &contacts.0) {
                 terms.contact(kind, normalized);
             }
             terms.number([&row.account_number].into_iter().chain(&row.customer_external_id));

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::routes::live;
 use super::store;
+use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
 use crate::api::{Reply, Request, created, json};
 use crate::auth::Caller;
 use crate::error::{Error, Faults, Result};
@@ -160,8 +161,7 @@ struct Page {
 
 impl Page {
     fn parse(request: &Request) -> Result<Self> {
-        let limits = &request.app.config.search;
-        let mut page = Self { limit: i64::from(limits.page_default), after: None };
+        let mut page = Self { limit: i64::from(PAGE_DEFAULT), after: None };
         let unreadable = |name: &str| Error::malformed("bad_parameter", format!("the parameter {name} cannot be read"));
         for (name, value) in request.parameters() {
             match &*name {
@@ -171,7 +171,7 @@ impl Page {
                 _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor, includeDeleted and syncToken")),
             }
         }
-        if (1..=i64::from(limits.page_limit)).contains(&page.limit) { Ok(page) } else { Err(unreadable("limit")) }
+        if (1..=i64::from(PAGE_LIMIT)).contains(&page.limit) { Ok(page) } else { Err(unreadable("limit")) }
     }
 }
 

@@ -1,12 +1,11 @@
 //! The searchable form of a customer, built here and nowhere else, and its form on the wire.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::Object;
@@ -250,104 +249,53 @@ pub fn load<'a>(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> BoxFuture<
     })
 }
 
-/// Reads customers with everything that belongs to them, in the snapshot of the connection's transaction.
-///
-/// # Errors
-/// The database's.
+/// Reads customers with everything that belongs to them, in one statement.
 pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Customer>> {
-    let mut contact_points: HashMap<Uuid, Vec<ContactPoint>> = HashMap::new();
-    let rows = sqlx::query!(
-        r#"
-        select id, customer_id, kind, value, normalized, label, is_primary, state
-        from contact_points
-        where customer_id = any($1)
-        order by is_primary desc, id
-        "#,
-        ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        contact_points.entry(row.customer_id).or_default().push(ContactPoint {
-            id: row.id,
-            kind: row.kind,
-            value: row.value,
-            normalized: row.normalized,
-            label: row.label,
-            is_primary: row.is_primary,
-            state: row.state,
-        });
-    }
-
-    let mut addresses: HashMap<Uuid, Vec<Address>> = HashMap::new();
-    let rows = sqlx::query!(
-        r#"
-        select id, customer_id, label, line1, line2, city, region, postal_code, country, is_primary
-        from addresses
-        where customer_id = any($1)
-        order by is_primary desc, id
-        "#,
-        ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        addresses.entry(row.customer_id).or_default().push(Address {
-            id: row.id,
-            label: row.label,
-            line1: row.line1,
-            line2: row.line2,
-            city: row.city,
-            region: row.region,
-            postal_code: row.postal_code,
-            country: row.country,
-            is_primary: row.is_primary,
-        });
-    }
-
-    let mut debts: HashMap<Uuid, Vec<Debt>> = HashMap::new();
-    let rows = sqlx::query_as!(
-        Debt,
-        r#"
-        select
-          customer_id,
-          currency,
-          least(greatest(sum(balance), -9223372036854775808), 9223372036854775807)::bigint as "balance!",
-          count(*) as "accounts!",
-          count(*) filter (where status = 'open') as "open!",
-          min(due_date) filter (where status = 'open') as oldest_due_date,
-          max(last_payment_at) as last_payment_at
-        from accounts
-        where customer_id = any($1)
-        and deleted_at is null
-        group by customer_id, currency
-        order by currency
-        "#,
-        ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        debts.entry(row.customer_id).or_default().push(row);
-    }
-
+    // Arrays fill the structs in the order of their fields; they cost Postgres half as much as objects.
     let rows = sqlx::query!(
         r#"
         select
           id, version, external_id, kind, name, given_name, family_name, company_name, date_of_birth, tax_id, language, time_zone,
-          status, tags, metadata as "metadata: sqlx::types::Json<Object>", custom as "custom: sqlx::types::Json<Object>",
-          created_at, updated_at, deleted_at
-        from customers
+          status, tags, metadata as "metadata: Json<Object>", custom as "custom: Json<Object>", created_at, updated_at, deleted_at,
+          (
+            select json_agg(json_build_array(id, kind, value, normalized, label, is_primary, state) order by is_primary desc, id)
+            from contact_points
+            where customer_id = c.id
+          ) as "contact_points: Json<Vec<ContactPoint>>",
+          (
+            select json_agg(
+              json_build_array(id, label, line1, line2, city, region, postal_code, country, is_primary)
+              order by is_primary desc, id)
+            from addresses
+            where customer_id = c.id
+          ) as "addresses: Json<Vec<Address>>",
+          (
+            select json_agg(json_build_array(currency, balance, accounts, open, oldest_due_date, last_payment_at) order by currency)
+            from (
+              select
+                currency,
+                least(greatest(sum(balance), -9223372036854775808), 9223372036854775807)::bigint as balance,
+                count(*) as accounts,
+                count(*) filter (where status = 'open') as open,
+                min(due_date) filter (where status = 'open') as oldest_due_date,
+                max(last_payment_at) as last_payment_at
+              from accounts
+              where customer_id = c.id
+              and deleted_at is null
+              group by currency
+            ) as debt
+          ) as "debts: Json<Vec<Debt>>"
+        from customers c
         where id = any($1)
         "#,
         ids,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
         .map(|row| {
-            let debts = debts.remove(&row.id).unwrap_or_default();
+            let debts = row.debts.map(|debts| debts.0).unwrap_or_default();
             let only = if debts.len() == 1 { debts.first() } else { None };
             let facts = Facts {
                 id: row.id,
@@ -366,8 +314,8 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
                 tags: row.tags,
                 metadata: row.metadata.0,
                 custom: row.custom.0,
-                contact_points: contact_points.remove(&row.id).unwrap_or_default(),
-                addresses: addresses.remove(&row.id).unwrap_or_default(),
+                contact_points: row.contact_points.map(|points| points.0).unwrap_or_default(),
+                addresses: row.addresses.map(|addresses| addresses.0).unwrap_or_default(),
                 account_count: debts.iter().map(|debt| debt.accounts).sum(),
                 open_account_count: debts.iter().map(|debt| debt.open).sum(),
                 currency: only.map(|debt| debt.currency.clone()),
@@ -386,8 +334,9 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
         .collect())
 }
 
+/// What a customer owes in one currency, in minor units.
+#[derive(Debug, Deserialize)]
 struct Debt {
-    customer_id: Uuid,
     currency: String,
     balance: i64,
     accounts: i64,

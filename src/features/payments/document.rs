@@ -163,10 +163,7 @@ pub fn load<'a>(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> BoxFuture<
     })
 }
 
-/// Reads payments with what they show of their account and customer, in the snapshot of the connection's transaction.
-///
-/// # Errors
-/// The database's.
+/// Reads payments with what they show of their account and customer, in one statement.
 pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Payment>> {
     let rows = sqlx::query!(
         r#"
@@ -183,7 +180,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
         "#,
         ids,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()

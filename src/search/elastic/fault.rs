@@ -64,9 +64,12 @@ impl ElasticError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// An exchange that broke. A client's own text stops at "error sending request"; the reason is the last one of the chain.
-    pub(super) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut cause = error;
+    pub(super) fn from_transport(error: elasticsearch::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        // The client's own text stops at "error sending request"; the reason lies at the end of the chain.
+        let mut cause: &dyn std::error::Error = &error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }

@@ -61,9 +61,6 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
 /// How much of its documents a page tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Their member `id`, taken for what they were written as. That is so where only this program can have written, and a third of
-    /// the work for the index, which stores what documents were written as beside their sources.
-    Members,
     /// What they were written as.
     Ids,
     /// Also what is stored of them.
@@ -125,7 +122,7 @@ pub async fn page(
     #[derive(Deserialize)]
     struct Hit {
         #[serde(rename = "_id")]
-        id: Option<String>,
+        id: String,
         #[serde(rename = "_version")]
         version: i64,
         #[serde(rename = "_source")]
@@ -139,7 +136,6 @@ pub async fn page(
     let sort = json!([{ "id": "asc" }, { "version": "asc" }]);
     let mut body = json!({ "size": size, "version": true, "sort": sort, "track_total_hits": false });
     match detail {
-        Detail::Members => body["stored_fields"] = json!("_none_"),
         Detail::Ids => body["_source"] = json!(false),
         Detail::Sources => {}
     }
@@ -159,7 +155,6 @@ pub async fn page(
     for Hit { id, version, source, sort: (member, number) } in answer.hits.hits {
         let place = member.as_deref().and_then(ours);
         page.end = place.filter(|_| is_full);
-        let Some(id) = id.or(member) else { continue };
         match ours(&id) {
             Some(id) => page.entries.push(Entry { id, place, version: Version(version), number, source }),
             None => drop(page.strays.insert(id)),

@@ -147,9 +147,9 @@ pub async fn adopt(pool: &PgPool, lease: i64, origin: &Origin, epoch: Epoch, pos
     // What was asked for and has not begun is built in the new epoch.
     sqlx::query!(
         r#"
-        update index_generations g
+        update index_generations
         set state = 'retired', wanted = null, expires_at = now(), updated_at = now()
-        where state <> 'building' or exists (select from index_ranges r where r.index_name = g.index_name)
+        where state <> 'building' or cursor is not null
         "#
     )
     .execute(&mut *transaction)

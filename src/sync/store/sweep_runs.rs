@@ -1,5 +1,7 @@
 //! The table of sweeps: where the rolling comparison of each collection is, and what it has found.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -27,7 +29,7 @@ pub const END: Uuid = Uuid::max();
 ///
 /// # Errors
 /// The database's.
-pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period_s: u32) -> sqlx::Result<bool> {
+pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period: Duration) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         r#"
         select not exists (
@@ -38,7 +40,7 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
         "#,
         collection,
         index,
-        f64::from(period_s),
+        period.as_secs_f64(),
     );
     due.fetch_one(executor).await
 }
