@@ -43,7 +43,7 @@ impl Request {
         };
         let (door, cache) = match found {
             Found::Row(row) => {
-                let is_asked_for = !row.is_deleted || self.includes_deleted();
+                let is_asked_for = !row.is_deleted || self.includes_deleted()?;
                 return Ok(is_asked_for.then(|| Reply::kept(&row).with(READ_SOURCE, "cache").with(CACHE, "hit")));
             }
             Found::Door(door) => (Some(door), "miss"),
@@ -54,7 +54,7 @@ impl Request {
         if let Some(door) = door {
             remember(door, &mut reply, is_deleted, day);
         }
-        let is_asked_for = !is_deleted || self.includes_deleted();
+        let is_asked_for = !is_deleted || self.includes_deleted()?;
         Ok(is_asked_for.then(|| reply.with(READ_SOURCE, "postgres").with(CACHE, cache)))
     }
 }

@@ -12,7 +12,9 @@ use crate::values::money::Currency;
 pub(crate) mod pairs;
 mod value;
 
-use value::{Reading, flag};
+use value::Reading;
+
+pub(crate) use value::flag;
 
 /// Most conditions of one list.
 const MOST_CONDITIONS: usize = 30;
@@ -192,8 +194,9 @@ impl<'a> List<'a> {
     }
 
     fn field(&self, name: &str) -> Result<&'static Field, Wrong> {
-        self.collection.fields.iter().find(|field| field.name == name).ok_or_else(|| {
-            let known = self.collection.fields.iter().map(|field| field.name);
+        let listed = || self.collection.fields.iter().filter(|field| field.is_listed());
+        listed().find(|field| field.name == name).ok_or_else(|| {
+            let known = listed().map(|field| field.name);
             let known: Vec<&str> = known.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
             ("unknown_parameter", format!("known are {COMMON} and the fields {}", known.join(", ")))
         })

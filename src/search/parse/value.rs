@@ -100,7 +100,7 @@ impl Reading {
                 let word = words.find(trimmed).ok_or_else(|| format!("takes one of {}", words.known.join(", ")))?;
                 Value::Text(word.to_owned())
             }
-            FieldKind::Text | FieldKind::Tags => Value::Text(trimmed.to_owned()),
+            FieldKind::Text | FieldKind::Tags | FieldKind::Object | FieldKind::Parts(_) => Value::Text(trimmed.to_owned()),
             FieldKind::Folded => Value::Text(text::fold(trimmed)),
             FieldKind::Currency => Value::Text(trimmed.parse::<Currency>()?.to_string()),
             FieldKind::Id => Value::Id(trimmed.parse().map_err(|_| "takes a UUID")?),
@@ -169,7 +169,7 @@ fn shifted(moment: DateTime<Utc>, by: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Reads a flag.
-pub(super) fn flag(text: &str) -> Result<bool, String> {
+pub(crate) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "" => Ok(true),
         "false" | "0" => Ok(false),
