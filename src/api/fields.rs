@@ -29,7 +29,7 @@ pub struct Context<'a> {
 }
 
 /// A record described by a table of fields; see [`crate::fields!`].
-pub trait Record: Sized + 'static {
+pub trait Fields: Sized + 'static {
     const MEMBERS: &'static [Member<Self>];
 }
 
@@ -42,14 +42,14 @@ pub struct Member<R> {
     pub get_mut: fn(&mut R) -> &mut dyn FieldValue,
 }
 
-/// Declares the table of a record's fields: `FIELDS`, and [`Record`] with the member that holds each.
+/// Declares the table of a record's fields: `FIELDS`, and [`Fields`] with the member that holds each.
 #[macro_export]
 macro_rules! fields {
     ($record:ident; $($member:ident => $field:expr,)*) => {
         /// The table of fields.
         pub(crate) static FIELDS: &[$crate::search::Field] = &[$($field),*];
 
-        impl $crate::api::Record for $record {
+        impl $crate::api::Fields for $record {
             const MEMBERS: &'static [$crate::api::Member<Self>] = &[$(
                 $crate::api::Member {
                     field: $field,
@@ -262,7 +262,7 @@ impl FieldValue for Option<Currency> {}
 impl FieldValue for i64 {}
 
 /// Puts the writable members of a request into a record and takes them out of the request.
-pub fn apply<R: Record>(record: &mut R, said: &mut Object, faults: &mut Faults) {
+pub fn apply<R: Fields>(record: &mut R, said: &mut Object, faults: &mut Faults) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
         if let Some(value) = said.remove(member.field.name) {
             (member.get_mut)(record).set(value, &member.field, faults);
@@ -271,7 +271,7 @@ pub fn apply<R: Record>(record: &mut R, said: &mut Object, faults: &mut Faults) 
 }
 
 /// Clears the writable members that a request for a replacement does not name; what cannot be cleared stays.
-pub fn clear_unnamed<R: Record>(record: &mut R, said: &Object) {
+pub fn clear_unnamed<R: Fields>(record: &mut R, said: &Object) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
         if !said.contains_key(member.field.name) {
             (member.get_mut)(record).set(Value::Null, &member.field, &mut Faults::default());
@@ -280,7 +280,7 @@ pub fn clear_unnamed<R: Record>(record: &mut R, said: &Object) {
 }
 
 /// Checks what is left of a request for a new record: nothing but what the server sets, and not even that if it is strict.
-pub fn refuse_rest<R: Record>(said: &Object, is_strict: bool, faults: &mut Faults) {
+pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, faults: &mut Faults) {
     for name in said.keys() {
         if !R::MEMBERS.iter().any(|member| member.field.name == name) {
             faults.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
@@ -317,7 +317,7 @@ fn is_same(said: &Value, shown: &Value) -> bool {
 }
 
 /// The columns of a record's table that a write sets, by their names.
-pub fn columns<R: Record>(record: &R, includes: impl Fn(Access) -> bool) -> Object {
+pub fn columns<R: Fields>(record: &R, includes: impl Fn(Access) -> bool) -> Object {
     let members = R::MEMBERS.iter().filter(|member| includes(member.field.access));
     members.map(|member| (member.column.to_owned(), (member.get)(record).column())).collect()
 }

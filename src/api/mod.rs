@@ -11,7 +11,7 @@ mod snapshot;
 mod sync_token;
 mod write;
 
-pub use fields::{Context, FieldValue, Member, Record};
-pub use record::Shown;
+pub use fields::{Context, FieldValue, Fields, Member};
+pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};

@@ -1,7 +1,5 @@
 //! Lists: one question to an engine, and the page that answers it.
 
-use std::time::Duration;
-
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 
@@ -15,6 +13,13 @@ use crate::values::lsn::Lsn;
 /// Says who answered.
 pub(crate) const READ_SOURCE: HeaderName = HeaderName::from_static("x-read-source");
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Size of a page if the client names none, and of the largest page.
+pub(crate) const PAGE_DEFAULT: u32 = 10;
+pub(crate) const PAGE_LIMIT: u32 = 100;
+
+/// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
+const TOTAL_LIMIT: u32 = 10_000;
 
 /// What follows the records of a page.
 #[derive(Serialize)]
@@ -33,9 +38,6 @@ struct PageEnd<'a> {
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
 /// each behind a comma.
-///
-/// # Errors
-/// Parameters that cannot be read, a cursor of another list, an engine that cannot answer.
 pub async fn list(
     request: &Request,
     collection: &'static Collection,
@@ -43,7 +45,8 @@ pub async fn list(
     computed: impl Fn(&str) -> serde_json::Result<String>,
 ) -> Result<Reply> {
     let search = &request.app.search;
-    let Asked { mut query, page, cursor, mut question } = parse(collection, &request.query, &rules(request))?;
+    let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let Asked { mut query, page, cursor, mut question } = parse(collection, parameters, &rules(request))?;
     // The path belongs to the question, but the list is the same by its older address.
     question.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
     query.filter = Filter::All(vec![part, query.filter]);
@@ -71,11 +74,11 @@ pub async fn list(
         limit: query.limit,
         total_pages: total.map(|total| total.value.div_ceil(u64::from(query.limit))),
         next_cursor: next.as_deref(),
-        engine: answer.engine,
+        engine: answer.engine.name(),
         degraded: answer.degraded,
     };
     body.extend(["],", &serde_json::to_string(&end).map_err(Error::internal)?[1..]]);
-    let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine);
+    let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine.name());
     if let Some(Total { value, at_least: false }) = total {
         reply = reply.with(TOTAL_COUNT, &value.to_string());
     }
@@ -91,9 +94,9 @@ fn rules(request: &Request) -> Rules<'_> {
         refuse_large_pages: request.is_canonical(),
         region: &config.default_region,
         currency: config.default_currency,
-        page_default: config.search.page_default,
-        page_limit: config.search.page_limit,
-        total_limit: config.search.total_limit,
+        page_default: PAGE_DEFAULT,
+        page_limit: PAGE_LIMIT,
+        total_limit: TOTAL_LIMIT,
         now: request.app.clock.now(),
     }
 }
@@ -104,12 +107,11 @@ async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>
     if position > watermark.get() && request.is_beyond_log(position).await {
         return false;
     }
-    watermark.reached(collection.name, position, Duration::from_millis(request.app.config.sync.wait_ms)).await
+    watermark.reached(collection.name, position, request.app.config.sync.wait).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {
-    let kept =
-        request.query.split('&').filter(|pair| !pair.is_empty() && !matches!(pair.split('=').next(), Some("page" | "cursor")));
-    let query: String = kept.flat_map(|pair| [pair, "&"]).collect();
-    format!("<{}?{query}cursor={cursor}>; rel=\"next\"", request.path)
+    let kept = request.parameters().filter(|(name, _)| !matches!(&**name, "page" | "cursor"));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", cursor).finish();
+    format!("<{}?{query}>; rel=\"next\"", request.path)
 }

@@ -32,6 +32,19 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 /// A connection that was in use so recently is lent without asking for one.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Connections for searches that Postgres answers: few, so that an outage of Elasticsearch cannot overload the database.
+const SEARCH_POOL_SIZE: u32 = 6;
+
+/// Connections for the sync: its writers, its backlog worker and the sweep.
+const SYNC_POOL_SIZE: u32 = 8;
+
+/// How long a list waits for a connection: when Elasticsearch stalls, all lists come at once.
+const SEARCH_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long background work waits for a connection, and how long its statements run: no client waits for them.
+const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Connections for looking how things are.
 const WATCH_POOL_SIZE: u32 = 2;
 
@@ -56,8 +69,8 @@ impl Pools {
     pub fn open(config: &Database) -> sqlx::Result<Self> {
         Ok(Self {
             server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
-            search: pool(&patient(config), SERVER_ROLE, "collections search", config.search_pool_size)?,
-            sync: pool(&background(config), SYNC_ROLE, "collections sync", config.sync_pool_size)?,
+            search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
+            sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
         })
     }
@@ -65,22 +78,18 @@ impl Pools {
 
 /// The same with the deadline of lists, which have waited for Elasticsearch together and come at the same moment.
 fn patient(config: &Database) -> Database {
-    Database { acquire_timeout_ms: config.search_acquire_timeout_ms, ..config.clone() }
+    Database { acquire_timeout: SEARCH_ACQUIRE_TIMEOUT, ..config.clone() }
 }
 
 /// The same with the deadlines of work that nobody waits for.
 fn background(config: &Database) -> Database {
-    Database {
-        acquire_timeout_ms: config.background_acquire_timeout_ms,
-        statement_timeout_ms: config.background_statement_timeout_ms,
-        ..config.clone()
-    }
+    Database { acquire_timeout: BACKGROUND_ACQUIRE_TIMEOUT, statement_timeout: BACKGROUND_STATEMENT_TIMEOUT, ..config.clone() }
 }
 
 fn pool(config: &Database, role: &'static str, name: &str, size: u32) -> sqlx::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        .acquire_timeout(config.acquire_timeout)
         .max_lifetime(Duration::from_secs(15 * 60))
         // Its ping has no deadline of its own, so one dead connection would use up the caller's whole wait.
         .test_before_acquire(false)
@@ -92,8 +101,8 @@ fn pool(config: &Database, role: &'static str, name: &str, size: u32) -> sqlx::R
 fn options(config: &Database, role: &str, name: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(PgConnectOptions::from_str(config.url.expose_secret())?.application_name(name).options([
         ("role", role.to_owned()),
-        ("statement_timeout", config.statement_timeout_ms.to_string()),
-        ("lock_timeout", config.lock_timeout_ms.to_string()),
+        ("statement_timeout", config.statement_timeout.as_millis().to_string()),
+        ("lock_timeout", config.lock_timeout.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", "60000".to_owned()),
         ("timezone", "UTC".to_owned()),
         ("log_parameter_max_length_on_error", "0".to_owned()),

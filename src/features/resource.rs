@@ -11,16 +11,15 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Context, Record, Reply, Request, Shown, no_content, paging};
+use crate::api::{Context, Fields, Record, Reply, Request, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Lock, Locked};
 use crate::error::{Error, Faults, Object, Result};
-use crate::feed::Subject;
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, Terms, document};
 use crate::values::ids::UserId;
 
 /// A kind of record with an address of its own. Its table has the collection's name.
-pub trait Resource: Record + Serialize + Clone + Send + Sync {
+pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     type Id: Copy + Send + Into<Uuid>;
     /// In the singular, for messages.
     const NAME: &'static str;
@@ -32,9 +31,6 @@ pub trait Resource: Record + Serialize + Clone + Send + Sync {
     fn id(&self) -> Uuid;
 
     fn locked(&self) -> Locked;
-
-    /// The rows of which it shows something, and those that show something of it.
-    fn shows(&self) -> Vec<Subject>;
 
     /// What searches compare, but for amounts.
     fn terms(&self) -> Terms;
@@ -147,7 +143,7 @@ pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 /// Answers with a record.
 pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
     let body = show(record, request.app.clock.today())?;
-    Ok(Reply::json(body.into_bytes()).with_version(record.locked().version).about(record.shows()))
+    Ok(Reply::json(body.into_bytes()).with_version(record.locked().version))
 }
 
 /// Answers 201 with a new record.
@@ -169,11 +165,11 @@ pub async fn list_part<R: Resource>(request: &Request, part: Filter) -> Result<R
 
 pub async fn read<R: Resource>(id: R::Id, _: Caller, request: Request) -> Result<Reply> {
     let id = id.into();
-    let shown = request.row((R::collection().name, id), async |connection| {
+    let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
-        Ok(Some(Shown { reply: answer(&record, &request)?, is_deleted: record.locked().deleted_at.is_some() }))
-    });
-    shown.await?.ok_or(Error::NotFound(R::NAME))
+        Ok(Some(Record { reply: answer(&record, &request)?, is_deleted: record.locked().deleted_at.is_some() }))
+    };
+    request.record(R::NAME, read).await
 }
 
 /// Changes what the request names (RFC 7396).
@@ -196,8 +192,7 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, said: S
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
             R::change(connection, &before, said, &context).await?;
-            // What showed something of it before, such as a former owner, changes too.
-            Ok(answer(&find::<R>(connection, id).await?, request)?.about(before.shows()))
+            answer(&find::<R>(connection, id).await?, request)
         })
         .await
 }
@@ -211,7 +206,7 @@ pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) ->
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let record = find::<R>(connection, id).await?;
             R::remove(connection, &record, is_forced, Some(caller.id)).await?;
-            Ok(no_content().about(record.shows()))
+            Ok(no_content())
         })
         .await
 }

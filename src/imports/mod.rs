@@ -140,7 +140,7 @@ fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) ->
     let mut batch = Vec::new();
     while let Some(row) = rows.next()? {
         batch.push(match row {
-            Ok(row) => Record::read(row, survey, import.limits.max_cell),
+            Ok(row) => Record::read(row, survey),
             Err(broken) => Record::broken(broken),
         });
         if batch.len() >= import.limits.batch_size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {

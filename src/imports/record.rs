@@ -10,6 +10,9 @@ use super::value::{self, DayOrder, Decimal};
 use crate::error::{Fault, Object};
 use crate::search::FieldKind;
 
+/// Most characters in one cell; a workbook takes as many.
+const MAX_CELL: usize = 32_767;
+
 /// One row of a file.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -21,7 +24,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Reads the cells; blank ones are absent.
-    pub(super) fn read(row: Row, survey: &Survey, max_cell: usize) -> Self {
+    pub(super) fn read(row: Row, survey: &Survey) -> Self {
         let mut record = Self { row: row.number, cells: row.cells, values: HashMap::new(), issues: Vec::new() };
         let columns = &survey.header.columns;
         let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
@@ -33,8 +36,8 @@ impl Record {
         for (at, column) in columns.iter().enumerate() {
             let text = record.cells[at].trim();
             let Some(field) = column.field.filter(|_| !text.is_empty()) else { continue };
-            let read = if text.chars().count() > max_cell {
-                Err(("cell_too_long", format!("takes at most {max_cell} characters")))
+            let read = if text.chars().count() > MAX_CELL {
+                Err(("cell_too_long", format!("takes at most {MAX_CELL} characters")))
             } else if text.contains('\0') {
                 Err(("unstorable_text", "text must not contain NUL".to_owned()))
             } else {

@@ -1,7 +1,6 @@
 //! Search: what a collection is, what can be asked of it, and the engines that answer.
 
 mod breaker;
-pub mod bulk;
 mod collection;
 pub mod cursor;
 pub mod document;
@@ -9,9 +8,7 @@ pub mod elastic;
 mod engine;
 mod field;
 pub mod filter;
-pub mod high_water_mark;
-pub mod index;
-pub mod inventory;
+mod indices;
 pub mod mapping;
 pub mod parse;
 mod phrase;
@@ -19,7 +16,6 @@ mod postgres;
 pub mod query;
 mod router;
 mod score;
-pub mod shard_checkpoints;
 mod template;
 mod terms;
 
@@ -28,6 +24,7 @@ pub use elastic::{Elastic, ElasticError};
 pub use engine::Engine;
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
+pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::Phrase;
 pub use postgres::Postgres;
 pub use router::{Answer, Search};

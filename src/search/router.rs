@@ -16,6 +16,11 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics;
 
+/// Failures in a row after which searches go to Postgres at once.
+const BREAKER_FAILURES: u32 = 3;
+/// Pause between attempts to reach Elasticsearch again.
+const BREAKER_PROBE: Duration = Duration::from_secs(1);
+
 /// Where searches are handed in.
 #[derive(Debug)]
 pub struct Search {
@@ -46,7 +51,7 @@ impl Search {
         Ok(Self {
             elastic: Elastic::open(settings)?.map(Arc::new),
             postgres: Postgres { pool },
-            breaker: Arc::new(Breaker::new(settings.breaker_failures, Duration::from_millis(settings.breaker_probe_ms))),
+            breaker: Arc::new(Breaker::new(BREAKER_FAILURES, BREAKER_PROBE)),
             signer: Signer::new(config.access.key()),
         })
     }

@@ -6,12 +6,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::account::Account;
+use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
 use crate::api::{Reply, Request, created, json};
 use crate::auth::Caller;
 use crate::error::{Error, Faults, Result};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Resource};
-use crate::search::parse::pairs::pairs;
 use crate::validate::{Change, MOST_MONEY, Words};
 use crate::values::clock::milliseconds;
 use crate::values::ids::{AccountId, LedgerEntryId};
@@ -93,7 +93,7 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
             faults.check()?;
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
             let posted = read(connection, posted).await?;
-            Ok(created(&format!("/api/v1/accounts/{id}/ledger"), &posted)?.about(account.shows()))
+            created(&format!("/api/v1/accounts/{id}/ledger"), &posted)
         })
         .await
 }
@@ -140,18 +140,17 @@ impl NewEntry {
 
 /// Reads how many entries are asked for, and after which one.
 fn page_of(request: &Request) -> Result<(i64, Option<Uuid>)> {
-    let limits = &request.app.config.search;
     let unreadable = |name: &str| Error::malformed("bad_parameter", format!("the parameter {name} cannot be read"));
-    let (mut limit, mut after) = (i64::from(limits.page_default), None);
-    for (name, value) in pairs(&request.query) {
-        match name.as_str() {
+    let (mut limit, mut after) = (i64::from(PAGE_DEFAULT), None);
+    for (name, value) in request.parameters() {
+        match &*name {
             "limit" => limit = value.parse().map_err(|_| unreadable(&name))?,
             "cursor" => after = Some(value.parse().map_err(|_| unreadable(&name))?),
             "includeDeleted" | "syncToken" => {}
             _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor, includeDeleted and syncToken")),
         }
     }
-    if (1..=i64::from(limits.page_limit)).contains(&limit) { Ok((limit, after)) } else { Err(unreadable("limit")) }
+    if (1..=i64::from(PAGE_LIMIT)).contains(&limit) { Ok((limit, after)) } else { Err(unreadable("limit")) }
 }
 
 async fn page(connection: &mut PgConnection, account: AccountId, after: Option<Uuid>, limit: i64) -> Result<Vec<Posted>> {

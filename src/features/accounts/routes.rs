@@ -14,9 +14,7 @@ use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
 use crate::error::{Faults, Result};
-use crate::features::customers;
 use crate::features::resource::{self, Resource, Said};
-use crate::feed::Subject;
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -51,11 +49,6 @@ impl Resource for Account {
 
     fn locked(&self) -> Locked {
         Locked { version: self.version, deleted_at: self.deleted_at }
-    }
-
-    fn shows(&self) -> Vec<Subject> {
-        let rows = [(COLLECTION.name, self.id), (customers::COLLECTION.name, self.customer_id)];
-        rows.into_iter().chain(self.assignee_id.map(|user| ("users", user))).collect()
     }
 
     fn terms(&self) -> Terms {

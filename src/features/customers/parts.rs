@@ -9,7 +9,7 @@ use super::rules;
 use crate::api::{Reply, Request, created, json, no_content};
 use crate::auth::Caller;
 use crate::error::{Error, Faults, Result};
-use crate::features::resource::{self, Resource};
+use crate::features::resource;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
 
 pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -53,7 +53,7 @@ pub(super) async fn remove_contact_point(
         contacts::settle(&mut customer.contact_points, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version).about(customer.shows()))).await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
 }
 
 pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
@@ -87,7 +87,7 @@ pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Call
         contacts::settle_addresses(&mut customer.addresses, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version).about(customer.shows()))).await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
 }
 
 /// Locks a customer, lets the change run on it, writes what came of it and shows it.
@@ -125,10 +125,10 @@ fn take<T>(parts: &mut Vec<T>, of: fn(&T) -> Uuid, id: Uuid) -> Result<T> {
 }
 
 fn shown(customer: &Customer, part: &impl Serialize) -> Result<Reply> {
-    Ok(json(part)?.with_version(customer.version).about(customer.shows()))
+    Ok(json(part)?.with_version(customer.version))
 }
 
 fn added(customer: &Customer, address: &str, part: &impl Serialize) -> Result<Reply> {
     let location = format!("/api/v1/customers/{}/{address}", customer.id);
-    Ok(created(&location, part)?.with_version(customer.version).about(customer.shows()))
+    Ok(created(&location, part)?.with_version(customer.version))
 }

@@ -14,7 +14,6 @@ use crate::auth::{Caller, may};
 use crate::db::rows::{Lock, Locked};
 use crate::error::{Faults, Object, Result};
 use crate::features::resource::{self, Resource, Said};
-use crate::feed::Subject;
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -54,11 +53,6 @@ impl Resource for Customer {
 
     fn locked(&self) -> Locked {
         Locked { version: self.version, deleted_at: self.deleted_at }
-    }
-
-    /// What belongs to a customer is announced as a change of the customer.
-    fn shows(&self) -> Vec<Subject> {
-        vec![(COLLECTION.name, self.id)]
     }
 
     fn terms(&self) -> Terms {

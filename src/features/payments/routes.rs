@@ -14,7 +14,6 @@ use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
 use crate::error::{Error, Faults, Object, Result};
 use crate::features::resource::{self, Resource, Said};
-use crate::feed::Subject;
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -57,13 +56,6 @@ impl Resource for Payment {
 
     fn locked(&self) -> Locked {
         Locked { version: self.version, deleted_at: self.deleted_at }
-    }
-
-    /// Account and customer show sums that a payment moves.
-    fn shows(&self) -> Vec<Subject> {
-        let account = self.account_id.map(|account| ("accounts", account));
-        let customer = self.customer_id.map(|customer| ("customers", customer));
-        [(COLLECTION.name, self.id)].into_iter().chain(account).chain(customer).collect()
     }
 
     fn terms(&self) -> Terms {

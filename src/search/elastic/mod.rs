@@ -79,8 +79,8 @@ impl Elastic {
         Ok(Some(Self {
             transport: transport.build()?,
             prefix: config.index_prefix.clone(),
-            search_deadline: Duration::from_millis(config.timeout_ms),
-            write_deadline: Duration::from_millis(config.bulk_timeout_ms),
+            search_deadline: config.timeout,
+            write_deadline: config.bulk_timeout,
         }))
     }
 

@@ -9,12 +9,11 @@ use super::{Collection, Field};
 use crate::error::{Error, Fault, Result};
 use crate::values::money::Currency;
 
-pub(crate) mod pairs;
 mod value;
 
-use value::Reading;
-
 pub(crate) use value::flag;
+
+use value::Reading;
 
 /// Most conditions of one list.
 const MOST_CONDITIONS: usize = 30;
@@ -59,8 +58,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// 400 with a fault for each parameter that is wrong.
-pub fn parse(collection: &'static Collection, query: &str, rules: &Rules) -> Result<Asked> {
-    let pairs: Vec<(String, String)> = pairs::pairs(query).collect();
+pub fn parse(collection: &'static Collection, pairs: Vec<(String, String)>, rules: &Rules) -> Result<Asked> {
     let mut list = List::new(collection, rules, &pairs);
     for (name, value) in &pairs {
         if let Err((code, message)) = list.parameter(name, value) {

@@ -28,7 +28,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn open() -> Self {
         let prefix = format!("it-{}", collections::values::ids::new().simple());
-        let settings = Settings::parse_from(["it", "--index-prefix", &prefix, "--search-timeout-ms", "10000"]);
+        let settings = Settings::parse_from(["it", "--index-prefix", &prefix, "--search-timeout", "10s"]);
         let elastic = Elastic::open(&settings.search).unwrap().expect("ELASTICSEARCH_URL names the server; bin/test sets it");
         Self { elastic }
     }
@@ -197,7 +197,7 @@ async fn a_scan_returns_every_id_once_in_order() {
     assert_eq!(seen, expected);
 
     let [after, last] = [5, 8].map(|number| Some(Uuid::from_u128(number << 64)));
-    let page = inventory::page(elastic, &name, after, last, 10, Detail::Members).await.unwrap();
+    let page = inventory::page(elastic, &name, after, last, 10, Detail::Ids).await.unwrap();
     let ids: Vec<_> = page.entries.iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [6, 7, 8].map(|number| Uuid::from_u128(number << 64)));
     assert_eq!(page.end, None);
