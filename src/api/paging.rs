@@ -2,13 +2,12 @@
 
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::{Reply, Request, json};
+use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Page, Total};
-use crate::search::{Collection, Filter};
+use crate::search::{Collection, Filter, document};
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -22,11 +21,10 @@ pub(crate) const PAGE_LIMIT: u32 = 100;
 /// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
 const TOTAL_LIMIT: u32 = 10_000;
 
-/// A page on the wire.
+/// What follows the records of a page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PageView<'a> {
-    data: Vec<Box<RawValue>>,
+struct PageEnd<'a> {
     total: Option<u64>,
     total_relation: Option<&'static str>,
     page: Option<u32>,
@@ -38,27 +36,13 @@ struct PageView<'a> {
     degraded: bool,
 }
 
-/// Answers a list of a collection; `render` turns a stored document into what the wire shows.
-///
-/// # Errors
-/// Parameters that cannot be read, a cursor of another list, an engine that cannot answer.
+/// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
+/// each behind a comma.
 pub async fn list(
     request: &Request,
     collection: &'static Collection,
-    render: impl Fn(&RawValue) -> serde_json::Result<Box<RawValue>>,
-) -> Result<Reply> {
-    list_within(request, collection, Filter::All(Vec::new()), render).await
-}
-
-/// Answers a list of the part of a collection that the address names.
-///
-/// # Errors
-/// As [`list`].
-pub async fn list_within(
-    request: &Request,
-    collection: &'static Collection,
     part: Filter,
-    render: impl Fn(&RawValue) -> serde_json::Result<Box<RawValue>>,
+    computed: impl Fn(&str) -> serde_json::Result<String>,
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
@@ -76,10 +60,14 @@ pub async fn list_within(
     let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
-    let data = answer.hits.documents.iter().map(|document| render(document)).collect::<serde_json::Result<_>>();
     let total = answer.hits.total;
-    let mut reply = json(&PageView {
-        data: data.map_err(Error::internal)?,
+    let mut body = String::from(r#"{"data":["#);
+    for (at, document) in answer.hits.documents.iter().enumerate() {
+        let more = computed(document.get()).map_err(Error::internal)?;
+        let comma = if at > 0 { "," } else { "" };
+        body.extend([comma, document::record(document.get()), &more, "}"]);
+    }
+    let end = PageEnd {
         total: total.map(|total| total.value),
         total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
         page,
@@ -88,8 +76,9 @@ pub async fn list_within(
         next_cursor: next.as_deref(),
         engine: answer.engine.name(),
         degraded: answer.degraded,
-    })?;
-    reply = reply.with(READ_SOURCE, answer.engine.name());
+    };
+    body.extend(["],", &serde_json::to_string(&end).map_err(Error::internal)?[1..]]);
+    let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine.name());
     if let Some(Total { value, at_least: false }) = total {
         reply = reply.with(TOTAL_COUNT, &value.to_string());
     }

@@ -1,6 +1,7 @@
 //! The Postgres driver: pools that act as a role of least privilege and never lend a connection that is in a transaction.
 
 mod check;
+pub mod rows;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -183,7 +183,7 @@ async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> an
 fn faults(error: Error) -> anyhow::Result<Vec<Fault>> {
     let (code, message) = match error {
         Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.faults().to_vec()),
-        Error::Conflict { code, detail } => (code, detail),
+        Error::Conflict { code, detail, .. } => (code, detail),
         Error::NotFound(what) => ("not_found", format!("there is no such {what}")),
         other => return Err(other.into()),
     };

@@ -33,6 +33,7 @@ pub use crate::imports::header::Mapping;
 pub use crate::imports::report::{Event, Issue, Severity, Summary};
 pub use crate::imports::value::{DayOrder, Decimal};
 
+use crate::api;
 use crate::config;
 use crate::imports::batch::{Draft, Seen};
 use crate::imports::record::Record;
@@ -90,6 +91,19 @@ impl Import {
             Target::Customers => import_as::<customers::Draft>(pool, import, survey, hear).await,
             Target::Accounts => import_as::<accounts::Draft>(pool, import, survey, hear).await,
             Target::Payments => import_as::<payments::Draft>(pool, import, survey, hear).await,
+        }
+    }
+}
+
+impl Import {
+    fn context(&self) -> api::Context<'_> {
+        api::Context {
+            by: None,
+            now: self.now,
+            currency: self.currency,
+            region: &self.region,
+            payment_max: self.payment_max,
+            is_strict: true,
         }
     }
 }

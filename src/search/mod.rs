@@ -3,10 +3,12 @@
 mod breaker;
 mod collection;
 pub mod cursor;
+pub mod document;
 pub mod elastic;
 mod field;
 pub mod filter;
 mod indices;
+pub mod mapping;
 pub mod parse;
 mod phrase;
 mod postgres;
@@ -18,7 +20,7 @@ mod terms;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
-pub use field::{Endings, Field, FieldKind};
+pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::Phrase;

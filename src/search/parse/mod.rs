@@ -189,8 +189,9 @@ impl<'a> Parser<'a> {
     }
 
     fn field(&self, name: &str) -> Result<&'static Field, ParameterError> {
-        self.collection.fields.iter().find(|field| field.name == name).ok_or_else(|| {
-            let known = self.collection.fields.iter().map(|field| field.name);
+        let listed = || self.collection.fields.iter().filter(|field| field.is_listed());
+        listed().find(|field| field.name == name).ok_or_else(|| {
+            let known = listed().map(|field| field.name);
             let known: Vec<&str> = known.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
             ("unknown_parameter", format!("known are {COMMON} and the fields {}", known.join(", ")))
         })

@@ -96,7 +96,7 @@ impl ValueParser {
                 let word = words.find(trimmed).ok_or_else(|| format!("takes one of {}", words.known.join(", ")))?;
                 Value::Text(word.to_owned())
             }
-            FieldKind::Text | FieldKind::Tags => Value::Text(trimmed.to_owned()),
+            FieldKind::Text | FieldKind::Tags | FieldKind::Object | FieldKind::Parts(_) => Value::Text(trimmed.to_owned()),
             FieldKind::Folded => Value::Text(text::fold(trimmed)),
             FieldKind::Currency => Value::Text(trimmed.parse::<Currency>()?.to_string()),
             FieldKind::Id => Value::Id(trimmed.parse().map_err(|_| "takes a UUID")?),
