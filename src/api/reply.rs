@@ -91,7 +91,7 @@ impl Reply {
 pub fn respond(result: Result<Reply>) -> Response {
     let reply = match result {
         Ok(reply) => reply,
-        Err(error) => return problem::carry(Arc::new(error)),
+        Err(error) => return problem::unrendered(Arc::new(error)),
     };
     let mut response = Response::new(reply.body.into());
     *response.status_mut() = reply.status;

@@ -89,7 +89,7 @@ pub(super) fn apply(
                 };
                 let mut within = Faults::default();
                 let point = simple.apply(point, region, "", &mut within);
-                faults.blame(&format!("/{kind}"), within);
+                faults.flatten(&format!("/{kind}"), within);
                 // The same number may be there already as one of several: then it becomes the primary.
                 place.retain(|other| other.kind != kind || other.normalized != point.normalized);
                 place.push(point);
