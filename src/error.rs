@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One violated rule of a request, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fault {
+pub struct Violation {
     /// JSON pointer (RFC 6901) into the body, or the name of a query parameter or header.
     pub pointer: String,
     /// A stable word for programs.
@@ -22,10 +22,10 @@ pub struct Fault {
 pub enum Error {
     /// The request cannot be read: broken syntax, unknown parameter, limit out of range.
     #[error("{detail}")]
-    Malformed { code: &'static str, detail: String, faults: Vec<Fault> },
+    Malformed { code: &'static str, detail: String, violations: Vec<Violation> },
     /// The request can be read, but its values break rules.
     #[error("{}", summary(.0))]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<Violation>),
     /// No credentials, or invalid ones.
     #[error("{0}")]
     Unauthenticated(&'static str),
@@ -46,7 +46,7 @@ pub enum Error {
     },
     /// Another record has a value that must be unique.
     #[error("{}", .0.message)]
-    Duplicate(Fault),
+    Duplicate(Violation),
     #[error("a request with this idempotency key is still in progress")]
     InProgress,
     #[error("this idempotency key was used for another request")]
@@ -75,7 +75,7 @@ pub enum Error {
 
 impl Error {
     pub fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Malformed { code, detail: detail.into(), faults: Vec::new() }
+        Self::Malformed { code, detail: detail.into(), violations: Vec::new() }
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
@@ -83,11 +83,11 @@ impl Error {
     }
 
     pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![Fault { pointer: pointer.into(), code: code.into(), message: message.into() }])
+        Self::Invalid(vec![Violation { pointer: pointer.into(), code: code.into(), message: message.into() }])
     }
 
     pub fn duplicate(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Duplicate(Fault { pointer: pointer.into(), code: "duplicate".into(), message: message.into() })
+        Self::Duplicate(Violation { pointer: pointer.into(), code: "duplicate".into(), message: message.into() })
     }
 
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -141,19 +141,19 @@ impl Error {
     /// Puts the pointers under a member of the request.
     #[must_use]
     pub fn within(self, pointer: &str) -> Self {
-        let nest = |fault: Fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
+        let nest = |violation: Violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation };
         match self {
-            Self::Invalid(faults) => Self::Invalid(faults.into_iter().map(nest).collect()),
-            Self::Duplicate(fault) => Self::Duplicate(nest(fault)),
+            Self::Invalid(violations) => Self::Invalid(violations.into_iter().map(nest).collect()),
+            Self::Duplicate(violation) => Self::Duplicate(nest(violation)),
             other => other,
         }
     }
 
     #[must_use]
-    pub fn faults(&self) -> &[Fault] {
+    pub fn violations(&self) -> &[Violation] {
         match self {
-            Self::Malformed { faults, .. } | Self::Invalid(faults) => faults,
-            Self::Duplicate(fault) => std::slice::from_ref(fault),
+            Self::Malformed { violations, .. } | Self::Invalid(violations) => violations,
+            Self::Duplicate(violation) => std::slice::from_ref(violation),
             _ => &[],
         }
     }
@@ -169,10 +169,10 @@ impl Error {
     }
 }
 
-fn summary(faults: &[Fault]) -> String {
-    match faults {
-        [fault] => format!("{} {}", fault.pointer, fault.message).trim().to_owned(),
-        faults => format!("{} values are invalid", faults.len()),
+fn summary(violations: &[Violation]) -> String {
+    match violations {
+        [violation] => format!("{} {}", violation.pointer, violation.message).trim().to_owned(),
+        violations => format!("{} values are invalid", violations.len()),
     }
 }
 
@@ -234,11 +234,11 @@ impl<T> OnConstraint<T> for Result<T, Error> {
 
 /// Collects violations, so that a client learns of all at once.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Violations(Vec<Violation>);
 
-impl Faults {
+impl Violations {
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Fault { pointer: pointer.into(), code: code.into(), message: message.into() });
+        self.0.push(Violation { pointer: pointer.into(), code: code.into(), message: message.into() });
     }
 
     /// Checks a length in characters, bounds included.
@@ -257,17 +257,19 @@ impl Faults {
 
     /// Adds the violations of a member of the request.
     pub fn nest(&mut self, pointer: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault }));
+        self.0.extend(
+            part.0.into_iter().map(|violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation }),
+        );
     }
 
     /// Adds the violations of a member that the client wrote as one value.
     pub fn flatten(&mut self, pointer: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|fault| Fault { pointer: pointer.into(), ..fault }));
+        self.0.extend(part.0.into_iter().map(|violation| Violation { pointer: pointer.into(), ..violation }));
     }
 
     /// Adds the violations of an error.
     pub fn join(&mut self, error: Error) {
-        self.0.extend_from_slice(error.faults());
+        self.0.extend_from_slice(error.violations());
     }
 
     #[must_use]
@@ -275,7 +277,7 @@ impl Faults {
         self.0.is_empty()
     }
 
-    pub fn take(&mut self) -> Vec<Fault> {
+    pub fn take(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.0)
     }
 

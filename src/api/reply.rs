@@ -21,7 +21,7 @@ pub struct Reply {
 /// Answers 200 with a JSON body.
 ///
 /// # Errors
-/// A value that cannot be written as JSON, which is a fault of ours.
+/// A value that cannot be written as JSON, which is a internal error.
 pub fn json(value: &impl Serialize) -> Result<Reply> {
     Ok(Reply::json(serde_json::to_vec(value).map_err(Error::internal)?))
 }
@@ -29,7 +29,7 @@ pub fn json(value: &impl Serialize) -> Result<Reply> {
 /// Answers 201 with a JSON body and the new thing's address.
 ///
 /// # Errors
-/// A value that cannot be written as JSON, which is a fault of ours.
+/// A value that cannot be written as JSON, which is a internal error.
 pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
     let mut reply = json(value)?.with(LOCATION, location);
     reply.status = StatusCode::CREATED;

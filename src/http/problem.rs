@@ -54,7 +54,7 @@ fn body(error: &Error, detail: &str, context: &RequestContext, path: &str, now: 
         "instance": path,
         "code": error.code(),
         "requestId": context.id(),
-        "errors": error.faults(),
+        "errors": error.violations(),
         // The same in the words of the older `/api`.
         "statusCode": status,
         "timestamp": now.to_rfc3339_opts(SecondsFormat::Millis, true),

@@ -64,8 +64,8 @@ mod tests {
     fn refusal(body: &[u8]) -> (u16, String, String) {
         match read::<Person>(body) {
             Ok(person) => panic!("{} was read as {person:?}", String::from_utf8_lossy(body)),
-            Err(Error::Malformed { code, faults, .. }) => (400, faults[0].pointer.clone(), code.to_owned()),
-            Err(Error::Invalid(faults)) => (422, faults[0].pointer.clone(), faults[0].code.clone().into_owned()),
+            Err(Error::Malformed { code, violations, .. }) => (400, violations[0].pointer.clone(), code.to_owned()),
+            Err(Error::Invalid(violations)) => (422, violations[0].pointer.clone(), violations[0].code.clone().into_owned()),
             Err(error) => panic!("unexpected {error:?}"),
         }
     }

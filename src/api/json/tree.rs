@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result, Violation};
 
 /// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;
@@ -58,8 +58,8 @@ impl Trace {
 }
 
 fn malformed(code: &'static str, pointer: String, message: &str) -> Error {
-    let fault = Fault { pointer, code: code.into(), message: message.to_owned() };
-    Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), faults: vec![fault] }
+    let violation = Violation { pointer, code: code.into(), message: message.to_owned() };
+    Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), violations: vec![violation] }
 }
 
 /// Escapes a member's name for a JSON pointer (RFC 6901).
