@@ -31,58 +31,16 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static RESIDENT_BYTES: LazyLock<IntGauge> =
     LazyLock::new(|| registered(IntGauge::new("process_resident_memory_bytes", "Memory of the process that is in RAM.")));
 
-/// A gauge of the sync: its name, and what it says.
-pub type Meaning = (&'static str, &'static str);
-
-/// Whether this process leads the sync.
-pub const SYNC_LEADING: Meaning = ("collections_sync_leading", "Whether this process leads the sync.");
-
-/// Whether Postgres has told the state of the sync, which all below is.
-pub const SYNC_KNOWN: Meaning = ("collections_sync_known", "Whether Postgres has told the state of the sync.");
-
-/// How long changes have been waiting to be found.
-pub const SYNC_LAG_SECONDS: Meaning = ("collections_sync_lag_seconds", "How long changes have waited to be found.");
-
-/// Change stream that the index does not have yet.
-pub const SYNC_LAG_BYTES: Meaning = ("collections_sync_lag_bytes", "Change stream that the index lacks.");
-
-/// Write-ahead log that Postgres keeps for the sync.
-pub const SYNC_RETAINED_BYTES: Meaning = ("collections_sync_retained_bytes", "Log that Postgres keeps for the sync.");
-
-/// Documents that the index refused.
-pub const SYNC_REFUSED: Meaning = ("collections_sync_refused", "Documents that the index refused.");
-
-/// For how long the oldest open transaction has been writing; Postgres keeps its log for so long.
-pub const SYNC_OLDEST_TRANSACTION_SECONDS: Meaning =
-    ("collections_sync_oldest_transaction_seconds", "For how long the oldest open transaction has been writing.");
-
-/// Documents that are to be written again.
-pub const SYNC_SPILLED: Meaning = ("collections_sync_spilled", "Documents that are to be written again.");
-
-/// Rows whose children are being written again.
-pub const SYNC_FANOUTS: Meaning = ("collections_sync_fanouts", "Rows whose children are being written again.");
-
-/// Time since all documents of a collection had been compared with their rows.
-pub const SYNC_VERIFIED_SECONDS: Meaning = ("collections_sync_verified_seconds", "Time since all documents had been compared.");
-
-/// Documents that were found to differ from their rows, ever.
-pub const SYNC_DRIFT_FOUND: Meaning = ("collections_sync_drift_found", "Documents that were found to differ, ever.");
-
-/// How many of those are as they should be since.
-pub const SYNC_DRIFT_REPAIRED: Meaning = ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
-
-/// What one answer tells of the sync. What is not known is absent: a gauge that stays would go on telling what was true once.
+/// The gauges of one answer. An unknown value is absent: a registered gauge would go on showing its last one.
 #[derive(Default)]
 pub struct Gauges(Registry);
 
 impl Gauges {
-    /// Tells a value.
-    pub fn tell(&self, (name, help): Meaning, value: f64) {
+    pub fn set(&self, name: &str, help: &str, value: f64) {
         registered_in(&self.0, Gauge::new(name, help)).set(value);
     }
 
-    /// Tells a value of each collection.
-    pub fn tell_each<'a>(&self, (name, help): Meaning, values: impl IntoIterator<Item = (&'a str, f64)>) {
+    pub fn set_each<'a>(&self, name: &str, help: &str, values: impl IntoIterator<Item = (&'a str, f64)>) {
         let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &["collection"]));
         for (collection, value) in values {
             gauge.with_label_values(&[collection]).set(value);
