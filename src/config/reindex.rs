@@ -19,8 +19,8 @@ pub struct Rebuild {
     /// Wait of a live change for the index, in milliseconds, beyond which a reindex slows down.
     #[arg(id = "sync-reindex-lag-ms", long = "sync-reindex-lag-ms", env = "SYNC_REINDEX_LAG_MS", default_value_t = 100)]
     pub lag_ms: u64,
-    /// Longest time for which a new index, or one that is kept for a way back, may fail to take what the one that lists read takes,
-    /// in milliseconds; then it is given up.
+    /// Longest time for which a new index or a rollback target may fail to take what the live index takes, in milliseconds; then it
+    /// is given up.
     #[arg(
         id = "sync-reindex-patience-ms",
         long = "sync-reindex-patience-ms",
@@ -28,10 +28,10 @@ pub struct Rebuild {
         default_value_t = 300_000
     )]
     pub patience_ms: u64,
-    /// Hours for which the index before is kept current after a reindex, for `collections reindex --rollback`.
+    /// Hours for which the previous generation is kept current after a reindex, for `collections reindex --rollback`.
     #[arg(id = "sync-keep-hours", long = "sync-keep-hours", env = "SYNC_KEEP_HOURS", default_value_t = 24)]
     pub keep_hours: u16,
-    /// Reindex by itself when the program brings another mapping than the index has.
+    /// Reindex without a request when the program brings another mapping than the live index has.
     #[arg(
         id = "sync-auto-reindex",
         long = "sync-auto-reindex",
