@@ -1,4 +1,4 @@
-//! How the server and what it depends on are.
+//! Health and metrics of the server and what it depends on.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use crate::http::Routes;
 use crate::metrics::{self, Gauges};
 use crate::routes;
 use crate::search::elastic::Verb;
-use crate::sync::overview::{self, Overview};
-use crate::sync::store::sweep_runs::Swept;
+use crate::sync::overview::{self, Health, Overview};
+use crate::sync::store::sweep_runs::Summary;
 
-/// Longest wait for a dependency to answer a probe.
+/// Longest wait for a dependency.
 const PROBE: Duration = Duration::from_millis(1_000);
 
-/// Where the state of the sync is remembered, and for how long.
+/// Cache key and lifetime of the state of the sync.
 const OVERVIEW: &str = "sync overview";
 const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 
@@ -64,29 +64,18 @@ async fn health(request: Request) -> Result<Reply> {
             "postgres": check(Some(postgres)),
             "elasticsearch": check(elasticsearch),
             "redis": check(redis),
-            "sync": sync.map(|sync| value!({
-                "role": sync.role,
-                "slot": sync.slot.state,
-                "lagMs": sync.lag_ms,
-                "lagBytes": sync.lag_bytes,
-                "retainedBytes": sync.slot.retained_bytes,
-                "oldestTransactionSeconds": sync.oldest_transaction_seconds,
-                "refused": sync.refused,
-                "spilled": sync.spilled,
-                "fanouts": sync.fanouts,
-                "sweeps": sync.sweeps,
-            })),
+            "sync": sync.map(|sync| sync.health),
         },
     });
     Ok(json(&report)?.with_status(if postgres { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }))
 }
 
-/// The process works at all. Depends on nothing: restarting this process does not heal a database.
+/// Depends on nothing: restarting this process does not heal a database.
 async fn live(_request: Request) -> Result<Reply> {
     json(&value!({ "status": "ok" }))
 }
 
-/// New requests are welcome: the process is not about to stop, and Postgres answers.
+/// Ready for requests: the process is not stopping, and Postgres answers.
 async fn ready(request: Request) -> Result<Reply> {
     let app = &request.app;
     let reason = if app.stop.is_cancelled() {
@@ -108,11 +97,11 @@ async fn scrape(request: Request) -> Result<Reply> {
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
     let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
-    let role = request.app.watermark.status.report().role;
-    gauges.set(metrics::SYNC_LEADING, f64::from(role == Role::Leading));
+    let is_leading = request.app.watermark.status.report().role == Role::Leading;
+    gauges.set(metrics::SYNC_LEADING, f64::from(is_leading));
     gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
     if let Some(sync) = sync {
-        tell(&gauges, &sync);
+        set_gauges(&gauges, &sync.health);
     }
     Ok(text(metrics::CONTENT_TYPE, metrics::render(&gauges).map_err(crate::error::Error::internal)?))
 }
@@ -121,36 +110,41 @@ async fn answers(pool: &PgPool) -> bool {
     timeout(PROBE, sqlx::query!(r#"select 1 as "one!""#).fetch_one(pool)).await.is_ok_and(|row| row.is_ok())
 }
 
-/// Whether Elasticsearch answers; none if it is not meant to be there.
+/// Whether Elasticsearch answers; `None` if none is configured.
 async fn elasticsearch(app: &App) -> Option<bool> {
     let elastic = app.search.elastic()?;
     Some(elastic.send(Verb::Get, "/_cluster/health", None, PROBE).await.is_ok())
 }
 
-/// The state of the sync, which is asked for once in a while however often it is shown.
+/// Reads the state of the sync, at most once in a while however often it is shown.
 async fn overview(app: &App) -> Option<Overview> {
     let read = async { timeout(PROBE, overview::read(app, &app.db.watch)).await.map_err(drop)?.map_err(drop) };
     app.cache.get_or_read(OVERVIEW.to_owned(), OVERVIEW_LIFE, read).await.ok()
 }
 
-fn tell(gauges: &Gauges, sync: &Overview) {
-    gauges.set(metrics::SYNC_LAG_SECONDS, Duration::from_millis(sync.lag_ms).as_secs_f64());
-    gauges.set(metrics::SYNC_REFUSED, sync.refused as f64);
-    gauges.set(metrics::SYNC_SPILLED, sync.spilled as f64);
-    gauges.set(metrics::SYNC_FANOUTS, sync.fanouts as f64);
-    // Without a slot, there is nothing to be behind.
-    for (gauge, bytes) in [(metrics::SYNC_LAG_BYTES, sync.lag_bytes), (metrics::SYNC_RETAINED_BYTES, sync.slot.retained_bytes)] {
-        if let Some(bytes) = bytes {
-            gauges.set(gauge, bytes as f64);
+/// Values that are not known are absent; see `docs/metrics.md`.
+fn set_gauges(gauges: &Gauges, sync: &Health) {
+    let bytes = |bytes: Option<i64>| bytes.map(|bytes| bytes as f64);
+    let values = [
+        (metrics::SYNC_LAG_SECONDS, Some(Duration::from_millis(sync.lag_ms).as_secs_f64())),
+        (metrics::SYNC_LAG_BYTES, bytes(sync.lag_bytes)),
+        (metrics::SYNC_RETAINED_BYTES, bytes(sync.slot.retained_bytes)),
+        (metrics::SYNC_OLDEST_TRANSACTION_SECONDS, Some(sync.oldest_transaction_seconds.unwrap_or_default())),
+        (metrics::SYNC_DEAD_LETTERS, Some(sync.dead_letters as f64)),
+        (metrics::SYNC_BACKLOG, Some(sync.backlog as f64)),
+        (metrics::SYNC_FANOUTS, Some(sync.fanouts as f64)),
+    ];
+    for (gauge, value) in values {
+        if let Some(value) = value {
+            gauges.set(gauge, value);
         }
     }
-    gauges.set(metrics::SYNC_OLDEST_TRANSACTION_SECONDS, sync.oldest_transaction_seconds.unwrap_or(0.0));
-    let each = |value: fn(&Swept) -> Option<f64>| {
-        sync.sweeps.iter().filter_map(move |swept| Some((swept.collection.as_str(), value(swept)?)))
+    let each = |value: fn(&Summary) -> Option<f64>| {
+        sync.sweeps.iter().filter_map(move |sweep| Some((sweep.collection.as_str(), value(sweep)?)))
     };
-    gauges.set_each(metrics::SYNC_VERIFIED_SECONDS, each(|swept| swept.verified_seconds_ago));
-    gauges.set_each(metrics::SYNC_DRIFT_FOUND, each(|swept| Some(swept.total_found as f64)));
-    gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|swept| Some(swept.total_repaired as f64)));
+    gauges.set_each(metrics::SYNC_VERIFIED_SECONDS, each(|sweep| sweep.verified_seconds_ago));
+    gauges.set_each(metrics::SYNC_DRIFT_FOUND, each(|sweep| Some(sweep.total_found as f64)));
+    gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|sweep| Some(sweep.total_repaired as f64)));
 }
 
 fn check(up: Option<bool>) -> Value {

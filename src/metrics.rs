@@ -30,14 +30,15 @@ pub type Meaning = (&'static str, &'static str);
 
 pub const SYNC_LEADING: Meaning = ("collections_sync_leading", "Whether this process leads the sync.");
 pub const SYNC_KNOWN: Meaning = ("collections_sync_known", "Whether Postgres has told the state of the sync.");
-pub const SYNC_LAG_SECONDS: Meaning = ("collections_sync_lag_seconds", "How long changes have waited to be found.");
-pub const SYNC_LAG_BYTES: Meaning = ("collections_sync_lag_bytes", "Change stream that the index lacks.");
-pub const SYNC_RETAINED_BYTES: Meaning = ("collections_sync_retained_bytes", "Log that Postgres keeps for the sync.");
-pub const SYNC_REFUSED: Meaning = ("collections_sync_refused", "Documents that the index refused.");
+pub const SYNC_LAG_SECONDS: Meaning = ("collections_sync_lag_seconds", "How long changes have waited to become searchable.");
+pub const SYNC_LAG_BYTES: Meaning = ("collections_sync_lag_bytes", "Bytes of the log that the index lacks.");
+pub const SYNC_RETAINED_BYTES: Meaning =
+    ("collections_sync_retained_bytes", "Bytes of the log that Postgres retains for the sync.");
+pub const SYNC_DEAD_LETTERS: Meaning = ("collections_sync_dead_letters", "Documents that Elasticsearch refused.");
 pub const SYNC_OLDEST_TRANSACTION_SECONDS: Meaning =
-    ("collections_sync_oldest_transaction_seconds", "For how long the oldest open transaction has been writing.");
-pub const SYNC_SPILLED: Meaning = ("collections_sync_spilled", "Documents that are to be written again.");
-pub const SYNC_FANOUTS: Meaning = ("collections_sync_fanouts", "Rows whose children are being written again.");
+    ("collections_sync_oldest_transaction_seconds", "How long the oldest open transaction has been writing.");
+pub const SYNC_BACKLOG: Meaning = ("collections_sync_backlog", "Documents to write again.");
+pub const SYNC_FANOUTS: Meaning = ("collections_sync_fanouts", "Rows whose children are being written.");
 pub const SYNC_VERIFIED_SECONDS: Meaning = ("collections_sync_verified_seconds", "Time since all documents had been compared.");
 pub const SYNC_DRIFT_FOUND: Meaning = ("collections_sync_drift_found", "Documents that were found to differ, ever.");
 pub const SYNC_DRIFT_REPAIRED: Meaning = ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");

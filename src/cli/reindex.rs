@@ -1,4 +1,4 @@
-//! `collections reindex`: builds new indices beside the live ones, while the server goes on, and swaps them in; or goes back.
+//! `collections reindex`: builds new indices beside the live ones and swaps them in, or rolls back.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -14,24 +14,24 @@ use crate::app::App;
 use crate::config::Config;
 use crate::search::Collection;
 use crate::sync::generations::reconcile;
-use crate::sync::store::generations::{self, Generation};
+use crate::sync::store::generations::{self, Generation, State};
 use crate::values::clock::Clock;
 use crate::{collections, sync};
 
 const PERIOD: Duration = Duration::from_millis(50);
-/// Between two lines where no terminal shows a bar.
+/// Pause between two lines without a terminal.
 const LINE: Duration = Duration::from_secs(1);
 
-/// Builds indices anew from the rows, and swaps them in when they are complete.
+/// Builds indices anew from the rows and swaps them in when they are complete.
 #[derive(Args)]
 pub(super) struct Reindex {
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Go back to the index before, which is kept current for a while.
+    /// Roll back to the previous generation, which is kept current for SYNC_KEEP_HOURS.
     #[arg(long, conflicts_with = "cancel")]
     rollback: bool,
-    /// Give up what is being built.
+    /// Cancel the rebuild under way.
     #[arg(long)]
     cancel: bool,
     #[command(flatten)]
@@ -50,11 +50,11 @@ impl Reindex {
         let app = App::open(self.config, Clock::default())?;
         ensure!(app.search.elastic().is_some(), "ELASTICSEARCH_URL is not set, so there is no index to build");
         let awaited = match (self.rollback, self.cancel) {
-            (true, _) => ask_back(&app, &wanted).await?,
+            (true, _) => request_rollback(&app, &wanted).await?,
             (_, true) => return cancel(&app, &wanted).await,
             _ => request(&app, &wanted).await?,
         };
-        // Whoever leads does the work. If nobody does, it is this process, which otherwise stands by.
+        // The leader does the work; without one this process leads.
         let stop = CancellationToken::new();
         let syncing = tokio::spawn(sync::run(app.clone(), stop.clone()));
         let ended = follow(&app, &awaited).await;
@@ -64,7 +64,7 @@ impl Reindex {
     }
 }
 
-/// Asks for new indices; one that is being built already is waited for.
+/// Requests rebuilds; waits for one that is under way already.
 async fn request(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
     let mut awaited = Vec::new();
     for collection in wanted {
@@ -79,12 +79,12 @@ async fn request(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Ve
     Ok(awaited)
 }
 
-async fn ask_back(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
+async fn request_rollback(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Vec<String>> {
     let mut awaited = Vec::new();
     for collection in wanted {
-        awaited.extend(generations::ask_back(&app.db.sync, collection.name).await?);
+        awaited.extend(generations::request_rollback(&app.db.sync, collection.name).await?);
     }
-    ensure!(!awaited.is_empty(), "no index of an earlier reindex is kept; SYNC_KEEP says for how long");
+    ensure!(!awaited.is_empty(), "no previous generation is kept; SYNC_KEEP says for how long");
     Ok(awaited)
 }
 
@@ -98,12 +98,13 @@ async fn cancel(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows how far each is until all of them are live.
+/// Shows progress until all indices are live.
 async fn follow(app: &App, awaited: &[String]) -> anyhow::Result<()> {
     for index in awaited {
-        match std::io::stdout().is_terminal() {
-            true => show_bar(app, index).await?,
-            false => print_lines(app, index).await?,
+        if std::io::stdout().is_terminal() {
+            show_bar(app, index).await?;
+        } else {
+            print_lines(app, index).await?;
         }
     }
     Ok(())
@@ -112,13 +113,13 @@ async fn follow(app: &App, awaited: &[String]) -> anyhow::Result<()> {
 async fn show_bar(app: &App, index: &str) -> anyhow::Result<()> {
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {prefix}")?);
     loop {
-        let generation = look(app, index).await?;
+        let generation = progress(app, index).await?;
         bar.set_message(generation.collection.clone());
         bar.set_length(u64::try_from(generation.total.max(generation.documents))?);
         bar.set_position(u64::try_from(generation.documents)?);
         let left = generation.eta_seconds.map_or("waiting".to_owned(), |seconds| format!("{seconds:.0} s left"));
         bar.set_prefix(format!("{:.0}/s {left}", generation.rate));
-        if generation.state == "live" {
+        if generation.state == State::Live {
             bar.finish_and_clear();
             println!("{}: {index} is live", generation.collection);
             return Ok(());
@@ -130,8 +131,8 @@ async fn show_bar(app: &App, index: &str) -> anyhow::Result<()> {
 async fn print_lines(app: &App, index: &str) -> anyhow::Result<()> {
     let mut printed: Option<Instant> = None;
     loop {
-        let generation = look(app, index).await?;
-        let is_live = generation.state == "live";
+        let generation = progress(app, index).await?;
+        let is_live = generation.state == State::Live;
         if is_live || printed.is_none_or(|at| at.elapsed() >= LINE) {
             printed = Some(Instant::now());
             println!("{}", serde_json::to_string(&generation)?);
@@ -143,8 +144,8 @@ async fn print_lines(app: &App, index: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Returns how far a generation is.
-async fn look(app: &App, index: &str) -> anyhow::Result<Generation> {
+/// Reads a generation that is awaited.
+async fn progress(app: &App, index: &str) -> anyhow::Result<Generation> {
     let generations = generations::all(&app.db.sync).await?;
     let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
         bail!("the index {index} has gone");
@@ -157,6 +158,6 @@ async fn look(app: &App, index: &str) -> anyhow::Result<Generation> {
 
 async fn building(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
     let generations = generations::all(&app.db.sync).await?;
-    let building = generations.into_iter().find(|one| one.collection == collection.name && one.state == "building");
+    let building = generations.into_iter().find(|one| one.collection == collection.name && one.state == State::Building);
     Ok(building.map(|generation| generation.index))
 }

@@ -1,11 +1,11 @@
-//! Rebuilds over HTTP: what there is, and asking for another one or for the way back.
+//! Rebuilds over HTTP: lists generations, requests a rebuild or a rollback.
 
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json as value;
 
 use super::generations::reconcile;
-use super::store::generations;
+use super::store::generations::{self, State};
 use crate::api::{Reply, Request, json};
 use crate::app::App;
 use crate::auth::Permission::Operate;
@@ -15,7 +15,6 @@ use crate::http::Routes;
 use crate::search::Collection;
 use crate::{collections, routes};
 
-/// The rows below `/sync`.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
     routes! { app, "sync";
@@ -24,7 +23,7 @@ pub fn routes(app: &App) -> Routes {
     }
 }
 
-/// What is asked for: every collection unless one is named, built anew unless it shall go back.
+/// A request: for every collection unless one is named.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
@@ -51,7 +50,7 @@ async fn start(_caller: Caller, mut request: Request) -> Result<Reply> {
         }
     };
     if wanted.rollback {
-        go_back(app, &collections).await?
+        roll_back(app, &collections).await?
     } else {
         build(app, &collections).await?
     }
@@ -61,8 +60,8 @@ async fn start(_caller: Caller, mut request: Request) -> Result<Reply> {
 async fn build(app: &App, collections: &[&Collection]) -> Result<()> {
     let running = |name: &str| Error::conflict("reindex_running", format!("an index of {name} is being built"));
     let known = generations::all(&app.db.sync).await?;
-    let is_asked = |name: &str| collections.iter().any(|collection| collection.name == name);
-    if let Some(one) = known.iter().find(|one| one.state == "building" && is_asked(&one.collection)) {
+    let is_wanted = |name: &str| collections.iter().any(|collection| collection.name == name);
+    if let Some(one) = known.iter().find(|one| one.state == State::Building && is_wanted(&one.collection)) {
         return Err(running(&one.collection));
     }
     for collection in collections {
@@ -72,15 +71,15 @@ async fn build(app: &App, collections: &[&Collection]) -> Result<()> {
     Ok(())
 }
 
-async fn go_back(app: &App, collections: &[&Collection]) -> Result<()> {
+async fn roll_back(app: &App, collections: &[&Collection]) -> Result<()> {
     let mut found = Vec::new();
     for collection in collections {
-        found.extend(generations::ask_back(&app.db.sync, collection.name).await?);
+        found.extend(generations::request_rollback(&app.db.sync, collection.name).await?);
     }
-    match found.is_empty() {
-        true => Err(Error::conflict("nothing_to_roll_back", "no index of an earlier reindex is kept")),
-        false => Ok(()),
+    if found.is_empty() {
+        return Err(Error::conflict("nothing_to_roll_back", "no previous generation is kept"));
     }
+    Ok(())
 }
 
 async fn generations(app: &App) -> Result<Reply> {

@@ -1,6 +1,6 @@
-//! `collections sync`: where the sync is, whether the index is true, and what to do if it is not.
+//! `collections sync`: shows, verifies and repairs the index.
 
-mod refused;
+mod dead_letters;
 mod repair;
 mod status;
 mod verify;
@@ -14,10 +14,10 @@ use crate::app::App;
 use crate::collections;
 use crate::config::Config;
 use crate::search::{Collection, Elastic};
-use crate::sync::integrity::verify as comparison;
+use crate::sync::store::generations;
 use crate::values::clock::Clock;
 
-/// Shows, checks and repairs the index.
+/// Shows, verifies and repairs the index.
 #[derive(Args)]
 pub(super) struct Sync {
     #[command(subcommand)]
@@ -26,14 +26,14 @@ pub(super) struct Sync {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show how far the sync is, its slot, its indices, what the index refused and when all was last compared.
+    /// Show the state of the sync: leader, problem, lag, slot, backlog, indices and sweeps.
     Status(status::Status),
     /// Compare the index with the rows: exit with 1 if they differ and with 2 if that cannot be told.
     Verify(verify::Verify),
-    /// Have what differs, and what the index refused, written again.
+    /// Write documents again that differ or that Elasticsearch refused.
     Repair(repair::Repair),
-    /// List the documents that the index refused, and why.
-    Refused(refused::Refused),
+    /// List the documents that Elasticsearch refused, and why.
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 impl Sync {
@@ -42,12 +42,11 @@ impl Sync {
             Command::Status(status) => status.run().await,
             Command::Verify(verify) => verify.run().await,
             Command::Repair(repair) => repair.run().await,
-            Command::Refused(refused) => refused.run().await,
+            Command::DeadLetters(dead_letters) => dead_letters.run().await,
         }
     }
 }
 
-/// What all of them take.
 #[derive(Args)]
 struct Options {
     /// Print one JSON object.
@@ -57,18 +56,18 @@ struct Options {
     config: Config,
 }
 
-/// Something that could not be told, which is neither yes nor no.
+/// The exit code when the answer is neither yes nor no.
 fn unknown() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// An index that lists read, with what it takes to look into it.
+/// The live index of a collection.
 struct Live {
     collection: &'static Collection,
     index: String,
 }
 
-/// Opens what a comparison needs: the application, Elasticsearch and the live index of each collection that was asked for.
+/// Opens the application, Elasticsearch and the live index of one collection or of all.
 async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, Elastic, Vec<Live>)> {
     let wanted: Vec<&'static Collection> = match collection {
         None => collections::ALL.to_vec(),
@@ -82,7 +81,7 @@ async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, 
         .context("ELASTICSEARCH_URL is not set: Postgres answers every search, and there is no index")?;
     let mut live = Vec::new();
     for collection in wanted {
-        let index = comparison::live(&app, collection).await?;
+        let index = generations::live(&app.db.sync, collection.name).await?;
         let index =
             index.with_context(|| format!("{} have no index yet; `collections sync status` tells more", collection.name))?;
         live.push(Live { collection, index });

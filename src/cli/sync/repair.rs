@@ -12,36 +12,36 @@ use uuid::Uuid;
 
 use super::{Live, Options, open, unknown};
 use crate::app::App;
-use crate::sync::integrity::repair::{self, Mended};
+use crate::sync::integrity::repair::{self, Repaired};
 use crate::sync::integrity::verify;
 use crate::sync::store::checkpoint;
 
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Has what differs written again, by whoever leads the sync, and waits for it. Removes what somebody else wrote.
+/// Has the leader write documents that differ again, and waits for it. Removes documents of other programs.
 #[derive(Args)]
 pub(super) struct Repair {
-    /// Only what the index refused before.
+    /// Only documents that Elasticsearch refused.
     #[arg(long)]
-    refused: bool,
+    dead_letters: bool,
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Longest wait for the repair of a collection, in seconds. It goes on also when nobody waits.
+    /// Longest wait for the repair of a collection, in seconds. It goes on after that.
     #[arg(long, default_value_t = 60)]
     wait_s: u64,
     #[command(flatten)]
     options: Options,
 }
 
-/// What became of a collection.
+/// The repair of a collection.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    marked: usize,
+    enqueued: usize,
     repaired: usize,
     left: usize,
-    /// Documents that somebody else wrote, which are gone.
+    /// Documents that another program wrote.
     removed: usize,
     #[serde(skip)]
     summary: String,
@@ -56,8 +56,8 @@ impl Repair {
                 if json {
                     println!("{}", serde_json::json!({ "left": left, "collections": reports }));
                 } else {
-                    for (name, Report { marked, repaired, removed, summary, .. }) in &reports {
-                        println!("{name:<12} {marked} written again, {repaired} repaired, {removed} removed; left: {summary}");
+                    for (name, Report { enqueued, repaired, removed, summary, .. }) in &reports {
+                        println!("{name:<12} {enqueued} written again, {repaired} repaired, {removed} removed; left: {summary}");
                     }
                 }
                 Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -72,52 +72,52 @@ impl Repair {
     async fn repair(self) -> anyhow::Result<BTreeMap<&'static str, Report>> {
         let (app, elastic, live) = open(self.options.config, self.collection.as_deref()).await?;
         let epoch = checkpoint::read(&app.db.sync).await?.epoch;
-        let mut refused = verify::refused(&app).await?;
+        let mut quarantined = verify::quarantined(&app).await?;
         let mut reports = BTreeMap::new();
         for live in live {
-            let mut ids = refused.remove(live.collection.name).unwrap_or_default();
+            let mut ids = quarantined.remove(live.collection.name).unwrap_or_default();
             let mut removed = 0;
-            if !self.refused {
+            if !self.dead_letters {
                 let findings = verify::contents(&app, &elastic, live.collection, &live.index).await?;
-                removed = repair::discard(&elastic, &live.index, &findings.strays).await?;
+                removed = repair::remove_strays(&elastic, &live.index, &findings.strays).await?;
                 ids.extend(findings.differences.into_keys());
             }
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let mut transaction = app.db.sync.begin().await?;
-            repair::mark(&mut transaction, epoch, live.collection, &ids).await?;
+            repair::enqueue(&mut transaction, epoch, live.collection, &ids).await?;
             transaction.commit().await?;
             wait(&app, &live, &ids, Instant::now() + Duration::from_secs(self.wait_s)).await?;
-            let mended = repair::look(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
-            reports.insert(live.collection.name, report(&live, ids.len(), removed, &mended));
+            let result = repair::check(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
+            reports.insert(live.collection.name, report(&live, ids.len(), removed, &result));
         }
         Ok(reports)
     }
 }
 
-/// Waits until the leader has written what was marked.
+/// Waits until the leader has written what was enqueued.
 async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::Result<()> {
     let bar = ProgressBar::new(ids.len() as u64)
         .with_message(live.collection.name)
         .with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} written again")?);
     loop {
-        let waiting = repair::waiting(&app.db.sync, live.collection, ids).await?;
-        if waiting == 0 {
+        let pending = repair::pending(&app.db.sync, live.collection, ids).await?;
+        if pending == 0 {
             bar.finish_and_clear();
             return Ok(());
         }
-        bar.set_position(bar.length().unwrap_or_default().saturating_sub(u64::try_from(waiting)?));
+        bar.set_position(bar.length().unwrap_or_default().saturating_sub(u64::try_from(pending)?));
         anyhow::ensure!(
             Instant::now() < until,
-            "{waiting} {} still wait to be written: no process leads the sync, or it is far behind",
+            "{pending} {} still wait to be written: no process leads the sync, or it is far behind",
             live.collection.name
         );
         sleep(PERIOD).await;
     }
 }
 
-fn report(live: &Live, marked: usize, removed: usize, mended: &Mended) -> Report {
-    for id in &mended.beyond {
+fn report(live: &Live, enqueued: usize, removed: usize, result: &Repaired) -> Report {
+    for id in &result.beyond {
         eprintln!("{} {id} cannot be repaired: {}", live.collection.name, repair::advice(live.collection));
     }
-    Report { marked, repaired: mended.repaired, left: mended.left.len(), removed, summary: verify::summary(&mended.left) }
+    Report { enqueued, repaired: result.repaired, left: result.left.len(), removed, summary: verify::summary(&result.left) }
 }

@@ -7,10 +7,10 @@ use clap::Args;
 use super::Options;
 use crate::app::App;
 use crate::sync::overview::{self, COUNTED, Overview};
-use crate::sync::store::sweep_runs::Swept;
+use crate::sync::store::sweep_runs::Summary;
 use crate::values::clock::Clock;
 
-/// Shows how far the sync is.
+/// Shows the state of the sync.
 #[derive(Args)]
 pub(super) struct Status {
     #[command(flatten)]
@@ -31,46 +31,47 @@ impl Status {
 }
 
 fn table(overview: &Overview) -> String {
+    let Overview { health, leader, problem, epoch, searchable, generations } = overview;
     let bytes = |count: Option<i64>| count.map_or("an unknown number of bytes".to_owned(), |count| format!("{count} bytes"));
+    let oldest = health.oldest_transaction_seconds;
+    let slot = &health.slot;
     let mut lines = vec![
-        format!("leader       {}", overview.leader.as_deref().unwrap_or("none yet")),
-        format!("problem      {}", overview.problem.as_deref().unwrap_or("none")),
-        format!("position     {} in epoch {}", overview.applied, overview.epoch),
-        format!("lag          {} ms, {}", overview.lag_ms, bytes(overview.lag_bytes)),
-        format!("slot         {} is {}, {} kept", overview.slot.name, overview.slot.state, bytes(overview.slot.retained_bytes)),
-        format!(
-            "transaction  {}",
-            overview
-                .oldest_transaction_seconds
-                .map_or("none is open".to_owned(), |age| format!("the oldest is open for {age:.1} s"))
-        ),
-        format!("refused      {} documents", counted(overview.refused)),
-        format!("backlog      {} documents, {} fan-outs", counted(overview.spilled), counted(overview.fanouts)),
+        format!("leader       {}", leader.as_deref().unwrap_or("none yet")),
+        format!("problem      {}", problem.as_deref().unwrap_or("none")),
+        format!("searchable   {searchable} in epoch {epoch}"),
+        format!("lag          {} ms, {}", health.lag_ms, bytes(health.lag_bytes)),
+        format!("slot         {} is {}, {} retained", slot.name, lowercase(slot.state), bytes(slot.retained_bytes)),
+        format!("transaction  {}", oldest.map_or("none is open".to_owned(), |age| format!("the oldest is open for {age:.1} s"))),
+        format!("dead letters {} documents", counted(health.dead_letters)),
+        format!("backlog      {} documents, {} fan-outs", counted(health.backlog), counted(health.fanouts)),
         String::new(),
     ];
-    for one in &overview.generations {
+    for one in generations {
         let reason = one.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("{:<12} {} {}{reason}", one.collection, one.state, one.index));
+        lines.push(format!("{:<12} {} {}{reason}", one.collection, lowercase(one.state), one.index));
     }
     lines.push(String::new());
-    lines.extend(overview.sweeps.iter().map(sweep));
+    lines.extend(health.sweeps.iter().map(sweep));
     lines.join("\n") + "\n"
 }
 
-fn sweep(swept: &Swept) -> String {
-    let verified = match swept.verified_seconds_ago {
+fn sweep(summary: &Summary) -> String {
+    let Summary { last_checked, last_found, last_repaired, checked, found, repaired, .. } = summary;
+    let verified = match summary.verified_seconds_ago {
         Some(age) => {
-            let Swept { last_checked, last_found, last_repaired, .. } = swept;
             format!("verified {age:.0} s ago: {last_checked} compared, {last_found} differed, {last_repaired} repaired")
         }
         None => "not verified yet".to_owned(),
     };
-    let running = if swept.started_at.is_some() {
-        format!("; running: {} compared, {} differed, {} repaired", swept.checked, swept.found, swept.repaired)
-    } else {
-        String::new()
+    let running = match summary.started_at {
+        Some(_) => format!("; running: {checked} compared, {found} differed, {repaired} repaired"),
+        None => String::new(),
     };
-    format!("{:<12} {verified}{running}", swept.collection)
+    format!("{:<12} {verified}{running}", summary.collection)
+}
+
+fn lowercase(state: impl std::fmt::Debug) -> String {
+    format!("{state:?}").to_lowercase()
 }
 
 fn counted(count: i64) -> String {

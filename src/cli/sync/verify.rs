@@ -13,13 +13,13 @@ use crate::search::Elastic;
 use crate::sync::integrity::compare;
 use crate::sync::integrity::verify::{self, Difference, Findings};
 
-/// Documents of a collection that are named; beyond that they are only counted.
+/// Documents of a collection that are named; the others are only counted.
 const NAMED: usize = 20;
 
 /// Compares the index with the rows: which documents there are, and which version of its row each shows.
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Compare everything that documents say, also of other rows, and name the members that differ.
+    /// Compare the whole contents of documents and name the members that differ.
     #[arg(long)]
     deep: bool,
     /// Also compare every balance with the sum of its ledger.
@@ -38,9 +38,9 @@ pub(super) struct Verify {
 struct Report {
     checked: usize,
     different: usize,
-    /// Documents that were written anew whenever they were looked at.
+    /// Documents that were being written whenever they were compared.
     unsettled: usize,
-    /// Documents that somebody else wrote, with ids that are none of ours.
+    /// Documents that another program wrote, with ids that are none of ours.
     strays: usize,
     /// The first documents that differ.
     documents: Vec<Named>,
@@ -52,7 +52,6 @@ struct Report {
 struct Named {
     id: Uuid,
     difference: Difference,
-    /// The members that differ.
     members: BTreeSet<String>,
 }
 
@@ -69,11 +68,11 @@ impl Verify {
                     print(&reports, ledger);
                     println!("{different} differences");
                 }
-                let is_true = different == 0 && ledger.unwrap_or_default() == 0;
-                Ok(if is_true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                let is_equal = different == 0 && ledger.unwrap_or_default() == 0;
+                Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             Err(fault) => {
-                eprintln!("error: cannot tell whether the index is true: {fault:#}");
+                eprintln!("error: cannot tell whether the index equals the rows: {fault:#}");
                 Ok(unknown())
             }
         }
@@ -119,7 +118,7 @@ async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, d
 fn print(reports: &BTreeMap<&str, Report>, ledger: Option<i64>) {
     for (name, report) in reports {
         let Report { checked, unsettled, strays, summary, .. } = report;
-        println!("{name:<12} {checked} compared: {summary}, {strays} of somebody else, {unsettled} unsettled");
+        println!("{name:<12} {checked} compared: {summary}, {strays} of other programs, {unsettled} unsettled");
         for Named { id, difference, members } in &report.documents {
             let members: Vec<&str> = members.iter().map(String::as_str).collect();
             println!("{:<12} {id} {} {}", "", format!("{difference:?}").to_lowercase(), members.join(", "));

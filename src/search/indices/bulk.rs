@@ -1,4 +1,4 @@
-//! Bulk writes: documents with versions, serialised into one buffer, and what became of each.
+//! Bulk writes: documents with versions in one buffer, and the outcome of each.
 
 use std::io::Write;
 
@@ -10,30 +10,30 @@ use uuid::Uuid;
 use crate::search::elastic::{Cause, Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
-/// A buffer of writes in the order in which their outcomes come back. A write loses against a document of a newer version, so
-/// writes commute and may be repeated.
+/// A buffer of writes, in the order of their outcomes. A write loses against a document of a newer version, so writes commute and
+/// may be repeated.
 #[derive(Clone, Debug, Default)]
 pub struct Bulk {
     lines: Vec<u8>,
     count: usize,
 }
 
-/// What became of one write.
+/// The outcome of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is in the index.
     Written,
-    /// The index holds a version that is as new or newer; nothing is left to do.
+    /// The index has a version that is as new or newer; nothing is left to do.
     Outdated,
-    /// The server's queue was full, or something is wrong with it: this write, and only this one, has to be sent again.
+    /// The server is busy or broken: this write, and only this one, has to be sent again.
     Rejected,
-    /// The index does not exist: it was removed under the writer's feet.
+    /// The index does not exist.
     NoIndex,
     /// The index will never take it.
     Poison {
         /// HTTP status of the item.
         status: u16,
-        /// The server's words, without values of the document.
+        /// The server's message, without values of the document.
         reason: String,
     },
 }
@@ -51,20 +51,18 @@ impl Bulk {
         self.action("delete", index, id, version);
     }
 
-    /// Adds the deletion of a document that somebody else wrote, whatever its version.
-    pub fn discard(&mut self, index: &str, id: &str) {
+    /// Adds the deletion of a document that another program wrote, whatever its version.
+    pub fn delete_any_version(&mut self, index: &str, id: &str) {
         let action = json!({ "delete": { "_index": index, "_id": id } });
         let _ = writeln!(self.lines, "{action}");
         self.count += 1;
     }
 
-    /// Returns the number of writes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Says whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -87,7 +85,7 @@ impl Bulk {
     }
 }
 
-/// Sends the writes and returns the outcome of each, in order. Not retried here: the caller keeps what was rejected.
+/// Sends the writes and returns the outcome of each, in order. Nothing is retried here.
 ///
 /// # Errors
 /// The request as a whole failed; each write may or may not have been done, and repeating all of them is safe.
@@ -95,7 +93,7 @@ pub async fn send(elastic: &Elastic, bulk: Bulk) -> Result<Vec<Outcome>, Elastic
     if bulk.is_empty() {
         return Ok(Vec::new());
     }
-    // Of a shard that is away each item says so, instead of the whole request waiting for it.
+    // With a short timeout the items of a shard that is away fail, instead of the whole request waiting for it.
     let path = "_bulk?timeout=1s&filter_path=items.*.status,items.*.error.type,items.*.error.reason";
     let expected = bulk.count;
     let answer: Answer = elastic.write(Verb::Post, path, Some(Bytes::from(bulk.lines))).await?;

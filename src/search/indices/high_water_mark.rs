@@ -1,7 +1,7 @@
-//! How far a database has been, as its index remembers it: one document for each database, whose version only grows.
+//! The high-water mark: the highest version that Elasticsearch has seen of a database, kept as the version of one document.
 //!
-//! A database that is put back by a copy of its disk does not know that it was ever further. What it wrote then is still in the
-//! index, with versions that lie ahead of it, and no write could replace that.
+//! A database that was put back by a copy of its disk does not know that it was further. What it wrote then is still in the index
+//! with versions ahead of it, and no write would replace that.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,10 +11,7 @@ use serde_json::json;
 use crate::search::elastic::{Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
-/// Remembers that a database has been so far, and says whether that was news: it is not if the index knows of a later version.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Raises the mark of a database; returns false if it is higher already.
 pub async fn raise(elastic: &Elastic, owner: &str, version: Version) -> Result<bool, ElasticError> {
     let path = format!("{}/_doc/{owner}?version={}&version_type=external_gte&filter_path=result", index(elastic), version.0);
     let write = async || elastic.write::<IgnoredAny>(Verb::Put, &path, Some(Bytes::from_static(b"{}"))).await;
@@ -31,10 +28,7 @@ pub async fn raise(elastic: &Elastic, owner: &str, version: Version) -> Result<b
     }
 }
 
-/// Returns the latest version that a database has been at, if the index knows.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Returns the mark of a database, if there is one.
 pub async fn read(elastic: &Elastic, owner: &str) -> Result<Option<Version>, ElasticError> {
     #[derive(Deserialize)]
     struct Found {
@@ -48,10 +42,10 @@ pub async fn read(elastic: &Elastic, owner: &str) -> Result<Option<Version>, Ela
     }
 }
 
-/// The index of that document.
+/// The index of the marks.
 #[must_use]
 pub fn index(elastic: &Elastic) -> String {
-    format!("{}-horizon", elastic.prefix)
+    format!("{}-high-water-marks", elastic.prefix)
 }
 
 async fn create(elastic: &Elastic) -> Result<(), ElasticError> {
@@ -60,7 +54,7 @@ async fn create(elastic: &Elastic) -> Result<(), ElasticError> {
         "mappings": { "dynamic": "strict" },
     });
     match elastic.write::<IgnoredAny>(Verb::Put, &index(elastic), Some(Bytes::from(content.to_string()))).await {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(ElasticError::Refused { status: 400, reason }) if reason.starts_with("resource_already_exists") => Ok(()),
         created => created.map(|_| ()),
     }

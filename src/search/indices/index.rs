@@ -1,4 +1,4 @@
-//! Administration of indices: generations, the alias in front of them, and what is wrong with them.
+//! Administration of indices: generations, the alias in front of them, templates and settings.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,31 +11,29 @@ use crate::search::Collection;
 use crate::search::Template;
 use crate::search::elastic::{Elastic, ElasticError, Verb};
 
-/// What stands behind the alias of a collection.
+/// What is behind the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alias {
     /// Nothing: no generation was ever swapped in.
     Missing,
-    /// The generation that lists read.
+    /// The live index.
     Live(String),
     /// An index has the name that the alias needs. Nothing here removes what it did not make.
     Occupied,
-    /// Several indices stand behind it, which this program never does.
+    /// Several indices are behind it, which this program never does.
     Ambiguous(Vec<String>),
 }
 
-/// A generation as the cluster describes it.
+/// A generation as Elasticsearch describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// Its name.
+pub struct Found {
     pub index: String,
-    /// The database whose rows it shows, if it says so.
+    /// The mark of the database that it belongs to.
     pub owner: Option<String>,
-    /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-impl Made {
+impl Found {
     fn new(index: String, description: &Value) -> Self {
         let created = description["settings"]["index"]["creation_date"].as_str().and_then(|text| text.parse().ok());
         Self {
@@ -46,7 +44,7 @@ impl Made {
     }
 }
 
-/// What a server can do.
+/// The version and the modules of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Version of the first node.
@@ -67,49 +65,34 @@ pub fn name(prefix: &str, collection: &Collection, hash: &str, now: DateTime<Utc
     format!("{prefix}-{}-v1-{hash}-{}", collection.name, now.format("%Y%m%d%H%M%S%3f"))
 }
 
-/// Creates an empty generation beside the live one. Nothing reads it before [`swap`], and nobody but its owner removes it.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Creates an empty generation. Nothing reads it before [`swap`], and only the database with this mark removes it.
 pub async fn create(elastic: &Elastic, collection: &Collection, index: &str, owner: &str) -> Result<(), ElasticError> {
-    guard(elastic, collection).await?;
+    ensure_template(elastic, collection).await?;
     put(elastic, index, &template(collection)?.generation(owner)).await
 }
 
-/// Changes settings of an index that can change while it is in use: `refresh_interval`, `number_of_replicas`, …
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn tune(elastic: &Elastic, index: &str, settings: &Value) -> Result<(), ElasticError> {
+/// Changes dynamic settings of an index: `refresh_interval`, `number_of_replicas`, …
+pub async fn update_settings(elastic: &Elastic, index: &str, settings: &Value) -> Result<(), ElasticError> {
     put(elastic, &format!("{index}/_settings"), &json!({ "index": settings })).await
 }
 
-/// Says whether the server answers at all, within the time of a search.
+/// Whether the server answers within the deadline of a search.
 pub async fn answers(elastic: &Elastic) -> bool {
     elastic.send(Verb::Get, "_cluster/health?timeout=0s&filter_path=status", None, elastic.search_deadline).await.is_ok()
 }
 
 /// Makes everything written so far searchable.
-///
-/// # Errors
-/// See [`ElasticError`].
 pub async fn refresh(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
     elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_refresh?filter_path=_shards"), None).await.map(drop)
 }
 
-/// Writes everything that is buffered to the disk, so that the next refresh has little to do. A small server refreshes one index at a
-/// time, and a large refresh keeps the others waiting.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Writes everything buffered to disk, so that the next refresh has little to do. A small server refreshes one index at a time, so a
+/// large refresh holds up the others.
 pub async fn flush(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
     elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_flush?filter_path=_shards"), None).await.map(drop)
 }
 
-/// Puts a generation behind the alias in the place of every other, in one atomic step.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Puts one generation alone behind the alias, atomically.
 pub async fn swap(elastic: &Elastic, collection: &Collection, to: &str) -> Result<(), ElasticError> {
     let alias = alias(elastic, collection);
     let mut actions: Vec<Value> = behind(elastic, &alias)
@@ -123,10 +106,7 @@ pub async fn swap(elastic: &Elastic, collection: &Collection, to: &str) -> Resul
     elastic.write::<IgnoredAny>(Verb::Post, "_aliases", Some(body)).await.map(drop)
 }
 
-/// Finds out what stands behind the alias of a collection.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Finds out what is behind the alias of a collection.
 pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias, ElasticError> {
     let alias = alias(elastic, collection);
     let mut behind = behind(elastic, &alias).await?;
@@ -138,11 +118,8 @@ pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias
     }
 }
 
-/// Makes sure that the index template in the cluster is the one of this program, and says whether it was another one.
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn guard(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
+/// Makes sure that the index template is the one of this program; returns true if it replaced another one.
+pub async fn ensure_template(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
     let alias = alias(elastic, collection);
     let path = format!("_index_template/{alias}");
     let answer: Value = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
@@ -160,35 +137,26 @@ pub async fn guard(elastic: &Elastic, collection: &Collection) -> Result<bool, E
     Ok(!answer.is_null())
 }
 
-/// Lists the generations of a collection, oldest first, whether live or not and whoever owns them.
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<Made>, ElasticError> {
+/// Lists the generations of a collection, oldest first, live or not, of any database.
+pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<Found>, ElasticError> {
     let path = format!("{}-v1-*?filter_path=*.settings.index.creation_date,*.mappings._meta.owner", alias(elastic, collection));
     let found: BTreeMap<String, Value> = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
-    let mut found: Vec<Made> = found.into_iter().map(|(index, value)| Made::new(index, &value)).collect();
+    let mut found: Vec<Found> = found.into_iter().map(|(index, value)| Found::new(index, &value)).collect();
     found.sort_by(|one, other| (one.created, &one.index).cmp(&(other.created, &other.index)));
     Ok(found)
 }
 
-/// Says to which database an index belongs: nothing if it does not say, or is not there.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Returns the mark of the database that an index belongs to; `None` without a mark or an index.
 pub async fn owner(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
     let path = format!("{index}?filter_path=*.settings.index.creation_date,*.mappings._meta.owner");
     let found: BTreeMap<String, Value> = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => return Ok(None),
         found => found?,
     };
-    Ok(found.into_iter().find_map(|(index, value)| Made::new(index, &value).owner))
+    Ok(found.into_iter().find_map(|(index, value)| Found::new(index, &value).owner))
 }
 
-/// Removes an index with everything in it; an index that is not there is no error.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Removes an index; an absent one is no error.
 pub async fn remove(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
     match elastic.write::<IgnoredAny>(Verb::Delete, index, None).await {
         Err(error) if !error.is_missing() => Err(error),
@@ -197,9 +165,6 @@ pub async fn remove(elastic: &Elastic, index: &str) -> Result<(), ElasticError> 
 }
 
 /// Counts the searchable documents of an index.
-///
-/// # Errors
-/// See [`ElasticError`].
 pub async fn count(elastic: &Elastic, index: &str) -> Result<u64, ElasticError> {
     #[derive(Deserialize)]
     struct Counted {
@@ -210,10 +175,7 @@ pub async fn count(elastic: &Elastic, index: &str) -> Result<u64, ElasticError> 
     Ok(counted.count)
 }
 
-/// Asks a server for its version and modules. `GET /` would be refused by the minimal distribution.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Reads the version and the modules of a server. The minimal distribution refuses `GET /`.
 pub async fn server(elastic: &Elastic) -> Result<Server, ElasticError> {
     #[derive(Deserialize)]
     struct Nodes {
@@ -235,11 +197,8 @@ pub async fn server(elastic: &Elastic) -> Result<Server, ElasticError> {
     Ok(Server { version: node.version, modules: node.modules.into_iter().map(|module| module.name).collect() })
 }
 
-/// Lists the indices behind an alias: one, unless somebody else had a hand in it.
-///
-/// # Errors
-/// See [`ElasticError`].
-pub async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
+/// Lists the indices behind an alias.
+async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
     let path = format!("_alias/{alias}");
     match elastic.read::<BTreeMap<String, IgnoredAny>>(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => Ok(Vec::new()),
@@ -247,10 +206,7 @@ pub async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, Elast
     }
 }
 
-/// Says whether there is an index of that name.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Whether there is an index of that name.
 pub async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError> {
     let path = format!("{index}/_settings?filter_path=*.settings.index.uuid");
     match elastic.read::<IgnoredAny>(Verb::Get, &path, None, elastic.write_deadline).await {

@@ -1,4 +1,4 @@
-//! What an index holds, for comparison with the rows: documents by id, and all of them page by page in the order of ids.
+//! The contents of an index, for comparison with the rows: documents by id, and pages in the order of ids.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +14,14 @@ use crate::values::lsn::Version;
 /// A document in an index.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// Its id.
     pub id: Uuid,
-    /// The external version it was written with.
+    /// The external version.
     pub version: Version,
-    /// What is stored of it: everything but the searchable forms.
+    /// Everything but the searchable forms, which are not stored.
     pub source: Box<RawValue>,
 }
 
 /// Reads documents by id as of now, refreshed or not; absent ones are left out.
-///
-/// # Errors
-/// See [`ElasticError`].
 pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<Held>, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -47,7 +43,7 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
     let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found,docs.error");
     let body = Bytes::from(json!({ "ids": ids }).to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
-    // A shard that cannot be read says nothing of its documents.
+    // A shard that cannot be read does not mean that its documents are absent.
     if let Some(cause) = answer.docs.iter().find_map(|doc| doc.error.as_ref()) {
         return Err(ElasticError::Unavailable(cause.describe()));
     }
@@ -58,48 +54,42 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
         .collect())
 }
 
-/// How much of its documents a page tells.
+/// What a page says of its documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// What they were written as.
     Ids,
-    /// Also what is stored of them.
+    /// Also their stored sources.
     Sources,
 }
 
 /// A searchable document.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What it was written as.
+    /// The `_id`.
     pub id: Uuid,
-    /// Where it stands in the order of ids. That is the member `id`: the same, unless somebody else wrote the document. One that has
-    /// none or another value comes anywhere.
+    /// Its place in the order of ids, which is the member `id`: the same as `_id`, unless another program wrote the document.
     pub place: Option<Uuid>,
-    /// The external version it was written with.
+    /// The external version.
     pub version: Version,
-    /// Its member `version`: the greatest number if it has none.
+    /// Its member `version`; the greatest number if it has none.
     pub number: i64,
-    /// What is stored of it, if that was asked for.
+    /// With [`Detail::Sources`].
     pub source: Option<Box<RawValue>>,
 }
 
-/// Documents that follow each other in the order of ids.
+/// Consecutive documents in the order of ids.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Those that this program can have written.
     pub entries: Vec<Entry>,
-    /// What the others were written as: not ids of ours, so somebody else put them there.
+    /// Documents of another program: each `_id` that is none of ours.
     pub strays: BTreeSet<String>,
-    /// Where the last one stands, if there may be more.
+    /// The place of the last one, if there may be more.
     pub end: Option<Uuid>,
 }
 
-/// Reads the next `size` searchable documents after `after`, up to and with `last`, in the order of ids.
+/// Reads the next `size` searchable documents above `after`, up to and including `last`, in the order of ids.
 ///
-/// With a `last` this takes as long as what lies between, without one as long as the whole index.
-///
-/// # Errors
-/// See [`ElasticError`].
+/// Without a `last` this takes as long as the whole index, otherwise as long as what lies between.
 pub async fn page(
     elastic: &Elastic,
     index: &str,
@@ -157,13 +147,15 @@ pub async fn page(
         page.end = place.filter(|_| is_full);
         match ours(&id) {
             Some(id) => page.entries.push(Entry { id, place, version: Version(version), number, source }),
-            None => drop(page.strays.insert(id)),
+            None => {
+                page.strays.insert(id);
+            }
         }
     }
     Ok(page)
 }
 
-/// Reads an id as this program writes it. Any other way to write one is another document for the index.
+/// Reads an id as this program writes it. For the index any other spelling is another document.
 fn ours(text: &str) -> Option<Uuid> {
     text.parse().ok().filter(|id: &Uuid| id.to_string() == text)
 }

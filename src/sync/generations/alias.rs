@@ -1,4 +1,4 @@
-//! Keeps every alias on the live generation, and removes only indices that belong to this database.
+//! Keeps every alias on its live index, and removes only indices that belong to this database.
 
 use anyhow::{bail, ensure};
 use chrono::TimeDelta;
@@ -11,16 +11,16 @@ use crate::sync::store::checkpoint;
 use crate::sync::store::generations::{self, Generation};
 use crate::sync::writer::Writer;
 
-/// An index without a row is removed at this age: a row is written before its index, so only a crash leaves one.
+/// Age at which an index without a row is removed. The row is written before the index, so only a crash leaves one.
 const ORPHANED: TimeDelta = TimeDelta::minutes(5);
 
-/// Makes sure that the alias of a collection leads to its live generation, and says whether it did not.
+/// Points the alias of a collection at its live index; returns whether it led elsewhere.
 ///
-/// The lease is looked at right before: a process that slept through its successor's swap must not undo it.
+/// The lease is checked right before: a process that was suspended during its successor's swap must not undo it.
 ///
 /// # Errors
-/// The index's or the database's, or another process has taken over, or an index has the name of the alias.
-pub async fn point(
+/// Another process has taken over, or an index has the name of the alias.
+pub async fn repoint(
     app: &App,
     writer: &Writer,
     lease: i64,
@@ -45,34 +45,28 @@ pub async fn point(
     Ok(true)
 }
 
-/// Removes an index that is no longer kept, but never one that says it belongs to another database: a restored copy of the table of
-/// generations names the indices of the original.
-///
-/// # Errors
-/// The index's or the database's.
+/// Removes an index that is no longer kept, unless it belongs to another database: a restored copy of the table of generations names
+/// the indices of the original.
 pub async fn remove(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
     writer.remove(index);
     if is_foreign(app, writer, index).await? {
-        warn!(index, "an index belongs to another database; leaving it alone");
+        warn!(index, "index belongs to another database; leaving it alone");
         return Ok(());
     }
     Ok(index::remove(&writer.elastic, index).await?)
 }
 
-/// Whether an index says that it belongs to another database.
-///
-/// # Errors
-/// The index's or the database's.
+/// Whether an index carries the mark of another database.
 pub async fn is_foreign(app: &App, writer: &Writer, index: &str) -> anyhow::Result<bool> {
     let owner = generations::owner(&app.db.sync).await?;
     Ok(index::owner(&writer.elastic, index).await?.is_some_and(|other| other != owner))
 }
 
-/// Clears away indices of this database that no row knows. One of somebody else behind the alias would answer our lists.
+/// Removes indices of this database that have no row.
 ///
 /// # Errors
-/// The index's or the database's, or the alias leads to an index that is not ours.
-pub async fn evict(app: &App, writer: &Writer, collection: &'static Collection) -> anyhow::Result<()> {
+/// The alias leads to an index of another database, which would answer our lists.
+pub async fn remove_orphans(app: &App, writer: &Writer, collection: &'static Collection) -> anyhow::Result<()> {
     let elastic = &writer.elastic;
     let owner = generations::owner(&app.db.sync).await?;
     let behind = match index::inspect(elastic, collection).await? {
@@ -81,27 +75,27 @@ pub async fn evict(app: &App, writer: &Writer, collection: &'static Collection) 
         Alias::Missing => Vec::new(),
         Alias::Occupied => bail!(occupied(elastic, collection)),
     };
-    let made = index::generations(elastic, collection).await?;
+    let found = index::generations(elastic, collection).await?;
     let generations = generations::all(&app.db.sync).await?;
     let is_known = |index: &str| generations.iter().any(|generation| generation.index == index);
     for index in behind.iter().filter(|index| !is_known(index)) {
         ensure!(
             index::owner(elastic, index).await?.as_deref() == Some(&owner),
-            "the alias {} leads to the index {index} of another database: delete that index if nobody needs it, or set another INDEX_PREFIX",
+            "the alias {} leads to the index {index} of another database: delete that index if it is not needed, or set another INDEX_PREFIX",
             index::alias(elastic, collection)
         );
-        warn!(index, "an index that this database has forgotten is behind the alias; removing it");
+        warn!(index, "the alias leads to an index without a row; removing it");
         index::remove(elastic, index).await?;
     }
     let now = app.clock.now();
-    let is_orphan = |one: &&index::Made| {
+    let is_orphan = |one: &&index::Found| {
         one.owner.as_deref() == Some(&owner)
             && !is_known(&one.index)
             && !behind.contains(&one.index)
             && now - one.created > ORPHANED
     };
-    for orphan in made.iter().filter(is_orphan) {
-        warn!(index = orphan.index, "removing an index that nothing knows");
+    for orphan in found.iter().filter(is_orphan) {
+        warn!(index = orphan.index, "removing an index without a row");
         index::remove(elastic, &orphan.index).await?;
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! Notices an index that has lost what it had acknowledged.
+//! Detects an index that has lost acknowledged writes: restored from a snapshot, on a disk that was put back, or allocated from a
+//! stale copy.
 //!
-//! It was restored from a snapshot, its disk was put back, or a shard was allocated from a stale copy. Nothing in it tells which
-//! documents are old, so it is given up.
+//! Nothing in such an index tells which documents are old. The sweep would repair them one by one, and lists would be wrong for
+//! minutes to hours; shard checkpoints show it within seconds, and Postgres answers until another index is built.
 
 use std::sync::Once;
 
@@ -9,43 +10,41 @@ use tracing::{error, warn};
 
 use crate::app::App;
 use crate::search::shard_checkpoints;
-use crate::sync::store::generations::{self, Generation};
+use crate::sync::store::generations::{self, Generation, State};
 use crate::sync::writer::Writer;
 
-/// That they cannot be looked at is said once.
-static SAID: Once = Once::new();
+static UNREADABLE_LOGGED: Once = Once::new();
 
-/// Looks how far every index is and remembers it. Gives up those that were further, and says whether there was one.
+/// Records each index's shard checkpoints; retires an index that moved backwards. Returns true if one was retired.
 ///
-/// One that is being built is given up once it is live: until then what is remembered of it stays.
-///
-/// # Errors
-/// The index's or the database's.
-pub async fn look(app: &App, writer: &Writer, generations: &[Generation]) -> anyhow::Result<bool> {
+/// An index that is being built keeps its checkpoints and is retired once it is live.
+pub async fn detect_index_rollback(app: &App, writer: &Writer, generations: &[Generation]) -> anyhow::Result<bool> {
     let names: Vec<&str> = generations.iter().map(|one| one.index.as_str()).collect();
-    let histories = match shard_checkpoints::read(&writer.elastic, &names).await {
+    let checkpoints = match shard_checkpoints::read(&writer.elastic, &names).await {
         Err(error) if !error.is_outage() => {
-            SAID.call_once(|| warn!(error = %error, "indices do not say how far they are: one put back would be noticed late"));
+            UNREADABLE_LOGGED.call_once(
+                || warn!(error = %error, "cannot read shard checkpoints; a restored index is noticed by the sweep only"),
+            );
             return Ok(false);
         }
-        histories => histories?,
+        checkpoints => checkpoints?,
     };
-    let mut is_any_lost = false;
+    let mut is_any_retired = false;
     for generation in generations {
-        let Some(now) = histories.get(&generation.index) else { continue };
-        let before = generation.history.as_deref().cloned().unwrap_or_default();
-        if !before.is_broken_in(now) {
-            let next = before.clone().continued(now);
-            if next != before {
-                generations::remember(&app.db.sync, &generation.index, &next).await?;
+        let Some(now) = checkpoints.get(&generation.index) else { continue };
+        let before = generation.shard_checkpoints.as_deref().cloned().unwrap_or_default();
+        if !before.has_lost(now) {
+            let updated = before.clone().updated(now);
+            if updated != before {
+                generations::save_shard_checkpoints(&app.db.sync, &generation.index, &updated).await?;
             }
-        } else if generation.state != "building" {
+        } else if generation.state != State::Building {
             let (collection, index) = (&generation.collection, &generation.index);
-            error!(collection, index, "an index has lost what it had acknowledged; it is given up and built anew");
+            error!(collection, index, "index has lost acknowledged writes; building it anew");
             writer.remove(index);
-            generations::give_up(&app.db.sync, index).await?;
-            is_any_lost = true;
+            generations::discard(&app.db.sync, index).await?;
+            is_any_retired = true;
         }
     }
-    Ok(is_any_lost)
+    Ok(is_any_retired)
 }

@@ -69,7 +69,7 @@ pub async fn run(
     let (cursor, documents) = rebuild.prepare(generation).await?;
     rebuild.fill(cursor, documents).await?;
     rebuild.check().await?;
-    Ok(index::tune(&writer.elastic, &generation.index, &json!({ "auto_expand_replicas": "0-1" })).await?)
+    Ok(index::update_settings(&writer.elastic, &generation.index, &json!({ "auto_expand_replicas": "0-1" })).await?)
 }
 
 impl Rebuild<'_> {
@@ -109,8 +109,8 @@ impl Rebuild<'_> {
                 documents += i64::try_from(acked.iter().map(Vec::len).sum::<usize>())?;
                 let end = acked.drain(..).next_back().and_then(|ids| ids.last().copied()).context("an empty chunk")?;
                 let rate = (documents - before) as f64 / started.elapsed().as_secs_f64().max(0.001);
-                let is_wanted = generations::advance(&self.app.db.sync, self.index, end, documents, rate).await?;
-                ensure!(is_wanted, "it was cancelled");
+                let is_building = generations::advance(&self.app.db.sync, self.index, end, documents, rate).await?;
+                ensure!(is_building, "it was cancelled");
                 failpoint::point("sync-in-rebuild");
             }
             Ok(())
@@ -146,7 +146,7 @@ impl Rebuild<'_> {
                 return Ok(chunk);
             }
             ensure!(since.elapsed() < patience, "the new index takes no documents");
-            ensure!(generations::is_wanted(&self.app.db.sync, self.index).await?, "it was cancelled");
+            ensure!(generations::is_building(&self.app.db.sync, self.index).await?, "it was cancelled");
             sleep(RETRY).await;
         }
     }
@@ -157,8 +157,8 @@ impl Rebuild<'_> {
         if refused.is_empty() {
             return Ok(());
         }
-        let Some(live) = verify::live(app, collection).await? else { return Ok(()) };
-        let lacking = verify::again(app, &self.writer.elastic, collection, &live, &refused).await?;
+        let Some(live) = generations::live(&app.db.sync, collection.name).await? else { return Ok(()) };
+        let lacking = verify::documents(app, &self.writer.elastic, collection, &live, &refused).await?;
         let lost: Vec<&Uuid> = refused.iter().filter(|id| !lacking.contains_key(id)).collect();
         let Some(first) = lost.first() else { return Ok(()) };
         let reason = dead_letters::reason(&app.db.sync, collection.name, **first).await?.unwrap_or_default();
@@ -175,12 +175,12 @@ impl Rebuild<'_> {
         index::flush(&writer.elastic, index).await?;
         index::refresh(&writer.elastic, index).await?;
         let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut wrong = verify::again(app, &writer.elastic, collection, index, &changed).await?;
+        let mut wrong = verify::documents(app, &writer.elastic, collection, index, &changed).await?;
         if !self.has_every_row().await? {
             warn!(index, "the new index has not as many documents as there are rows; comparing all of them");
             wrong.extend(verify::versions(app, &writer.elastic, collection, index).await?.differences);
         }
-        self.tolerate(verify::leave_out_refused(app, collection, &mut wrong).await?).await?;
+        self.tolerate(verify::split_off_quarantined(app, collection, &mut wrong).await?).await?;
         for _ in 0..REPAIRS {
             if wrong.is_empty() {
                 return Ok(());
@@ -205,7 +205,7 @@ impl Rebuild<'_> {
             if (before.min(after)..=before.max(after)).contains(&documents) {
                 return Ok(true);
             }
-            wait::now(app, collection).await?;
+            wait::until_searchable(app, collection).await?;
             index::refresh(elastic, self.index).await?;
         }
         Ok(false)

@@ -1,4 +1,4 @@
-//! What counts as different: a document and its row, seen twice while the index takes in everything that was on its way.
+//! What counts as different: a document and its row are observed twice, and in between the index takes in what was on its way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,14 +30,14 @@ pub enum Difference {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether every row has a document that shows its version, and every document a row. What it shows of other rows may be old.
+    /// Whether every row has a document that shows its version, and every document a row. Values from other rows may be old.
     Versions,
-    /// Also all that the documents say.
+    /// Also everything that the documents say.
     Contents,
 }
 
 impl Depth {
-    /// The most documents to a page.
+    /// The size of a page in documents.
     #[must_use]
     pub fn page(self) -> usize {
         match self {
@@ -54,57 +54,52 @@ impl Depth {
     }
 }
 
-/// A key at one moment: its document first, then its row.
+/// A document and its row at one moment: the document is read first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct Observation {
     /// The version of the document, if there is one.
     pub document: Option<Version>,
-    /// How it differed from the row.
     pub difference: Option<Difference>,
 }
 
-/// What two sights say of a key.
+/// What two observations say of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The document was what its row was.
     Equal,
     /// It differs, and nothing is on its way that would change that.
     Different(Difference),
-    /// It is being written; another sight may tell.
-    Moving,
+    /// It is being written; another observation may tell.
+    InFlight,
 }
 
-/// Judges a key by two sights. In between, the index has taken in everything that was committed before the end of the first.
+/// Classifies a document by two observations. In between, the index has taken in everything committed before the end of the first.
 ///
-/// A difference is real if the document held still. Had the row changed after the document was built, that change would have
-/// gone by meanwhile and left a newer version. A row under constant change is no obstacle, and no change is mistaken for damage.
+/// A difference is real if the version of the document stayed. Had the row changed after the document was built, that change would
+/// have been written meanwhile with a newer version. So neither does a constantly changing row hide damage, nor does a change look
+/// like damage.
 #[must_use]
-pub fn judge(before: Sight, after: Sight) -> Verdict {
+pub fn classify(before: Observation, after: Observation) -> Verdict {
     match (before.difference, after.difference) {
         (None, _) | (_, None) => Verdict::Equal,
         (Some(_), Some(difference)) if before.document == after.document => Verdict::Different(difference),
-        _ => Verdict::Moving,
+        _ => Verdict::InFlight,
     }
 }
 
-/// A part of a collection, seen once.
+/// A part of a collection, observed once.
 #[derive(Debug, Default)]
 pub struct Range {
-    /// Its last id; absent if it reaches as far as was asked for.
+    /// Its last id; `None` if it reaches as far as was asked for.
     pub end: Option<Uuid>,
-    /// How many ids it has, on either side.
+    /// Number of ids on either side.
     pub ids: usize,
-    /// The keys that differ, as they were seen.
-    pub different: HashMap<Uuid, Sight>,
-    /// Documents that have no row and no id of ours, so that no key leads to them.
+    pub different: HashMap<Uuid, Observation>,
+    /// Documents with no row and an id that is none of ours, so that no key leads to them.
     pub strays: BTreeSet<String>,
 }
 
-/// Looks at the next page of a collection after one id, up to and with another, on both sides.
-///
-/// # Errors
-/// The database's or the index's.
-pub async fn range(
+/// Observes the next page of a collection above one id, up to and including another, on both sides.
+pub async fn observe_range(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,
@@ -114,13 +109,13 @@ pub async fn range(
     depth: Depth,
 ) -> anyhow::Result<Range> {
     let size = depth.page();
-    // Without a last id the index looks at every document that it has to find the next ones.
+    // Without a last id the index would look at every document to find the next ones.
     let end = row_ids::end_of_page(&app.db.sync, collection, after, last, size).await?;
     let last = end.or(last);
     let page = inventory::page(elastic, index, after, last, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
     let rows = row_ids::page(&mut *snapshot, collection, after, last, size).await?;
-    // Of a full page nothing is known behind its last id.
+    // Nothing is known behind the last id of a full page.
     let full = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == size);
     let end = [page.end, full, end].into_iter().flatten().min();
     let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
@@ -136,32 +131,29 @@ pub async fn range(
         |entry: Entry| (entry.id, Document { version: entry.version, number: Some(entry.number), source: entry.source });
     let ids = rows.len();
     let different = pair(rows, documents.map(document).collect());
-    let ghosts = different.values().filter(|sight| sight.difference == Some(Difference::Ghost)).count();
+    let ghosts = different.values().filter(|observation| observation.difference == Some(Difference::Ghost)).count();
     Ok(Range { end, ids: ids + ghosts + page.strays.len(), different, strays: page.strays })
 }
 
-/// Looks at keys, and at all that they say. Those that do not differ are left out.
-///
-/// # Errors
-/// The database's or the index's.
-pub async fn look(
+/// Observes documents with their contents. Those that do not differ are left out.
+pub async fn observe(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
     ids: &[Uuid],
-) -> anyhow::Result<HashMap<Uuid, Sight>> {
+) -> anyhow::Result<HashMap<Uuid, Observation>> {
     let document = |held: Held| (held.id, Document { version: held.version, number: None, source: Some(held.source) });
-    let mut sights = HashMap::new();
+    let mut observations = HashMap::new();
     for ids in ids.chunks(Depth::Contents.page()) {
         let documents = inventory::read(elastic, index, ids).await?.into_iter().map(document).collect();
         let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
         let rows = existing(&mut snapshot, collection, ids).await?;
         let rows = load(&mut snapshot, collection, rows).await?;
         snapshot.commit().await?;
-        sights.extend(pair(rows, documents));
+        observations.extend(pair(rows, documents));
     }
-    Ok(sights)
+    Ok(observations)
 }
 
 /// Returns which of the ids have a row.
@@ -171,17 +163,13 @@ async fn existing(snapshot: &mut PgConnection, collection: &Collection, ids: &[U
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await
 }
 
-/// What is known of a row.
+/// What is known of a row: its version, its document, or that none can be built.
 enum Row {
-    /// Its version.
     Version(i64),
-    /// Its document.
     Document(Vec<u8>),
-    /// No document can be made of it.
     Unreadable,
 }
 
-/// What is known of a document.
 struct Document {
     version: Version,
     number: Option<i64>,
@@ -194,10 +182,10 @@ async fn load(snapshot: &mut PgConnection, collection: &Collection, ids: Vec<Uui
     Ok(rows.documents.into_iter().map(|(id, source)| (id, Row::Document(source))).chain(unreadable).collect())
 }
 
-/// Puts rows and documents side by side and returns what differs.
-fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> HashMap<Uuid, Sight> {
+/// Pairs rows with documents and returns what differs.
+fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> HashMap<Uuid, Observation> {
     let mut different = HashMap::new();
-    let mut differs = |id, document, difference| different.insert(id, Sight { document, difference: Some(difference) });
+    let mut differs = |id, document, difference| different.insert(id, Observation { document, difference: Some(difference) });
     for (id, row) in rows {
         let Some(document) = documents.remove(&id) else {
             differs(id, None, Difference::Missing);
@@ -219,9 +207,6 @@ fn pair(rows: HashMap<Uuid, Row>, mut documents: HashMap<Uuid, Document>) -> Has
 }
 
 /// Names the members in which documents differ from their rows. Names only: values are personal data.
-///
-/// # Errors
-/// The database's or the index's.
 pub async fn differing(
     app: &App,
     elastic: &Elastic,
@@ -237,13 +222,13 @@ pub async fn differing(
     Ok(rows.documents.into_iter().filter_map(names).collect())
 }
 
-/// Says whether what is stored is what would be written; as a rule both are the same bytes.
+/// Whether a stored document is what would be written; as a rule both are the same bytes.
 fn is_same(row: &[u8], stored: &RawValue) -> bool {
     let stored = stored.get().as_bytes();
     row == stored || members(row, stored).is_empty()
 }
 
-/// Names the members that differ.
+/// Names the top-level members that differ.
 fn members(row: &[u8], stored: &[u8]) -> BTreeSet<String> {
     let parse = |json| serde_json::from_slice::<Map<String, Value>>(json).unwrap_or_default();
     let (mut row, mut stored) = (parse(row), parse(stored));
@@ -258,12 +243,12 @@ mod tests {
 
     #[track_caller]
     fn check(before: (Option<i64>, Option<Difference>), after: (Option<i64>, Option<Difference>), expected: Verdict) {
-        let sight = |(version, difference): (Option<i64>, _)| Sight { document: version.map(Version), difference };
-        assert_eq!(judge(sight(before), sight(after)), expected, "{before:?}, then {after:?}");
+        let observation = |(version, difference): (Option<i64>, _)| Observation { document: version.map(Version), difference };
+        assert_eq!(classify(observation(before), observation(after)), expected, "{before:?}, then {after:?}");
     }
 
     #[test]
-    fn a_difference_is_real_if_the_document_held_still() {
+    fn a_difference_is_real_if_the_version_stays() {
         check((Some(1), Some(Stale)), (Some(1), Some(Stale)), Verdict::Different(Stale));
         check((Some(1), Some(Ghost)), (Some(1), Some(Ghost)), Verdict::Different(Ghost));
         check((None, Some(Missing)), (None, Some(Missing)), Verdict::Different(Missing));
@@ -272,15 +257,15 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_moves_is_looked_at_again() {
-        check((Some(1), Some(Stale)), (Some(2), Some(Stale)), Verdict::Moving);
-        check((None, Some(Missing)), (Some(2), Some(Stale)), Verdict::Moving);
-        check((Some(1), Some(Stale)), (None, Some(Missing)), Verdict::Moving);
-        check((Some(1), Some(Ghost)), (Some(2), Some(Ghost)), Verdict::Moving);
+    fn a_document_with_a_new_version_is_in_flight() {
+        check((Some(1), Some(Stale)), (Some(2), Some(Stale)), Verdict::InFlight);
+        check((None, Some(Missing)), (Some(2), Some(Stale)), Verdict::InFlight);
+        check((Some(1), Some(Stale)), (None, Some(Missing)), Verdict::InFlight);
+        check((Some(1), Some(Ghost)), (Some(2), Some(Ghost)), Verdict::InFlight);
     }
 
     #[test]
-    fn what_was_the_same_once_is_fine() {
+    fn a_document_that_was_equal_once_is_equal() {
         check((Some(1), Some(Stale)), (Some(2), None), Verdict::Equal);
         check((Some(1), Some(Ghost)), (None, None), Verdict::Equal);
         check((None, Some(Missing)), (None, None), Verdict::Equal);
@@ -288,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_the_same_whatever_the_spelling_of_their_json() {
+    fn documents_are_equal_however_their_json_is_spelled() {
         let differ = |row: &str, stored: &str| {
             let same = is_same(row.as_bytes(), &RawValue::from_string(stored.to_owned()).unwrap());
             assert_eq!(same, members(row.as_bytes(), stored.as_bytes()).is_empty());

@@ -1,4 +1,4 @@
-//! Repairs: has documents written again by whoever leads, and tells what came of it.
+//! Repairs documents: the leader writes them again, and the result is compared.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,10 +14,10 @@ use crate::sync::store::{backlog, checkpoint};
 use crate::sync::stream::batch::Keys;
 use crate::values::lsn::{Epoch, Version};
 
-/// What came of a repair.
+/// What a repair has achieved.
 #[derive(Debug, Default)]
-pub struct Mended {
-    /// How many documents are what their rows are.
+pub struct Repaired {
+    /// Documents that equal their rows now.
     pub repaired: usize,
     /// What differs still.
     pub left: Differences,
@@ -25,11 +25,8 @@ pub struct Mended {
     pub beyond: HashSet<Uuid>,
 }
 
-/// Asks for documents to be written again, with a version above whatever was written before this moment.
-///
-/// # Errors
-/// The database's.
-pub async fn mark(
+/// Enqueues documents to be written again, with a version above whatever was written before this moment.
+pub async fn enqueue(
     transaction: &mut PgTransaction<'_>,
     epoch: Epoch,
     collection: &'static Collection,
@@ -43,12 +40,9 @@ pub async fn mark(
     backlog::mark_within(transaction, &keys, Version::new(epoch, position)).await
 }
 
-/// Returns how many of these documents are still to be written.
-///
-/// # Errors
-/// The database's.
-pub async fn waiting(executor: impl PgExecutor<'_>, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<i64> {
-    let waiting = sqlx::query_scalar!(
+/// Counts those of the documents that are still to be written.
+pub async fn pending(executor: impl PgExecutor<'_>, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<i64> {
+    let pending = sqlx::query_scalar!(
         r#"
         select count(*) as "count!"
         from sync_backlog
@@ -57,52 +51,49 @@ pub async fn waiting(executor: impl PgExecutor<'_>, collection: &Collection, ids
         collection.name,
         ids,
     );
-    waiting.fetch_one(executor).await
+    pending.fetch_one(executor).await
 }
 
 /// Compares documents that were written again with their rows.
 ///
 /// # Errors
-/// The database's or the index's, or [`wait::Behind`].
-pub async fn look(
+/// [`wait::Behind`].
+pub async fn check(
     app: &App,
     elastic: &Elastic,
     epoch: Epoch,
     collection: &'static Collection,
     index: &str,
     ids: &[Uuid],
-) -> anyhow::Result<Mended> {
-    let left = verify::again(app, elastic, collection, index, ids).await?;
-    let mut mended = Mended { repaired: ids.len().saturating_sub(left.len()), left, beyond: HashSet::new() };
-    if mended.left.is_empty() {
-        return Ok(mended);
+) -> anyhow::Result<Repaired> {
+    let left = verify::documents(app, elastic, collection, index, ids).await?;
+    let mut result = Repaired { repaired: ids.len().saturating_sub(left.len()), left, beyond: HashSet::new() };
+    if result.left.is_empty() {
+        return Ok(result);
     }
-    let highest = Version::new(epoch, wait::now(app, collection).await?);
-    let ids: Vec<Uuid> = mended.left.keys().copied().collect();
-    let sights = compare::look(app, elastic, collection, index, &ids).await?;
-    let beyond = sights.into_iter().filter(|(_, sight)| sight.document > Some(highest));
-    mended.beyond = beyond.map(|(id, _)| id).collect();
-    Ok(mended)
+    let highest = Version::new(epoch, wait::until_searchable(app, collection).await?);
+    let ids: Vec<Uuid> = result.left.keys().copied().collect();
+    let observations = compare::observe(app, elastic, collection, index, &ids).await?;
+    let beyond = observations.into_iter().filter(|(_, observation)| observation.document > Some(highest));
+    result.beyond = beyond.map(|(id, _)| id).collect();
+    Ok(result)
 }
 
-/// Removes documents that somebody else wrote, and returns how many. What is removed can no longer be found.
-///
-/// # Errors
-/// The index's.
-pub async fn discard(elastic: &Elastic, index: &str, strays: &BTreeSet<String>) -> Result<usize, ElasticError> {
+/// Removes documents that another program wrote, and returns how many.
+pub async fn remove_strays(elastic: &Elastic, index: &str, strays: &BTreeSet<String>) -> Result<usize, ElasticError> {
     if strays.is_empty() {
         return Ok(0);
     }
     let mut bulk = Bulk::default();
     for id in strays {
-        bulk.discard(index, id);
+        bulk.delete_any_version(index, id);
     }
     let outcomes = bulk::send(elastic, bulk).await?;
     index::refresh(elastic, index).await?;
     Ok(outcomes.into_iter().filter(|outcome| *outcome == Outcome::Written).count())
 }
 
-/// What to do about documents that no write can replace.
+/// Says what to do about documents that no write can replace.
 #[must_use]
 pub fn advice(collection: &Collection) -> String {
     format!("its version is beyond the change stream; run `collections reindex --collection {}`", collection.name)

@@ -1,7 +1,7 @@
-//! The rolling comparison: goes through every collection again and again, and has what differs written anew.
+//! The anti-entropy sweep: compares every collection with its live index, again and again, and repairs what differs.
 //!
-//! It looks at the live generation. One that is being built is compared before it goes live, and one that is kept to go back to
-//! is written to like the live one.
+//! The first run over an index begins when it goes live, and is the check of contents of its rebuild. A rollback target is not
+//! compared: it gets the same writes as the live index.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -13,27 +13,28 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::compare::{self, Depth, Sight};
+use super::compare::{self, Depth, Observation};
 use super::verify::{self, Differences};
 use super::{repair, wait};
 use crate::app::App;
 use crate::collections;
 use crate::search::Collection;
 use crate::sync::store::checkpoint::{self, Superseded};
-use crate::sync::store::sweep_runs::{self, Cycle, END};
+use crate::sync::store::generations;
+use crate::sync::store::sweep_runs::{self, END, Run};
 use crate::sync::writer::Writer;
 use crate::sync::writer::write::is_missing;
 
-/// How soon it is looked again whether a cycle is due, a repair has arrived or the sync has caught up.
+/// How often it is checked whether a run is due, a repair is written or the sync has caught up.
 const IDLE: Duration = Duration::from_secs(1);
 /// Nothing is compared while changes wait longer than this: most differences would be changes in flight.
 const SWEEP_LAG: Duration = Duration::from_secs(1);
 /// Documents of a range that the log names.
 const NAMED: usize = 20;
-/// Wait after a fault.
+/// Pause after a fault.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Compares and repairs, within the limits of the settings, until it is cancelled.
+/// Compares and repairs within the limits of the settings until it is cancelled.
 ///
 /// # Errors
 /// Another process leads.
@@ -55,9 +56,8 @@ struct Sweep {
 impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
-        let patience = SWEEP_LAG;
         loop {
-            if self.app.watermark.status.report().lag() > patience {
+            if self.app.watermark.status.report().lag() > SWEEP_LAG {
                 sleep(IDLE).await;
                 continue;
             }
@@ -67,7 +67,7 @@ impl Sweep {
                     Ok(count) => checked += count,
                     Err(fault) if fault.is::<Superseded>() => return Err(fault),
                     Err(fault) => {
-                        warn!(collection = collection.name, error = %format!("{fault:#}"), "comparing with the index waits");
+                        warn!(collection = collection.name, error = %format!("{fault:#}"), "cannot sweep; trying again");
                         sleep(PAUSE).await;
                     }
                 }
@@ -79,19 +79,20 @@ impl Sweep {
 
     /// Does what is next for a collection and returns how many documents it compared.
     async fn step(&self, collection: &'static Collection) -> anyhow::Result<usize> {
-        let Some(index) = verify::live(&self.app, collection).await? else { return Ok(0) };
-        if sweep_runs::is_due(&self.app.db.sync, collection.name, &index, self.app.config.sync.sweep_period).await? {
+        let pool = &self.app.db.sync;
+        let Some(index) = generations::live(pool, collection.name).await? else { return Ok(0) };
+        if sweep_runs::is_due(pool, collection.name, &index, self.app.config.sync.sweep_period).await? {
             self.begin(collection, &index).await?;
         }
-        let Some(cycle) = sweep_runs::running(&self.app.db.sync, collection.name).await? else { return Ok(0) };
-        if !cycle.marked.is_empty() {
-            return self.look_again(collection, &cycle).await;
+        let Some(run) = sweep_runs::current(pool, collection.name).await? else { return Ok(0) };
+        if !run.enqueued.is_empty() {
+            return self.check_repairs(collection, &run).await;
         }
-        if cycle.cursor == Some(END) {
-            sweep_runs::finish(&self.app.db.sync, self.lease, &cycle).await?;
+        if run.cursor == Some(END) {
+            sweep_runs::finish(pool, self.lease, &run).await?;
             return Ok(0);
         }
-        match self.compare(collection, &cycle).await {
+        match self.compare(collection, &run).await {
             Err(fault) if is_missing(&fault) => {
                 self.writer.lose(&index).await?;
                 Ok(0)
@@ -100,24 +101,23 @@ impl Sweep {
         }
     }
 
-    /// Begins a cycle, with another try for what the index has refused.
+    /// Begins a run, with another try for quarantined documents.
     async fn begin(&self, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-        let refused = checkpoint::buried_of(&self.app.db.sync, collection.name, None).await?;
+        let quarantined = checkpoint::buried_of(&self.app.db.sync, collection.name, None).await?;
         let mut transaction = self.app.db.sync.begin().await?;
         sweep_runs::begin(&mut *transaction, self.lease, collection.name, index).await?;
-        repair::mark(&mut transaction, self.writer.epoch, collection, &refused).await?;
+        repair::enqueue(&mut transaction, self.writer.epoch, collection, &quarantined).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// Compares the next range. What differs is marked in the transaction that moves the cursor, so that a leader that dies here
-    /// neither forgets anything nor counts it twice.
-    async fn compare(&self, collection: &'static Collection, cycle: &Cycle) -> anyhow::Result<usize> {
+    /// Compares the next range. The transaction that moves the cursor enqueues what differs, so that a leader that dies here neither
+    /// forgets anything nor counts it twice.
+    async fn compare(&self, collection: &'static Collection, run: &Run) -> anyhow::Result<usize> {
         let (app, elastic) = (&self.app, &self.writer.elastic);
-        let depth = Depth::Contents;
-        let range = compare::range(app, elastic, collection, &cycle.index, cycle.cursor, None, depth).await?;
-        let mut found = self.differences(collection, &cycle.index, range.different).await?;
-        // The cycle began with another try for these.
-        verify::leave_out_refused(app, collection, &mut found).await?;
+        let range = compare::observe_range(app, elastic, collection, &run.index, run.cursor, None, Depth::Contents).await?;
+        let mut found = self.differences(collection, &run.index, range.different).await?;
+        // The run began with another try for these.
+        verify::split_off_quarantined(app, collection, &mut found).await?;
         if !found.is_empty() {
             let first: Vec<_> = found.iter().take(NAMED).collect();
             warn!(
@@ -127,51 +127,51 @@ impl Sweep {
                 "documents differ from their rows; writing them again"
             );
         }
-        let removed = repair::discard(elastic, &cycle.index, &range.strays).await?;
+        let removed = repair::remove_strays(elastic, &run.index, &range.strays).await?;
         if removed > 0 {
-            warn!(collection = collection.name, count = removed, "documents that somebody else wrote are removed");
+            warn!(collection = collection.name, count = removed, "removed documents that another program wrote");
         }
         let ids: Vec<Uuid> = found.into_keys().collect();
         let mut transaction = app.db.sync.begin().await?;
-        repair::mark(&mut transaction, self.writer.epoch, collection, &ids).await?;
+        repair::enqueue(&mut transaction, self.writer.epoch, collection, &ids).await?;
         let to = range.end.unwrap_or(END);
-        sweep_runs::advance(&mut *transaction, self.lease, cycle, to, range.ids, &ids, removed).await?;
+        sweep_runs::advance(&mut *transaction, self.lease, run, to, range.ids, &ids, removed).await?;
         transaction.commit().await?;
         Ok(range.ids)
     }
 
-    /// Says what differs of what seemed to. What was written meanwhile was only behind.
+    /// Rechecks what seemed different: what was written meanwhile was only late.
     async fn differences(
         &self,
         collection: &'static Collection,
         index: &str,
-        sights: HashMap<Uuid, Sight>,
+        observations: HashMap<Uuid, Observation>,
     ) -> anyhow::Result<Differences> {
-        if sights.is_empty() {
+        if observations.is_empty() {
             return Ok(Differences::new());
         }
-        wait::in_time(&self.app, collection).await?;
-        let (found, _) = verify::look_again(&self.app, &self.writer.elastic, collection, index, sights).await?;
+        wait::until_caught_up(&self.app, collection).await?;
+        let (found, _) = verify::recheck(&self.app, &self.writer.elastic, collection, index, observations).await?;
         Ok(found)
     }
 
-    /// Looks at what was marked, once it has been written.
-    async fn look_again(&self, collection: &'static Collection, cycle: &Cycle) -> anyhow::Result<usize> {
-        if repair::waiting(&self.app.db.sync, collection, &cycle.marked).await? > 0 {
+    /// Compares what was enqueued once it has been written.
+    async fn check_repairs(&self, collection: &'static Collection, run: &Run) -> anyhow::Result<usize> {
+        if repair::pending(&self.app.db.sync, collection, &run.enqueued).await? > 0 {
             return Ok(0);
         }
         let epoch = self.writer.epoch;
-        let mended = repair::look(&self.app, &self.writer.elastic, epoch, collection, &cycle.index, &cycle.marked).await?;
-        for (id, difference) in mended.left.iter().take(NAMED) {
-            if mended.beyond.contains(id) {
+        let result = repair::check(&self.app, &self.writer.elastic, epoch, collection, &run.index, &run.enqueued).await?;
+        for (id, difference) in result.left.iter().take(NAMED) {
+            if result.beyond.contains(id) {
                 let advice = repair::advice(collection);
-                error!(collection = collection.name, %id, ?difference, "a document cannot be repaired: {advice}");
+                error!(collection = collection.name, %id, ?difference, "cannot repair a document: {advice}");
             } else {
                 error!(collection = collection.name, %id, ?difference, "a document differs although it was written again");
             }
         }
-        info!(collection = collection.name, repaired = mended.repaired, "documents that differed are as they should be");
-        sweep_runs::settle(&self.app.db.sync, self.lease, cycle, mended.repaired).await?;
-        Ok(cycle.marked.len())
+        info!(collection = collection.name, repaired = result.repaired, "repaired documents that differed");
+        sweep_runs::record_repairs(&self.app.db.sync, self.lease, run, result.repaired).await?;
+        Ok(run.enqueued.len())
     }
 }

@@ -4,20 +4,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::compare::{self, Depth, Range, Sight, Verdict};
+use super::compare::{self, Depth, Observation, Range, Verdict};
 use super::wait;
 use crate::app::App;
 use crate::collections;
 use crate::search::{Collection, Elastic, index};
-use crate::sync::store::{checkpoint, generations};
+use crate::sync::store::checkpoint;
 use crate::sync::stream::batch::{Keys, split};
 use crate::sync::writer::Writer;
 use crate::values::lsn::Version;
 
 pub use super::compare::Difference;
 
-/// Looks at a document that keeps moving.
-const LOOKS: usize = 5;
+/// Times that a document in flight is observed again.
+const RECHECKS: usize = 5;
 
 /// What differs, by document.
 pub type Differences = HashMap<Uuid, Difference>;
@@ -25,13 +25,13 @@ pub type Differences = HashMap<Uuid, Difference>;
 /// What a comparison has found.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How many ids were compared, on either side.
+    /// Ids that were compared, on either side.
     pub checked: usize,
     /// What differs, and would go on differing.
     pub differences: Differences,
-    /// What was written anew between any two looks, so that there was no moment to judge it by.
+    /// Documents that were in flight every time.
     pub unsettled: HashSet<Uuid>,
-    /// Documents that somebody else wrote, with ids that are none of ours.
+    /// Documents that another program wrote, with ids that are none of ours.
     pub strays: BTreeSet<String>,
 }
 
@@ -47,38 +47,29 @@ impl Findings {
 /// Compares which documents there are and which version of its row each shows: much cheaper than [`contents`].
 ///
 /// # Errors
-/// The database's or the index's, or [`wait::Behind`].
+/// [`wait::Behind`], like everything here that compares.
 pub async fn versions(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
     walk(app, elastic, collection, index, Depth::Versions).await
 }
 
 /// Compares every document with what would be written now.
-///
-/// # Errors
-/// The database's or the index's, or [`wait::Behind`].
 pub async fn contents(app: &App, elastic: &Elastic, collection: &'static Collection, index: &str) -> anyhow::Result<Findings> {
     walk(app, elastic, collection, index, Depth::Contents).await
 }
 
-/// Compares single documents.
-///
-/// # Errors
-/// The database's or the index's, or [`wait::Behind`].
-pub async fn again(
+/// Compares the contents of single documents.
+pub async fn documents(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
     ids: &[Uuid],
 ) -> anyhow::Result<Differences> {
-    let sights = compare::look(app, elastic, collection, index, ids).await?;
-    Ok(settle(app, elastic, collection, index, sights).await?.differences)
+    let observations = compare::observe(app, elastic, collection, index, ids).await?;
+    Ok(settle(app, elastic, collection, index, observations).await?.differences)
 }
 
 /// Writes what differs again and returns what differs still.
-///
-/// # Errors
-/// The database's or the index's, or [`wait::Behind`].
 pub async fn repair(
     app: &App,
     writer: &Writer,
@@ -89,15 +80,15 @@ pub async fn repair(
     if differences.is_empty() {
         return Ok(Differences::new());
     }
-    // Beyond everything that was written so far, also by a hand that knew no versions, and below whatever comes.
-    let applied = wait::now(app, collection).await?;
+    // Above everything that was written so far, also by a program that knows no versions, and below whatever comes.
+    let searchable = wait::until_searchable(app, collection).await?;
     let ids: Vec<Uuid> = differences.keys().copied().collect();
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
     writer.add(collection, index);
     for keys in split(keys, writer.batch_size) {
-        writer.write(&keys, Version::floor(writer.epoch, applied)).await?;
+        writer.write(&keys, Version::floor(writer.epoch, searchable)).await?;
     }
-    again(app, &writer.elastic, collection, index, &ids).await
+    documents(app, &writer.elastic, collection, index, &ids).await
 }
 
 /// Says in how many ways documents differ: `1 missing, 2 stale, 0 without a row`.
@@ -109,9 +100,6 @@ pub fn summary(differences: &Differences) -> String {
 }
 
 /// Counts the accounts whose balance is not the sum of their ledger.
-///
-/// # Errors
-/// The database's.
 pub async fn ledger(app: &App) -> anyhow::Result<i64> {
     let wrong = sqlx::query_scalar!(
         r#"
@@ -124,7 +112,6 @@ pub async fn ledger(app: &App) -> anyhow::Result<i64> {
     Ok(wrong.fetch_one(&app.db.sync).await?)
 }
 
-/// Walks through a collection, range by range.
 async fn walk(
     app: &App,
     elastic: &Elastic,
@@ -132,12 +119,13 @@ async fn walk(
     index: &str,
     depth: Depth,
 ) -> anyhow::Result<Findings> {
-    // An index that lists do not read is not refreshed on the way.
+    // Only the live index is refreshed on the way.
     index::refresh(elastic, index).await?;
     let mut findings = Findings::default();
     let mut after = None;
     loop {
-        let Range { end, ids, different, strays } = compare::range(app, elastic, collection, index, after, None, depth).await?;
+        let Range { end, ids, different, strays } =
+            compare::observe_range(app, elastic, collection, index, after, None, depth).await?;
         findings.checked += ids;
         findings.strays.extend(strays);
         findings.add(settle(app, elastic, collection, index, different).await?);
@@ -148,72 +136,58 @@ async fn walk(
     }
 }
 
-/// Looks again at what seemed different, each time after the index has taken in what was on its way.
-///
-/// # Errors
-/// The database's or the index's, or [`wait::Behind`].
-pub async fn settle(
+/// Rechecks what seemed different, each time after the index has taken in what was on its way.
+async fn settle(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
-    mut moving: HashMap<Uuid, Sight>,
+    mut in_flight: HashMap<Uuid, Observation>,
 ) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
-    for _ in 0..LOOKS {
-        if moving.is_empty() {
+    for _ in 0..RECHECKS {
+        if in_flight.is_empty() {
             break;
         }
-        wait::now(app, collection).await?;
+        wait::until_searchable(app, collection).await?;
         let differences;
-        (differences, moving) = look_again(app, elastic, collection, index, moving).await?;
+        (differences, in_flight) = recheck(app, elastic, collection, index, in_flight).await?;
         findings.differences.extend(differences);
     }
-    findings.unsettled.extend(moving.into_keys());
+    findings.unsettled.extend(in_flight.into_keys());
     Ok(findings)
 }
 
-/// Looks once more at what seemed different, and returns what does differ, and what was written meanwhile. Comes after the index has
-/// taken in what was committed before the sights.
+/// Observes documents once more; returns those that differ and those still in flight.
 ///
-/// # Errors
-/// The database's or the index's.
-pub async fn look_again(
+/// The index has to have taken in everything committed before the first observations.
+pub async fn recheck(
     app: &App,
     elastic: &Elastic,
     collection: &'static Collection,
     index: &str,
-    before: HashMap<Uuid, Sight>,
-) -> anyhow::Result<(Differences, HashMap<Uuid, Sight>)> {
+    before: HashMap<Uuid, Observation>,
+) -> anyhow::Result<(Differences, HashMap<Uuid, Observation>)> {
     let ids: Vec<Uuid> = before.keys().copied().collect();
-    let sights = compare::look(app, elastic, collection, index, &ids).await?;
-    let (mut different, mut moving) = (Differences::new(), HashMap::new());
+    let observations = compare::observe(app, elastic, collection, index, &ids).await?;
+    let (mut different, mut in_flight) = (Differences::new(), HashMap::new());
     for (id, before) in before {
-        let after = sights.get(&id).copied().unwrap_or_default();
-        match compare::judge(before, after) {
+        let after = observations.get(&id).copied().unwrap_or_default();
+        match compare::classify(before, after) {
             Verdict::Equal => {}
-            Verdict::Different(difference) => drop(different.insert(id, difference)),
-            Verdict::Moving => drop(moving.insert(id, after)),
+            Verdict::Different(difference) => {
+                different.insert(id, difference);
+            }
+            Verdict::InFlight => {
+                in_flight.insert(id, after);
+            }
         }
     }
-    Ok((different, moving))
+    Ok((different, in_flight))
 }
 
-/// Returns the index that lists of a collection read, if there is one.
-///
-/// # Errors
-/// The database's.
-pub async fn live(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {
-    let generations = generations::all(&app.db.sync).await?;
-    let live = generations.into_iter().find(|one| one.collection == collection.name && one.state == "live");
-    Ok(live.map(|generation| generation.index))
-}
-
-/// Returns the documents that the index refused before, by collection.
-///
-/// # Errors
-/// The database's.
-pub async fn refused(app: &App) -> anyhow::Result<Keys> {
+/// Returns the quarantined documents by collection.
+pub async fn quarantined(app: &App) -> anyhow::Result<Keys> {
     let mut keys = Keys::new();
     for (name, id) in checkpoint::buried(&app.db.sync).await? {
         if let Some(collection) = collections::find(&name) {
@@ -223,16 +197,17 @@ pub async fn refused(app: &App) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
-/// Leaves out what the index has refused before, and returns it: that is counted elsewhere, and tried again in its own time.
-///
-/// # Errors
-/// The database's.
-pub async fn leave_out_refused(app: &App, collection: &Collection, differences: &mut Differences) -> anyhow::Result<Vec<Uuid>> {
+/// Removes quarantined documents from what differs, and returns them: they are counted and tried again elsewhere.
+pub async fn split_off_quarantined(
+    app: &App,
+    collection: &Collection,
+    differences: &mut Differences,
+) -> anyhow::Result<Vec<Uuid>> {
     if differences.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = differences.keys().copied().collect();
-    let refused = checkpoint::buried_of(&app.db.sync, collection.name, Some(&ids)).await?;
-    differences.retain(|id, _| !refused.contains(id));
-    Ok(refused)
+    let quarantined = checkpoint::buried_of(&app.db.sync, collection.name, Some(&ids)).await?;
+    differences.retain(|id, _| !quarantined.contains(id));
+    Ok(quarantined)
 }

@@ -9,45 +9,42 @@ use crate::search::Collection;
 use crate::sync::store::checkpoint;
 use crate::values::lsn::Lsn;
 
-/// How often the position is read.
+/// How often the checkpoint is read.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Longest time without any progress. Beyond that nobody leads, or the index is away. Under more changes than the index can take the
-/// position moves only once all that waited at some moment is written.
+/// Longest time without progress; beyond that no process leads, or the index is away. Under more changes than the index can take
+/// the checkpoint moves only once the backlog of some moment is written.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The index does not come to where it should be.
+/// The index does not get to where it should be.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the index stands still at {applied} and does not get to {wanted}: no process leads the sync, or the index is away or busy"
+    "the index stands still at {searchable} and does not get to {wanted}: no process leads the sync, or the index is away or busy"
 )]
 pub struct Behind {
-    /// Where it has to be.
     pub wanted: Lsn,
-    /// Where it is.
-    pub applied: Lsn,
+    pub searchable: Lsn,
 }
 
-/// Returns once everything of a collection that was committed before the call is in its index, with the position that it is at.
-/// Waits for as long as the index comes nearer.
+/// Waits until everything of a collection that was committed before the call is searchable, and returns the searchable LSN.
 ///
 /// # Errors
-/// The database's, or [`Behind`].
-pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
+/// [`Behind`] if the index comes no nearer.
+pub async fn until_searchable(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
     let wanted = checkpoint::want(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
-/// The same for whoever is in no hurry: documents that change again and again are not written for its sake.
+/// The same without a flush request: documents that are held back because they change often are not written for its sake.
 ///
 /// # Errors
-/// The database's, or [`Behind`].
-pub async fn in_time(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
+/// [`Behind`] if the index comes no nearer.
+pub async fn until_caught_up(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
     let wanted = checkpoint::beat(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
 async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Result<Lsn> {
-    // A document that changes again and again keeps the position back.
+    // A document that changes again and again holds the LSN back.
     let limit = LIMIT + Duration::from_millis(app.config.sync.hot_limit_ms);
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
@@ -55,12 +52,12 @@ async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Res
         if standing.includes(collection.name, wanted) {
             return Ok(standing.searchable);
         }
-        // Once it is there, only what is owed keeps it.
+        // Once the LSN is there, only the backlog is left.
         let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
         } else if moved.elapsed() > limit {
-            return Err(Behind { wanted, applied: standing.searchable }.into());
+            return Err(Behind { wanted, searchable: standing.searchable }.into());
         }
         sleep(PERIOD).await;
     }

@@ -1,4 +1,4 @@
-//! One process leads the sync and the others stand by: elections, the first steps of a leader, and starting again after a fault.
+//! Leader election: one process leads the sync, the others stand by. Starts the parts of a leader, and starts again after a fault.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,40 +31,39 @@ use crate::sync::writer::Writer;
 use crate::sync::writer::apply::Servers;
 use crate::values::lsn::{Epoch, Lsn, Version};
 
-/// How soon a process that stands by notices that nobody leads.
+/// How often a standby tries to lead.
 const STANDBY: Duration = Duration::from_secs(1);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Milliseconds after which a process that froze while it was starting to lead loses the lock. Making a slot can take a minute.
+/// Milliseconds after which a process that froze while it started to lead loses the lock. Creating a slot can take a minute.
 const STARTING_MS: &str = "90000";
 
-/// Keeps the index equal to the rows until it is told to stop. Never ends because of a fault: it says what is wrong, in the log and
-/// in the status, and tries again.
+/// Keeps the index equal to the rows until it is told to stop. A fault never ends it: it reports the problem and tries again.
 pub async fn run(app: App, stop: CancellationToken) {
     tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
-    let _telling = AbortOnDropHandle::new(tokio::spawn(problem::tell(app.clone())));
+    let _persisting = AbortOnDropHandle::new(tokio::spawn(problem::persist(app.clone())));
     let status = &app.watermark.status;
     let mut pause = SHORTEST_PAUSE;
-    let mut said = String::new();
+    let mut reported = String::new();
     while !stop.is_cancelled() {
         let since = Instant::now();
         let ended = tokio::select! {
-            ended = turn(&app, status, &stop) => ended,
-            // A leader ends its stream in order; whoever is only starting is dropped.
+            ended = lead(&app, status, &stop) => ended,
+            // A leader ends its stream in order; a process that is only starting is dropped.
             () = cancelled_before_leading(status, &stop) => break,
         };
         if since.elapsed() > LONGEST_PAUSE * 2 {
             pause = SHORTEST_PAUSE;
-            said.clear();
+            reported.clear();
         }
         if let Err(fault) = ended {
             let problem = format!("{fault:#}");
-            if problem != said {
-                error!(error = problem, "sync cannot go on; trying again");
+            if problem != reported {
+                error!(error = problem, "sync failed; trying again");
             }
             status.fail(problem.clone());
-            said = problem;
+            reported = problem;
             let jittered = pause.mul_f64(0.5 + rand::random::<f64>() / 2.0);
             stop.run_until_cancelled(tokio::time::sleep(jittered)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -80,8 +79,8 @@ async fn cancelled_before_leading(status: &Status, stop: &CancellationToken) {
     }
 }
 
-/// Leads, if nobody else does, until something breaks.
-async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::Result<()> {
+/// Leads until something breaks, unless another process leads.
+async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::Result<()> {
     let Some(elastic) = Elastic::open(&app.config.search)? else {
         status.enter(Role::Off);
         stop.cancelled().await;
@@ -95,74 +94,73 @@ async fn turn(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     status.update(|report| report.role = Role::Starting);
     let lease = checkpoint::lead(&mut connection, &format!("process {}", std::process::id())).await?;
     status.update(|report| report.lease = Some(lease));
-    let Opened { mut source, origin, log_end, confirmed, is_new } = Source::open(app).await?;
+    let Opened { mut source, origin, confirmed, is_new } = Source::open(app).await?;
     let mut known = checkpoint::read(&mut connection).await?;
-    let break_in_the_stream = match &known.origin {
+    let discontinuity = match &known.origin {
         None => Some("this is the first start"),
         Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
         Some(_) if is_new => Some("the replication slot was missing or lost"),
-        Some(_) if confirmed > known.standing.confirmed => Some("somebody else has moved the replication slot"),
-        Some(_) if known.standing.confirmed > log_end => Some("the database has gone back in time"),
+        Some(_) if confirmed > known.standing.confirmed => Some("another program has moved the replication slot"),
         Some(_) => None,
     };
-    let renew = async |known: State, epoch: Epoch, reason: &str| {
-        warn!(reason, "every index is built anew; until then postgres answers the lists");
+    let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
+        warn!(reason, "building every index anew; until then postgres answers lists");
         checkpoint::adopt(&app.db.sync, lease, &origin, epoch, confirmed).await?;
         app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
         let standing = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
         anyhow::Ok(State { epoch, standing, ..known })
     };
-    if let Some(reason) = break_in_the_stream {
+    if let Some(reason) = discontinuity {
         let epoch = if known.origin.is_some() { known.epoch.next() } else { known.epoch };
-        known = renew(known, epoch, reason).await?;
+        known = start_epoch(known, epoch, reason).await?;
     }
-    if let Some(seen) = high_water_mark::beyond(app, &elastic, &known).await? {
-        known = renew(known, seen.next(), "the database has gone back in time: the index has seen later changes").await?;
+    if let Some(ahead) = high_water_mark::epoch_ahead(app, &elastic, &known).await? {
+        known = start_epoch(known, ahead.next(), "the database has gone back in time: the index has seen later changes").await?;
     }
     let State { epoch, mut standing, .. } = known;
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config));
-    reconcile::enlist(app, &writer).await?;
+    reconcile::register(app, &writer).await?;
     for waiting in backlog::waiting(&app.db.sync).await?.into_iter().filter(|one| !one.is_nothing()) {
-        // A leader that ended before it could say since when.
+        // An earlier leader ended before it could save since when.
         standing.owed.entry(waiting.collection).or_insert(Lsn(standing.confirmed.0 + 1));
     }
-    retry_refused(app, &writer, Version::new(epoch, standing.confirmed)).await?;
+    retry_quarantined(app, &writer, Version::new(epoch, standing.confirmed)).await?;
     source.start().await?;
-    info!(epoch = epoch.0, position = %standing.confirmed, "sync leads");
+    info!(epoch = epoch.0, position = %standing.confirmed, "became sync leader");
     let from = standing.confirmed;
     let progress = Progress::new(standing);
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
 
     let _leading = app.feed.lead(epoch, confirmed);
-    let line = SessionChannels::default();
+    let channels = SessionChannels::default();
     let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
-    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &line, writer.shown());
+    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &channels, writer.shown());
     // Boxed without their types: the compiler would take minutes to look through all of them as one.
     tokio::select! {
         ended = pipeline.run(stop).boxed() => ended,
         ended = Lane::new(app, &servers, &progress).run().boxed() => ended,
-        ended = session::hold(connection, lease, &progress, &line).boxed() => ended,
-        ended = high_water_mark::tell(app, &writer.elastic, epoch, from, &line.saved).boxed() => ended,
-        ended = reconcile::tend(app, &writer, lease, &progress).boxed() => ended,
+        ended = session::hold(connection, lease, &progress, &channels).boxed() => ended,
+        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels.saved).boxed() => ended,
+        ended = reconcile::run(app, &writer, lease, &progress).boxed() => ended,
         ended = sweep::run(app, &writer, lease).boxed() => ended,
     }
 }
 
-/// What the index refused may be fine for this version of the program.
-async fn retry_refused(app: &App, writer: &Writer, version: Version) -> anyhow::Result<()> {
-    let refused = verify::refused(app).await?;
-    writer.remember(refused.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
-    Ok(backlog::mark(&app.db.sync, &refused, version).await?)
+/// Enqueues quarantined documents: this version of the program may build them otherwise.
+async fn retry_quarantined(app: &App, writer: &Writer, version: Version) -> anyhow::Result<()> {
+    let quarantined = verify::quarantined(app).await?;
+    writer.remember(quarantined.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
+    Ok(backlog::mark(&app.db.sync, &quarantined, version).await?)
 }
 
-/// Takes the lock that only a leader has; it goes with the connection.
+/// Takes the advisory lock of the leader, which ends with its connection.
 async fn elect(app: &App) -> anyhow::Result<Option<PgConnection>> {
     let options = PgConnectOptions::from_str(app.config.database.url.expose_secret())
         .context("DATABASE_URL cannot be read")?
         .application_name("collections sync leader")
-        // The heartbeat must not wait for a standby: the gate does.
+        // The heartbeat must not wait for a standby; the visibility barrier does.
         .options([
             ("role", "collections_sync"),
             ("synchronous_commit", "local"),

@@ -1,4 +1,4 @@
-//! For processes that do not lead: learns from Postgres how far the index is, soon while somebody waits for it.
+//! For processes that do not lead: follows the checkpoint in Postgres, more closely while a request waits.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::values::lsn::Lsn;
 const BUSY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Moves the watermark after what the leader has stored, until it is told to stop.
+/// Advances the watermark to what the leader has saved, until it is told to stop.
 pub async fn run(app: App, stop: CancellationToken) {
     let mut wanted = app.watermark.wanted();
-    let mut pushed = Lsn::default();
+    let mut requested = Lsn::default();
     while !stop.is_cancelled() {
         match searchable(&app).await {
             Ok(State { epoch, standing, .. }) => app.watermark.advance(epoch, standing.searchable, standing.owed),
-            Err(error) => debug!(error = %error, "cannot read how far the index is"),
+            Err(error) => debug!(error = %error, "cannot read the checkpoint"),
         }
         let waited_for = *wanted.borrow_and_update();
         let is_waited_for = waited_for > app.watermark.get();
@@ -30,8 +30,8 @@ pub async fn run(app: App, stop: CancellationToken) {
             Ok(()) = wanted.changed() => {}
             () = tokio::time::sleep(if is_waited_for { BUSY } else { IDLE }) => {
                 // It may lie behind the last commit, where nothing would come before the leader's next heartbeat.
-                if is_waited_for && waited_for != pushed {
-                    pushed = waited_for;
+                if is_waited_for && waited_for != requested {
+                    requested = waited_for;
                     checkpoint::want(&app.db.server).await.ok();
                 }
             }
@@ -39,12 +39,12 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Returns how far the index is: nowhere, unless every collection has one that lists read.
+/// Reads the checkpoint; it is zero unless every collection has a live index.
 async fn searchable(app: &App) -> sqlx::Result<State> {
-    // The position first: a new leader that begins anew sets it far ahead, and gives up every index by the same commit.
+    // The checkpoint first: a leader that starts a new epoch moves it far ahead and retires every index in the same commit.
     let mut state = checkpoint::read(&app.db.server).await?;
     let generations = generations::all(&app.db.server).await?;
-    let live = generations.iter().filter(|generation| generation.state == "live").count();
+    let live = generations.iter().filter(|generation| generation.state == generations::State::Live).count();
     if live < collections::ALL.len() {
         state.standing = Checkpoint::default();
     }

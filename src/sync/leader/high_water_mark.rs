@@ -1,5 +1,4 @@
-//! Notices a database that went back without saying so, such as one put back by a copy of its disk: the index has been told how far
-//! it was.
+//! Detects a database that went back without knowing it, for example by a copy of its disk: Elasticsearch keeps its high-water mark.
 
 use std::time::Duration;
 
@@ -14,37 +13,39 @@ use crate::sync::store::checkpoint::State;
 use crate::sync::store::generations;
 use crate::values::lsn::{Epoch, Lsn, Version};
 
-/// How often the index is told how far the database is.
 const PERIOD: Duration = Duration::from_secs(5);
-/// How soon one that was away, and one that would not hear of it.
+/// Pause after an outage of Elasticsearch, and after a refusal.
 const RETRY: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(60);
 
-/// Returns the epoch that the index knows of, if the database was further in it than it knows itself.
+/// Returns the epoch of the high-water mark if the mark is ahead of what the database knows of itself.
 ///
-/// What the index is told was remembered by the database before, so after any crash of either the database knows as much. An index
-/// that is away says nothing: [`tell`] finds out when it is back.
-///
-/// # Errors
-/// The database's.
-pub async fn beyond(app: &App, elastic: &Elastic, known: &State) -> anyhow::Result<Option<Epoch>> {
+/// The mark is raised only to what the database has saved before, so after any crash of either the database knows as much. While
+/// Elasticsearch is away the mark is unknown: [`keep_raising`] notices later.
+pub async fn epoch_ahead(app: &App, elastic: &Elastic, known: &State) -> anyhow::Result<Option<Epoch>> {
     let owner = generations::owner(&app.db.sync).await?;
-    let told = match high_water_mark::read(elastic, &owner).await {
-        Ok(told) => told,
+    let mark = match high_water_mark::read(elastic, &owner).await {
+        Ok(mark) => mark,
         Err(error) => {
-            debug!(error = %error, "the index does not say how far it is");
+            debug!(error = %error, "cannot read the high-water mark");
             None
         }
     };
-    let is_beyond = |told: &Version| *told > Version::new(known.epoch, known.standing.confirmed);
-    Ok(told.filter(is_beyond).map(Version::epoch))
+    let is_ahead = |mark: &Version| *mark > Version::new(known.epoch, known.standing.confirmed);
+    Ok(mark.filter(is_ahead).map(Version::epoch))
 }
 
-/// Tells the index, now and then, how far the database is: as far as it was `from` the start, and whatever is saved since.
+/// Raises the high-water mark every few seconds: to `from` at first, then to whatever is saved.
 ///
 /// # Errors
-/// The database's, or the index knows better: to start again is to look at [`beyond`].
-pub async fn tell(app: &App, elastic: &Elastic, epoch: Epoch, from: Lsn, saved: &watch::Sender<Lsn>) -> anyhow::Result<()> {
+/// The mark is ahead already: on the next start [`epoch_ahead`] tells why.
+pub async fn keep_raising(
+    app: &App,
+    elastic: &Elastic,
+    epoch: Epoch,
+    from: Lsn,
+    saved: &watch::Sender<Lsn>,
+) -> anyhow::Result<()> {
     let owner = generations::owner(&app.db.sync).await?;
     let mut pause = PERIOD;
     loop {
@@ -54,11 +55,11 @@ pub async fn tell(app: &App, elastic: &Elastic, epoch: Epoch, from: Lsn, saved: 
             Ok(true) => PERIOD,
             Ok(false) => bail!("the index has seen later changes: another process leads, or the database has gone back in time"),
             Err(error) if error.is_outage() => {
-                debug!(error = %error, "the index cannot be told how far the database is");
+                debug!(error = %error, "cannot raise the high-water mark");
                 RETRY
             }
             Err(error) => {
-                warn!(error = %error, "the index takes no note of how far the database is: a disk put back would not be noticed");
+                warn!(error = %error, "cannot raise the high-water mark; a database restored by a copy of its disk goes unnoticed");
                 REFUSED
             }
         }

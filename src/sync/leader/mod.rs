@@ -3,5 +3,5 @@
 pub mod election;
 pub mod follower;
 pub mod high_water_mark;
-pub mod problem;
-pub mod session;
+mod problem;
+mod session;

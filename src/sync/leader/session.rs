@@ -1,4 +1,5 @@
-//! The leader's own connection: it holds the lock, remembers the position and sends heartbeats, so that the stream need not wait.
+//! The leader session: the connection that holds the lock, saves the checkpoint and sends heartbeats, so that the stream need not
+//! wait for either.
 
 use std::time::Duration;
 
@@ -13,10 +14,9 @@ use crate::sync::store::checkpoint;
 
 /// A heartbeat goes through the stream and back: it shows that the stream is alive, and lets the slot of an idle database advance.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// The log grows by so much between two lists of running transactions, which let the slot forget what is before them.
+/// The log grows by this many bytes between two lists of running transactions, which let the slot forget what is before them.
 const LOG_STEP: u64 = 4 * 1024 * 1024;
-/// How often the log is looked at for that.
-const LOG_LOOK: Duration = Duration::from_millis(250);
+const LOG_CHECK: Duration = Duration::from_millis(250);
 /// A frozen process, or one whose host is gone, keeps its connection and with it the lock. Without heartbeats Postgres ends it.
 const END_WHEN_SILENT: &str = "set idle_session_timeout = '8s'";
 /// Longest wait for these one-row statements.
@@ -26,24 +26,29 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Always, in the end: without this connection the lock is gone.
-pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress, line: &SessionChannels) -> anyhow::Result<()> {
+pub(super) async fn hold(
+    mut connection: PgConnection,
+    lease: i64,
+    progress: &Progress,
+    channels: &SessionChannels,
+) -> anyhow::Result<()> {
     connection.execute(END_WHEN_SILENT).await?;
     let logs_snapshots = checkpoint::may_log_snapshots(&mut connection).await?;
     let mut logged = *progress.passed.borrow();
-    let mut log_look = interval(LOG_LOOK);
+    let mut log_check = interval(LOG_CHECK);
     let mut heartbeat = interval(HEARTBEAT);
     let mut standing = progress.standing.subscribe();
     loop {
         tokio::select! {
             _ = heartbeat.tick() => beat(&mut connection).await?,
-            _ = log_look.tick(), if logs_snapshots => {
+            _ = log_check.tick(), if logs_snapshots => {
                 let passed = *progress.passed.borrow();
                 if passed.0.saturating_sub(logged.0) >= LOG_STEP {
                     timeout(DEADLINE, checkpoint::log_snapshot(&mut connection)).await.context("postgres does not answer")??;
                     logged = passed;
                 }
             }
-            () = line.push.notified() => beat(&mut connection).await?,
+            () = channels.push.notified() => beat(&mut connection).await?,
             changed = standing.changed() => {
                 changed?;
                 let standing = standing.borrow_and_update().clone();
@@ -51,7 +56,7 @@ pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress,
                 failpoint::point("sync-before-save");
                 timeout(DEADLINE, saving).await.context("postgres does not answer")??;
                 failpoint::point("sync-after-save");
-                line.saved.send_replace(standing.confirmed);
+                channels.saved.send_replace(standing.confirmed);
             }
         }
     }

@@ -293,7 +293,6 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         self.unwritten.note(received, arrived);
         self.unshown.note(received, self.shown.min(arrived));
         self.app.watermark.status.update(|report| {
-            report.waiting = self.arriving.len() + self.outlet.waiting();
             report.unwritten_since = self.unwritten.since();
             report.behind_since = self.unshown.since();
         });

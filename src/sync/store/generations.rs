@@ -1,4 +1,4 @@
-//! The table of generations: which indices there are, what each is for, how far a rebuild is, and what is asked of the leader.
+//! The table of generations: each index, what it is for, how far its rebuild is, and what an operator asks of the leader.
 
 use std::time::Duration;
 
@@ -9,63 +9,78 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::checkpoint::require_lease;
-use crate::search::shard_checkpoints::History;
+use crate::search::shard_checkpoints::ShardCheckpoints;
 
-/// An index behind, or about to be behind, or lately behind, the alias of a collection.
+/// What an index is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "camelCase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum State {
+    /// A rebuild fills it.
+    Building,
+    /// Lists read it.
+    Live,
+    /// The previous generation: receives every write until it expires, as the rollback target.
+    Retired,
+    /// Its rebuild failed; kept for its reason until the next rebuild.
+    Failed,
+}
+
+/// What an operator asks of the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "camelCase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum Wanted {
+    /// To make a retired index live again.
+    Live,
+    /// To cancel a rebuild.
+    Gone,
+}
+
+/// A physical index that is, was or will be behind the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Generation {
-    /// Its name.
     pub index: String,
-    /// Name of the collection.
     pub collection: String,
-    /// What it was made from; see [`crate::search::Template`].
+    /// Of its mapping and settings; see [`crate::search::Template`].
     pub hash: String,
-    /// `building`, `live`, `retired` or `failed`.
-    pub state: String,
-    /// What somebody asks for: `live` or `gone`.
-    pub wanted: Option<String>,
-    /// How many documents the rebuild has written.
+    pub state: State,
+    pub wanted: Option<Wanted>,
+    /// Documents that the rebuild has written.
     pub documents: i64,
-    /// How many rows there were when it began.
+    /// Rows when the rebuild began.
     pub total: i64,
-    /// Documents per second since it began, or since this leader went on with it.
+    /// Documents per second since the rebuild began, or since this leader resumed it.
     pub rate: f64,
-    /// How long the rest will take at that rate.
     pub eta_seconds: Option<f64>,
     /// Why the rebuild failed.
     pub reason: Option<String>,
-    /// When it was asked for.
     pub created_at: DateTime<Utc>,
-    /// Until when a retired one is kept current.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Whether that moment has come.
     #[serde(skip)]
     pub is_expired: bool,
     /// Since its state or its progress last changed.
     #[serde(skip)]
     pub age_seconds: f64,
-    /// Every id up to here is in the index; absent until its rebuild has created the index.
+    /// Every id up to here is in the index; `None` until the rebuild has created the index.
     #[serde(skip)]
     pub cursor: Option<Uuid>,
-    /// How far it was when that was last looked at.
     #[serde(skip)]
-    pub history: Option<Json<History>>,
+    pub shard_checkpoints: Option<Json<ShardCheckpoints>>,
 }
 
 /// Lists the generations, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>> {
     sqlx::query_as!(
         Generation,
         r#"
-        select index_name as index, collection, hash, state, wanted, documents, total, rate, reason, created_at, expires_at,
+        select index_name as index, collection, hash, state as "state: State", wanted as "wanted: Wanted", documents, total, rate,
           case when state = 'building' and rate > 0 then greatest(total - documents, 0) / rate end as eta_seconds,
+          reason, created_at, expires_at,
           coalesce(expires_at <= now(), true) as "is_expired!",
           extract(epoch from now() - updated_at)::double precision as "age_seconds!",
-          cursor, shard_checkpoints as "history: Json<History>"
+          cursor, shard_checkpoints as "shard_checkpoints: Json<ShardCheckpoints>"
         from index_generations
         order by created_at, index_name
         "#
@@ -74,10 +89,14 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>>
     .await
 }
 
-/// Returns what every index of this database is marked with, so that nobody else's is taken for it.
-///
-/// # Errors
-/// The database's.
+/// Returns the name of a collection's live index.
+pub async fn live(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select index_name from index_generations where collection = $1 and state = 'live'", collection)
+        .fetch_optional(executor)
+        .await
+}
+
+/// Returns the mark that every index of this database carries.
 pub async fn owner(executor: impl PgExecutor<'_>) -> sqlx::Result<String> {
     sqlx::query_scalar!(
         r#"
@@ -89,15 +108,11 @@ pub async fn owner(executor: impl PgExecutor<'_>) -> sqlx::Result<String> {
     .await
 }
 
-/// Asks for an index to be made, filled and put behind the alias. One at a time for a collection: returns whether it was taken. What
-/// is remembered of an earlier failure is forgotten.
-///
-/// # Errors
-/// The database's.
+/// Requests a rebuild and deletes failed ones of the collection. Returns false if one is under way already.
 pub async fn request(executor: impl PgExecutor<'_>, collection: &str, index: &str, hash: &str) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         r#"
-        with forgotten as (delete from index_generations where collection = $2 and state = 'failed')
+        with failed as (delete from index_generations where collection = $2 and state = 'failed')
         insert into index_generations (index_name, collection, hash, state)
         values ($1, $2, $3, 'building')
         on conflict do nothing
@@ -109,7 +124,29 @@ pub async fn request(executor: impl PgExecutor<'_>, collection: &str, index: &st
     Ok(inserted.execute(executor).await?.rows_affected() == 1)
 }
 
-/// Records that the index of a rebuild is created and its filling begins, with so many rows to write.
+/// Requests that the rebuild of a collection be cancelled; returns whether there is one.
+pub async fn cancel(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Result<bool> {
+    let requested =
+        sqlx::query!("update index_generations set wanted = 'gone' where collection = $1 and state = 'building'", collection);
+    Ok(requested.execute(executor).await?.rows_affected() > 0)
+}
+
+/// Requests a rollback to the previous generation, and returns its index if one is still kept.
+pub async fn request_rollback(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"
+        update index_generations
+        set wanted = 'live'
+        where collection = $1 and state = 'retired' and expires_at > now()
+        returning index_name
+        "#,
+        collection,
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Records that the index of a rebuild is created and its filling begins, with `total` rows to write.
 pub async fn begin(executor: impl PgExecutor<'_>, index: &str, total: i64) -> sqlx::Result<()> {
     sqlx::query!(
         "update index_generations set cursor = $2, total = $3, documents = 0, updated_at = now() where index_name = $1",
@@ -140,38 +177,20 @@ pub async fn advance(executor: impl PgExecutor<'_>, index: &str, cursor: Uuid, d
     Ok(advanced.execute(executor).await?.rows_affected() == 1)
 }
 
-/// Asks for the rebuild of a collection to be given up, and says whether there is one.
-///
-/// # Errors
-/// The database's.
-pub async fn cancel(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Result<bool> {
-    let asked =
-        sqlx::query!("update index_generations set wanted = 'gone' where collection = $1 and state = 'building'", collection);
-    Ok(asked.execute(executor).await?.rows_affected() > 0)
-}
-
-/// Asks for the index before to become the live one again, and returns its name if there is one that is still kept.
-///
-/// # Errors
-/// The database's.
-pub async fn ask_back(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!(
+/// Whether an index is still to be built.
+pub async fn is_building(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<bool> {
+    let building = sqlx::query_scalar!(
         r#"
-        update index_generations
-        set wanted = 'live'
-        where collection = $1 and state = 'retired' and expires_at > now()
-        returning index_name
+        select exists (
+          select from index_generations where index_name = $1 and state = 'building' and wanted is null
+        ) as "is_building!"
         "#,
-        collection,
-    )
-    .fetch_optional(executor)
-    .await
+        index,
+    );
+    building.fetch_one(executor).await
 }
 
-/// Gives a rebuild up, for a reason that somebody will want to read. The index itself is the caller's to remove.
-///
-/// # Errors
-/// The database's.
+/// Records that a rebuild failed; an earlier reason stays. Removing the index is up to the caller.
 pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update index_generations set state = 'failed', reason = coalesce(reason, $2), wanted = null, updated_at = now() where index_name = $1",
@@ -183,13 +202,12 @@ pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> s
     .map(drop)
 }
 
-/// Makes a generation the live one, if this leader still leads: one that is built, or the retired one that is asked back.
+/// Makes a generation live: one that is built, or the rollback target. Returns false if it was given up meanwhile.
 ///
-/// The one before retires and is kept current for some hours; older ones are not kept any longer. Returns false if the generation
-/// was given up meanwhile.
+/// The live one before retires and is kept for some hours; older ones expire.
 ///
 /// # Errors
-/// The database's, or another leader has taken over.
+/// [`super::checkpoint::Superseded`] if another leader has taken over.
 pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep: Duration) -> anyhow::Result<bool> {
     let mut transaction = pool.begin().await?;
     let held = sqlx::query_scalar!("select lease from sync_state for update").fetch_one(&mut *transaction).await?;
@@ -234,21 +252,7 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep: D
     Ok(true)
 }
 
-/// Keeps a retired index no longer.
-///
-/// # Errors
-/// The database's.
-pub async fn expire(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
-    sqlx::query!("update index_generations set expires_at = now() where index_name = $1 and state = 'retired'", index)
-        .execute(executor)
-        .await
-        .map(drop)
-}
-
-/// Gives up an index that lists do not read: a rebuild for a reason that somebody will want to read, or the way back.
-///
-/// # Errors
-/// The database's.
+/// Gives up an index that is not live: cancels its rebuild for a reason, or expires a rollback target.
 pub async fn abandon(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -266,38 +270,8 @@ pub async fn abandon(executor: impl PgExecutor<'_>, index: &str, reason: &str) -
     .map(drop)
 }
 
-/// Whether an index is to be built still.
-///
-/// # Errors
-/// The database's.
-pub async fn is_wanted(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<bool> {
-    let wanted = sqlx::query_scalar!(
-        r#"
-        select exists (
-          select from index_generations where index_name = $1 and state = 'building' and wanted is null
-        ) as "wanted!"
-        "#,
-        index,
-    );
-    wanted.fetch_one(executor).await
-}
-
-/// Remembers how far an index is.
-///
-/// # Errors
-/// The database's.
-pub async fn remember(executor: impl PgExecutor<'_>, index: &str, history: &History) -> sqlx::Result<()> {
-    sqlx::query!("update index_generations set shard_checkpoints = $2 where index_name = $1", index, Json(history) as _)
-        .execute(executor)
-        .await
-        .map(drop)
-}
-
-/// Gives up an index that cannot be trusted. Without a live one a new one is built, and until then there is none to read.
-///
-/// # Errors
-/// The database's.
-pub async fn give_up(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
+/// Retires and expires an index that cannot be trusted. Without a live index the leader builds another one.
+pub async fn discard(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update index_generations
@@ -311,10 +285,18 @@ pub async fn give_up(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result
     .map(drop)
 }
 
-/// Forgets an index that is gone.
-///
-/// # Errors
-/// The database's.
-pub async fn forget(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
+pub async fn save_shard_checkpoints(
+    executor: impl PgExecutor<'_>,
+    index: &str,
+    checkpoints: &ShardCheckpoints,
+) -> sqlx::Result<()> {
+    sqlx::query!("update index_generations set shard_checkpoints = $2 where index_name = $1", index, Json(checkpoints) as _)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+/// Deletes the row of an index that is gone.
+pub async fn delete(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Result<()> {
     sqlx::query!("delete from index_generations where index_name = $1", index).execute(executor).await.map(drop)
 }

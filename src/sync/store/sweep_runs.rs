@@ -1,4 +1,4 @@
-//! The table of sweeps: where the rolling comparison of each collection is, and what it has found.
+//! The table of sweep runs: how far the sweep of each collection is, and what it has found. Every change is fenced by the lease.
 
 use std::time::Duration;
 
@@ -9,26 +9,21 @@ use uuid::Uuid;
 
 use super::checkpoint::require_lease;
 
-/// The comparison of a collection that is under way.
+/// The run over a collection that is under way.
 #[derive(Clone, Debug)]
-pub struct Cycle {
-    /// What is compared.
+pub struct Run {
     pub collection: &'static str,
-    /// The index it is compared with.
     pub index: String,
     /// The last id that was compared; [`END`] once all were.
     pub cursor: Option<Uuid>,
-    /// What is being written again.
-    pub marked: Vec<Uuid>,
+    /// Documents that are being written again.
+    pub enqueued: Vec<Uuid>,
 }
 
-/// Where a cycle is when everything was compared.
+/// The cursor of a run that has compared everything.
 pub const END: Uuid = Uuid::max();
 
-/// Says whether a cycle is to begin: none runs with this index, and the last one began long enough ago.
-///
-/// # Errors
-/// The database's.
+/// Whether a run is due: none is under way over this index, and the last one began long enough ago.
 pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period: Duration) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         r#"
@@ -45,10 +40,7 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
     due.fetch_one(executor).await
 }
 
-/// Begins a cycle in the place of the one before.
-///
-/// # Errors
-/// The database's, or [`super::state::Superseded`].
+/// Begins a run in the place of the last one.
 pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, index: &str) -> anyhow::Result<()> {
     let begun = sqlx::query!(
         r#"
@@ -65,30 +57,24 @@ pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, 
     require_lease(begun.execute(executor).await?.rows_affected())
 }
 
-/// Returns the cycle that is under way.
-///
-/// # Errors
-/// The database's.
-pub async fn running(executor: impl PgExecutor<'_>, collection: &'static str) -> sqlx::Result<Option<Cycle>> {
+/// Returns the run that is under way.
+pub async fn current(executor: impl PgExecutor<'_>, collection: &'static str) -> sqlx::Result<Option<Run>> {
     let row = sqlx::query!(
         "select index_name, cursor, enqueued from sync_sweeps where collection = $1 and started_at is not null",
         collection,
     );
     let row = row.fetch_optional(executor).await?;
-    Ok(row.map(|row| Cycle { collection, index: row.index_name, cursor: row.cursor, marked: row.enqueued }))
+    Ok(row.map(|row| Run { collection, index: row.index_name, cursor: row.cursor, enqueued: row.enqueued }))
 }
 
-/// Remembers what was compared and found, as far as this leader still leads: what is written again, and how many were removed.
-///
-/// # Errors
-/// The database's, or [`super::state::Superseded`].
+/// Records what was compared, what differed and is written again, and how many strays were removed.
 pub async fn advance(
     executor: impl PgExecutor<'_>,
     lease: i64,
-    cycle: &Cycle,
+    run: &Run,
     to: Uuid,
     checked: usize,
-    marked: &[Uuid],
+    enqueued: &[Uuid],
     removed: usize,
 ) -> anyhow::Result<()> {
     let advanced = sqlx::query!(
@@ -98,42 +84,36 @@ pub async fn advance(
           repaired = repaired + $8, total_repaired = total_repaired + $8
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
-        cycle.collection,
-        cycle.index,
+        run.collection,
+        run.index,
         lease,
         to,
         i64::try_from(checked)?,
-        marked,
-        i64::try_from(marked.len() + removed)?,
+        enqueued,
+        i64::try_from(enqueued.len() + removed)?,
         i64::try_from(removed)?,
     );
     require_lease(advanced.execute(executor).await?.rows_affected())
 }
 
-/// Remembers how much of what was marked is as it should be, and that all of it was looked at.
-///
-/// # Errors
-/// The database's, or [`super::state::Superseded`].
-pub async fn settle(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle, repaired: usize) -> anyhow::Result<()> {
-    let settled = sqlx::query!(
+/// Records how many of the enqueued documents are repaired, and that all of them were compared again.
+pub async fn record_repairs(executor: impl PgExecutor<'_>, lease: i64, run: &Run, repaired: usize) -> anyhow::Result<()> {
+    let recorded = sqlx::query!(
         r#"
         update sync_sweeps
         set enqueued = '{}', repaired = repaired + $4, total_repaired = total_repaired + $4
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
-        cycle.collection,
-        cycle.index,
+        run.collection,
+        run.index,
         lease,
         i64::try_from(repaired)?,
     );
-    require_lease(settled.execute(executor).await?.rows_affected())
+    require_lease(recorded.execute(executor).await?.rows_affected())
 }
 
-/// Ends a cycle: up to when it began, everything has been compared.
-///
-/// # Errors
-/// The database's, or [`super::state::Superseded`].
-pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) -> anyhow::Result<()> {
+/// Ends a run: everything up to its beginning has been compared.
+pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, run: &Run) -> anyhow::Result<()> {
     let finished = sqlx::query!(
         r#"
         update sync_sweeps
@@ -141,50 +121,37 @@ pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle) ->
           cursor = null
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
-        cycle.collection,
-        cycle.index,
+        run.collection,
+        run.index,
         lease,
     );
     require_lease(finished.execute(executor).await?.rows_affected())
 }
 
-/// What is known of the comparisons of a collection.
+/// What the sweep of a collection has found: in its last run, in the current one, and in all of them.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Swept {
-    /// The collection.
+pub struct Summary {
     pub collection: String,
-    /// Up to when everything in the index that lists read has been compared: the beginning of its last comparison.
+    /// The beginning of the last run: everything in the live index has been compared up to then.
     pub verified_at: Option<DateTime<Utc>>,
-    /// How long ago that was.
     pub verified_seconds_ago: Option<f64>,
-    /// Documents that were compared then.
     pub last_checked: i64,
-    /// How many of them differed.
     pub last_found: i64,
-    /// How many of those were repaired.
     pub last_repaired: i64,
-    /// When the comparison that is under way began.
+    /// When the current run began.
     pub started_at: Option<DateTime<Utc>>,
-    /// Documents that it has compared so far.
     pub checked: i64,
-    /// How many of them differed.
     pub found: i64,
-    /// How many of those are repaired.
     pub repaired: i64,
-    /// Differences found by all comparisons.
     pub total_found: i64,
-    /// Differences repaired by all comparisons.
     pub total_repaired: i64,
 }
 
-/// Lists what is known, by name of the collection.
-///
-/// # Errors
-/// The database's.
-pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Swept>> {
+/// Lists the summaries by collection.
+pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Summary>> {
     sqlx::query_as!(
-        Swept,
+        Summary,
         r#"
         select s.collection, v.at as verified_at, extract(epoch from now() - v.at)::double precision as verified_seconds_ago,
           last_checked, last_found, last_repaired, started_at, checked, found, repaired, total_found, total_repaired

@@ -35,8 +35,6 @@ pub struct Opened {
     pub source: Source,
     /// Where it comes from.
     pub origin: Origin,
-    /// Where the server's log ends now.
-    pub log_end: Lsn,
     /// Where the slot stands.
     pub confirmed: Lsn,
     /// Whether the slot was missing or lost and is a new one.
@@ -74,7 +72,7 @@ impl Source {
             };
             let timeline = i32::try_from(system.timeline)?;
             let origin = Origin { system: system.system_id, timeline, slot: slot.clone() };
-            Ok(Opened { source, origin, log_end: Lsn(system.xlogpos.as_u64()), confirmed, is_new })
+            Ok(Opened { source, origin, confirmed, is_new })
         };
         // Making a slot can take long, so the limit stands for the whole and is generous.
         tokio::time::timeout(CONNECT_TIMEOUT * 6, opening).await.context("postgres does not answer")?

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError};
 use crate::sync::store::checkpoint;
-use crate::sync::store::generations::{self, Generation};
+use crate::sync::store::generations::{self, Generation, State};
 use crate::sync::stream::batch::Keys;
 use crate::values::lsn::{Epoch, Version};
 use crate::{collections, failpoint};
@@ -117,7 +117,7 @@ impl Writer {
     /// fine where it is read.
     pub fn assign(&self, generations: &[Generation]) {
         let of = |state| generations.iter().filter(|one| one.state == state).map(|one| one.index.clone()).collect();
-        *lock(&self.uses) = Uses { shown: of("live"), spare: of("retired") };
+        *lock(&self.uses) = Uses { shown: of(State::Live), spare: of(State::Retired) };
     }
 
     /// Says that lists are about to read an index. What was written to it before has not been refreshed.
@@ -187,7 +187,7 @@ impl Writer {
     pub async fn lose(&self, index: &str) -> sqlx::Result<()> {
         error!(index, "an index has gone; it will be built again");
         self.remove(index);
-        generations::forget(&self.pool, index).await
+        generations::delete(&self.pool, index).await
     }
 
     async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
@@ -278,7 +278,7 @@ impl Writer {
         if since.elapsed() >= self.patience {
             error!(index, "an index that lists do not read takes no documents; it is given up");
             self.remove(index);
-            generations::abandon(&self.pool, index, "it took no documents while the index that lists read did").await?;
+            generations::abandon(&self.pool, index, "it took no documents while the live index did").await?;
             written.unwritten.clear();
         }
         Ok(written)
@@ -338,7 +338,7 @@ impl Writer {
         for index in spared.into_iter().map(|(index, _)| index).collect::<BTreeSet<_>>() {
             warn!(index, "the index before does not take what is written now; there is no way back to it");
             self.remove(&index);
-            generations::expire(&self.pool, &index).await?;
+            generations::abandon(&self.pool, &index, "it refused a document").await?;
         }
         for index in lost {
             self.lose(&index).await?;

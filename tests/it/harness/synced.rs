@@ -9,7 +9,7 @@ use collections::config::Config;
 use collections::search::{Elastic, inventory};
 use collections::sync;
 use collections::sync::integrity::verify;
-use collections::sync::store::checkpoint;
+use collections::sync::store::{checkpoint, generations};
 use collections::sync::writer::Writer;
 use collections::values::clock::Clock;
 use secrecy::ExposeSecret;
@@ -196,13 +196,13 @@ impl Synced {
 
     /// The index that lists read.
     pub(crate) async fn index(&self, collection: &str) -> String {
-        verify::live(&self.app, find(collection).unwrap()).await.unwrap().expect("the collection has a live index")
+        generations::live(&self.app.db.sync, collection).await.unwrap().expect("the collection has a live index")
     }
 
     /// Waits until lists read another index than this one.
     pub(crate) async fn expect_replaced(&self, collection: &str, before: &str) {
         eventually("another index is live", async || {
-            let live = verify::live(&self.app, find(collection).unwrap()).await.unwrap();
+            let live = generations::live(&self.app.db.sync, collection).await.unwrap();
             live.is_some_and(|live| live != before)
         })
         .await;

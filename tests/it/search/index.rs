@@ -111,17 +111,17 @@ async fn an_index_in_the_place_of_the_alias_is_told_from_a_missing_one() {
 async fn a_template_edited_by_hand_is_put_back() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
-    assert!(!index::guard(elastic, customers()).await.unwrap(), "there was none");
+    assert!(!index::ensure_template(elastic, customers()).await.unwrap(), "there was none");
     create(elastic, customers(), moment(1)).await.unwrap();
-    assert!(!index::guard(elastic, customers()).await.unwrap());
+    assert!(!index::ensure_template(elastic, customers()).await.unwrap());
 
     let path = format!("_index_template/{}", index::alias(elastic, customers()));
     let found = cluster.raw(reqwest::Method::GET, &path, None).await;
     let mut template = found["index_templates"][0]["index_template"].clone();
     template["template"]["mappings"]["properties"]["name"] = json!({ "type": "text" });
     cluster.raw(reqwest::Method::PUT, &path, Some(template)).await;
-    assert!(index::guard(elastic, customers()).await.unwrap());
-    assert!(!index::guard(elastic, customers()).await.unwrap());
+    assert!(index::ensure_template(elastic, customers()).await.unwrap());
+    assert!(!index::ensure_template(elastic, customers()).await.unwrap());
     let found = cluster.raw(reqwest::Method::GET, &path, None).await;
     assert_eq!(found["index_templates"][0]["index_template"]["template"]["mappings"]["properties"]["name"]["type"], "keyword");
 }
@@ -172,7 +172,7 @@ async fn a_scan_returns_every_id_once_in_order() {
     let cluster = Cluster::open();
     let elastic = &cluster.elastic;
     let name = create(elastic, customers(), moment(1)).await.unwrap();
-    index::tune(elastic, &name, &json!({ "refresh_interval": "-1", "number_of_replicas": 0 })).await.unwrap();
+    index::update_settings(elastic, &name, &json!({ "refresh_interval": "-1", "number_of_replicas": 0 })).await.unwrap();
     let mut writes = Bulk::default();
     for number in (1..=25).rev() {
         let id = Uuid::from_u128(number << 64);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use collections::collections::ALL;
 use collections::sync::leader::follower;
-use collections::sync::store::generations;
+use collections::sync::store::generations::{self, State};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -176,9 +176,10 @@ impl Stage {
         eventually("the sync has caught up and nothing is being built", async || {
             self.revive().await;
             let generations = generations::all(&self.observer.pool).await.unwrap_or_default();
-            let live = generations.iter().filter(|one| one.state == "live").count();
-            let building = generations.iter().any(|one| one.state == "building");
-            let caught_up = ALL.map(|collection| collections::sync::integrity::wait::now(&self.observer.app, collection));
+            let live = generations.iter().filter(|one| one.state == State::Live).count();
+            let building = generations.iter().any(|one| one.state == State::Building);
+            let caught_up =
+                ALL.map(|collection| collections::sync::integrity::wait::until_searchable(&self.observer.app, collection));
             live == ALL.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
         })
         .await;

@@ -99,7 +99,7 @@ async fn put_back(test: &mut Synced, cluster: &Cluster) {
     let copy = copy_and_go_on(test, cluster).await;
     let before = checkpoint::read(&test.pool).await.unwrap();
     eventually("the index is told how far the database is", async || {
-        high_water_mark::beyond(&test.app, &test.elastic, &before).await.unwrap().is_some()
+        high_water_mark::epoch_ahead(&test.app, &test.elastic, &before).await.unwrap().is_some()
     })
     .await;
     test.stop().await;
@@ -194,7 +194,7 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
         let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
         test.sql("update customers set name = 'After'").await;
         test.settle().await;
-        expect_remembered(&test, &live, "(shard_checkpoints -> '0' ->> 'kept')::bigint >= 1").await;
+        expect_remembered(&test, &live, "(shard_checkpoints -> '0' ->> 'global_checkpoint')::bigint >= 1").await;
         if !is_running {
             test.stop().await;
         }
@@ -223,7 +223,7 @@ async fn an_index_that_has_fewer_writes_than_it_acknowledged_is_built_anew() {
     let live = test.index("customers").await;
     expect_remembered(&test, &live, "shard_checkpoints is not null").await;
     test.stop().await;
-    test.sql("update index_generations set shard_checkpoints = jsonb_set(shard_checkpoints, '{0,kept}', '1000') where collection = 'customers'")
+    test.sql("update index_generations set shard_checkpoints = jsonb_set(shard_checkpoints, '{0,global_checkpoint}', '1000') where collection = 'customers'")
         .await;
     test.launch();
     expect_built_anew(&test, &live).await;

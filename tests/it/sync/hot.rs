@@ -72,7 +72,7 @@ async fn who_waits_for_a_hot_document_has_it_soon_from_any_process() {
     assert!(is_shown(&test, "For a list of another").await);
 
     rename(&test, "For a command").await;
-    wait::now(&test.app, find("customers").unwrap()).await.unwrap();
+    wait::until_searchable(&test.app, find("customers").unwrap()).await.unwrap();
     assert!(is_shown(&test, "For a command").await);
     stop.cancel();
     following.await.unwrap();

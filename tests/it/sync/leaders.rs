@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use collections::freshness::status::Role;
 use collections::sync::leader::follower;
-use collections::sync::store::{checkpoint, generations};
+use collections::sync::store::checkpoint;
+use collections::sync::store::generations::{self, State};
 use collections::values::lsn::Lsn;
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
 use tokio::process::Child;
@@ -90,7 +91,7 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
     eventually("the process leads and every index is live", async || {
         let state = checkpoint::read(&second.pool).await.unwrap();
         let generations = generations::all(&second.pool).await.unwrap();
-        state.leader.as_ref() == Some(&leader) && generations.iter().filter(|one| one.state == "live").count() == 3
+        state.leader.as_ref() == Some(&leader) && generations.iter().filter(|one| one.state == State::Live).count() == 3
     })
     .await;
     second.launch();

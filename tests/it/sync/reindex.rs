@@ -8,7 +8,7 @@ use collections::search::Collection;
 use collections::search::index::{self, Alias};
 use collections::sync::generations::reconcile;
 use collections::sync::store::checkpoint;
-use collections::sync::store::generations::{self, Generation};
+use collections::sync::store::generations::{self, Generation, State};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(crate) async fn people(test: &Synced, count: u32) {
     .await;
 }
 
-pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation> {
+pub(crate) async fn generation(test: &Synced, state: State) -> Option<Generation> {
     let generations = generations::all(&test.app.db.sync).await.unwrap();
     generations.into_iter().find(|one| one.collection == "customers" && one.state == state)
 }
@@ -40,10 +40,10 @@ pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation>
 /// Waits until a rebuild has written more than so many documents, and returns it.
 pub(crate) async fn half_built(test: &Synced, documents: i64) -> Generation {
     eventually("the rebuild is in the middle", async || {
-        generation(test, "building").await.is_some_and(|building| building.documents > documents)
+        generation(test, State::Building).await.is_some_and(|building| building.documents > documents)
     })
     .await;
-    generation(test, "building").await.expect("it is not finished")
+    generation(test, State::Building).await.expect("it is not finished")
 }
 
 /// Builds the customers' index anew and returns the names of the one before and the new one.
@@ -74,7 +74,7 @@ async fn a_rebuild_that_is_killed_twice_resumes_at_its_cursor() {
     let mut before = half_built(&test, 300).await;
     for documents in [1_200, 2_000] {
         test.kill();
-        let killed = generation(&test, "building").await.expect("it is not finished");
+        let killed = generation(&test, State::Building).await.expect("it is not finished");
         assert_eq!((&killed.index, killed.total), (&before.index, 3_000), "it does not begin another index");
         assert!(killed.cursor >= before.cursor && killed.documents >= before.documents, "{before:?} then {killed:?}");
         test.launch();
@@ -82,7 +82,7 @@ async fn a_rebuild_that_is_killed_twice_resumes_at_its_cursor() {
         assert!(before.cursor > killed.cursor);
     }
     test.settle().await;
-    let live = generation(&test, "live").await.unwrap();
+    let live = generation(&test, State::Live).await.unwrap();
     assert_eq!((live.index, live.documents), (before.index, 3_000), "every document is counted once");
     test.expect_equal().await;
 }
@@ -95,7 +95,7 @@ async fn deletes_during_a_rebuild_leave_no_ghosts() {
     reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
     half_built(&test, 0).await;
     eventually("the rebuild ends", async || {
-        let Some(building) = generation(&test, "building").await else { return true };
+        let Some(building) = generation(&test, State::Building).await else { return true };
         // Just written, about to be read or just read, and far ahead.
         let at = building.cursor.unwrap_or(Uuid::nil());
         test.sql(&format!(
@@ -136,7 +136,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     assert!(shows_witness(&test, &after).await);
     assert!(!shows_witness(&test, &before).await);
 
-    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
+    assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
     eventually("the index before is live", async || test.index("customers").await == before).await;
     assert!(is_behind_alias(&test, &before).await);
     assert!(shows_witness(&test, &before).await);
@@ -146,7 +146,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     // And forward again, as current as the other.
     test.sql("update customers set name = 'Again' where name = 'Since'").await;
     test.settle().await;
-    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
+    assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
     eventually("the new index is live again", async || test.index("customers").await == after).await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
     test.expect_equal().await;
@@ -175,7 +175,7 @@ async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
     test.settle().await;
     test.expect_equal().await;
 
-    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
+    assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
     eventually("the index before is live", async || test.index("customers").await == before).await;
     eventually("it counts as refused although the other index takes it", async || {
         test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
@@ -198,7 +198,7 @@ async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
     assert_eq!(refused(&test).await, [WITNESS]);
     test.sql("update customers set tags = array[repeat('y', 40000)]").await;
     test.settle().await;
-    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before));
+    assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap(), Some(before));
 }
 
 #[tokio::test]
@@ -214,8 +214,8 @@ async fn a_retired_index_is_kept_for_its_time_and_no_longer() {
     assert!(sqlx::query_scalar::<_, bool>(hours).fetch_one(&test.pool).await.unwrap());
     test.sql("update index_generations set expires_at = now() where state = 'retired'").await;
     eventually("the retired index is removed", async || !index::exists(&test.elastic, &before).await.unwrap()).await;
-    eventually("and forgotten", async || generation(&test, "retired").await.is_none()).await;
-    assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), None);
+    eventually("and forgotten", async || generation(&test, State::Retired).await.is_none()).await;
+    assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap(), None);
     people(&test, 10).await;
     test.settle().await;
     test.expect_equal().await;
@@ -235,7 +235,7 @@ async fn a_leader_of_the_past_moves_no_alias() {
     let (before, after) = rebuilt(&test).await;
     test.stop().await;
     let lease = collections::sync::store::checkpoint::read(&test.app.db.sync).await.unwrap().lease;
-    let retired = generation(&test, "retired").await.unwrap();
+    let retired = generation(&test, State::Retired).await.unwrap();
     assert_eq!(retired.index, before);
     let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, Duration::from_secs(60)).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
@@ -346,7 +346,7 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
     test.sql(&format!("update index_generations set index_name = '{older}' where state = 'retired'")).await;
     test.start().await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
-    eventually("it is given up", async || generation(&test, "retired").await.is_none()).await;
+    eventually("it is given up", async || generation(&test, State::Retired).await.is_none()).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "New");
     let refused: i64 = sqlx::query_scalar("select count(*) from sync_dead_letters").fetch_one(&test.pool).await.unwrap();
@@ -357,7 +357,7 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
 async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
     let test = Synced::started().await;
     let (before, _) = rebuilt(&test).await;
-    generations::ask_back(&test.app.db.sync, "customers").await.unwrap();
+    generations::request_rollback(&test.app.db.sync, "customers").await.unwrap();
     while test.index("customers").await != before {
         tokio::task::yield_now().await;
     }

@@ -3,7 +3,7 @@
 use collections::auth::Role;
 use collections::collections::find;
 use collections::sync::generations::reconcile;
-use collections::sync::store::generations;
+use collections::sync::store::generations::{self, State};
 use serde_json::{Value, json};
 
 use crate::harness::app::{Indices, TestApp, elasticsearch_url};
@@ -78,7 +78,7 @@ async fn a_cancelled_rebuild_leaves_the_live_index_and_its_reason() {
     hold.rollback().await.unwrap();
     let reason = async || {
         let generations = generations::all(&test.app.db.sync).await.unwrap();
-        generations.into_iter().find(|one| one.index == index && one.state == "failed").and_then(|one| one.reason)
+        generations.into_iter().find(|one| one.index == index && one.state == State::Failed).and_then(|one| one.reason)
     };
     eventually("it is given up", async || reason().await.as_deref() == Some("it was cancelled")).await;
     assert!(!collections::search::index::exists(&test.elastic, &index).await.unwrap());
@@ -97,7 +97,7 @@ async fn another_mapping_is_built_by_itself_if_the_settings_say_so() {
     eventually("a new index is live", async || test.index("customers").await != before).await;
     let after = test.index("customers").await;
     // Somebody went back: the program does not insist.
-    generations::ask_back(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
+    generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
     eventually("the index before is live", async || test.index("customers").await == before).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     let generations = generations::all(&test.app.db.sync).await.unwrap();

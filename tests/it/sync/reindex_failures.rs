@@ -5,7 +5,7 @@ use std::time::Duration;
 use collections::config::Config;
 use collections::search::{Template, index};
 use collections::sync::generations::reconcile;
-use collections::sync::store::generations::{self, Generation};
+use collections::sync::store::generations::{self, Generation, State};
 use reqwest::Method;
 use serde_json::json;
 
@@ -20,8 +20,8 @@ async fn ask_for(test: &Synced, index: &str, hash: &str) {
 
 /// Waits for a rebuild to fail, and says why it has.
 async fn failure(test: &Synced) -> String {
-    eventually("it has failed", async || generation(test, "failed").await.is_some()).await;
-    generation(test, "failed").await.and_then(|failed| failed.reason).unwrap()
+    eventually("it has failed", async || generation(test, State::Failed).await.is_some()).await;
+    generation(test, State::Failed).await.and_then(|failed| failed.reason).unwrap()
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
     block(&test, &before).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
     eventually("lists read it at once", async || shows_witness(&test, &after).await).await;
-    eventually("the way back is given up", async || generation(&test, "retired").await.is_none()).await;
+    eventually("the way back is given up", async || generation(&test, State::Retired).await.is_none()).await;
     assert!(!index::exists(&test.elastic, &before).await.unwrap());
     test.settle().await;
     test.expect_equal().await;

@@ -1,4 +1,4 @@
-//! `collections sync refused`.
+//! `collections sync dead-letters`.
 
 use std::process::ExitCode;
 
@@ -9,9 +9,9 @@ use crate::app::App;
 use crate::sync::store::dead_letters;
 use crate::values::clock::Clock;
 
-/// Lists the documents that the index refused.
+/// Lists the documents that Elasticsearch refused.
 #[derive(Args)]
-pub(super) struct Refused {
+pub(super) struct DeadLetters {
     /// Documents to list at most, oldest first.
     #[arg(long, default_value_t = 100)]
     limit: u32,
@@ -19,21 +19,21 @@ pub(super) struct Refused {
     options: Options,
 }
 
-impl Refused {
+impl DeadLetters {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let app = App::open(self.options.config, Clock::default())?;
-        let refused = dead_letters::list(&app.db.sync, self.limit).await?;
+        let documents = dead_letters::list(&app.db.sync, self.limit).await?;
         if self.options.json {
-            println!("{}", serde_json::to_string(&refused)?);
+            println!("{}", serde_json::to_string(&documents)?);
             return Ok(ExitCode::SUCCESS);
         }
-        for one in &refused {
+        for one in &documents {
             println!(
                 "{:<12} {} version {}, {} attempts since {}: {}",
                 one.collection, one.id, one.version, one.attempts, one.since, one.reason
             );
         }
-        println!("{} documents", refused.len());
+        println!("{} documents", documents.len());
         Ok(ExitCode::SUCCESS)
     }
 }
