@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Waits until everything that was committed before can be found.
 pub(super) async fn caught_up(pool: &PgPool) -> anyhow::Result<()> {
-    passed(pool, checkpoint::want(pool).await?).await
+    passed(pool, checkpoint::request_flush(pool).await?).await
 }
 
 /// Waits until everything up to a position can be found, what was stored for the index included.

@@ -145,7 +145,7 @@ pub(super) async fn pile_up(
     backlog::caught_up(pool).await?;
     scene.stop_server().await?;
     change_rows(pool, change, ids, together, value).await?;
-    Ok(checkpoint::want(pool).await?)
+    Ok(checkpoint::request_flush(pool).await?)
 }
 
 /// Changes rows, so many to a commit.

@@ -33,22 +33,20 @@ pub struct Behind {
 /// # Errors
 /// The database's, or [`Behind`].
 pub async fn now(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
-    let wanted = checkpoint::want(&app.db.sync).await?;
+    let wanted = checkpoint::request_flush(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
-/// The same for whoever is in no hurry: documents that change again and again are not written for its sake.
+/// The same without a flush of what lingers.
 ///
 /// # Errors
 /// The database's, or [`Behind`].
 pub async fn in_time(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
-    let wanted = checkpoint::beat(&app.db.sync).await?;
+    let wanted = checkpoint::heartbeat(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
 async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Result<Lsn> {
-    // A document that changes again and again keeps the position back.
-    let limit = LIMIT + Duration::from_millis(app.config.sync.hot_limit_ms);
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
         let standing = checkpoint::read(&app.db.sync).await?.standing;
@@ -59,7 +57,7 @@ async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Res
         let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
-        } else if moved.elapsed() > limit {
+        } else if moved.elapsed() > LIMIT {
             return Err(Behind { wanted, applied: standing.searchable }.into());
         }
         sleep(PERIOD).await;

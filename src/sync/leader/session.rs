@@ -58,6 +58,6 @@ pub async fn hold(mut connection: PgConnection, lease: i64, progress: &Progress,
 }
 
 async fn beat(connection: &mut PgConnection) -> anyhow::Result<()> {
-    timeout(DEADLINE, checkpoint::beat(connection)).await.context("postgres does not answer")??;
+    timeout(DEADLINE, checkpoint::heartbeat(connection)).await.context("postgres does not answer")??;
     Ok(())
 }
