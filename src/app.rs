@@ -28,7 +28,7 @@ pub struct State {
     pub db: Pools,
     /// What is remembered for seconds.
     pub cache: Arc<Cache>,
-    /// What has changed, and the rows read by id.
+    /// What has changed.
     pub feed: Arc<Feed>,
     /// The engines that answer searches.
     pub search: Search,

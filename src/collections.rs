@@ -62,16 +62,22 @@ pub enum When {
 /// been read ahead of a rename that is then taken back, while a child was read in between.
 pub static EDGES: [Edge; 11] = [
     own("customers", "id", &CUSTOMERS),
-    children("customers", "id", When::Renamed("shown"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
-    children("customers", "id", When::Renamed("shown"), &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
+    children("customers", "id", When::Renamed("embedded_changes"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
+    children("customers", "id", When::Renamed("embedded_changes"), &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
     own("contact_points", "customer_id", &CUSTOMERS),
     children("contact_points", "customer_id", When::Always, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
     own("addresses", "customer_id", &CUSTOMERS),
     own("accounts", "id", &ACCOUNTS),
-    Edge { when: When::Shown("summed"), ..own("accounts", "customer_id", &CUSTOMERS) },
-    children("accounts", "id", When::Renamed("shown"), &PAYMENTS, "select id from payments where account_id = any($1)"),
+    Edge { when: When::Shown("summary_changes"), ..own("accounts", "customer_id", &CUSTOMERS) },
+    children(
+        "accounts",
+        "id",
+        When::Renamed("embedded_changes"),
+        &PAYMENTS,
+        "select id from payments where account_id = any($1)",
+    ),
     own("payments", "id", &PAYMENTS),
-    children("users", "id", When::Renamed("shown"), &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
+    children("users", "id", When::Renamed("embedded_changes"), &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
 ];
 
 const ACCOUNTS_OF_CUSTOMERS: &str = "select id from accounts where customer_id = any($1)";

@@ -8,7 +8,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::feed::{Row, Subject};
 use crate::http::{Response, problem};
 
 /// An answer that is ready but for its last headers.
@@ -17,8 +16,6 @@ pub struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// The rows of which something is shown; in the answer of a write all that it has changed.
-    pub(crate) about: Vec<Subject>,
 }
 
 /// Answers 200 with a JSON body.
@@ -43,31 +40,21 @@ pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
 #[must_use]
 pub fn text(content_type: &'static str, body: String) -> Reply {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-    Reply { status: StatusCode::OK, headers, body: body.into_bytes(), about: Vec::new() }
+    Reply { status: StatusCode::OK, headers, body: body.into_bytes() }
 }
 
 /// Answers 204.
 #[must_use]
 pub fn no_content() -> Reply {
-    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new(), about: Vec::new() }
+    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
 }
 
 impl Reply {
-    fn json(body: Vec<u8>) -> Self {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { status: StatusCode::OK, headers, body, about: Vec::new() }
-    }
-
-    /// Answers with a row as it was shown before.
-    pub(crate) fn kept(row: &Row) -> Self {
-        Self::json(row.body.to_vec()).with(ETAG, &row.tag)
-    }
-
-    /// Names rows that the answer shows, or that the write has changed: whoever reads them next reads them anew.
+    /// Answers 200 with JSON that is written already.
     #[must_use]
-    pub fn about(mut self, rows: impl IntoIterator<Item = Subject>) -> Self {
-        self.about.extend(rows);
-        self
+    pub fn json(body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Self { status: StatusCode::OK, headers, body }
     }
 
     /// Adds a header; a value that is not valid in one is left out.

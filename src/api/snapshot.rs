@@ -13,10 +13,4 @@ impl Request {
     pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>> {
         Ok(self.app.db.server.begin_with("begin isolation level repeatable read read only").await?)
     }
-
-    /// Whether the client asks for deleted records too.
-    #[must_use]
-    pub fn includes_deleted(&self) -> bool {
-        self.query.split('&').any(|pair| pair == "includeDeleted=true")
-    }
 }

@@ -1,9 +1,10 @@
 //! The sync token: the position that a write's answer carries, and that a later read must include.
 
+use std::borrow::Cow;
+
 use super::Request;
 use crate::error::{Error, Result};
 use crate::feed;
-use crate::search::parse::pairs::pairs;
 use crate::values::lsn::Lsn;
 
 impl Request {
@@ -12,8 +13,8 @@ impl Request {
     /// # Errors
     /// Text that no write has answered.
     pub fn sync_token(&self) -> Result<Option<Lsn>> {
-        let parameter = || pairs(&self.query).find(|(name, _)| name == "syncToken").map(|(_, value)| value);
-        let Some(text) = self.header("x-sync-token").map(str::to_owned).or_else(parameter) else { return Ok(None) };
+        let header = self.header("x-sync-token").map(Cow::from);
+        let Some(text) = header.or_else(|| self.parameter("syncToken")) else { return Ok(None) };
         let wrong = |_| Error::malformed("bad_sync_token", "a sync token is the X-Sync-Token of a write's answer");
         text.parse().map(Some).map_err(wrong)
     }
@@ -21,6 +22,6 @@ impl Request {
     /// Whether a position lies behind the end of the database's log: it is of another database, or of this one before a backup was
     /// restored. To wait for it would be in vain.
     pub(crate) async fn is_beyond_log(&self, position: Lsn) -> bool {
-        feed::log_end(&self.app.db.server).await.is_ok_and(|end| position > end)
+        feed::log_end(&self.app.db.read).await.is_ok_and(|end| position > end)
     }
 }

@@ -11,6 +11,9 @@ use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
 
+/// How long the answer to an idempotency key is kept: as long as a client may still repeat a request by itself.
+const KEPT: TimeDelta = TimeDelta::hours(24);
+
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -51,9 +54,6 @@ impl Request {
             }
         };
         transaction.commit().await?;
-        for (collection, id) in &reply.about {
-            self.app.feed.rows.changed(collection, *id);
-        }
         // The write is done; if its position cannot be had now, the answer goes without.
         Ok(match position(&mut connection).await {
             Ok(token) => reply.with(SYNC_TOKEN, &token),
@@ -94,13 +94,7 @@ impl Request {
             .chain_update(&self.digest)
             .finalize();
         let now = self.app.clock.now();
-        Ok(Some(Key {
-            caller: caller.to_string(),
-            text: text.to_owned(),
-            request: request.to_vec(),
-            now,
-            expires: now + TimeDelta::hours(i64::from(self.app.config.writes.idempotency_hours)),
-        }))
+        Ok(Some(Key { caller: caller.to_string(), text: text.to_owned(), request: request.to_vec(), now, expires: now + KEPT }))
     }
 }
 
@@ -210,7 +204,7 @@ fn thaw(status: i16, frozen: &[u8]) -> Result<Reply> {
     let frozen: Frozen = serde_json::from_slice(frozen).map_err(Error::internal)?;
     let status = u16::try_from(status).map_err(Error::internal)?;
     let status = StatusCode::from_u16(status).map_err(Error::internal)?;
-    let reply = Reply { status, headers: HeaderMap::new(), body: frozen.body.into_bytes(), about: Vec::new() };
+    let reply = Reply { status, headers: HeaderMap::new(), body: frozen.body.into_bytes() };
     frozen.headers.iter().try_fold(reply, |reply, (name, value)| {
         Ok(reply.with(HeaderName::from_bytes(name.as_bytes()).map_err(Error::internal)?, value))
     })

@@ -84,7 +84,7 @@ async fn ask_back(app: &App, wanted: &[&'static Collection]) -> anyhow::Result<V
     for collection in wanted {
         awaited.extend(generations::ask_back(&app.db.sync, collection.name).await?);
     }
-    ensure!(!awaited.is_empty(), "no index of an earlier reindex is kept; SYNC_KEEP_HOURS says for how long");
+    ensure!(!awaited.is_empty(), "no index of an earlier reindex is kept; SYNC_KEEP says for how long");
     Ok(awaited)
 }
 

@@ -1,4 +1,4 @@
-//! What has changed, told as soon as it can be seen: announcements of changed rows, and the rows read by id that they keep true.
+//! What has changed, told as soon as it can be seen: announcements of changed rows.
 //!
 //! The leader of the sync announces a batch of the change stream once its commits are visible to every reader, whatever the search
 //! index does meanwhile. Consumers in the process subscribe; other servers hear the same through Redis.
@@ -18,8 +18,6 @@ mod current;
 mod history;
 mod leading;
 mod others;
-mod rows;
-mod stamps;
 mod wire;
 
 use std::borrow::Cow;
@@ -37,7 +35,6 @@ pub use changes::{Changes, Operation};
 pub use current::log_end;
 pub use history::{Gone, Subscription};
 pub use leading::Leading;
-pub use rows::{Door, Found, Row, Rows, Subject};
 
 use crate::config;
 use crate::values::lsn::{Epoch, Lsn};
@@ -98,8 +95,6 @@ pub enum Source {
 
 /// The announcements of a process.
 pub struct Feed {
-    /// Rows read by id.
-    pub rows: Rows,
     history: Mutex<History>,
     moved: watch::Sender<u64>,
     /// The number of the [`Leading`] that there is; zero while there is none.
@@ -123,7 +118,6 @@ impl Feed {
         let others =
             redis_url.filter(|url| !url.is_empty()).map(|url| Others::open_url(url, name, settings.history)).transpose()?;
         Ok(Arc::new(Self {
-            rows: Rows::new(settings.row_cache_bytes),
             history: Mutex::new(History::new(settings.history)),
             moved: watch::Sender::default(),
             leading: AtomicU64::default(),
@@ -233,16 +227,11 @@ impl Feed {
 
     /// Tells everybody to look at everything anew: what is announced next follows a gap.
     fn restart(&self, epoch: Epoch, from: Lsn) {
-        self.rows.forget_all();
         self.history().restart(epoch, from);
         self.wake();
     }
 
     fn publish(&self, entry: Entry) -> Arc<Entry> {
-        // Before the position moves: whoever sees the new position must not be served an older row.
-        for announcement in &entry.announcements {
-            self.rows.changed(&announcement.collection, announcement.id);
-        }
         let entry = self.history().push(entry);
         if !entry.announcements.is_empty() {
             self.wake();

@@ -1,33 +1,30 @@
-//! Search: what a collection is, what can be asked of it, and the engines that answer.
+//! Search: what a collection is, how lists are filtered and sorted, and the engines that answer them.
 
 mod breaker;
-pub mod bulk;
 mod collection;
 pub mod cursor;
+pub mod document;
 pub mod elastic;
-mod engine;
 mod field;
 pub mod filter;
-pub mod high_water_mark;
-pub mod index;
-pub mod inventory;
+mod indices;
+pub mod mapping;
 pub mod parse;
 mod phrase;
 mod postgres;
 pub mod query;
 mod router;
 mod score;
-pub mod shard_checkpoints;
 mod template;
 mod terms;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
-pub use engine::Engine;
-pub use field::{Endings, Field, FieldKind};
+pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
+pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::Phrase;
-pub use postgres::Postgres;
+pub use query::Engine;
 pub use router::{Answer, Search};
 pub use template::Template;
 pub use terms::{Name, Terms};

@@ -38,8 +38,7 @@ pub struct Running {
     pub ended: JoinHandle<()>,
 }
 
-/// Opens the port and serves until the application is stopped; hears of changes until the last answer is given, because what is
-/// remembered is true for as long.
+/// Opens the port and serves until the application is stopped. Hears of changes until the last answer is given.
 ///
 /// # Errors
 /// The port is taken, or may not be used.

@@ -92,8 +92,8 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
           (extract(epoch from now() - t.updated_at) * 1000)::bigint as "age_ms!",
           oldest_transaction_seconds() as oldest_transaction_seconds,
           (select count(*) from (select from sync_dead_letters limit $2) as refused) as "refused!",
-          (select count(*) from (select from sync_spill limit $2) as spilled) as "spilled!",
-          (select count(*) from (select from sync_fanout limit $2) as fanouts) as "fanouts!"
+          (select count(*) from (select from sync_backlog limit $2) as spilled) as "spilled!",
+          (select count(*) from (select from sync_fanouts limit $2) as fanouts) as "fanouts!"
         from sync_state t
         left join pg_replication_slots s on s.slot_name = $1
         "#,

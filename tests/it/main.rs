@@ -4,6 +4,7 @@
 
 mod api;
 mod auth;
+mod bench;
 mod cache;
 mod cli;
 mod db;
@@ -13,8 +14,8 @@ mod feed;
 mod harness;
 mod http;
 mod imports;
-mod row_cache;
 mod search;
+mod searchable;
 mod soak;
 mod sync;
 mod text;

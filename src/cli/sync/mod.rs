@@ -15,7 +15,6 @@ use crate::collections;
 use crate::config::Config;
 use crate::search::{Collection, Elastic};
 use crate::sync::integrity::verify as comparison;
-use crate::sync::integrity::verify::{Difference, Differences};
 use crate::values::clock::Clock;
 
 /// Shows, checks and repairs the index.
@@ -89,15 +88,4 @@ async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, 
         live.push(Live { collection, index });
     }
     Ok((app, elastic, live))
-}
-
-/// Says in how many ways documents differ: `1 missing, 2 stale, 0 without a row`.
-fn kinds(differences: &Differences) -> String {
-    let count = |kind| differences.values().filter(|difference| **difference == kind).count();
-    format!(
-        "{} missing, {} stale, {} without a row",
-        count(Difference::Missing),
-        count(Difference::Stale),
-        count(Difference::Ghost)
-    )
 }

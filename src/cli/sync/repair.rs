@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Live, Options, kinds, open, unknown};
+use super::{Live, Options, open, unknown};
 use crate::app::App;
 use crate::sync::integrity::repair::{self, Mended};
 use crate::sync::integrity::verify;
@@ -119,5 +119,5 @@ fn report(live: &Live, marked: usize, removed: usize, mended: &Mended) -> Report
     for id in &mended.beyond {
         eprintln!("{} {id} cannot be repaired: {}", live.collection.name, repair::advice(live.collection));
     }
-    Report { marked, repaired: mended.repaired, left: mended.left.len(), removed, summary: kinds(&mended.left) }
+    Report { marked, repaired: mended.repaired, left: mended.left.len(), removed, summary: verify::summary(&mended.left) }
 }

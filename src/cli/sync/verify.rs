@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Live, Options, kinds, open, unknown};
+use super::{Live, Options, open, unknown};
 use crate::app::App;
 use crate::search::Elastic;
 use crate::sync::integrity::compare;
@@ -112,7 +112,7 @@ async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, d
         unsettled: unsettled.len(),
         strays: strays.len(),
         documents: ids.into_iter().map(named).collect(),
-        summary: kinds(&differences),
+        summary: verify::summary(&differences),
     })
 }
 

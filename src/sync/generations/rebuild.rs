@@ -1,56 +1,57 @@
-//! Fills a new index from the rows while the live path writes to it as well.
+//! Fills a new index from the rows while the pipeline writes live changes to it as well.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 use uuid::Uuid;
 
 use super::alias;
-use super::throttle::Brake;
+use super::throttle::Throttle;
 use crate::app::App;
 use crate::failpoint;
 use crate::search::{Collection, Template, index};
-use crate::sync::integrity::compare::{self, Depth, Sight};
-use crate::sync::integrity::verify::{self, Difference};
+use crate::sync::integrity::{verify, wait};
 use crate::sync::pipeline::progress::Progress;
-use crate::sync::store::dead_letters;
 use crate::sync::store::generations::{self, Generation};
-use crate::sync::store::ranges::{self, Range};
+use crate::sync::store::{checkpoint, dead_letters, ids};
 use crate::sync::writer::Writer;
 use crate::sync::writer::write::Written;
 use crate::values::lsn::Version;
 
-/// Before an index that was too busy is asked again.
-const REST: Duration = Duration::from_millis(200);
-/// Times that what differs in a new index is written again.
+/// Delay before a new index that was too busy is asked again.
+const RETRY: Duration = Duration::from_millis(200);
+/// Wait of a live change beyond which a reindex slows down: what a user notices.
+const SLOW_DOWN_LAG: Duration = Duration::from_millis(100);
+/// Attempts to repair what differs in a new index.
 const REPAIRS: usize = 3;
+/// Chunks under way for each writer. Chunks are recorded in order, so with one only, every writer would wait for the slowest.
+const CHUNKS_PER_WRITER: usize = 2;
 
-/// A rebuild on its way.
+/// A rebuild under way.
 struct Rebuild<'a> {
     app: &'a App,
     writer: &'a Writer,
     progress: &'a Progress,
     collection: &'static Collection,
     index: &'a str,
-    brake: Brake,
-    began: Instant,
-    /// Documents written since then.
-    written: AtomicUsize,
+    throttle: Throttle,
+    /// Documents that a live change had written before the rebuild came to them.
+    changed: Mutex<Vec<Uuid>>,
 }
 
-/// Fills the index and checks that nothing is missing. Goes on where each range stands if it was interrupted before.
+/// Fills the index of a generation and checks that it is complete. Resumes where an interrupted rebuild was.
 ///
-/// Every write carries the floor of the moment before its rows were read: below any later commit, so a live write wins, and above
-/// whatever was applied before, which the rows include.
+/// Every write carries the applied LSN of the moment before its rows were read, minus one: below any later commit, so that a live
+/// write wins, and above everything applied before, which the rows include.
 ///
 /// # Errors
-/// The index's or the database's, or the index does not hold what it should, or the rebuild was cancelled.
+/// The index lacks rows or refuses documents that the live index has, takes nothing for too long, or the rebuild was cancelled.
 pub async fn run(
     app: &App,
     writer: &Writer,
@@ -63,138 +64,150 @@ pub async fn run(
         generation.hash == Template::new(collection)?.hash,
         "it was asked for with the mapping of another version of this program; ask again when all servers are of one version"
     );
-    let limit = Duration::from_millis(app.config.reindex.lag_ms);
-    let (index, brake) = (generation.index.as_str(), Brake::new(limit));
-    let rebuild =
-        Rebuild { app, writer, progress, collection, index, brake, began: Instant::now(), written: AtomicUsize::new(0) };
-    rebuild.prepare().await?;
-    let ranges = ranges::plan(app, collection, index).await?;
-    rebuild.fill(&ranges).await?;
+    let throttle = Throttle::new(SLOW_DOWN_LAG);
+    let rebuild = Rebuild { app, writer, progress, collection, index: &generation.index, throttle, changed: Mutex::default() };
+    let (cursor, documents) = rebuild.prepare(generation).await?;
+    rebuild.fill(cursor, documents).await?;
     rebuild.check().await?;
-    Ok(index::tune(&writer.elastic, index, &json!({ "auto_expand_replicas": "0-1" })).await?)
+    Ok(index::tune(&writer.elastic, &generation.index, &json!({ "auto_expand_replicas": "0-1" })).await?)
 }
 
 impl Rebuild<'_> {
-    /// Creates the index unless an earlier leader has, and lets the live path write to it.
-    async fn prepare(&self) -> anyhow::Result<()> {
-        let pool = &self.app.db.sync;
+    /// Creates the index unless an earlier leader has, and adds it to the live path. Returns where to go on and the documents up to
+    /// there.
+    async fn prepare(&self, generation: &Generation) -> anyhow::Result<(Uuid, i64)> {
+        let (pool, elastic) = (&self.app.db.sync, &self.writer.elastic);
         ensure!(!alias::is_foreign(self.app, self.writer, self.index).await?, "another database has an index of that name");
-        if !index::exists(&self.writer.elastic, self.index).await? {
-            ranges::clear(pool, self.index).await?;
-            index::create(&self.writer.elastic, self.collection, self.index, &generations::owner(pool).await?).await?;
+        let exists = index::exists(elastic, self.index).await?;
+        ensure!(exists || generation.cursor.is_none(), "its index has gone");
+        if !exists {
+            index::create(elastic, self.collection, self.index, &generations::owner(pool).await?).await?;
         }
+        // Batches under way may not know the new index. They have passed the barrier, so what is read from here on includes them.
         self.writer.add(self.collection, self.index);
-        // Batches that are under way may not know of the new index. They have passed the gate, so what is read from here on
-        // includes them.
+        if let Some(cursor) = generation.cursor {
+            return Ok((cursor, generation.documents));
+        }
+        generations::begin(pool, self.index, ids::count(pool, self.collection).await?).await?;
+        Ok((Uuid::nil(), 0))
+    }
+
+    /// One scan feeds several writers. What they have written is recorded in the order of ids, so that one cursor says how far the
+    /// rebuild is.
+    async fn fill(&self, cursor: Uuid, mut documents: i64) -> anyhow::Result<()> {
+        let writers = self.app.config.reindex.parallel.max(1);
+        let chunks = CHUNKS_PER_WRITER * writers;
+        let (free, (acknowledge, mut acknowledged)) = (Semaphore::new(writers), mpsc::channel::<Vec<Uuid>>(chunks));
+        let write = async move {
+            let written = self.scan(cursor).map_ok(|ids| self.write(&free, ids)).try_buffered(chunks);
+            written.try_for_each(async |ids| acknowledge.send(ids).await.context("nothing records what is written")).await
+        };
+        // Beside the writers, which do not wait for it.
+        let record = async {
+            let (started, before, mut acked) = (Instant::now(), documents, Vec::new());
+            while acknowledged.recv_many(&mut acked, chunks).await > 0 {
+                documents += i64::try_from(acked.iter().map(Vec::len).sum::<usize>())?;
+                let end = acked.drain(..).next_back().and_then(|ids| ids.last().copied()).context("an empty chunk")?;
+                let rate = (documents - before) as f64 / started.elapsed().as_secs_f64().max(0.001);
+                let is_wanted = generations::advance(&self.app.db.sync, self.index, end, documents, rate).await?;
+                ensure!(is_wanted, "it was cancelled");
+                failpoint::point("sync-in-rebuild");
+            }
+            Ok(())
+        };
+        tokio::try_join!(write, record)?;
         Ok(())
     }
 
-    /// Fills several ranges at a time.
-    async fn fill(&self, ranges: &[Range]) -> anyhow::Result<()> {
-        let parallel = self.app.config.reindex.parallel.max(1);
-        let filled: Vec<_> = ranges.iter().map(|range| self.fill_range(range.clone())).collect();
-        stream::iter(filled).buffer_unordered(parallel).try_collect().await
-    }
-
-    async fn fill_range(&self, mut range: Range) -> anyhow::Result<()> {
-        loop {
-            let chunk = self.brake.chunk(self.app.config.reindex.batch_size);
-            let rows = ranges::scan(&self.app.db.sync, self.collection, range.cursor.or(range.low), range.high, chunk).await?;
+    /// Reads all ids above one in order, chunk by chunk. No snapshot is held meanwhile.
+    fn scan(&self, after: Uuid) -> impl Stream<Item = anyhow::Result<Vec<Uuid>>> {
+        stream::try_unfold(after, async |after| {
+            let size = self.throttle.chunk(self.app.config.sync.reindex_batch_size());
+            let rows = ids::page(&self.app.db.sync, self.collection, Some(after), None, size).await?;
             let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
-            let Some(last) = ids.last() else { return Ok(()) };
-            self.write(&ids).await?;
-            let written = self.written.fetch_add(ids.len(), Ordering::Relaxed) + ids.len();
-            let rate = written as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-            let pool = &self.app.db.sync;
-            if !ranges::advance(pool, self.index, &range, *last, ids.len(), rate).await? {
-                range = ranges::again(pool, self.index, range.number).await?.context("it was cancelled")?;
-                continue;
-            }
-            range.cursor = Some(*last);
-            failpoint::point("sync-in-rebuild");
-            if ids.len() < chunk {
-                return Ok(());
-            }
-            self.brake.hold(self.app).await;
-        }
+            Ok(ids.last().copied().map(|last| (ids, last)))
+        })
     }
 
-    async fn write(&self, ids: &[Uuid]) -> anyhow::Result<()> {
-        let patience = Duration::from_millis(self.app.config.reindex.patience_ms);
+    /// Writes a chunk once a writer is free, and returns it when the index has acknowledged all of it.
+    async fn write(&self, free: &Semaphore, chunk: Vec<Uuid>) -> anyhow::Result<Vec<Uuid>> {
+        let _writer = free.acquire().await?;
+        self.throttle.pause(self.app).await;
+        let patience = self.app.config.reindex.patience;
         let (name, since) = (self.collection.name, Instant::now());
-        let mut ids = ids.to_vec();
+        let mut ids = chunk.clone();
         loop {
             let floor = Version::floor(self.writer.epoch, *self.progress.applied.borrow());
-            let Written { mut unwritten, mut refused, .. } = self.writer.fill(name, self.index, &ids, floor).await?;
-            if let Some(refused) = refused.remove(name) {
-                self.bear(&refused.into_iter().collect::<Vec<_>>()).await?;
-            }
-            ids = unwritten.remove(name).into_iter().flatten().collect();
+            let mut written: Written = self.writer.fill(name, self.index, &ids, floor).await?;
+            self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(written.outdated.remove(name).unwrap_or_default());
+            self.tolerate(written.refused.remove(name).into_iter().flatten().collect()).await?;
+            ids = written.unwritten.remove(name).into_iter().flatten().collect();
             if ids.is_empty() {
-                return Ok(());
+                return Ok(chunk);
             }
             ensure!(since.elapsed() < patience, "the new index takes no documents");
             ensure!(generations::is_wanted(&self.app.db.sync, self.index).await?, "it was cancelled");
-            sleep(REST).await;
+            sleep(RETRY).await;
         }
     }
 
-    /// Bears that the new index refuses documents, unless the one that lists read has them: they would be lost to lists.
-    async fn bear(&self, refused: &[Uuid]) -> anyhow::Result<()> {
+    /// Fails the rebuild if the new index refuses documents that the live index has: lists would lose them.
+    async fn tolerate(&self, refused: Vec<Uuid>) -> anyhow::Result<()> {
         let (app, collection) = (self.app, self.collection);
+        if refused.is_empty() {
+            return Ok(());
+        }
         let Some(live) = verify::live(app, collection).await? else { return Ok(()) };
-        let lacking = verify::again(app, &self.writer.elastic, collection, &live, refused).await?;
+        let lacking = verify::again(app, &self.writer.elastic, collection, &live, &refused).await?;
         let lost: Vec<&Uuid> = refused.iter().filter(|id| !lacking.contains_key(id)).collect();
         let Some(first) = lost.first() else { return Ok(()) };
         let reason = dead_letters::reason(&app.db.sync, collection.name, **first).await?.unwrap_or_default();
-        bail!("the new index refuses {} documents that the one that lists read has, {first} for one: {reason}", lost.len())
+        bail!("the new index refuses {} documents that the live index has, {first} for one: {reason}", lost.len())
     }
 
-    /// Makes sure that every row has its document, which shows its version, and that there is no other. What differs is written
-    /// again, a few times at most. What each document says was acknowledged when it was written, and the sweep reads it back later.
+    /// Makes sure that the index is complete before lists read it, and repairs it if it is not.
+    ///
+    /// The index has acknowledged every row, so only what live changes wrote meanwhile is read back, and documents and rows are
+    /// counted. Where the counts differ everything is compared. The first sweep after the swap compares the contents.
     async fn check(&self) -> anyhow::Result<()> {
         let (app, writer, collection, index) = (self.app, self.writer, self.collection, self.index);
-        // Not by a refresh, which live changes would wait behind.
+        // Live changes would wait behind a refresh that has everything to write.
         index::flush(&writer.elastic, index).await?;
         index::refresh(&writer.elastic, index).await?;
-        let ranges = ranges::all(&app.db.sync, index).await?;
-        let parallel = app.config.reindex.parallel.max(1);
-        let compared: Vec<_> = ranges.iter().map(|range| self.compare(range)).collect();
-        let moving = stream::iter(compared).buffer_unordered(parallel).try_concat().await?;
-        let mut wrong = verify::settle(app, &writer.elastic, collection, index, moving).await?.differences;
-        let refused = verify::leave_out_refused(app, collection, &mut wrong).await?;
-        self.bear(&refused).await?;
-        if wrong.is_empty() {
-            return Ok(());
+        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut wrong = verify::again(app, &writer.elastic, collection, index, &changed).await?;
+        if !self.has_every_row().await? {
+            warn!(index, "the new index has not as many documents as there are rows; comparing all of them");
+            wrong.extend(verify::versions(app, &writer.elastic, collection, index).await?.differences);
         }
+        self.tolerate(verify::leave_out_refused(app, collection, &mut wrong).await?).await?;
         for _ in 0..REPAIRS {
+            if wrong.is_empty() {
+                return Ok(());
+            }
             warn!(index, documents = wrong.len(), "the new index differs from the rows; writing what differs again");
             wrong = verify::repair(app, writer, collection, index, &wrong).await?;
-            if wrong.is_empty() {
-                // What was repaired has to be found too.
-                return Ok(index::refresh(&writer.elastic, index).await?);
-            }
+            // What was repaired has to be found too.
+            index::refresh(&writer.elastic, index).await?;
         }
-        let count = |kind| wrong.values().filter(|difference| **difference == kind).count();
-        let [missing, stale, ghosts] = [Difference::Missing, Difference::Stale, Difference::Ghost].map(count);
-        bail!(
-            "of the new index {missing} documents are missing, {stale} are wrong and {ghosts} have no row, after {REPAIRS} repairs"
-        )
+        ensure!(wrong.is_empty(), "the new index differs after {REPAIRS} repairs: {}", verify::summary(&wrong));
+        Ok(())
     }
 
-    /// Returns what seems to differ in a range.
-    async fn compare(&self, range: &Range) -> anyhow::Result<HashMap<Uuid, Sight>> {
-        let mut different = HashMap::new();
-        let mut after = range.low;
-        loop {
-            let elastic = &self.writer.elastic;
-            let page = compare::range(self.app, elastic, self.collection, self.index, after, range.high, Depth::Members).await?;
-            different.extend(page.different);
-            if page.end.is_none() {
-                return Ok(different);
+    /// Compares the number of documents with that of rows. Live changes move both, so it has to lie between two counts of rows.
+    async fn has_every_row(&self) -> anyhow::Result<bool> {
+        let (app, elastic, collection) = (self.app, &self.writer.elastic, self.collection);
+        for _ in 0..2 {
+            let refused = checkpoint::buried_of(&app.db.sync, collection.name, None).await?.len();
+            let before = ids::count(&app.db.sync, collection).await?;
+            let documents = i64::try_from(index::count(elastic, self.index).await?)? + i64::try_from(refused)?;
+            let after = ids::count(&app.db.sync, collection).await?;
+            if (before.min(after)..=before.max(after)).contains(&documents) {
+                return Ok(true);
             }
-            after = page.end;
-            self.brake.hold(self.app).await;
+            wait::now(app, collection).await?;
+            index::refresh(elastic, self.index).await?;
         }
+        Ok(false)
     }
 }

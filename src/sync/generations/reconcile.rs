@@ -17,7 +17,6 @@ use crate::sync::integrity::wait::Behind;
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::checkpoint::{self, Superseded};
 use crate::sync::store::generations::{self, Generation};
-use crate::sync::store::ranges;
 use crate::sync::writer::Writer;
 use crate::sync::writer::write::is_outage;
 use crate::{collections, failpoint};
@@ -61,7 +60,7 @@ pub async fn enlist(app: &App, writer: &Writer) -> anyhow::Result<()> {
         let is_current = match generation.state.as_str() {
             "live" => true,
             "retired" => !generation.is_expired,
-            "building" => has_begun(app, &generation).await?,
+            "building" => generation.cursor.is_some(),
             _ => false,
         };
         if is_current {
@@ -82,7 +81,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()>
         match generation.state.as_str() {
             "retired" if generation.is_expired => drop_generation(app, writer, &generation.index).await?,
             // Of what a leader that is gone has created and not begun to fill, nothing is known.
-            "building" if !has_begun(app, generation).await? => alias::remove(app, writer, &generation.index).await?,
+            "building" if generation.cursor.is_none() => alias::remove(app, writer, &generation.index).await?,
             "live" => {
                 if generation.hash != Template::new(collection)?.hash && !is_due(app, collection, &generations)? {
                     let name = collection.name;
@@ -105,11 +104,6 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()>
 async fn drop_generation(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
     alias::remove(app, writer, index).await?;
     Ok(generations::forget(&app.db.sync, index).await?)
-}
-
-/// Whether its ranges are planned, which comes after the index is made.
-async fn has_begun(app: &App, building: &Generation) -> anyhow::Result<bool> {
-    Ok(!ranges::all(&app.db.sync, &building.index).await?.is_empty())
 }
 
 /// Builds what is missing or asked for, one after the other, and meanwhile looks after what is there, until it is cancelled.
@@ -253,6 +247,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, look
         Err(error) => format!("{error:#}"),
     };
     error!(collection = collection.name, index = generation.index, error = problem, "a rebuild failed");
+    checkpoint::hold(&app.db.sync, lease).await?;
     alias::remove(app, writer, &generation.index).await?;
     generations::fail(&app.db.sync, &generation.index, &problem).await?;
     // What it alone refused is where lists read.
@@ -269,7 +264,7 @@ async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
     failpoint::point("sync-before-promotion");
     alias::point(app, writer, lease, collection, generation).await?;
-    let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await?;
+    let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep).await?;
     failpoint::point("sync-after-promotion");
     Ok(is_live)
 }

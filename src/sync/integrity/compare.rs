@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::search::inventory::{self, Detail, Entry, Held};
 use crate::search::{Collection, Elastic};
-use crate::sync::store::ranges;
+use crate::sync::store::ids as row_ids;
 use crate::sync::writer::rows;
 use crate::values::lsn::Version;
 
@@ -30,8 +30,6 @@ pub enum Difference {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// As [`Depth::Versions`], in an index that nobody else can have written to: where a document stands is taken for its id.
-    Members,
     /// Whether every row has a document that shows its version, and every document a row. What it shows of other rows may be old.
     Versions,
     /// Also all that the documents say.
@@ -43,14 +41,13 @@ impl Depth {
     #[must_use]
     pub fn page(self) -> usize {
         match self {
-            Self::Members | Self::Versions => 10_000,
+            Self::Versions => 10_000,
             Self::Contents => 1_000,
         }
     }
 
     fn detail(self) -> Detail {
         match self {
-            Self::Members => Detail::Members,
             Self::Versions => Detail::Ids,
             Self::Contents => Detail::Sources,
         }
@@ -118,11 +115,11 @@ pub async fn range(
 ) -> anyhow::Result<Range> {
     let size = depth.page();
     // Without a last id the index looks at every document that it has to find the next ones.
-    let end = ranges::end(&app.db.sync, collection, after, last, size).await?;
+    let end = row_ids::end_of_page(&app.db.sync, collection, after, last, size).await?;
     let last = end.or(last);
     let page = inventory::page(elastic, index, after, last, size, depth.detail()).await?;
     let mut snapshot = app.db.sync.begin_with("begin isolation level repeatable read, read only").await?;
-    let rows = ranges::scan(&mut *snapshot, collection, after, last, size).await?;
+    let rows = row_ids::page(&mut *snapshot, collection, after, last, size).await?;
     // Of a full page nothing is known behind its last id.
     let full = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == size);
     let end = [page.end, full, end].into_iter().flatten().min();
@@ -130,7 +127,7 @@ pub async fn range(
 
     let rows = rows.into_iter().filter(|(id, _)| is_within(id));
     let rows = match depth {
-        Depth::Members | Depth::Versions => rows.map(|(id, version)| (id, Row::Version(version))).collect(),
+        Depth::Versions => rows.map(|(id, version)| (id, Row::Version(version))).collect(),
         Depth::Contents => load(&mut snapshot, collection, rows.map(|(id, _)| id).collect()).await?,
     };
     snapshot.commit().await?;
@@ -240,19 +237,16 @@ pub async fn differing(
     Ok(rows.documents.into_iter().filter_map(names).collect())
 }
 
-/// Says whether what is stored is what would be written, but for the searchable forms, which are indexed and not stored.
+/// Says whether what is stored is what would be written; as a rule both are the same bytes.
 fn is_same(row: &[u8], stored: &RawValue) -> bool {
-    // Every document ends with the searchable forms, so as a rule both are the same bytes up to there.
     let stored = stored.get().as_bytes();
-    let open = stored.strip_suffix(b"}").unwrap_or(stored);
-    row.strip_prefix(open).is_some_and(|rest| rest.starts_with(br#","search":{"#)) || members(row, stored).is_empty()
+    row == stored || members(row, stored).is_empty()
 }
 
 /// Names the members that differ.
 fn members(row: &[u8], stored: &[u8]) -> BTreeSet<String> {
     let parse = |json| serde_json::from_slice::<Map<String, Value>>(json).unwrap_or_default();
     let (mut row, mut stored) = (parse(row), parse(stored));
-    row.remove("search");
     row.retain(|name, value| stored.remove(name).as_ref() != Some(value));
     row.into_iter().chain(stored).map(|(name, _)| name).collect()
 }
@@ -300,8 +294,8 @@ mod tests {
             assert_eq!(same, members(row.as_bytes(), stored.as_bytes()).is_empty());
             members(row.as_bytes(), stored.as_bytes()).into_iter().collect::<Vec<_>>()
         };
-        let row = r#"{"a":1,"b":{"c":"é"},"search":{"d":["x"]}}"#;
-        assert_eq!(differ(row, r#"{"a":1,"b":{"c":"é"}}"#), [""; 0]);
+        let row = r#"{"a":1,"b":{"c":"é"}}"#;
+        assert_eq!(differ(row, row), [""; 0]);
         assert_eq!(differ(row, r#"{ "b": {"c":"\u00e9"}, "a": 1 }"#), [""; 0]);
         assert_eq!(differ(row, r#"{"a":1}"#), ["b"]);
         assert_eq!(differ(row, r#"{"a":2,"b":{"c":"e"},"z":0}"#), ["a", "b", "z"]);

@@ -51,7 +51,7 @@ pub async fn waiting(executor: impl PgExecutor<'_>, collection: &Collection, ids
     let waiting = sqlx::query_scalar!(
         r#"
         select count(*) as "count!"
-        from sync_spill
+        from sync_backlog
         where collection = $1 and key = any($2)
         "#,
         collection.name,

@@ -26,6 +26,8 @@ use crate::sync::writer::write::is_missing;
 
 /// How soon it is looked again whether a cycle is due, a repair has arrived or the sync has caught up.
 const IDLE: Duration = Duration::from_secs(1);
+/// Nothing is compared while changes wait longer than this: most differences would be changes in flight.
+const SWEEP_LAG: Duration = Duration::from_secs(1);
 /// Documents of a range that the log names.
 const NAMED: usize = 20;
 /// Wait after a fault.
@@ -53,7 +55,7 @@ struct Sweep {
 impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
-        let patience = Duration::from_millis(settings.sweep_lag_ms);
+        let patience = SWEEP_LAG;
         loop {
             if self.app.watermark.status.report().lag() > patience {
                 sleep(IDLE).await;
@@ -78,7 +80,7 @@ impl Sweep {
     /// Does what is next for a collection and returns how many documents it compared.
     async fn step(&self, collection: &'static Collection) -> anyhow::Result<usize> {
         let Some(index) = verify::live(&self.app, collection).await? else { return Ok(0) };
-        if sweep_runs::is_due(&self.app.db.sync, collection.name, &index, self.app.config.sync.sweep_period_s).await? {
+        if sweep_runs::is_due(&self.app.db.sync, collection.name, &index, self.app.config.sync.sweep_period).await? {
             self.begin(collection, &index).await?;
         }
         let Some(cycle) = sweep_runs::running(&self.app.db.sync, collection.name).await? else { return Ok(0) };

@@ -100,6 +100,14 @@ pub async fn repair(
     again(app, &writer.elastic, collection, index, &ids).await
 }
 
+/// Says in how many ways documents differ: `1 missing, 2 stale, 0 without a row`.
+#[must_use]
+pub fn summary(differences: &Differences) -> String {
+    let count = |kind| differences.values().filter(|difference| **difference == kind).count();
+    let [missing, stale, ghosts] = [Difference::Missing, Difference::Stale, Difference::Ghost].map(count);
+    format!("{missing} missing, {stale} stale, {ghosts} without a row")
+}
+
 /// Counts the accounts whose balance is not the sum of their ledger.
 ///
 /// # Errors

@@ -36,11 +36,11 @@ pub async fn mark_within(transaction: &mut PgTransaction<'_>, keys: &Keys, versi
         for ids in sorted(ids).chunks(CHUNK) {
             sqlx::query!(
                 r#"
-                insert into sync_spill (collection, key, version)
+                insert into sync_backlog (collection, key, version)
                 select $1, key, $3 from unnest($2::uuid[]) as key
                 on conflict (collection, key) do update
                 set version = excluded.version
-                where sync_spill.version < excluded.version
+                where sync_backlog.version < excluded.version
                 "#,
                 collection,
                 ids,
@@ -68,7 +68,7 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
             // What waits already is read when its turn comes, so the older row speaks for this change too.
             sqlx::query!(
                 r#"
-                insert into sync_spill (collection, key, version)
+                insert into sync_backlog (collection, key, version)
                 select $1, key, $3 from unnest($2::uuid[]) as key
                 on conflict do nothing
                 "#,
@@ -87,11 +87,11 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
             // One that has not begun will show this change too. One that runs has passed some of the children by.
             sqlx::query!(
                 r#"
-                insert into sync_fanout (edge, parent, version)
+                insert into sync_fanouts (edge, parent, version)
                 select $1, parent, $3 from unnest($2::uuid[]) as parent
                 on conflict (edge, parent) where cursor is null do update
                 set version = excluded.version, updated_at = now()
-                where sync_fanout.version < excluded.version
+                where sync_fanouts.version < excluded.version
                 "#,
                 edge.name(),
                 parents,
@@ -140,21 +140,21 @@ pub async fn take(
         r#"
         with next as materialized (
           select collection, key
-          from sync_spill
+          from sync_backlog
           where (collection, key) > ($1, $2) and version <= $3
           order by collection, key
           limit $4
         ), free as (
           select collection, key
-          from sync_spill
+          from sync_backlog
           join next using (collection, key)
           where version <= $3
-          for update of sync_spill skip locked
+          for update of sync_backlog skip locked
         ), taken as (
-          delete from sync_spill
+          delete from sync_backlog
           using free
-          where sync_spill.collection = free.collection and sync_spill.key = free.key
-          returning sync_spill.collection, sync_spill.key
+          where sync_backlog.collection = free.collection and sync_backlog.key = free.key
+          returning sync_backlog.collection, sync_backlog.key
         )
         select next.collection as "collection!", next.key as "key!", taken.key is not null as "is_taken!"
         from next
@@ -203,16 +203,16 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
     let rows = sqlx::query!(
         r#"
         with first as (
-          select edge, cursor from sync_fanout where version <= $2 order by created_at, edge, parent limit 1
+          select edge, cursor from sync_fanouts where version <= $2 order by created_at, edge, parent limit 1
         ), next as (
           select f.id
-          from sync_fanout f
+          from sync_fanouts f
           join first on f.edge = first.edge and f.cursor is not distinct from first.cursor
           where f.version <= $2
           order by f.created_at, f.parent
           limit $1
         )
-        update sync_fanout f
+        update sync_fanouts f
         set cursor = coalesce(f.cursor, $3)
         from next
         where f.id = next.id and f.version <= $2
@@ -251,7 +251,7 @@ impl Fanouts {
     /// The database's.
     pub async fn advance(&mut self, pool: &PgPool, cursor: Uuid) -> sqlx::Result<()> {
         self.cursor = cursor;
-        sqlx::query!("update sync_fanout set cursor = $2, updated_at = now() where id = any($1)", &self.ids, cursor)
+        sqlx::query!("update sync_fanouts set cursor = $2, updated_at = now() where id = any($1)", &self.ids, cursor)
             .execute(pool)
             .await
             .map(drop)
@@ -262,7 +262,7 @@ impl Fanouts {
     /// # Errors
     /// The database's.
     pub async fn finish(self, pool: &PgPool) -> sqlx::Result<()> {
-        sqlx::query!("delete from sync_fanout where id = any($1)", &self.ids).execute(pool).await.map(drop)
+        sqlx::query!("delete from sync_fanouts where id = any($1)", &self.ids).execute(pool).await.map(drop)
     }
 }
 
@@ -299,8 +299,8 @@ pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
         r#"
         select
           name as "collection!",
-          exists (select from sync_spill where collection = name) as "is_spilled!",
-          (select min(created_at) from sync_fanout where split_part(edge, '/', 2) = name) as fanout,
+          exists (select from sync_backlog where collection = name) as "is_spilled!",
+          (select min(created_at) from sync_fanouts where split_part(edge, '/', 2) = name) as fanout,
           clock_timestamp() as "at!"
         from unnest($1::text[]) as name
         "#,
@@ -316,7 +316,7 @@ pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
 /// The database's.
 pub async fn is_ahead(pool: &PgPool, collection: &str, version: Version) -> sqlx::Result<bool> {
     let ahead = sqlx::query_scalar!(
-        r#"select exists (select from sync_spill where collection = $1 and version > $2) as "is_ahead!""#,
+        r#"select exists (select from sync_backlog where collection = $1 and version > $2) as "is_ahead!""#,
         collection,
         version.0,
     );
@@ -328,8 +328,8 @@ pub async fn is_ahead(pool: &PgPool, collection: &str, version: Version) -> sqlx
 /// # Errors
 /// The database's.
 pub async fn clear(transaction: &mut PgTransaction<'_>) -> sqlx::Result<()> {
-    sqlx::query!("delete from sync_spill").execute(&mut **transaction).await?;
-    sqlx::query!("delete from sync_fanout").execute(&mut **transaction).await.map(drop)
+    sqlx::query!("delete from sync_backlog").execute(&mut **transaction).await?;
+    sqlx::query!("delete from sync_fanouts").execute(&mut **transaction).await.map(drop)
 }
 
 /// In one order everywhere, so that two who insert the same rows wait for each other and never in a circle.

@@ -73,9 +73,9 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
           timeline,
           slot,
           epoch,
-          confirmed,
-          applied,
-          owed as "owed: Json<BTreeMap<String, i64>>",
+          confirmed_lsn,
+          searchable_lsn,
+          backlog_since as "backlog_since: Json<BTreeMap<String, i64>>",
           lease,
           leader,
           problem
@@ -92,9 +92,9 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
         origin,
         epoch: Epoch(u16::try_from(row.epoch).unwrap_or(u16::MAX)),
         standing: Checkpoint {
-            confirmed: from_sql(row.confirmed),
-            searchable: from_sql(row.applied),
-            owed: row.owed.0.into_iter().map(|(collection, since)| (collection, from_sql(since))).collect(),
+            confirmed: from_sql(row.confirmed_lsn),
+            searchable: from_sql(row.searchable_lsn),
+            owed: row.backlog_since.0.into_iter().map(|(collection, since)| (collection, from_sql(since))).collect(),
         },
         lease: row.lease,
         leader: row.leader,
@@ -129,7 +129,8 @@ pub async fn adopt(pool: &PgPool, lease: i64, origin: &Origin, epoch: Epoch, pos
     let adopted = sqlx::query!(
         r#"
         update sync_state
-        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed = $5, applied = $5, owed = '{}', updated_at = now()
+        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed_lsn = $5, searchable_lsn = $5, backlog_since = '{}',
+          updated_at = now()
         where lease = $6
         "#,
         origin.system,
@@ -146,9 +147,9 @@ pub async fn adopt(pool: &PgPool, lease: i64, origin: &Origin, epoch: Epoch, pos
     // What was asked for and has not begun is built in the new epoch.
     sqlx::query!(
         r#"
-        update index_generations g
+        update index_generations
         set state = 'retired', wanted = null, expires_at = now(), updated_at = now()
-        where state <> 'building' or exists (select from index_ranges r where r.index_name = g.index_name)
+        where state <> 'building' or cursor is not null
         "#
     )
     .execute(&mut *transaction)
@@ -174,7 +175,7 @@ pub async fn save(executor: impl PgExecutor<'_>, lease: i64, standing: &Checkpoi
     let owed: BTreeMap<&str, i64> =
         standing.owed.iter().map(|(collection, since)| (collection.as_str(), to_sql(*since))).collect();
     let saved = sqlx::query!(
-        "update sync_state set confirmed = $1, applied = $2, owed = $3, updated_at = now() where lease = $4",
+        "update sync_state set confirmed_lsn = $1, searchable_lsn = $2, backlog_since = $3, updated_at = now() where lease = $4",
         to_sql(standing.confirmed),
         to_sql(standing.searchable),
         Json(owed) as _,

@@ -1,9 +1,12 @@
 //! The table of generations: which indices there are, what each is for, how far a rebuild is, and what is asked of the leader.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
 
 use super::checkpoint::require_lease;
 use crate::search::shard_checkpoints::History;
@@ -42,6 +45,9 @@ pub struct Generation {
     /// Since its state or its progress last changed.
     #[serde(skip)]
     pub age_seconds: f64,
+    /// Every id up to here is in the index; absent until its rebuild has created the index.
+    #[serde(skip)]
+    pub cursor: Option<Uuid>,
     /// How far it was when that was last looked at.
     #[serde(skip)]
     pub history: Option<Json<History>>,
@@ -59,7 +65,7 @@ pub async fn all(executor: impl PgExecutor<'_>) -> sqlx::Result<Vec<Generation>>
           case when state = 'building' and rate > 0 then greatest(total - documents, 0) / rate end as eta_seconds,
           coalesce(expires_at <= now(), true) as "is_expired!",
           extract(epoch from now() - updated_at)::double precision as "age_seconds!",
-          history as "history: Json<History>"
+          cursor, shard_checkpoints as "history: Json<History>"
         from index_generations
         order by created_at, index_name
         "#
@@ -103,6 +109,37 @@ pub async fn request(executor: impl PgExecutor<'_>, collection: &str, index: &st
     Ok(inserted.execute(executor).await?.rows_affected() == 1)
 }
 
+/// Records that the index of a rebuild is created and its filling begins, with so many rows to write.
+pub async fn begin(executor: impl PgExecutor<'_>, index: &str, total: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update index_generations set cursor = $2, total = $3, documents = 0, updated_at = now() where index_name = $1",
+        index,
+        Uuid::nil(),
+        total,
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Records how far a rebuild is: the cursor, the documents up to there and documents per second. Returns false if it was cancelled.
+///
+/// The cursor never moves back, so a late statement of an earlier leader does no harm.
+pub async fn advance(executor: impl PgExecutor<'_>, index: &str, cursor: Uuid, documents: i64, rate: f64) -> sqlx::Result<bool> {
+    let advanced = sqlx::query!(
+        r#"
+        update index_generations
+        set cursor = greatest(cursor, $2), documents = greatest(documents, $3), rate = $4, updated_at = now()
+        where index_name = $1 and state = 'building' and wanted is null
+        "#,
+        index,
+        cursor,
+        documents,
+        rate,
+    );
+    Ok(advanced.execute(executor).await?.rows_affected() == 1)
+}
+
 /// Asks for the rebuild of a collection to be given up, and says whether there is one.
 ///
 /// # Errors
@@ -135,17 +172,15 @@ pub async fn ask_back(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::
 ///
 /// # Errors
 /// The database's.
-pub async fn fail(pool: &PgPool, index: &str, reason: &str) -> sqlx::Result<()> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query!("delete from index_ranges where index_name = $1", index).execute(&mut *transaction).await?;
+pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update index_generations set state = 'failed', reason = coalesce(reason, $2), wanted = null, updated_at = now() where index_name = $1",
         index,
         reason,
     )
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await
+    .execute(executor)
+    .await
+    .map(drop)
 }
 
 /// Makes a generation the live one, if this leader still leads: one that is built, or the retired one that is asked back.
@@ -155,7 +190,7 @@ pub async fn fail(pool: &PgPool, index: &str, reason: &str) -> sqlx::Result<()> 
 ///
 /// # Errors
 /// The database's, or another leader has taken over.
-pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_hours: u16) -> anyhow::Result<bool> {
+pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep: Duration) -> anyhow::Result<bool> {
     let mut transaction = pool.begin().await?;
     let held = sqlx::query_scalar!("select lease from sync_state for update").fetch_one(&mut *transaction).await?;
     require_lease(u64::from(held == lease))?;
@@ -173,22 +208,21 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_ho
     sqlx::query!(
         r#"
         update index_generations
-        set state = 'retired', expires_at = now() + make_interval(hours => $2), updated_at = now()
+        set state = 'retired', expires_at = now() + make_interval(secs => $2), updated_at = now()
         where collection = $1 and state = 'live'
         "#,
         generation.collection,
-        i32::from(keep_hours),
+        keep.as_secs_f64(),
     )
     .execute(&mut *transaction)
     .await?;
     let promoted = sqlx::query!(
         r#"
         update index_generations
-        set state = 'live', lease = $2, wanted = null, expires_at = null, swapped_at = now(), updated_at = now()
+        set state = 'live', wanted = null, expires_at = null, updated_at = now()
         where index_name = $1 and (state = 'building' and wanted is null or state = 'retired' and wanted = 'live')
         "#,
         generation.index,
-        lease,
     )
     .execute(&mut *transaction)
     .await?;
@@ -196,7 +230,6 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_ho
         transaction.rollback().await?;
         return Ok(false);
     }
-    sqlx::query!("delete from index_ranges where index_name = $1", generation.index).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -254,7 +287,7 @@ pub async fn is_wanted(executor: impl PgExecutor<'_>, index: &str) -> sqlx::Resu
 /// # Errors
 /// The database's.
 pub async fn remember(executor: impl PgExecutor<'_>, index: &str, history: &History) -> sqlx::Result<()> {
-    sqlx::query!("update index_generations set history = $2 where index_name = $1", index, Json(history) as _)
+    sqlx::query!("update index_generations set shard_checkpoints = $2 where index_name = $1", index, Json(history) as _)
         .execute(executor)
         .await
         .map(drop)

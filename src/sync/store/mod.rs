@@ -4,5 +4,5 @@ pub mod backlog;
 pub mod checkpoint;
 pub mod dead_letters;
 pub mod generations;
-pub mod ranges;
+pub mod ids;
 pub mod sweep_runs;

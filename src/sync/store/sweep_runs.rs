@@ -1,5 +1,7 @@
 //! The table of sweeps: where the rolling comparison of each collection is, and what it has found.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -27,7 +29,7 @@ pub const END: Uuid = Uuid::max();
 ///
 /// # Errors
 /// The database's.
-pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period_s: u32) -> sqlx::Result<bool> {
+pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period: Duration) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         r#"
         select not exists (
@@ -38,7 +40,7 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
         "#,
         collection,
         index,
-        f64::from(period_s),
+        period.as_secs_f64(),
     );
     due.fetch_one(executor).await
 }
@@ -53,7 +55,7 @@ pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, 
         insert into sync_sweeps as s (collection, index_name)
         select $1, $2 from sync_state where lease = $3
         on conflict (collection) do update
-        set index_name = excluded.index_name, started_at = now(), cursor = null, marked = '{}', checked = 0, found = 0, repaired = 0,
+        set index_name = excluded.index_name, started_at = now(), cursor = null, enqueued = '{}', checked = 0, found = 0, repaired = 0,
           last_started_at = case when s.index_name = excluded.index_name then s.last_started_at end
         "#,
         collection,
@@ -69,11 +71,11 @@ pub async fn begin(executor: impl PgExecutor<'_>, lease: i64, collection: &str, 
 /// The database's.
 pub async fn running(executor: impl PgExecutor<'_>, collection: &'static str) -> sqlx::Result<Option<Cycle>> {
     let row = sqlx::query!(
-        "select index_name, cursor, marked from sync_sweeps where collection = $1 and started_at is not null",
+        "select index_name, cursor, enqueued from sync_sweeps where collection = $1 and started_at is not null",
         collection,
     );
     let row = row.fetch_optional(executor).await?;
-    Ok(row.map(|row| Cycle { collection, index: row.index_name, cursor: row.cursor, marked: row.marked }))
+    Ok(row.map(|row| Cycle { collection, index: row.index_name, cursor: row.cursor, marked: row.enqueued }))
 }
 
 /// Remembers what was compared and found, as far as this leader still leads: what is written again, and how many were removed.
@@ -92,7 +94,7 @@ pub async fn advance(
     let advanced = sqlx::query!(
         r#"
         update sync_sweeps
-        set cursor = $4, checked = checked + $5, marked = $6, found = found + $7, total_found = total_found + $7,
+        set cursor = $4, checked = checked + $5, enqueued = $6, found = found + $7, total_found = total_found + $7,
           repaired = repaired + $8, total_repaired = total_repaired + $8
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
@@ -116,7 +118,7 @@ pub async fn settle(executor: impl PgExecutor<'_>, lease: i64, cycle: &Cycle, re
     let settled = sqlx::query!(
         r#"
         update sync_sweeps
-        set marked = '{}', repaired = repaired + $4, total_repaired = total_repaired + $4
+        set enqueued = '{}', repaired = repaired + $4, total_repaired = total_repaired + $4
         where collection = $1 and index_name = $2 and exists (select from sync_state where lease = $3)
         "#,
         cycle.collection,

@@ -260,18 +260,23 @@ mod tests {
 
     #[test]
     fn an_update_is_followed_by_those_who_show_what_it_changed() {
-        let row = |owner, shown, summed| {
-            Some(vec![Value::Id(ID), Value::Id(owner), Value::Number(shown), Value::Number(summed), Value::Other])
+        let row = |owner, embedded, summary| {
+            Some(vec![Value::Id(ID), Value::Id(owner), Value::Number(embedded), Value::Number(summary), Value::Other])
         };
         let check = |old, new, expected: &[(&str, Uuid)]| {
-            check_change("accounts", &["id", "customer_id", "shown", "summed", "deleted_at"], &change(old, new), expected);
+            check_change(
+                "accounts",
+                &["id", "customer_id", "embedded_changes", "summary_changes", "deleted_at"],
+                &change(old, new),
+                expected,
+            );
         };
         let (account, customer, payments) = (("accounts", ID), ("customers", OWNER), ("payments of accounts", ID));
         check(None, row(OWNER, 0, 0), &[account, customer]);
         check(row(OWNER, 3, 4), None, &[account, customer]);
         check_change(
             "accounts",
-            &["id", "customer_id", "shown", "summed", "deleted_at"],
+            &["id", "customer_id", "embedded_changes", "summary_changes", "deleted_at"],
             &Change::Update { relation: 1, old: None, new: row(OWNER, 3, 4).unwrap() },
             &[account],
         );
@@ -315,7 +320,7 @@ mod tests {
 
     #[test]
     fn rows_are_announced_with_their_version_and_what_happened() {
-        let columns = ["id", "shown", "version", "deleted_at"];
+        let columns = ["id", "embedded_changes", "version", "deleted_at"];
         let row = |version, deleted| Some(vec![Value::Id(ID), Value::Number(0), Value::Number(version), deleted]);
         let check = |old: Option<Row>, new: Option<Row>, expected: &str| {
             assert_eq!(announced("customers", &columns, old, new), [format!("customers {ID} {expected}")]);

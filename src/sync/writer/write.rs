@@ -59,12 +59,16 @@ pub struct Written {
     pub unwritten: Keys,
     /// Documents that an index will never take.
     pub refused: Keys,
+    /// Documents of which an index that lists do not read has a version that is as new or newer.
+    pub outdated: Keys,
 }
 
 impl Written {
     fn add(&mut self, other: Self) {
         self.indices.extend(other.indices);
-        for (keys, more) in [(&mut self.unwritten, other.unwritten), (&mut self.refused, other.refused)] {
+        for (keys, more) in
+            [(&mut self.unwritten, other.unwritten), (&mut self.refused, other.refused), (&mut self.outdated, other.outdated)]
+        {
             for (collection, ids) in more {
                 keys.entry(collection).or_default().extend(ids);
             }
@@ -91,7 +95,7 @@ impl Writer {
     #[must_use]
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, config: &Config) -> Self {
         let (batch_size, bulk_bytes) = (config.sync.batch_size.max(1), config.sync.bulk_bytes);
-        let patience = Duration::from_millis(config.reindex.patience_ms);
+        let patience = config.reindex.patience;
         let (indices, uses, faltering, buried) = Default::default();
         Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, uses, faltering, buried }
     }
@@ -118,7 +122,10 @@ impl Writer {
 
     /// Says that lists are about to read an index. What was written to it before has not been refreshed.
     pub fn show(&self, index: &str) {
-        lock(&self.uses).shown.insert(index.to_owned());
+        let mut uses = lock(&self.uses);
+        uses.shown.insert(index.to_owned());
+        // One that becomes live again is not given up for what it refuses.
+        uses.spare.remove(index);
     }
 
     /// Returns the indices that lists read.
@@ -305,7 +312,10 @@ impl Writer {
                     taken.push(key);
                     written.indices.insert(sent.index);
                 }
-                Outcome::Written | Outcome::Outdated => {}
+                Outcome::Outdated => {
+                    written.outdated.entry(sent.collection).or_default().insert(sent.id);
+                }
+                Outcome::Written => {}
                 Outcome::Rejected => {
                     written.unwritten.entry(sent.collection).or_default().insert(sent.id);
                 }

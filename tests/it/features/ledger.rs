@@ -60,7 +60,10 @@ async fn entries_by_hand_move_the_balance_and_are_listed_newest_first() {
     {
         assert_eq!(post(kind, amount).await.status, 422, "{kind} {amount}");
     }
-    manager.get(&format!("{ledger}?page=2")).await.expect(400);
+    for (query, status) in [("page=2", 400), ("includeDeleted=perhaps", 400), ("syncToken=0%2F8&includeDeleted=1&limit=%31", 200)]
+    {
+        manager.get(&format!("{ledger}?{query}")).await.expect(status);
+    }
     test.agent().await.post(&ledger, &json!({ "kind": "fee", "amount": 1 })).await.expect(403);
 }
 

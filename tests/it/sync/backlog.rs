@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use collections::collections::EDGES;
+use collections::config::Config;
 use collections::freshness::status::Role;
 use collections::sync::store::{backlog, checkpoint};
 use collections::sync::stream::batch::Batch;
@@ -19,7 +20,11 @@ const CANARY: Uuid = Uuid::from_u128(2);
 
 /// A customer with many accounts, and another one.
 async fn family(more: &[&str], children: usize) -> Synced {
-    let mut test = Synced::with(more).await;
+    family_tuned(more, children, |_| ()).await
+}
+
+async fn family_tuned(more: &[&str], children: usize, tune: impl FnOnce(&mut Config)) -> Synced {
+    let mut test = Synced::tuned(more, tune).await;
     test.sql(&format!(
         "insert into customers (id, name) values
            ('00000000-0000-0000-0000-000000000001', 'Before'),
@@ -48,10 +53,10 @@ async fn shown(test: &Synced, name: &str) -> i64 {
 
 #[tokio::test]
 async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_wins() {
-    let test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "20"], 400).await;
+    let test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "40"], 400).await;
     test.sql("update customers set name = 'First' where name = 'Before'").await;
     eventually("the fan-out is under way", async || {
-        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanout where cursor is not null)")
+        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanouts where cursor is not null)")
             .fetch_one(&test.pool)
             .await
             .unwrap()
@@ -63,19 +68,19 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
     test.settle().await;
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
     test.expect_equal().await;
 }
 
 #[tokio::test]
 async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
-    let settings = ["--sync-fanout-inline", "10", "--sync-lane-size", "1", "--db-lock-timeout-ms", "60000"];
-    let test = family(&settings, 300).await;
+    let settings = ["--sync-fanout-inline", "10", "--sync-batch-size", "2"];
+    let test = family_tuned(&settings, 300, |config| config.database.lock_timeout = Duration::from_secs(60)).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     // Whoever holds the job keeps the lane from going on after the account that it is at.
     let mut held = test.pool.begin().await.unwrap();
     eventually("the rename is stored and held up", async || {
-        sqlx::query("select from sync_fanout for update").execute(&mut *held).await.unwrap().rows_affected() == 1
+        sqlx::query("select from sync_fanouts for update").execute(&mut *held).await.unwrap().rows_affected() == 1
     })
     .await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
@@ -92,7 +97,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
 
 #[tokio::test]
 async fn lists_rely_on_accounts_again_though_renames_never_end() {
-    let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-lane-size", "1"]).await;
+    let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-batch-size", "8"]).await;
     test.sql(
         "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 2000) as n;
          insert into accounts (id, account_number, customer_id, currency, status)
@@ -103,7 +108,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     let renaming = async {
         // Never so few that the lane could come to an end.
         for n in 1..=2000 {
-            while count(&test, "sync_fanout").await > 20 {
+            while count(&test, "sync_fanouts").await > 20 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             test.sql(&format!("update customers set name = 'Renamed ' || {n} where name = 'Customer {n}'")).await;
@@ -112,7 +117,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     let waiting = async {
         eventually("renames wait, and accounts are owed", async || {
             let owed = checkpoint::read(&test.pool).await.unwrap().standing.owed;
-            count(&test, "sync_fanout").await > 20 && owed.contains_key("accounts")
+            count(&test, "sync_fanouts").await > 20 && owed.contains_key("accounts")
         })
         .await;
         // What is owed is owed from an earlier position on.
@@ -129,12 +134,12 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
 
 #[tokio::test]
 async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() {
-    let mut test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "10"], 600).await;
+    let mut test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "20"], 600).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     for _ in 0..3 {
         eventually("the fan-out is under way", async || {
             sqlx::query_scalar::<_, bool>(
-                "select not exists (select from sync_fanout) or exists (select from sync_fanout where cursor is not null)",
+                "select not exists (select from sync_fanouts) or exists (select from sync_fanouts where cursor is not null)",
             )
             .fetch_one(&test.pool)
             .await
@@ -145,14 +150,14 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
         test.launch();
     }
     test.settle().await;
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
     test.expect_equal().await;
 }
 
 #[tokio::test]
 async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
@@ -174,13 +179,13 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
         .await;
         let standing = checkpoint::read(&test.pool).await.unwrap().standing;
         assert!(!standing.owed.is_empty(), "{standing:?}");
-        assert!(count(&test, "sync_spill").await > 0);
+        assert!(count(&test, "sync_backlog").await > 0);
         // What is stored is known to whoever comes next.
         test.kill();
         test.launch();
         proxy.set(Mode::Pass);
         test.settle().await;
-        assert_eq!((count(&test, "sync_spill").await, count(&test, "sync_fanout").await), (0, 0));
+        assert_eq!((count(&test, "sync_backlog").await, count(&test, "sync_fanouts").await), (0, 0));
         assert_eq!(test.document("customers", PARENT).await["name"], "Changed in 19");
         test.expect_equal().await;
     }
@@ -191,12 +196,12 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
 #[tokio::test]
 async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = family(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"], 30).await;
+    let test = family(&["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"], 30).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'Stored' from generate_series(1, 500)").await;
-    eventually("they are stored", async || count(&test, "sync_spill").await >= 500).await;
+    eventually("they are stored", async || count(&test, "sync_backlog").await >= 500).await;
     let mut frozen = test.pool.begin().await.unwrap();
-    sqlx::query("select from sync_spill for update").execute(&mut *frozen).await.unwrap();
+    sqlx::query("select from sync_backlog for update").execute(&mut *frozen).await.unwrap();
     proxy.set(Mode::Pass);
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().standing.searchable >= wanted)
@@ -206,14 +211,14 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     assert!(!checkpoint::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
     frozen.rollback().await.unwrap();
     test.settle().await;
-    assert_eq!(count(&test, "sync_spill").await, 0);
+    assert_eq!(count(&test, "sync_backlog").await, 0);
     test.expect_equal().await;
 }
 
 #[tokio::test]
 async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
     test.stop().await;
     for mode in [Mode::Refuse, Mode::Hang] {
@@ -244,7 +249,7 @@ async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
     test.settle().await;
     // Counted by the server, because what is stored is written and gone in a moment.
     eventually("keys were stored", async || {
-        let stored = "select coalesce(sum(n_tup_ins), 0)::bigint from pg_stat_user_tables where relname = 'sync_spill'";
+        let stored = "select coalesce(sum(n_tup_ins), 0)::bigint from pg_stat_user_tables where relname = 'sync_backlog'";
         sqlx::query_scalar::<_, i64>(stored).fetch_one(&test.pool).await.unwrap() > 0
     })
     .await;
@@ -262,7 +267,7 @@ async fn a_transaction_larger_than_the_memory_for_keys_arrives_whole() {
 #[tokio::test]
 async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index_is_away() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-buffer-keys", "200"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-buffer-keys", "200"];
     let test = family(&settings, 1).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
@@ -288,15 +293,15 @@ async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
     let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
     renamed(80).await;
     renamed(160).await;
-    assert_eq!(count(&test, "sync_fanout").await, 1, "one that has not begun serves both");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "one that has not begun serves both");
     let mut first = next().await;
     renamed(240).await;
-    assert_eq!(count(&test, "sync_fanout").await, 2, "this one may have passed children by");
+    assert_eq!(count(&test, "sync_fanouts").await, 2, "this one may have passed children by");
     first.advance(&test.pool, PARENT).await.unwrap();
     first.finish(&test.pool).await.unwrap();
-    assert_eq!(count(&test, "sync_fanout").await, 1, "it has come to its end");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "it has come to its end");
     next().await.finish(&test.pool).await.unwrap();
-    assert_eq!(count(&test, "sync_fanout").await, 0);
+    assert_eq!(count(&test, "sync_fanouts").await, 0);
 }
 
 #[tokio::test]

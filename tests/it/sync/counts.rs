@@ -11,12 +11,12 @@ use crate::sync::documents::people;
 
 /// A change of every column that somebody may change, and the count that says that others show it.
 const CHANGES: &[(&str, &str, &str, &str)] = &[
-    ("customers", "external_id", "'E-2'", "shown"),
+    ("customers", "external_id", "'E-2'", "embedded_changes"),
     ("customers", "kind", "'company'", ""),
-    ("customers", "name", "'Maria Neu'", "shown"),
-    ("customers", "given_name", "'Mia'", "shown"),
-    ("customers", "family_name", "'Neu'", "shown"),
-    ("customers", "company_name", "'Neu GmbH'", "shown"),
+    ("customers", "name", "'Maria Neu'", "embedded_changes"),
+    ("customers", "given_name", "'Mia'", "embedded_changes"),
+    ("customers", "family_name", "'Neu'", "embedded_changes"),
+    ("customers", "company_name", "'Neu GmbH'", "embedded_changes"),
     ("customers", "date_of_birth", "'1980-02-29'", ""),
     ("customers", "tax_id", "'T-2'", ""),
     ("customers", "language", "'de'", ""),
@@ -29,17 +29,17 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("customers", "created_by", "'00000000-0000-0000-0000-000000000009'", ""),
     ("customers", "updated_by", "'00000000-0000-0000-0000-000000000009'", ""),
     ("customers", "deleted_at", "now()", ""),
-    ("accounts", "account_number", "'A-12'", "shown"),
-    ("accounts", "customer_id", "'00000000-0000-0000-0000-000000000002'", "shown summed"),
-    ("accounts", "currency", "'USD'", "summed"),
+    ("accounts", "account_number", "'A-12'", "embedded_changes"),
+    ("accounts", "customer_id", "'00000000-0000-0000-0000-000000000002'", "embedded_changes summary_changes"),
+    ("accounts", "currency", "'USD'", "summary_changes"),
     ("accounts", "original_amount", "7", ""),
-    ("accounts", "due_date", "'2026-01-01'", "summed"),
-    ("accounts", "status", "'paused'", "summed"),
+    ("accounts", "due_date", "'2026-01-01'", "summary_changes"),
+    ("accounts", "status", "'paused'", "summary_changes"),
     ("accounts", "assignee_id", "null", ""),
     ("accounts", "creditor", "'Bank'", ""),
     ("accounts", "portfolio", "'North'", ""),
     ("accounts", "product", "'Loan'", ""),
-    ("accounts", "last_payment_at", "now()", "summed"),
+    ("accounts", "last_payment_at", "now()", "summary_changes"),
     ("accounts", "last_contact_at", "now()", ""),
     ("accounts", "next_action_at", "now()", ""),
     ("accounts", "tags", "'{late}'", ""),
@@ -47,10 +47,10 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("accounts", "created_at", "'2020-01-01'", ""),
     ("accounts", "created_by", "'00000000-0000-0000-0000-000000000009'", ""),
     ("accounts", "updated_by", "'00000000-0000-0000-0000-000000000009'", ""),
-    ("accounts", "deleted_at", "now()", "summed"),
-    ("users", "username", "'anna'", "shown"),
+    ("accounts", "deleted_at", "now()", "summary_changes"),
+    ("users", "username", "'anna'", "embedded_changes"),
     ("users", "email", "'ann@example.com'", ""),
-    ("users", "name", "'Ann'", "shown"),
+    ("users", "name", "'Ann'", "embedded_changes"),
     ("users", "role", "'agent'", ""),
     ("users", "password_hash", "'y'", ""),
     ("users", "disabled_at", "now()", ""),
@@ -59,10 +59,10 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
 
 /// Those whose documents a count is for.
 const SHOWN_BY: &[(&str, &str, &[&str])] = &[
-    ("customers", "shown", &["accounts", "payments"]),
-    ("accounts", "shown", &["payments"]),
-    ("accounts", "summed", &["customers"]),
-    ("users", "shown", &["accounts"]),
+    ("customers", "embedded_changes", &["accounts", "payments"]),
+    ("accounts", "embedded_changes", &["payments"]),
+    ("accounts", "summary_changes", &["customers"]),
+    ("users", "embedded_changes", &["accounts"]),
 ];
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
         let columns: Vec<String> = sqlx::query_scalar(
             "select column_name::text from information_schema.columns
             where table_name = $1 and is_generated = 'NEVER'
-            and column_name not in ('id', 'version', 'updated_at', 'balance', 'shown', 'summed')
+            and column_name not in ('id', 'version', 'updated_at', 'balance', 'embedded_changes', 'summary_changes')
             order by column_name",
         )
         .bind(table)
@@ -92,7 +92,7 @@ async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
     }
     let charge = "insert into ledger_entries (id, account_id, kind, amount)
         values (gen_random_uuid(), '00000000-0000-0000-0000-000000000011', 'charge', 5)";
-    expect_counts(&test, "accounts", charge, "summed").await;
+    expect_counts(&test, "accounts", charge, "summary_changes").await;
 }
 
 /// Makes a change, for a moment: the documents of others differ if and only if it is counted for them.

@@ -194,7 +194,7 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
         let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
         test.sql("update customers set name = 'After'").await;
         test.settle().await;
-        expect_remembered(&test, &live, "(history -> '0' ->> 'kept')::bigint >= 1").await;
+        expect_remembered(&test, &live, "(shard_checkpoints -> '0' ->> 'kept')::bigint >= 1").await;
         if !is_running {
             test.stop().await;
         }
@@ -221,9 +221,9 @@ async fn an_index_that_has_fewer_writes_than_it_acknowledged_is_built_anew() {
     test.sql("update customers set name = 'After'").await;
     test.settle().await;
     let live = test.index("customers").await;
-    expect_remembered(&test, &live, "history is not null").await;
+    expect_remembered(&test, &live, "shard_checkpoints is not null").await;
     test.stop().await;
-    test.sql("update index_generations set history = jsonb_set(history, '{0,kept}', '1000') where collection = 'customers'")
+    test.sql("update index_generations set shard_checkpoints = jsonb_set(shard_checkpoints, '{0,kept}', '1000') where collection = 'customers'")
         .await;
     test.launch();
     expect_built_anew(&test, &live).await;
@@ -268,7 +268,7 @@ async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
 #[tokio::test]
 async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "1500"]).await;
+    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "1500ms"]).await;
     test.sql(INSERT).await;
     test.settle().await;
     let path = format!("{}/_doc/{WITNESS}", test.index("customers").await);
@@ -302,7 +302,7 @@ async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
     // Longer than any request lives.
     let settings = test.raw(reqwest::Method::GET, &format!("{index}/_settings/index.gc_deletes"), None).await;
     assert_eq!(settings[&index]["settings"]["index"], json!({ "gc_deletes": "1h" }));
-    assert!(Duration::from_millis(test.app.config.search.bulk_timeout_ms) * 10 < Duration::from_secs(3600));
+    assert!(test.app.config.search.bulk_timeout * 10 < Duration::from_secs(3600));
 }
 
 #[tokio::test]

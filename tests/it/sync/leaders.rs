@@ -22,7 +22,7 @@ struct Frozen(Child);
 impl Frozen {
     fn start(database: &Database) -> Self {
         let mut command = process::command(database);
-        command.args(["serve", "--only", "sync"]).env("BULK_TIMEOUT_MS", "5000");
+        command.args(["serve", "--only", "sync"]).env("BULK_TIMEOUT", "5s");
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         Self(command.spawn().unwrap())
     }
@@ -53,7 +53,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
         sqlx::query_scalar::<_, bool>(waiting).fetch_one(&test.pool).await.unwrap()
     })
     .await;
-    let begin = "update sync_state set epoch = epoch + 1, applied = applied + (1::bigint << 40);
+    let begin = "update sync_state set epoch = epoch + 1, searchable_lsn = searchable_lsn + (1::bigint << 40);
                  update index_generations set state = 'retired', expires_at = now()";
     sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
     let ahead = checkpoint::read(&mut *new_leader).await.unwrap().standing.searchable;
@@ -72,7 +72,7 @@ async fn who_follows_does_not_believe_in_positions_from_before_the_database_went
     let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
     eventually("the follower knows how far the index is", async || follower.app.watermark.get() > Lsn::default()).await;
     test.sql(
-        "update sync_state set epoch = epoch + 1, applied = 8, confirmed = 8;
+        "update sync_state set epoch = epoch + 1, searchable_lsn = 8, confirmed_lsn = 8;
          update index_generations set state = 'retired', expires_at = now()",
     )
     .await;

@@ -1,5 +1,7 @@
 //! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
 
+use std::time::Duration;
+
 use collections::collections::find;
 use collections::freshness::status::Role;
 use collections::search::Collection;
@@ -7,7 +9,6 @@ use collections::search::index::{self, Alias};
 use collections::sync::generations::reconcile;
 use collections::sync::store::checkpoint;
 use collections::sync::store::generations::{self, Generation};
-use collections::sync::store::ranges::{self, Range};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::harness::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-pub(crate) const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
+pub(crate) const SMALL: [&str; 4] = ["--sync-batch-size", "80", "--sync-reindex-parallel", "2"];
 
 pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
@@ -36,11 +37,13 @@ pub(crate) async fn generation(test: &Synced, state: &str) -> Option<Generation>
     generations.into_iter().find(|one| one.collection == "customers" && one.state == state)
 }
 
-/// The index that is being filled and its ranges.
-pub(crate) async fn underway(test: &Synced) -> Option<(Generation, Vec<Range>)> {
-    let building = generation(test, "building").await?;
-    let ranges = ranges::all(&test.app.db.sync, &building.index).await.unwrap();
-    Some((building, ranges))
+/// Waits until a rebuild has written more than so many documents, and returns it.
+pub(crate) async fn half_built(test: &Synced, documents: i64) -> Generation {
+    eventually("the rebuild is in the middle", async || {
+        generation(test, "building").await.is_some_and(|building| building.documents > documents)
+    })
+    .await;
+    generation(test, "building").await.expect("it is not finished")
 }
 
 /// Builds the customers' index anew and returns the names of the one before and the new one.
@@ -64,35 +67,23 @@ pub(crate) async fn shows_witness(test: &Synced, index: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_is_killed_twice_goes_on_where_it_was() {
+async fn a_rebuild_that_is_killed_twice_resumes_at_its_cursor() {
     let mut test = Synced::with(&SMALL).await;
     people(&test, 3_000).await;
     test.launch();
-    let mut before: Vec<Range> = Vec::new();
-    let mut index = String::new();
-    for documents in [300, 1_200] {
-        eventually("the rebuild is in the middle", async || {
-            underway(&test).await.is_some_and(|(building, _)| building.documents > documents)
-        })
-        .await;
+    let mut before = half_built(&test, 300).await;
+    for documents in [1_200, 2_000] {
         test.kill();
-        eventually("its last statement has ended", async || {
-            let (building, ranges) = underway(&test).await.expect("it is not finished");
-            ranges.iter().map(|range| range.documents).sum::<i64>() == building.documents
-        })
-        .await;
-        let (building, ranges) = underway(&test).await.expect("it is not finished");
-        assert!(ranges.len() > 1 && building.total == 3_000, "{building:?}");
-        assert!(index.is_empty() || index == building.index, "it does not begin another index");
-        let is_further = |(old, new): (&Range, &Range)| new.cursor >= old.cursor && new.documents >= old.documents;
-        assert!(before.iter().zip(&ranges).all(is_further), "{before:?} then {ranges:?}");
-        assert_eq!(ranges.iter().map(|range| range.documents).sum::<i64>(), building.documents);
-        (before, index) = (ranges, building.index);
+        let killed = generation(&test, "building").await.expect("it is not finished");
+        assert_eq!((&killed.index, killed.total), (&before.index, 3_000), "it does not begin another index");
+        assert!(killed.cursor >= before.cursor && killed.documents >= before.documents, "{before:?} then {killed:?}");
         test.launch();
+        before = half_built(&test, documents).await;
+        assert!(before.cursor > killed.cursor);
     }
     test.settle().await;
     let live = generation(&test, "live").await.unwrap();
-    assert_eq!((live.index, live.documents), (index, 3_000), "every document is written once");
+    assert_eq!((live.index, live.documents), (before.index, 3_000), "every document is counted once");
     test.expect_equal().await;
 }
 
@@ -102,26 +93,23 @@ async fn deletes_during_a_rebuild_leave_no_ghosts() {
     people(&test, 3_000).await;
     test.settle().await;
     reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
-    eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 0)).await;
-    let mut rounds = 0;
-    while let Some((_, ranges)) = underway(&test).await {
-        for range in ranges {
-            // Just written, about to be read or just read, and far ahead.
-            let at = range.cursor.or(range.low).unwrap_or(Uuid::nil());
-            let end = range.high.unwrap_or(Uuid::max());
-            test.sql(&format!(
-                "delete from customers where id in (
-                   (select id from customers where id <= '{at}' order by id desc limit 1)
-                   union all (select id from customers where id > '{at}' order by id limit 1)
-                   union all (select id from customers where id > '{at}' order by id offset 20 limit 1)
-                   union all (select id from customers where id <= '{end}' order by id desc limit 1))"
-            ))
-            .await;
-        }
-        rounds += 1;
-        assert!(rounds < 1_000, "the rebuild ends");
-    }
-    assert!(rounds > 1);
+    half_built(&test, 0).await;
+    eventually("the rebuild ends", async || {
+        let Some(building) = generation(&test, "building").await else { return true };
+        // Just written, about to be read or just read, and far ahead.
+        let at = building.cursor.unwrap_or(Uuid::nil());
+        test.sql(&format!(
+            "delete from customers where id in (
+               (select id from customers where id <= '{at}' order by id desc limit 2)
+               union all (select id from customers where id > '{at}' order by id limit 2)
+               union all (select id from customers where id > '{at}' order by id offset 20 limit 2)
+               union all (select id from customers where id > '{at}' order by id offset 40 limit 2)
+               union all (select id from customers order by id desc limit 2))"
+        ))
+        .await;
+        false
+    })
+    .await;
     test.settle().await;
     test.expect_equal().await;
     let rows: i64 = sqlx::query_scalar("select count(*) from customers").fetch_one(&test.pool).await.unwrap();
@@ -149,8 +137,8 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     assert!(!shows_witness(&test, &before).await);
 
     assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
-    eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
-    assert_eq!(test.index("customers").await, before);
+    eventually("the index before is live", async || test.index("customers").await == before).await;
+    assert!(is_behind_alias(&test, &before).await);
     assert!(shows_witness(&test, &before).await);
     assert_eq!(test.document("customers", WITNESS).await["name"], "Since");
     test.expect_equal().await;
@@ -159,7 +147,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     test.sql("update customers set name = 'Again' where name = 'Since'").await;
     test.settle().await;
     assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(after.clone()));
-    eventually("lists read the new index again", async || is_behind_alias(&test, &after).await).await;
+    eventually("the new index is live again", async || test.index("customers").await == after).await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Again");
     test.expect_equal().await;
 }
@@ -188,10 +176,13 @@ async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
     test.expect_equal().await;
 
     assert_eq!(generations::ask_back(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
-    eventually("lists read the index before", async || is_behind_alias(&test, &before).await).await;
-    test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
-    test.settle().await;
-    assert_eq!(refused(&test).await, [WITNESS], "the other index takes it, and nobody sees that");
+    eventually("the index before is live", async || test.index("customers").await == before).await;
+    eventually("it counts as refused although the other index takes it", async || {
+        test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
+        test.settle().await;
+        refused(&test).await == [WITNESS]
+    })
+    .await;
     assert!(index::exists(&test.elastic, &after).await.unwrap());
 }
 
@@ -246,7 +237,7 @@ async fn a_leader_of_the_past_moves_no_alias() {
     let lease = collections::sync::store::checkpoint::read(&test.app.db.sync).await.unwrap().lease;
     let retired = generation(&test, "retired").await.unwrap();
     assert_eq!(retired.index, before);
-    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, 24).await;
+    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, Duration::from_secs(60)).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
     assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
     collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();
@@ -297,31 +288,47 @@ async fn what_a_crash_left_of_this_database_is_cleared_away() {
     test.expect_equal().await;
 }
 
-#[tokio::test]
-async fn damage_during_a_rebuild_is_repaired_before_the_swap() {
-    let test = Synced::started_with(&SMALL).await;
-    people(&test, 2_000).await;
+/// Rebuilds the customers, and damages the new index by a hand that knows no versions: a written document goes, and with `ghost` one
+/// comes that has no row. Returns the new index and the damaged document once it is live.
+async fn damaged(test: &Synced, ghost: Option<Uuid>) -> (String, Uuid) {
+    people(test, 2_000).await;
     test.settle().await;
     reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
-    eventually("the rebuild has begun", async || underway(&test).await.is_some_and(|(building, _)| building.documents > 100))
-        .await;
-    let (building, _) = underway(&test).await.expect("it goes on");
-    let written: Uuid = sqlx::query_scalar("select cursor from index_ranges where cursor is not null order by number limit 1")
-        .fetch_one(&test.pool)
-        .await
-        .unwrap();
-    // By a hand that knows no versions.
-    let path = format!("{}/_doc/{written}", building.index);
-    test.raw(reqwest::Method::DELETE, &path, None).await;
-    let ghost = Uuid::from_u128(7);
-    let document = json!({ "id": ghost, "name": "Ghost" });
-    test.raw(reqwest::Method::PUT, &format!("{}/_doc/{ghost}", building.index), Some(document)).await;
+    let building = half_built(test, 100).await;
+    let written = building.cursor.unwrap();
+    test.raw(Method::DELETE, &format!("{}/_doc/{written}", building.index), None).await;
+    if let Some(ghost) = ghost {
+        let document = json!({ "id": ghost, "name": "Ghost" });
+        test.raw(Method::PUT, &format!("{}/_doc/{ghost}", building.index), Some(document)).await;
+    }
     eventually("the new index is live", async || test.index("customers").await == building.index).await;
-    let query = json!({ "query": { "ids": { "values": [written, ghost] } } });
-    let found = test.raw(reqwest::Method::POST, &format!("{}/_search", building.index), Some(query)).await;
+    (building.index, written)
+}
+
+#[tokio::test]
+async fn a_document_lost_during_a_rebuild_is_repaired_before_the_swap() {
+    let test = Synced::started_with(&SMALL).await;
+    let (index, written) = damaged(&test, None).await;
+    let query = json!({ "query": { "ids": { "values": [written] } } });
+    let found = test.raw(Method::POST, &format!("{index}/_search"), Some(query)).await;
     assert_eq!(found["hits"]["hits"][0]["_id"], json!(written), "lists find what was repaired, from the first on");
-    assert_eq!(found["hits"]["total"]["value"], 1);
     test.settle().await;
+    test.expect_equal().await;
+}
+
+#[tokio::test]
+async fn damage_that_counts_do_not_show_is_repaired_by_the_first_sweep_after_the_swap() {
+    let sweep = ["--sync-sweep-rate", "1000000", "--sync-sweep-period-s", "3600"];
+    let test = Synced::started_with(&[SMALL, sweep].concat()).await;
+    let ghost = Uuid::from_u128(7);
+    let (_, written) = damaged(&test, Some(ghost)).await;
+    let is_repaired = "select last_found = 2 and last_repaired = 2
+                       from sync_sweeps s join index_generations g on g.index_name = s.index_name and g.state = 'live'
+                       where s.collection = 'customers' and s.last_started_at is not null";
+    eventually("the first sweep of the new index has repaired it", async || {
+        sqlx::query_scalar::<_, bool>(is_repaired).fetch_optional(&test.pool).await.unwrap() == Some(true)
+    })
+    .await;
     assert!(!test.document("customers", written).await.is_null());
     assert!(test.document("customers", ghost).await.is_null());
     test.expect_equal().await;

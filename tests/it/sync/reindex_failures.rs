@@ -1,5 +1,8 @@
 //! Rebuilds that must not end well, and indices that are given up: what lists read stays as it is.
 
+use std::time::Duration;
+
+use collections::config::Config;
 use collections::search::{Template, index};
 use collections::sync::generations::reconcile;
 use collections::sync::store::generations::{self, Generation};
@@ -8,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
-use crate::sync::reindex::{SMALL, customers, generation, people, rebuilt, refused, shows_witness, underway};
+use crate::sync::reindex::{SMALL, customers, generation, half_built, people, rebuilt, refused, shows_witness};
 
 /// Asks for a rebuild of the customers as somebody else may have done.
 async fn ask_for(test: &Synced, index: &str, hash: &str) {
@@ -57,18 +60,20 @@ async fn block(test: &Synced, index: &str) {
 }
 
 /// Begins to build the customers' index anew, and stops in the middle.
-async fn half_built(test: &Synced) -> Generation {
+async fn started(test: &Synced) -> Generation {
     people(test, 2_000).await;
     test.settle().await;
     reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
-    eventually("the rebuild has begun", async || underway(test).await.is_some_and(|(building, _)| building.documents > 100))
-        .await;
-    underway(test).await.expect("it goes on").0
+    half_built(test, 100).await
+}
+
+fn impatient(config: &mut Config) {
+    config.reindex.patience = Duration::from_millis(1500);
 }
 
 #[tokio::test]
 async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
-    let test = Synced::started_with(&["--sync-reindex-patience-ms", "1500"]).await;
+    let test = Synced::started_tuned(&[], impatient).await;
     let (before, after) = rebuilt(&test).await;
     block(&test, &before).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
@@ -81,8 +86,8 @@ async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
 
 #[tokio::test]
 async fn a_rebuild_whose_index_takes_nothing_fails() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3], "--sync-reindex-patience-ms", "1500"]).await;
-    let building = half_built(&test).await;
+    let test = Synced::started_tuned(&[SMALL[0], "20", SMALL[2], SMALL[3]], impatient).await;
+    let building = started(&test).await;
     block(&test, &building.index).await;
     people(&test, 10).await;
     assert!(failure(&test).await.contains("took no documents") || failure(&test).await.contains("takes no documents"));
@@ -93,8 +98,8 @@ async fn a_rebuild_whose_index_takes_nothing_fails() {
 
 #[tokio::test]
 async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
-    let building = half_built(&test).await;
+    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
+    let building = started(&test).await;
     block(&test, &building.index).await;
     assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
     assert!(failure(&test).await.contains("cancelled"));
@@ -103,12 +108,12 @@ async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
 
 #[tokio::test]
 async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
+    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
     let sql = r#"create function deep() returns trigger language plpgsql as
         $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
         create trigger deep before insert on customers for each row execute function deep()"#;
     test.sql(sql).await;
-    let building = half_built(&test).await;
+    let building = started(&test).await;
     // As a mapping that has become stricter.
     let shallow = json!({ "properties": { "custom": { "type": "flattened", "ignore_above": 1000, "depth_limit": 1 } } });
     test.raw(Method::PUT, &format!("{}/_mapping", building.index), Some(shallow)).await;

@@ -1,0 +1,169 @@
+//! What an index holds, for comparison with the rows: documents by id, and all of them page by page in the order of ids.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::search::elastic::{Cause, Elastic, ElasticError, Verb};
+use crate::values::lsn::Version;
+
+/// A document in an index.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its id.
+    pub id: Uuid,
+    /// The external version it was written with.
+    pub version: Version,
+    /// What is stored of it: everything but the searchable forms.
+    pub source: Box<RawValue>,
+}
+
+/// Reads documents by id as of now, refreshed or not; absent ones are left out.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<Held>, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        docs: Vec<Doc>,
+    }
+    #[derive(Deserialize)]
+    struct Doc {
+        #[serde(rename = "_id")]
+        id: Uuid,
+        #[serde(rename = "_version")]
+        version: Option<i64>,
+        #[serde(rename = "_source")]
+        source: Option<Box<RawValue>>,
+        error: Option<Cause>,
+    }
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found,docs.error");
+    let body = Bytes::from(json!({ "ids": ids }).to_string());
+    let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    // A shard that cannot be read says nothing of its documents.
+    if let Some(cause) = answer.docs.iter().find_map(|doc| doc.error.as_ref()) {
+        return Err(ElasticError::Unavailable(cause.describe()));
+    }
+    Ok(answer
+        .docs
+        .into_iter()
+        .filter_map(|doc| Some(Held { id: doc.id, version: Version(doc.version?), source: doc.source? }))
+        .collect())
+}
+
+/// How much of its documents a page tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What they were written as.
+    Ids,
+    /// Also what is stored of them.
+    Sources,
+}
+
+/// A searchable document.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it was written as.
+    pub id: Uuid,
+    /// Where it stands in the order of ids. That is the member `id`: the same, unless somebody else wrote the document. One that has
+    /// none or another value comes anywhere.
+    pub place: Option<Uuid>,
+    /// The external version it was written with.
+    pub version: Version,
+    /// Its member `version`: the greatest number if it has none.
+    pub number: i64,
+    /// What is stored of it, if that was asked for.
+    pub source: Option<Box<RawValue>>,
+}
+
+/// Documents that follow each other in the order of ids.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Those that this program can have written.
+    pub entries: Vec<Entry>,
+    /// What the others were written as: not ids of ours, so somebody else put them there.
+    pub strays: BTreeSet<String>,
+    /// Where the last one stands, if there may be more.
+    pub end: Option<Uuid>,
+}
+
+/// Reads the next `size` searchable documents after `after`, up to and with `last`, in the order of ids.
+///
+/// With a `last` this takes as long as what lies between, without one as long as the whole index.
+///
+/// # Errors
+/// See [`ElasticError`].
+pub async fn page(
+    elastic: &Elastic,
+    index: &str,
+    after: Option<Uuid>,
+    last: Option<Uuid>,
+    size: usize,
+    detail: Detail,
+) -> Result<Page, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        // Absent if there are none.
+        #[serde(default)]
+        hits: Hits,
+    }
+    #[derive(Default, Deserialize)]
+    struct Hits {
+        #[serde(default)]
+        hits: Vec<Hit>,
+    }
+    #[derive(Deserialize)]
+    struct Hit {
+        #[serde(rename = "_id")]
+        id: String,
+        #[serde(rename = "_version")]
+        version: i64,
+        #[serde(rename = "_source")]
+        source: Option<Box<RawValue>>,
+        sort: (Option<String>, i64),
+    }
+    let path = format!(
+        "{index}/_search?allow_partial_search_results=false\
+         &filter_path=hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
+    );
+    let sort = json!([{ "id": "asc" }, { "version": "asc" }]);
+    let mut body = json!({ "size": size, "version": true, "sort": sort, "track_total_hits": false });
+    match detail {
+        Detail::Ids => body["_source"] = json!(false),
+        Detail::Sources => {}
+    }
+    if let Some(after) = after {
+        body["search_after"] = json!([after, i64::MAX]);
+    }
+    if let Some(last) = last {
+        body["query"] = json!({ "range": { "id": { "lte": last } } });
+        if let Some(after) = after {
+            body["query"]["range"]["id"]["gt"] = json!(after);
+        }
+    }
+    let body = Bytes::from(body.to_string());
+    let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    let is_full = answer.hits.hits.len() == size;
+    let mut page = Page::default();
+    for Hit { id, version, source, sort: (member, number) } in answer.hits.hits {
+        let place = member.as_deref().and_then(ours);
+        page.end = place.filter(|_| is_full);
+        match ours(&id) {
+            Some(id) => page.entries.push(Entry { id, place, version: Version(version), number, source }),
+            None => drop(page.strays.insert(id)),
+        }
+    }
+    Ok(page)
+}
+
+/// Reads an id as this program writes it. Any other way to write one is another document for the index.
+fn ours(text: &str) -> Option<Uuid> {
+    text.parse().ok().filter(|id: &Uuid| id.to_string() == text)
+}

@@ -1,0 +1,16 @@
+//! One file per measurement.
+
+pub mod announcements;
+pub mod builds;
+pub mod coalescing;
+pub mod freshness;
+pub mod hot_row;
+pub mod lists;
+pub mod loading;
+pub mod pgsync;
+pub mod record_reads;
+pub mod reindex;
+pub mod reindex_latency;
+pub mod resources;
+pub mod sync_rate;
+pub mod trials;
