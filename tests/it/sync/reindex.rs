@@ -256,7 +256,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     let problem = problem().await;
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
-    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
