@@ -4,9 +4,7 @@ use std::sync::LazyLock;
 
 use hyper::Method;
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -27,62 +25,34 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     registered(IntCounterVec::new(options, &["collection", "engine", "degraded"]))
 });
 
-/// Memory of the process that is in RAM.
-pub static RESIDENT_BYTES: LazyLock<IntGauge> =
-    LazyLock::new(|| registered(IntGauge::new("process_resident_memory_bytes", "Memory of the process that is in RAM.")));
-
-/// A gauge of the sync: its name, and what it says.
+/// A gauge of the sync: its name and its help text.
 pub type Meaning = (&'static str, &'static str);
 
-/// Whether this process leads the sync.
 pub const SYNC_LEADING: Meaning = ("collections_sync_leading", "Whether this process leads the sync.");
-
-/// Whether Postgres has told the state of the sync, which all below is.
 pub const SYNC_KNOWN: Meaning = ("collections_sync_known", "Whether Postgres has told the state of the sync.");
-
-/// How long changes have been waiting to be found.
 pub const SYNC_LAG_SECONDS: Meaning = ("collections_sync_lag_seconds", "How long changes have waited to be found.");
-
-/// Change stream that the index does not have yet.
 pub const SYNC_LAG_BYTES: Meaning = ("collections_sync_lag_bytes", "Change stream that the index lacks.");
-
-/// Write-ahead log that Postgres keeps for the sync.
 pub const SYNC_RETAINED_BYTES: Meaning = ("collections_sync_retained_bytes", "Log that Postgres keeps for the sync.");
-
-/// Documents that the index refused.
 pub const SYNC_REFUSED: Meaning = ("collections_sync_refused", "Documents that the index refused.");
-
-/// For how long the oldest open transaction has been writing; Postgres keeps its log for so long.
 pub const SYNC_OLDEST_TRANSACTION_SECONDS: Meaning =
     ("collections_sync_oldest_transaction_seconds", "For how long the oldest open transaction has been writing.");
-
-/// Documents that are to be written again.
 pub const SYNC_SPILLED: Meaning = ("collections_sync_spilled", "Documents that are to be written again.");
-
-/// Rows whose children are being written again.
 pub const SYNC_FANOUTS: Meaning = ("collections_sync_fanouts", "Rows whose children are being written again.");
-
-/// Time since all documents of a collection had been compared with their rows.
 pub const SYNC_VERIFIED_SECONDS: Meaning = ("collections_sync_verified_seconds", "Time since all documents had been compared.");
-
-/// Documents that were found to differ from their rows, ever.
 pub const SYNC_DRIFT_FOUND: Meaning = ("collections_sync_drift_found", "Documents that were found to differ, ever.");
-
-/// How many of those are as they should be since.
 pub const SYNC_DRIFT_REPAIRED: Meaning = ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
 
-/// What one answer tells of the sync. What is not known is absent: a gauge that stays would go on telling what was true once.
+/// The sync's gauges for one scrape. Unknown values are absent: a registered gauge would keep showing an old value.
 #[derive(Default)]
 pub struct Gauges(Registry);
 
 impl Gauges {
-    /// Tells a value.
-    pub fn tell(&self, (name, help): Meaning, value: f64) {
+    pub fn set(&self, (name, help): Meaning, value: f64) {
         registered_in(&self.0, Gauge::new(name, help)).set(value);
     }
 
-    /// Tells a value of each collection.
-    pub fn tell_each<'a>(&self, (name, help): Meaning, values: impl IntoIterator<Item = (&'a str, f64)>) {
+    /// Sets one value for each collection.
+    pub fn set_each<'a>(&self, (name, help): Meaning, values: impl IntoIterator<Item = (&'a str, f64)>) {
         let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &["collection"]));
         for (collection, value) in values {
             gauge.with_label_values(&[collection]).set(value);
@@ -90,10 +60,7 @@ impl Gauges {
     }
 }
 
-/// Registers a metric under its name.
-///
-/// # Panics
-/// With a name that is taken or not a name, which is a mistake in the program that its first use shows.
+/// Registers a metric. Panics if its name is invalid or taken, which the first use shows.
 pub fn registered<M: Collector + Clone + 'static>(metric: prometheus::Result<M>) -> M {
     registered_in(prometheus::default_registry(), metric)
 }
@@ -107,22 +74,14 @@ fn registered_in<M: Collector + Clone + 'static>(registry: &Registry, metric: pr
 /// The content type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes all metrics, with what is told of the sync.
-///
-/// # Errors
-/// None in practice: the encoder writes to memory.
+/// Writes all metrics, the sync's gauges included.
 pub fn render(sync: &Gauges) -> prometheus::Result<String> {
-    if let Some(bytes) = resident_bytes() {
-        RESIDENT_BYTES.set(bytes);
-    }
-    let mut text = Vec::new();
     let mut metrics = prometheus::gather();
     metrics.extend(sync.0.gather());
-    TextEncoder::new().encode(&metrics, &mut text)?;
-    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    TextEncoder::new().encode_to_string(&metrics)
 }
 
-/// The method as a label; whatever a client invents is one value, so that it cannot make new series.
+/// The method as a label. Unknown methods share one value, so that a client cannot create new series.
 #[must_use]
 pub fn method(method: &Method) -> &'static str {
     match *method {
@@ -135,11 +94,4 @@ pub fn method(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }
-}
-
-/// Memory in RAM, where the kernel tells (`proc_pid_statm(5)`; pages are 4 KiB on the machines that this runs on).
-fn resident_bytes() -> Option<i64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: i64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
 }

@@ -1,11 +1,11 @@
-//! Lists: one question to an engine, and the page that answers it.
+//! Lists: one search, and the page that answers it.
 
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 
 use super::{Reply, Request};
 use crate::error::{Error, Result};
-use crate::search::parse::{Asked, Rules, parse};
+use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Page, Total};
 use crate::search::{Collection, Filter, document};
 use crate::values::lsn::Lsn;
@@ -46,20 +46,20 @@ pub async fn list(
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let Asked { mut query, page, cursor, mut question } = parse(collection, parameters, &rules(request))?;
-    // The path belongs to the question, but the list is the same by its older address.
-    question.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
+    let ParsedList { mut query, page, cursor, mut hashed } = parse(collection, parameters, &rules(request))?;
+    // A cursor belongs to its path, but the older address has the same list.
+    hashed.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
     query.filter = Filter::All(vec![part, query.filter]);
     let mut scored_by = None;
     if let Some(cursor) = cursor {
-        let cursor = search.resume(&cursor, &question)?;
-        query.page = Page::After(cursor.place);
+        let cursor = search.resume(&cursor, &hashed)?;
+        query.page = Page::After(cursor.position);
         scored_by = cursor.engine;
     }
     let seen = request.sync_token()?;
-    let answer = search.answer(collection, &query, scored_by.as_deref(), caught_up(request, collection, seen)).await?;
+    let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
 
-    let next = answer.hits.next.map(|place| search.cursor(&query, &question, place, answer.engine)).transpose()?;
+    let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
     let mut body = String::from(r#"{"data":["#);
     for (at, document) in answer.hits.documents.iter().enumerate() {

@@ -101,15 +101,16 @@ async fn ready(request: Request) -> Result<Reply> {
 
 async fn scrape(request: Request) -> Result<Reply> {
     let db = &request.app.db;
-    for (name, pool) in [("server", &db.server), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)] {
+    let pools = [("server", &db.server), ("read", &db.read), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)];
+    for (name, pool) in pools {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
     let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
     let role = request.app.watermark.status.report().role;
-    gauges.tell(metrics::SYNC_LEADING, f64::from(role == Role::Leading));
-    gauges.tell(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
+    gauges.set(metrics::SYNC_LEADING, f64::from(role == Role::Leading));
+    gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
     if let Some(sync) = sync {
         tell(&gauges, &sync);
     }
@@ -133,23 +134,23 @@ async fn overview(app: &App) -> Option<Overview> {
 }
 
 fn tell(gauges: &Gauges, sync: &Overview) {
-    gauges.tell(metrics::SYNC_LAG_SECONDS, Duration::from_millis(sync.lag_ms).as_secs_f64());
-    gauges.tell(metrics::SYNC_REFUSED, sync.refused as f64);
-    gauges.tell(metrics::SYNC_SPILLED, sync.spilled as f64);
-    gauges.tell(metrics::SYNC_FANOUTS, sync.fanouts as f64);
+    gauges.set(metrics::SYNC_LAG_SECONDS, Duration::from_millis(sync.lag_ms).as_secs_f64());
+    gauges.set(metrics::SYNC_REFUSED, sync.refused as f64);
+    gauges.set(metrics::SYNC_SPILLED, sync.spilled as f64);
+    gauges.set(metrics::SYNC_FANOUTS, sync.fanouts as f64);
     // Without a slot, there is nothing to be behind.
     for (gauge, bytes) in [(metrics::SYNC_LAG_BYTES, sync.lag_bytes), (metrics::SYNC_RETAINED_BYTES, sync.slot.retained_bytes)] {
         if let Some(bytes) = bytes {
-            gauges.tell(gauge, bytes as f64);
+            gauges.set(gauge, bytes as f64);
         }
     }
-    gauges.tell(metrics::SYNC_OLDEST_TRANSACTION_SECONDS, sync.oldest_transaction_seconds.unwrap_or(0.0));
+    gauges.set(metrics::SYNC_OLDEST_TRANSACTION_SECONDS, sync.oldest_transaction_seconds.unwrap_or(0.0));
     let each = |value: fn(&Swept) -> Option<f64>| {
         sync.sweeps.iter().filter_map(move |swept| Some((swept.collection.as_str(), value(swept)?)))
     };
-    gauges.tell_each(metrics::SYNC_VERIFIED_SECONDS, each(|swept| swept.verified_seconds_ago));
-    gauges.tell_each(metrics::SYNC_DRIFT_FOUND, each(|swept| Some(swept.total_found as f64)));
-    gauges.tell_each(metrics::SYNC_DRIFT_REPAIRED, each(|swept| Some(swept.total_repaired as f64)));
+    gauges.set_each(metrics::SYNC_VERIFIED_SECONDS, each(|swept| swept.verified_seconds_ago));
+    gauges.set_each(metrics::SYNC_DRIFT_FOUND, each(|swept| Some(swept.total_found as f64)));
+    gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|swept| Some(swept.total_repaired as f64)));
 }
 
 fn check(up: Option<bool>) -> Value {

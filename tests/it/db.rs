@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use collections::auth::Role;
 use collections::db::{self, Pools, Trouble};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -77,6 +78,18 @@ async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
     drop(held);
     let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
     assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn reads_by_id_do_not_wait_for_transactions_and_cannot_write() {
+    let test = TestApp::start_api(&["--db-pool-size", "1"]).await;
+    let client = test.client(Role::Admin).await;
+    let made = client.post("/customers", &json!({ "name": "Ada" })).await.expect(201);
+    let held = test.app.db.server.acquire().await.unwrap();
+    client.get(&format!("/customers/{}", made["id"].as_str().unwrap())).await.expect(200);
+    drop(held);
+    let refused = sqlx::query("delete from idempotency_keys").execute(&test.app.db.read).await.unwrap_err();
+    assert!(refused.to_string().contains("read-only transaction"), "{refused}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Bad days: servers that are killed, go away, freeze or come back, and what must survive them.
+//! Faults: servers are killed, go away, freeze and come back; acknowledged writes survive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -140,7 +140,7 @@ async fn no_acknowledged_write_is_lost_in_twenty_kills_under_load() {
     assert_verified(command).await;
 }
 
-/// Lists and writes while Elasticsearch is in a bad mode, then well again.
+/// Lists and writes while Elasticsearch is down, then up again.
 async fn outage_of_elasticsearch(mode: Mode) {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
     let test = TestApp::start_with(&["--elasticsearch-url", &url]).await;

@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use crate::config;
 
 mod compile;
-mod engine;
+
 mod fault;
 mod phrase;
+mod search;
 
 pub(super) use fault::Cause;
 pub use fault::ElasticError;

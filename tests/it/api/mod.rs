@@ -1,3 +1,4 @@
 //! The conventions of the interface.
 
 pub(crate) mod idempotency;
+mod records;
