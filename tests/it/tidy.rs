@@ -16,8 +16,9 @@ const FLOORS: &[(u8, &[&str])] = &[
     (6, &["features"]),
     (7, &["collections"]),
     (8, &["sync", "imports"]),
-    (9, &["server", "worker"]),
-    (10, &["cli", "main"]),
+    (9, &["health"]),
+    (10, &["server", "worker"]),
+    (11, &["cli", "main"]),
 ];
 
 /// Macros live at the root of the crate, whatever room declares them.

@@ -48,8 +48,10 @@ fn leaf(sql: &mut Sql, field: &Field, test: &Test) {
                 sql.push(" && ").push_bind(texts(values));
                 return;
             }
-            sql.push(" = any(");
-            bind_all(sql, field.kind, values);
+            for (number, value) in values.iter().enumerate() {
+                sql.push(if number == 0 { " in (" } else { ", " });
+                bind(sql, value);
+            }
             sql.push(")");
         }
         Test::Range(lower, upper) => {
@@ -73,34 +75,6 @@ fn leaf(sql: &mut Sql, field: &Field, test: &Test) {
         }
         Test::Suffix(end) => {
             sql.push(field.endings.map_or(field.sql, |endings| endings.sql)).push(" @> ").push_bind(vec![end.clone()]);
-        }
-    }
-}
-
-fn bind_all(sql: &mut Sql, kind: FieldKind, values: &[Value]) {
-    match kind {
-        FieldKind::Id => {
-            let ids = values.iter().filter_map(|value| if let Value::Id(id) = value { Some(*id) } else { None });
-            sql.push_bind(ids.collect::<Vec<_>>());
-        }
-        FieldKind::Money | FieldKind::Integer => {
-            let numbers = values.iter().filter_map(|value| if let Value::Integer(number) = value { Some(*number) } else { None });
-            sql.push_bind(numbers.collect::<Vec<_>>());
-        }
-        FieldKind::Day => {
-            let days = values.iter().filter_map(|value| if let Value::Day(day) = value { Some(*day) } else { None });
-            sql.push_bind(days.collect::<Vec<_>>());
-        }
-        FieldKind::Moment => {
-            let moments = values.iter().filter_map(|value| if let Value::Moment(at) = value { Some(*at) } else { None });
-            sql.push_bind(moments.collect::<Vec<_>>());
-        }
-        FieldKind::Flag => {
-            let flags = values.iter().filter_map(|value| if let Value::Flag(flag) = value { Some(*flag) } else { None });
-            sql.push_bind(flags.collect::<Vec<_>>());
-        }
-        _ => {
-            sql.push_bind(texts(values));
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The conventions of the interface.
 
 pub(crate) mod idempotency;
-mod records;
+pub(crate) mod records;
+pub(crate) mod wire;

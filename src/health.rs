@@ -30,7 +30,7 @@ const OVERVIEW: &str = "sync overview";
 const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 
 /// The rows below `/health`.
-pub(super) fn routes(app: &App) -> Routes {
+pub(crate) fn routes(app: &App) -> Routes {
     started();
     routes! { app, "health";
         get ()        public => health;
@@ -40,7 +40,7 @@ pub(super) fn routes(app: &App) -> Routes {
 }
 
 /// The row `/metrics`.
-pub(super) fn metrics(app: &App) -> Routes {
+pub(crate) fn metrics(app: &App) -> Routes {
     routes! { app, "metrics";
         get () public => scrape;
     }
