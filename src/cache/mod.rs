@@ -4,10 +4,11 @@ mod gossip;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +63,7 @@ impl Cache {
     /// Talks with the other servers until stopped. Only the first call does; without Redis none does.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
         let Some(others) = &self.others else { return };
-        let Some(outgoing) = lock(&others.waiting).take() else { return };
+        let Some(outgoing) = others.waiting.lock().take() else { return };
         gossip::run(others.client.clone(), outgoing, Arc::clone(&self), stop).await;
     }
 
@@ -75,7 +76,7 @@ impl Cache {
     /// Returns what is remembered under a key, if it is of that type and its time is not over.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self, key: &str) -> Option<T> {
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         let entry = entries.by_key.get(key).filter(|entry| entry.until > Instant::now())?;
         entry.value.downcast_ref().cloned()
     }
@@ -95,9 +96,9 @@ impl Cache {
         if let Some(known) = self.get(&key) {
             return Ok(known);
         }
-        let before = lock(&self.entries).forgotten;
+        let before = self.entries.lock().forgotten;
         let value = read.await?;
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         if entries.forgotten == before {
             entries.put(key, Arc::new(value.clone()), life);
         }
@@ -113,13 +114,13 @@ impl Cache {
     }
 
     fn drop_entry(&self, key: &str) {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         entries.by_key.remove(key);
         entries.forgotten += 1;
     }
 
     fn forget_all(&self) {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         entries.by_key.clear();
         entries.forgotten += 1;
     }
@@ -136,9 +137,4 @@ impl Entries {
         }
         self.by_key.insert(key, Entry { until: now + life, value });
     }
-}
-
-/// A panic elsewhere leaves what is in here whole: each change is one call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
