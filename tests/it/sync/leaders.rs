@@ -57,7 +57,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
     let begin = "update sync_state set epoch = epoch + 1, searchable_lsn = searchable_lsn + (1::bigint << 40);
                  update index_generations set state = 'retired', expires_at = now()";
     sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
-    let ahead = checkpoint::read(&mut *new_leader).await.unwrap().standing.searchable;
+    let ahead = checkpoint::read(&mut *new_leader).await.unwrap().checkpoint.searchable;
     new_leader.commit().await.unwrap();
     assert!(!follower.app.watermark.reached("customers", ahead, Duration::from_millis(500)).await);
     stop.cancel();

@@ -7,8 +7,8 @@ use collections::freshness::status::Role;
 use collections::search::Collection;
 use collections::search::index::{self, Alias};
 use collections::sync::generations::reconcile;
-use collections::sync::store::checkpoint;
 use collections::sync::store::generations::{self, Generation, State};
+use collections::sync::store::{checkpoint, dead_letters};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -154,7 +154,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
 
 /// Documents that are counted as refused.
 pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
-    checkpoint::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+    dead_letters::quarantined(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }
 
 #[tokio::test]
@@ -239,8 +239,8 @@ async fn a_leader_of_the_past_moves_no_alias() {
     assert_eq!(retired.index, before);
     let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, Duration::from_secs(60)).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
-    assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
-    collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();
+    assert!(collections::sync::store::checkpoint::check_lease(&test.app.db.sync, lease - 1).await.is_err());
+    collections::sync::store::checkpoint::check_lease(&test.app.db.sync, lease).await.unwrap();
     assert_eq!(test.index("customers").await, after);
 }
 
@@ -257,7 +257,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
-    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
+    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
     eventually("others are told too", async || says("problem      the alias").await).await;

@@ -209,7 +209,7 @@ async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
 
     test.sql("update customers set tags = '{ok}' where name = 'Customer 2'").await;
     test.settle().await;
-    assert_eq!(checkpoint::buried(&test.app.db.sync).await.unwrap(), []);
+    assert_eq!(dead_letters::quarantined(&test.app.db.sync).await.unwrap(), []);
     test.expect_equal().await;
 }
 
