@@ -14,13 +14,13 @@ pub fn find(name: &str) -> Option<&'static Collection> {
     ALL.into_iter().find(|collection| collection.name == name)
 }
 
-/// One document that has to follow a change of a row, or all the children that have to.
+/// A fan-out edge: a change of a row makes one document dirty, or all its children.
 pub struct Edge {
     /// The table that changed.
     pub table: &'static str,
     /// The column whose values, the old one and the new one, say whose documents follow.
     pub column: &'static str,
-    /// Which changes they follow.
+    /// Which changes count.
     pub when: When,
     /// Where the documents are.
     pub collection: &'static Collection,
@@ -42,17 +42,17 @@ impl Edge {
     }
 }
 
-/// Which changes of a row its followers follow.
+/// Which changes of a row make documents dirty.
 ///
-/// Each name is of a column that counts the changes of what the followers show of the row. The count is part of the table's
-/// replica identity, so the stream says what it was before.
+/// The named column counts the updates of columns that other documents show. It is part of the table's replica identity, so
+/// the stream tells the old count from the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Every change.
     Always,
-    /// The row comes, goes, or counts such a change.
+    /// Inserts, deletes, and updates that the column counts.
     Shown(&'static str),
-    /// The row counts such a change; nobody shows one that has only come, or that goes.
+    /// Updates that the column counts: no document shows a row that is only inserted, or deleted.
     Renamed(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What a client says of a record, checked and put in its place by the table of its fields.
+//! Applies the members of a request to a record, checked by the record's table of fields.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use crate::validate::{Change, sensible_days};
 use crate::values::ids::UserId;
 use crate::values::money::{Amount, Currency, Money};
 
-/// What the rules of a write depend on besides the record.
+/// The caller, the moment and the settings that a write depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub by: Option<UserId>,
@@ -90,9 +90,9 @@ macro_rules! words {
         }
 
         impl $crate::api::FieldValue for $name {
-            fn set(&mut self, said: serde_json::Value, field: &$crate::search::Field, violations: &mut $crate::error::Violations) {
+            fn set(&mut self, body: serde_json::Value, field: &$crate::search::Field, violations: &mut $crate::error::Violations) {
                 let mut word = self.as_str().to_owned();
-                word.set(said, field, violations);
+                word.set(body, field, violations);
                 *self = serde_json::from_value(word.into()).unwrap_or(*self);
             }
 
@@ -105,7 +105,7 @@ macro_rules! words {
 
 /// A value of a record that a client can set, or that SQL stores.
 pub trait FieldValue {
-    /// Checks what a client says, null included, and takes it over.
+    /// Checks a member of a request, null included, and stores it.
     fn set(&mut self, _: Value, field: &Field, violations: &mut Violations) {
         violations.add(pointer(field), "not_changeable", "is set by the server");
     }
@@ -121,20 +121,20 @@ fn pointer(field: &Field) -> String {
 }
 
 /// Reads a member of a request as a type, and adds a violation if it is of another.
-pub fn read<T: DeserializeOwned>(pointer: &str, said: &Value, violations: &mut Violations) -> Option<T> {
-    json::fit(said).map_err(|error| violations.join(error.within(pointer))).ok()
+pub fn read<T: DeserializeOwned>(pointer: &str, body: &Value, violations: &mut Violations) -> Option<T> {
+    json::fit(body).map_err(|error| violations.join(error.within(pointer))).ok()
 }
 
 /// Takes a member out of a request.
-pub fn take<T: DeserializeOwned>(said: &mut Object, name: &str, violations: &mut Violations) -> Change<T> {
-    let read = said.remove(name).and_then(|value| read(&format!("/{name}"), &value, violations));
+pub fn take<T: DeserializeOwned>(body: &mut Object, name: &str, violations: &mut Violations) -> Change<T> {
+    let read = body.remove(name).and_then(|value| read(&format!("/{name}"), &value, violations));
     read.map_or(Change::Keep, Change::To)
 }
 
 impl FieldValue for Option<String> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        if let Some(said) = read(&pointer(field), &said, violations) {
-            violations.text(&pointer(field), Change::To(said), field.limits, self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        if let Some(body) = read(&pointer(field), &body, violations) {
+            violations.text(&pointer(field), Change::To(body), field.limits, self);
         }
     }
 
@@ -144,13 +144,13 @@ impl FieldValue for Option<String> {
 }
 
 impl FieldValue for String {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        let Some(said) = read(&pointer(field), &said, violations) else { return };
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        let Some(body) = read(&pointer(field), &body, violations) else { return };
         if let FieldKind::Keyword(words) = field.kind {
-            return violations.word(&pointer(field), Change::To(said), words, self);
+            return violations.word(&pointer(field), Change::To(body), words, self);
         }
         let mut text = None;
-        violations.text(&pointer(field), Change::To(said), field.limits, &mut text);
+        violations.text(&pointer(field), Change::To(body), field.limits, &mut text);
         match text {
             Some(text) => *self = text,
             None => violations.add(pointer(field), "required", "takes a text and cannot be cleared"),
@@ -163,9 +163,9 @@ impl FieldValue for String {
 }
 
 impl FieldValue for Option<NaiveDate> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        if let Some(said) = read(&pointer(field), &said, violations) {
-            violations.day(&pointer(field), Change::To(said), sensible_days(), self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        if let Some(body) = read(&pointer(field), &body, violations) {
+            violations.day(&pointer(field), Change::To(body), sensible_days(), self);
         }
     }
 
@@ -175,9 +175,9 @@ impl FieldValue for Option<NaiveDate> {
 }
 
 impl FieldValue for Option<DateTime<Utc>> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        if let Some(said) = read(&pointer(field), &said, violations) {
-            violations.moment(&pointer(field), Change::To(said), self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        if let Some(body) = read(&pointer(field), &body, violations) {
+            violations.moment(&pointer(field), Change::To(body), self);
         }
     }
 
@@ -193,9 +193,9 @@ impl FieldValue for DateTime<Utc> {
 }
 
 impl FieldValue for Vec<String> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        if let Some(said) = read(&pointer(field), &said, violations) {
-            violations.tags(&pointer(field), Change::To(said), self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        if let Some(body) = read(&pointer(field), &body, violations) {
+            violations.tags(&pointer(field), Change::To(body), self);
         }
     }
 
@@ -205,9 +205,9 @@ impl FieldValue for Vec<String> {
 }
 
 impl FieldValue for Json<Object> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        if let Some(said) = read(&pointer(field), &said, violations) {
-            violations.object(&pointer(field), Change::To(said), self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        if let Some(body) = read(&pointer(field), &body, violations) {
+            violations.object(&pointer(field), Change::To(body), self);
         }
     }
 
@@ -217,8 +217,8 @@ impl FieldValue for Json<Object> {
 }
 
 impl FieldValue for Uuid {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        match read(&pointer(field), &said, violations) {
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        match read(&pointer(field), &body, violations) {
             Some(Some(id)) => *self = id,
             Some(None) => violations.add(pointer(field), "required", "takes an id and cannot be cleared"),
             None => {}
@@ -231,8 +231,8 @@ impl FieldValue for Uuid {
 }
 
 impl FieldValue for Option<Uuid> {
-    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
-        *self = read(&pointer(field), &said, violations).unwrap_or(*self);
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        *self = read(&pointer(field), &body, violations).unwrap_or(*self);
     }
 
     fn column(&self) -> Value {
@@ -262,26 +262,26 @@ impl FieldValue for Option<Currency> {}
 impl FieldValue for i64 {}
 
 /// Puts the writable members of a request into a record and takes them out of the request.
-pub fn apply<R: Fields>(record: &mut R, said: &mut Object, violations: &mut Violations) {
+pub fn apply<R: Fields>(record: &mut R, body: &mut Object, violations: &mut Violations) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
-        if let Some(value) = said.remove(member.field.name) {
+        if let Some(value) = body.remove(member.field.name) {
             (member.get_mut)(record).set(value, &member.field, violations);
         }
     }
 }
 
 /// Clears the writable members that a request for a replacement does not name; what cannot be cleared stays.
-pub fn clear_unnamed<R: Fields>(record: &mut R, said: &Object) {
+pub fn clear_unnamed<R: Fields>(record: &mut R, body: &Object) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
-        if !said.contains_key(member.field.name) {
+        if !body.contains_key(member.field.name) {
             (member.get_mut)(record).set(Value::Null, &member.field, &mut Violations::default());
         }
     }
 }
 
 /// Checks what is left of a request for a new record: nothing but what the server sets, and not even that if it is strict.
-pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, violations: &mut Violations) {
-    for name in said.keys() {
+pub fn refuse_rest<R: Fields>(body: &Object, is_strict: bool, violations: &mut Violations) {
+    for name in body.keys() {
         if !R::MEMBERS.iter().any(|member| member.field.name == name) {
             violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
         } else if is_strict {
@@ -291,8 +291,8 @@ pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, violations: &mut V
 }
 
 /// Checks what is left of a request that changes a record: members that clients are shown may be repeated.
-pub fn compare_rest(said: &Object, shown: &Object, is_strict: bool, violations: &mut Violations) {
-    for (name, value) in said {
+pub fn compare_rest(body: &Object, shown: &Object, is_strict: bool, violations: &mut Violations) {
+    for (name, value) in body {
         match shown.get(name) {
             None => {
                 violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows")
@@ -306,15 +306,15 @@ pub fn compare_rest(said: &Object, shown: &Object, is_strict: bool, violations: 
 }
 
 /// Whether two spellings mean one value: `"40"` and `40.00`, `"eur"` and `"EUR"`, one moment with two offsets.
-fn is_same(said: &Value, shown: &Value) -> bool {
+fn is_same(body: &Value, shown: &Value) -> bool {
     let amount = |value: &Value| serde_json::from_value::<Amount>(value.clone()).ok();
-    match (said, shown) {
-        (Value::String(said), Value::String(shown)) => {
+    match (body, shown) {
+        (Value::String(body), Value::String(shown)) => {
             let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok();
-            said.trim().eq_ignore_ascii_case(shown) || moment(said).is_some_and(|said| Some(said) == moment(shown))
+            body.trim().eq_ignore_ascii_case(shown) || moment(body).is_some_and(|body| Some(body) == moment(shown))
         }
-        (_, Value::Number(_)) => amount(said).is_some() && amount(said) == amount(shown),
-        _ => said == shown,
+        (_, Value::Number(_)) => amount(body).is_some() && amount(body) == amount(shown),
+        _ => body == shown,
     }
 }
 

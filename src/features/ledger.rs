@@ -26,7 +26,7 @@ pub struct Entry {
 /// Posts an entry and thereby moves the balance, in the transaction of the connection.
 ///
 /// # Errors
-/// A balance beyond 64 bits, or the database's.
+/// An account that does not exist, and a balance beyond 64 bits.
 pub async fn post(connection: &mut PgConnection, entry: &Entry, by: Option<UserId>) -> Result<LedgerEntryId> {
     let id = LedgerEntryId::new();
     sqlx::query!(
@@ -50,9 +50,6 @@ pub async fn post(connection: &mut PgConnection, entry: &Entry, by: Option<UserI
 }
 
 /// Posts what is owed at the start; an account that starts at zero has no such entry.
-///
-/// # Errors
-/// The database's.
 pub async fn open(connection: &mut PgConnection, account: AccountId, amount: i64, by: Option<UserId>) -> Result<()> {
     if amount != 0 {
         let entry = Entry { account, kind: "opening", amount, payment: None, reason: None, occurred_at: None };

@@ -1,4 +1,4 @@
-//! What every resource does alike: list, read, change, replace, remove, restore. A feature says in [`Resource`] what differs.
+//! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
 use std::future::Future;
 
@@ -32,7 +32,7 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
 
     fn locked(&self) -> Locked;
 
-    /// What searches compare, but for amounts.
+    /// Returns the search forms; amounts are added by the table of fields.
     fn terms(&self) -> Terms;
 
     /// Writes the members that are stored in no document, each behind a comma. `document` is its JSON.
@@ -47,7 +47,7 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     fn change(
         connection: &mut PgConnection,
         before: &Self,
-        said: Said,
+        patch: Patch,
         context: &Context<'_>,
     ) -> impl Future<Output = Result<()>> + Send;
 
@@ -72,19 +72,19 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     }
 }
 
-/// What a client says of a record that exists.
+/// A request to change or replace a record.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct Patch {
     pub members: Object,
     /// Whether members that are absent are cleared.
-    pub is_whole: bool,
+    pub is_replacement: bool,
 }
 
-impl Said {
+impl Patch {
     /// Returns the record to apply the request to: without what a replacement does not name.
     pub fn base<R: Resource>(&self, before: &R) -> R {
         let mut base = before.clone();
-        if self.is_whole {
+        if self.is_replacement {
             fields::clear_unnamed(&mut base, &self.members);
         }
         base
@@ -95,14 +95,14 @@ impl Said {
 pub fn apply<R: Resource>(
     before: &R,
     after: &mut R,
-    mut said: Said,
+    mut patch: Patch,
     context: &Context<'_>,
     violations: &mut Violations,
 ) -> Result<()> {
-    fields::apply(after, &mut said.members, violations);
-    if !said.members.is_empty() {
+    fields::apply(after, &mut patch.members, violations);
+    if !patch.members.is_empty() {
         let shown = serde_json::from_str(&show(before, context.now.date_naive())?).map_err(Error::internal)?;
-        fields::compare_rest(&said.members, &shown, context.is_strict, violations);
+        fields::compare_rest(&patch.members, &shown, context.is_strict, violations);
     }
     Ok(())
 }
@@ -181,23 +181,23 @@ pub async fn read<R: Resource>(id: R::Id, _: Caller, request: Request) -> Result
 /// Changes what the request names (RFC 7396).
 pub async fn change<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
     let members = request.json().await?;
-    edit::<R>(id.into(), &caller, &request, Said { members, is_whole: false }).await
+    edit::<R>(id.into(), &caller, &request, Patch { members, is_replacement: false }).await
 }
 
 /// Replaces all that a client can set; clients of the older address mean a change.
 pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
     let members = request.json().await?;
-    let is_whole = request.is_canonical();
-    edit::<R>(id.into(), &caller, &request, Said { members, is_whole }).await
+    let is_replacement = request.is_canonical();
+    edit::<R>(id.into(), &caller, &request, Patch { members, is_replacement }).await
 }
 
-async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, said: Said) -> Result<Reply> {
+async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
     let context = request.context(caller.id);
     request
         .write(caller.id, async |connection| {
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
-            R::change(connection, &before, said, &context).await?;
+            R::change(connection, &before, patch, &context).await?;
             answer(&find::<R>(connection, id).await?, request)
         })
         .await

@@ -1,4 +1,4 @@
-//! Some rows of a file in one transaction: all that can be imported are, whatever becomes of the others.
+//! One batch of rows in one transaction: a row that fails does not stop the others.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -111,7 +111,7 @@ pub(super) async fn write<D: Draft>(
         for (mut record, draft) in rows.into_iter().zip(&drafts) {
             match try_insert(&mut transaction, std::slice::from_ref(draft)).await? {
                 Ok(()) => outcome.settle(record),
-                // Somebody else made it since the look at what is there.
+                // Another client created it since the lookup.
                 Err(Error::Duplicate(violation)) if violation.pointer == key => outcome.summary.existing += 1,
                 Err(error) => {
                     record.add(survey, import.target.fields(), violations(error)?);

@@ -112,7 +112,7 @@ impl Target {
 pub(super) enum Match {
     Synonym,
     Exact,
-    /// Somebody said so.
+    /// The operator said so.
     Given,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Column {
     pub(super) field: Option<&'static Field>,
 }
 
-/// A heading of the file and the field that somebody says it is: `theirs=ours`, or `theirs=` to leave the column out.
+/// A heading and the field that the operator assigns it: `theirs=ours`, or `theirs=` to leave the column out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     theirs: String,

@@ -47,7 +47,7 @@ pub struct Import {
     pub target: Target,
     /// Where the file is.
     pub path: PathBuf,
-    /// What somebody says of its columns.
+    /// Fields that the operator assigns to headings.
     pub mappings: Vec<Mapping>,
     /// What it is written in, if not UTF-8.
     pub encoding: Option<&'static Encoding>,
@@ -134,7 +134,7 @@ async fn import_as<D: Draft>(
     Ok(summary)
 }
 
-/// Reads the rows after the header, until the file ends or nobody listens any more.
+/// Reads the rows after the header, until the file ends or the receiver is gone.
 fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) -> anyhow::Result<()> {
     let (_, mut rows) = survey::open(import)?;
     let mut batch = Vec::new();
@@ -147,7 +147,7 @@ fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) ->
             return Ok(());
         }
     }
-    // Nobody listens any more if the database went away, which is told where it was found.
+    // The receiver is gone if the database failed, and that error is returned there.
     let _ = sender.blocking_send(batch);
     Ok(())
 }

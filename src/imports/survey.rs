@@ -87,7 +87,7 @@ pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
     Ok(Survey { header, days, decimals, rows: count })
 }
 
-/// How each column is read: as somebody says, else as its values show.
+/// Decides how each column is read: by the operator's option, else by its values.
 fn decide<T: Copy + PartialEq>(
     header: &Header,
     votes: &HashMap<usize, Votes<T>>,

@@ -1,4 +1,4 @@
-//! A file's bytes as UTF-8, whatever it was written in.
+//! A file's bytes as UTF-8, from any encoding.
 
 use std::io::{self, Cursor, Read};
 

@@ -56,7 +56,7 @@ impl<T: Copy + PartialEq> Votes<T> {
         }
     }
 
-    /// How the column is read; an error says why nobody but a person can know.
+    /// Decides how the column is read; an error says why a person has to decide.
     pub(super) fn decide(&self, default: T) -> Result<T, String> {
         match (self.certain.as_slice(), &self.unsure) {
             ([(reading, _)], _) => Ok(*reading),
@@ -134,7 +134,7 @@ fn parts(text: &str) -> Option<Parts> {
         return Some(Parts::Certain(year, number(second)?, number(third)?));
     }
     let (first, second, year) = (number(first)?, number(second)?, year(third)?);
-    // Nobody who writes the month first separates by dots.
+    // Dates with dots never begin with the month.
     Some(if separator == '.' { Parts::Certain(year, second, first) } else { Parts::Either(first, second, year) })
 }
 

@@ -1,8 +1,8 @@
-//! What a record's field is: the table of a feature that filters, orders, mappings, request rules and imports follow from.
+//! One row in a feature's table of fields, from which filters, sorting, mappings, request rules and imports follow.
 
 use crate::validate::Words;
 
-/// One field of a record.
+/// A field of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Name on the wire: `dueDate`.
@@ -67,7 +67,7 @@ pub enum FieldKind {
 pub enum Access {
     /// The server alone.
     Server,
-    /// Whoever creates the record; fixed from then on.
+    /// The request that creates the record; fixed from then on.
     Creation,
     /// Every write.
     Write,
@@ -162,7 +162,7 @@ impl Field {
         matches!(self.kind, Keyword(..) | Text | Folded | Currency | Id | Tags)
     }
 
-    /// Held by the index although lists cannot filter by it, for whoever looks into the index itself.
+    /// Indexed although lists cannot filter by it, for other readers of the index.
     #[must_use]
     pub const fn in_index(self) -> Self {
         Self { indexed: true, ..self }

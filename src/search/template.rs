@@ -49,7 +49,7 @@ impl Template {
         json!({ "settings": settings, "mappings": mappings })
     }
 
-    /// The index template in the cluster. It exists to forbid what it matches: an index that appears because somebody wrote to a
+    /// The index template in the cluster. It exists to forbid what it matches: an index that appears because a client wrote to a
     /// name that is not there would have guessed types.
     #[must_use]
     pub fn guard(&self, pattern: &str) -> Value {

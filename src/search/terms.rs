@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::values::text;
 
-/// The normalised forms of a document's names, contacts and numbers. Written into the index, never stored in the source.
+/// The normalised forms of a document's names, contacts and numbers. Indexed under `search`; clients never see them.
 ///
-/// The same functions normalise the query, so whatever is typed meets the form in which it was indexed.
+/// The same functions normalise the query, so typed text matches the indexed form.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {

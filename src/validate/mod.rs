@@ -1,4 +1,4 @@
-//! What a client may say of a field, and the rules that fields of several records share.
+//! Rules of request values that several features share.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Object, Violations};
 use crate::values::money::{Amount, Currency};
 
-/// What a request says of one member: nothing, a new value, or null, which clears.
+/// One member of a request: absent, a new value, or null, which clears.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Change<T> {
     /// The member is absent: what is there stays.
@@ -57,7 +57,7 @@ impl<T> Change<T> {
 pub struct Words {
     /// The words as they are stored and shown.
     pub known: &'static [&'static str],
-    /// What is taken for another: `("card", "credit_card")`.
+    /// Other spellings: `("card", "credit_card")`.
     pub aliases: &'static [(&'static str, &'static str)],
 }
 

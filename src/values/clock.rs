@@ -33,9 +33,6 @@ impl Clock {
 }
 
 /// Serialises a moment, or none, as the wire has it: UTC, always with milliseconds.
-///
-/// # Errors
-/// The serializer's.
 pub fn milliseconds<S: Serializer>(at: &(impl Into<Option<DateTime<Utc>>> + Copy), serializer: S) -> Result<S::Ok, S::Error> {
     match (*at).into() {
         Some(at) => serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true)),

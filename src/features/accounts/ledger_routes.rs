@@ -17,7 +17,7 @@ use crate::values::clock::milliseconds;
 use crate::values::ids::{AccountId, LedgerEntryId};
 use crate::values::money::{Amount, Currency, Money};
 
-/// What people post; the other kinds come from opening an account and from payments.
+/// Kinds that can be posted by hand; opening an account and payments post the others.
 const KINDS: Words = Words {
     known: &["charge", "fee", "interest", "adjustment", "write_off"],
     aliases: &[("writeoff", "write_off"), ("late_fee", "fee")],

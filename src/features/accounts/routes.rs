@@ -14,7 +14,7 @@ use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
 use crate::error::{Result, Violations};
-use crate::features::resource::{self, Resource, Said};
+use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -63,8 +63,8 @@ impl Resource for Account {
         account::select(connection, ids).await
     }
 
-    async fn change(connection: &mut PgConnection, before: &Self, said: Said, context: &Context<'_>) -> Result<()> {
-        rules::change(connection, before, said, context).await
+    async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {
+        rules::change(connection, before, patch, context).await
     }
 
     async fn restore(connection: &mut PgConnection, account: &Self, by: Option<UserId>) -> Result<()> {
@@ -73,9 +73,9 @@ impl Resource for Account {
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let said = request.json().await?;
+    let body = request.json().await?;
     let mut violations = Violations::default();
-    let new = NewAccount::read(said, &request.context(caller.id), &mut violations);
+    let new = NewAccount::read(body, &request.context(caller.id), &mut violations);
     violations.check()?;
     request
         .write(caller.id, async |connection| {

@@ -10,7 +10,7 @@ use crate::db::rows;
 use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::customers::{self, Customer};
 use crate::features::ledger;
-use crate::features::resource::{self, Said};
+use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::validate::MOST_MONEY;
 use crate::values::ids::{AccountId, UserId};
@@ -25,18 +25,18 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// Reads a request for a new account.
-    pub fn read(mut said: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
-        let customer: Option<Object> = fields::take(&mut said, "customer", violations).value();
-        match (said.contains_key("customerId"), &customer) {
+    pub fn read(mut body: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
+        let customer: Option<Object> = fields::take(&mut body, "customer", violations).value();
+        match (body.contains_key("customerId"), &customer) {
             (true, Some(_)) => violations.add("/customer", "conflicting", "takes customerId or a new customer, not both"),
             (false, None) => violations.add("/customerId", "required", "needs customerId, or a new customer in customer"),
             _ => {}
         }
-        let currency: Option<String> = fields::take(&mut said, "currency", violations).value();
+        let currency: Option<String> = fields::take(&mut body, "currency", violations).value();
         let currency = violations.currency("/currency", currency.as_deref(), context.currency);
         let mut account = Account::new(currency);
         let mut amount = |name: &str, least: i64, violations: &mut Violations| {
-            let amount: Amount = fields::take(&mut said, name, violations).value()?;
+            let amount: Amount = fields::take(&mut body, name, violations).value()?;
             Some(violations.amount(&format!("/{name}"), &amount, currency, least..=MOST_MONEY))
         };
         let original = amount("originalAmount", 0, violations);
@@ -49,11 +49,11 @@ impl NewAccount {
         };
         account.balance = Money { minor: owed.or(original).unwrap_or_default(), currency };
         account.original_amount = Money { minor: original.or(owed).unwrap_or_default().max(0), currency };
-        fields::apply(&mut account, &mut said, violations);
-        fields::refuse_rest::<Account>(&said, context.is_strict, violations);
-        let customer = customer.map(|said| {
+        fields::apply(&mut account, &mut body, violations);
+        fields::refuse_rest::<Account>(&body, context.is_strict, violations);
+        let customer = customer.map(|body| {
             let mut within = Violations::default();
-            let customer = Customer::read_new(said, context, &mut within);
+            let customer = Customer::read_new(body, context, &mut within);
             violations.nest("/customer", within);
             account.customer_id = customer.id;
             customer
@@ -97,15 +97,15 @@ pub async fn insert(connection: &mut PgConnection, account: &Account, by: Option
 ///
 /// # Errors
 /// As [`open`], and members that cannot change.
-pub async fn change(connection: &mut PgConnection, before: &Account, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut violations) = (said.base(before), Violations::default());
-    if said.members.remove("customer").is_some() {
+pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: Patch, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut violations) = (patch.base(before), Violations::default());
+    if patch.members.remove("customer").is_some() {
         violations.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
     }
-    if let Some(due) = said.members.remove("amountDue") {
-        said.members.entry("balance").or_insert(due);
+    if let Some(due) = patch.members.remove("amountDue") {
+        patch.members.entry("balance").or_insert(due);
     }
-    resource::apply(before, &mut after, said, context, &mut violations)?;
+    resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
     if after == *before {
         return Ok(());
@@ -151,22 +151,22 @@ mod tests {
     use super::*;
     use crate::values::ids::CustomerId;
 
-    fn check(said: Value, expected: &[(&str, &str)]) -> Account {
+    fn check(body: Value, expected: &[(&str, &str)]) -> Account {
         let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
         let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
         let mut violations = Violations::default();
-        let new = NewAccount::read(said.as_object().cloned().unwrap(), &context, &mut violations);
+        let new = NewAccount::read(body.as_object().cloned().unwrap(), &context, &mut violations);
         let violations = violations.take();
         let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
-        assert_eq!(found, expected, "{said}");
+        assert_eq!(found, expected, "{body}");
         new.account
     }
 
     #[test]
     fn the_opening_balance_can_be_named_in_three_ways() {
-        let amounts = |mut said: Value| {
-            said["customerId"] = json!(CustomerId::new());
-            let account = check(said, &[]);
+        let amounts = |mut body: Value| {
+            body["customerId"] = json!(CustomerId::new());
+            let account = check(body, &[]);
             (account.balance.minor, account.original_amount.minor)
         };
         assert_eq!(amounts(json!({})), (0, 0));
@@ -198,12 +198,12 @@ mod tests {
     #[test]
     fn what_is_fixed_can_be_repeated_and_not_changed() {
         let before = check(json!({ "customerId": CustomerId::new(), "balance": "40.00", "creditor": "ACME" }), &[]);
-        let apply = |said: Value| {
-            let said = Said { members: said.as_object().cloned().unwrap(), is_whole: false };
+        let apply = |body: Value| {
+            let patch = Patch { members: body.as_object().cloned().unwrap(), is_replacement: false };
             let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
             let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
-            let (mut after, mut violations) = (said.base(&before), Violations::default());
-            resource::apply(&before, &mut after, said, &context, &mut violations).unwrap();
+            let (mut after, mut violations) = (patch.base(&before), Violations::default());
+            resource::apply(&before, &mut after, patch, &context, &mut violations).unwrap();
             violations.take().len()
         };
         assert_eq!(apply(json!({ "balance": 40, "originalAmount": "40", "currency": "eur", "daysPastDue": 0 })), 0);

@@ -1,4 +1,4 @@
-//! What a client may say of a customer's phones, e-mail addresses and postal addresses.
+//! Requests for phones, e-mail addresses and postal addresses of a customer, and their rules.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ const KINDS: Words = Words { known: &["phone", "email"], aliases: &[("mobile", "
 const STATES: Words = Words { known: &["unverified", "valid", "wrong", "blocked"], aliases: &[] };
 const MOST: usize = 20;
 
-/// What a client may say of a phone number or e-mail address. One with an id is the one that is there already.
+/// A phone number or e-mail address in a request; an id names an existing one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ContactPatch {
@@ -32,7 +32,7 @@ pub(super) struct ContactPatch {
     pub(super) normalized: Option<String>,
 }
 
-/// What a client may say of a postal address. One with an id is the one that is there already.
+/// A postal address in a request; an id names an existing one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct AddressPatch {

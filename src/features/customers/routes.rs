@@ -13,7 +13,7 @@ use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::{Lock, Locked};
 use crate::error::{Object, Result, Violations};
-use crate::features::resource::{self, Resource, Said};
+use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -63,8 +63,8 @@ impl Resource for Customer {
         customer::select(connection, ids).await
     }
 
-    async fn change(connection: &mut PgConnection, before: &Self, said: Said, context: &Context<'_>) -> Result<()> {
-        rules::change(connection, before, said, context).await
+    async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {
+        rules::change(connection, before, patch, context).await
     }
 
     async fn lock_others(connection: &mut PgConnection, id: Uuid) -> Result<()> {
@@ -81,11 +81,11 @@ impl Resource for Customer {
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut said: Object = request.json().await?;
+    let mut body: Object = request.json().await?;
     let context = request.context(caller.id);
     let mut violations = Violations::default();
-    let debt = Debt::take(&mut said, context.currency, &mut violations);
-    let customer = Customer::read_new(said, &context, &mut violations);
+    let debt = Debt::take(&mut body, context.currency, &mut violations);
+    let customer = Customer::read_new(body, &context, &mut violations);
     violations.check()?;
     request
         .write(caller.id, async |connection| {

@@ -13,7 +13,7 @@ use crate::api::{Context, fields};
 use crate::db::rows;
 use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::ledger;
-use crate::features::resource::{self, Said};
+use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::validate::{Change, MOST_MONEY, sensible_days};
 use crate::values::ids::{AccountId, UserId};
@@ -30,17 +30,17 @@ pub struct Debt {
 
 impl Debt {
     /// Takes what describes an account out of a request for a new customer.
-    pub fn take(said: &mut Object, default: Currency, violations: &mut Violations) -> Option<Self> {
-        let is_there = ["amountDue", "dueDate", "accountNumber"].iter().any(|name| said.contains_key(*name));
-        let currency: Option<String> = fields::take(said, "currency", violations).value();
+    pub fn take(body: &mut Object, default: Currency, violations: &mut Violations) -> Option<Self> {
+        let is_there = ["amountDue", "dueDate", "accountNumber"].iter().any(|name| body.contains_key(*name));
+        let currency: Option<String> = fields::take(body, "currency", violations).value();
         if !is_there {
             return None;
         }
         let currency = violations.currency("/currency", currency.as_deref(), default);
-        let amount: Option<Amount> = fields::take(said, "amountDue", violations).value();
+        let amount: Option<Amount> = fields::take(body, "amountDue", violations).value();
         let minor = amount.map_or(0, |amount| violations.amount("/amountDue", &amount, currency, 0..=MOST_MONEY));
         let mut debt = Self { account_number: None, amount: Money { minor, currency }, due_date: None };
-        let (due_date, number) = (fields::take(said, "dueDate", violations), fields::take(said, "accountNumber", violations));
+        let (due_date, number) = (fields::take(body, "dueDate", violations), fields::take(body, "accountNumber", violations));
         violations.day("/dueDate", due_date, sensible_days(), &mut debt.due_date);
         violations.text("/accountNumber", number, (1, 64), &mut debt.account_number);
         Some(debt)
@@ -49,20 +49,20 @@ impl Debt {
 
 impl Customer {
     /// Reads a request for a new customer, without the [`Debt`].
-    pub fn read_new(mut said: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
+    pub fn read_new(mut body: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
         let mut customer = Self::new();
-        customer.apply(&mut said, context, violations);
-        fields::refuse_rest::<Self>(&said, context.is_strict, violations);
+        customer.apply(&mut body, context, violations);
+        fields::refuse_rest::<Self>(&body, context.is_strict, violations);
         customer
     }
 
-    fn apply(&mut self, said: &mut Object, context: &Context<'_>, violations: &mut Violations) {
+    fn apply(&mut self, body: &mut Object, context: &Context<'_>, violations: &mut Violations) {
         let name_is_derived = self.derived_name().is_some_and(|derived| derived == self.name);
-        let name = fields::take(said, "name", violations);
-        let points = fields::take(said, "contactPoints", violations);
-        let [phone, email] = ["phone", "email"].map(|name| fields::take(said, name, violations));
-        let addresses = fields::take(said, "addresses", violations);
-        fields::apply(self, said, violations);
+        let name = fields::take(body, "name", violations);
+        let points = fields::take(body, "contactPoints", violations);
+        let [phone, email] = ["phone", "email"].map(|name| fields::take(body, name, violations));
+        let addresses = fields::take(body, "addresses", violations);
+        fields::apply(self, body, violations);
         if self.date_of_birth.is_some_and(|day| day > context.now.date_naive()) {
             violations.add("/dateOfBirth", "out_of_range", "takes a day that has come");
         }
@@ -105,23 +105,23 @@ impl Customer {
 ///
 /// # Errors
 /// An external id that another customer has, and members that cannot change.
-pub async fn change(connection: &mut PgConnection, before: &Customer, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut violations) = (said.base(before), Violations::default());
+pub async fn change(connection: &mut PgConnection, before: &Customer, mut patch: Patch, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut violations) = (patch.base(before), Violations::default());
     // The simple form of what is there already says nothing new.
     for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {
-        let names_set = !said.is_whole || said.members.contains_key("contactPoints");
-        if names_set && said.members.get(name) == Some(&json!(shown)) {
-            said.members.remove(name);
+        let names_set = !patch.is_replacement || patch.members.contains_key("contactPoints");
+        if names_set && patch.members.get(name) == Some(&json!(shown)) {
+            patch.members.remove(name);
         }
     }
-    if said.is_whole {
+    if patch.is_replacement {
         // The sets stay until what replaces them has named their entries.
         after.name.clear();
-        said.members.entry("contactPoints").or_insert(Value::Null);
-        said.members.entry("addresses").or_insert(Value::Null);
+        patch.members.entry("contactPoints").or_insert(Value::Null);
+        patch.members.entry("addresses").or_insert(Value::Null);
     }
     for name in ["amountDue", "dueDate", "accountNumber"] {
-        if said.members.remove(name).is_some() {
+        if patch.members.remove(name).is_some() {
             violations.add(
                 format!("/{name}"),
                 "not_changeable",
@@ -129,8 +129,8 @@ pub async fn change(connection: &mut PgConnection, before: &Customer, mut said: 
             );
         }
     }
-    after.apply(&mut said.members, context, &mut violations);
-    resource::apply(before, &mut after, said, context, &mut violations)?;
+    after.apply(&mut patch.members, context, &mut violations);
+    resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
     update(connection, before, &after, context.by).await
 }
@@ -307,12 +307,12 @@ mod tests {
 
     use super::*;
 
-    fn apply(customer: &mut Customer, said: Value) -> Vec<(String, String)> {
-        let (mut said, mut violations) = (said.as_object().cloned().unwrap(), Violations::default());
+    fn apply(customer: &mut Customer, body: Value) -> Vec<(String, String)> {
+        let (mut body, mut violations) = (body.as_object().cloned().unwrap(), Violations::default());
         let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
         let currency = "EUR".parse().unwrap();
         let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
-        customer.apply(&mut said, &context, &mut violations);
+        customer.apply(&mut body, &context, &mut violations);
         violations.take().into_iter().map(|violation| (violation.pointer, violation.code.into_owned())).collect()
     }
 

@@ -13,7 +13,7 @@ use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
 use crate::error::{Error, Object, Result, Violations};
-use crate::features::resource::{self, Resource, Said};
+use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -66,8 +66,8 @@ impl Resource for Payment {
         payment::select(connection, ids).await
     }
 
-    async fn change(connection: &mut PgConnection, before: &Self, said: Said, context: &Context<'_>) -> Result<()> {
-        rules::change(connection, before, said, context).await
+    async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {
+        rules::change(connection, before, patch, context).await
     }
 
     async fn remove(connection: &mut PgConnection, payment: &Self, _is_forced: bool, by: Option<UserId>) -> Result<()> {
@@ -81,20 +81,20 @@ async fn list_on_account(id: AccountId, _: Caller, request: Request) -> Result<R
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut said: Object = request.json().await?;
+    let mut body: Object = request.json().await?;
     let mut violations = Violations::default();
-    let account = fields::take(&mut said, "accountId", &mut violations).value();
+    let account = fields::take(&mut body, "accountId", &mut violations).value();
     violations.check()?;
-    record(said, account, &caller, &request).await
+    record(body, account, &caller, &request).await
 }
 
 async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut said: Object = request.json().await?;
-    if said.remove("accountId").is_some_and(|other| other != id.to_string()) {
+    let mut body: Object = request.json().await?;
+    if body.remove("accountId").is_some_and(|other| other != id.to_string()) {
         return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
     }
     // The account is the address here, so one that does not exist is not a violation of the body.
-    record(said, Some(id.0), &caller, &request).await.map_err(|error| match error {
+    record(body, Some(id.0), &caller, &request).await.map_err(|error| match error {
         Error::Invalid(violations) if violations.iter().any(|violation| violation.code == "unknown_account") => {
             Error::NotFound("account")
         }
@@ -102,7 +102,7 @@ async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) 
     })
 }
 
-async fn record(said: Object, account: Option<Uuid>, caller: &Caller, request: &Request) -> Result<Reply> {
+async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &Request) -> Result<Reply> {
     let settings = &request.app.config.writes;
     if settings.require_idempotency && request.is_canonical() && !request.has_idempotency_key() {
         return Err(Error::malformed("idempotency_key_required", "a payment needs an Idempotency-Key header"));
@@ -115,7 +115,7 @@ async fn record(said: Object, account: Option<Uuid>, caller: &Caller, request: &
                 return Err(rules::unknown_account());
             }
             let mut violations = Violations::default();
-            let payment = Payment::read_new(said, payee.as_ref(), &context, &mut violations);
+            let payment = Payment::read_new(body, payee.as_ref(), &context, &mut violations);
             violations.check()?;
             let id = rules::record(connection, &payment, Some(caller.id)).await?;
             let twin = rules::find_twin(connection, &payment).await?;

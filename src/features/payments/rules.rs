@@ -11,13 +11,13 @@ use crate::api::{Context, fields};
 use crate::db::rows;
 use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::ledger::{self, Entry};
-use crate::features::resource::{self, Said};
+use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::validate::Change;
 use crate::values::ids::{AccountId, PaymentId, UserId};
 use crate::values::money::{Amount, Currency, Money};
 
-/// What a payment needs to know of its account.
+/// The account of a payment.
 #[derive(Clone, Copy, Debug)]
 pub struct Payee {
     pub id: Uuid,
@@ -49,12 +49,12 @@ pub(super) async fn lock_payee(connection: &mut PgConnection, account: Option<Uu
 
 impl Payment {
     /// Reads a request for a new payment to the account that it names.
-    pub fn read_new(mut said: Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) -> Self {
+    pub fn read_new(mut body: Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) -> Self {
         let mut payment = Self::new(payee.map_or(context.currency, |payee| payee.currency), context.now);
-        require_method(&said, violations);
-        payment.apply_money(&mut said, payee, context, violations);
-        fields::apply(&mut payment, &mut said, violations);
-        fields::refuse_rest::<Self>(&said, context.is_strict, violations);
+        require_method(&body, violations);
+        payment.apply_money(&mut body, payee, context, violations);
+        fields::apply(&mut payment, &mut body, violations);
+        fields::refuse_rest::<Self>(&body, context.is_strict, violations);
         if !payment.status.is_first() {
             violations.add("/status", "not_a_first_status", "a new payment is one of pending, success, failed");
         }
@@ -62,10 +62,10 @@ impl Payment {
     }
 
     /// Takes over account, customer, currency, amount and time, which depend on each other.
-    fn apply_money(&mut self, said: &mut Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) {
-        said.remove("accountId");
+    fn apply_money(&mut self, body: &mut Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) {
+        body.remove("accountId");
         self.account_id = payee.map(|payee| payee.id);
-        let customer = fields::take(said, "customerId", violations);
+        let customer = fields::take(body, "customerId", violations);
         if let Some(payee) = payee {
             if customer.is_present() && customer.clone().value() != Some(payee.customer_id) {
                 violations.add("/customerId", "customer_mismatch", "the account belongs to another customer");
@@ -75,7 +75,7 @@ impl Payment {
             customer.apply(&mut self.customer_id);
         }
 
-        let currency = fields::take::<String>(said, "currency", violations);
+        let currency = fields::take::<String>(body, "currency", violations);
         if currency.is_present() {
             let default = payee.map_or(context.currency, |payee| payee.currency);
             self.currency = violations.currency("/currency", currency.value().as_deref(), default);
@@ -86,7 +86,7 @@ impl Payment {
             violations.add("/currency", "currency_mismatch", format!("the account's currency is {}", payee.currency));
         }
         let most = i64::from(context.payment_max) * 10_i64.pow(self.currency.exponent());
-        let minor = match fields::take::<Amount>(said, "amount", violations) {
+        let minor = match fields::take::<Amount>(body, "amount", violations) {
             Change::To(Some(amount)) => violations.amount("/amount", &amount, self.currency, 1..=most),
             Change::Keep if self.amount.minor > 0 => self.amount.minor,
             _ => {
@@ -95,8 +95,8 @@ impl Payment {
             }
         };
         self.amount = Money { minor, currency: self.currency };
-        let (said, mut received_at) = (fields::take(said, "receivedAt", violations), Some(self.received_at));
-        violations.past("/receivedAt", said, context.now, &mut received_at);
+        let (change, mut received_at) = (fields::take(body, "receivedAt", violations), Some(self.received_at));
+        violations.past("/receivedAt", change, context.now, &mut received_at);
         self.received_at = received_at.unwrap_or(context.now);
     }
 }
@@ -116,9 +116,9 @@ pub async fn record(connection: &mut PgConnection, payment: &Payment, by: Option
 ///
 /// # Errors
 /// A step that the status does not allow, a change of money that came, an account that is deleted.
-pub async fn change(connection: &mut PgConnection, before: &Payment, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut violations) = (said.base(before), Violations::default());
-    let account = match fields::take(&mut said.members, "accountId", &mut violations) {
+pub async fn change(connection: &mut PgConnection, before: &Payment, mut patch: Patch, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut violations) = (patch.base(before), Violations::default());
+    let account = match fields::take(&mut patch.members, "accountId", &mut violations) {
         Change::To(account) => account,
         Change::Keep => after.account_id,
     };
@@ -126,12 +126,12 @@ pub async fn change(connection: &mut PgConnection, before: &Payment, mut said: S
     if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
         return Err(Error::conflict("account_deleted", "the payment's account is deleted; restore the account first"));
     }
-    if said.is_whole {
-        require_method(&said.members, &mut violations);
+    if patch.is_replacement {
+        require_method(&patch.members, &mut violations);
         (after.status, after.amount.minor) = (before.status, 0);
     }
-    after.apply_money(&mut said.members, payee.as_ref(), context, &mut violations);
-    resource::apply(before, &mut after, said, context, &mut violations)?;
+    after.apply_money(&mut patch.members, payee.as_ref(), context, &mut violations);
+    resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
     status::step(before.status, after.status)?;
     guard_history(before, &after)?;
@@ -213,8 +213,8 @@ fn guard_history(before: &Payment, after: &Payment) -> Result<()> {
     ))
 }
 
-fn require_method(said: &Object, violations: &mut Violations) {
-    if said.get("method").is_none_or(serde_json::Value::is_null) {
+fn require_method(body: &Object, violations: &mut Violations) {
+    if body.get("method").is_none_or(serde_json::Value::is_null) {
         violations.add("/method", "required", format!("takes one of {}", METHODS.known.join(", ")));
     }
 }
@@ -236,16 +236,16 @@ mod tests {
 
     use super::*;
 
-    fn check(said: Value, expected: &[(&str, &str)]) {
+    fn check(body: Value, expected: &[(&str, &str)]) {
         let now = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap().to_utc();
         let payee = Payee { id: Uuid::nil(), currency: "EUR".parse().unwrap(), customer_id: Uuid::nil(), deleted_at: None };
         let currency = "USD".parse().unwrap();
         let context = Context { by: None, now, currency, region: "US", payment_max: 1_000_000, is_strict: true };
         let mut violations = Violations::default();
-        Payment::read_new(said.as_object().cloned().unwrap(), Some(&payee), &context, &mut violations);
+        Payment::read_new(body.as_object().cloned().unwrap(), Some(&payee), &context, &mut violations);
         let violations = violations.take();
         let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
-        assert_eq!(found, expected, "{said}");
+        assert_eq!(found, expected, "{body}");
     }
 
     #[test]

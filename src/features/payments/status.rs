@@ -54,8 +54,7 @@ pub(super) fn step(from: Status, to: Status) -> Result<()> {
     Err(Error::conflict("status_not_allowed", format!("a payment that is {from} cannot become {to}; allowed is {allowed}")))
 }
 
-/// What has to be posted to an account when one of its payments goes from one state to another: the kind of the entry, and the
-/// sign of its amount.
+/// Returns the kind of the ledger entry that a step posts, and the sign of its amount.
 pub(super) fn posting(from: Status, to: Status) -> Option<(&'static str, i64)> {
     match (from == Success, to) {
         (false, Success) => Some(("payment", -1)),
