@@ -57,6 +57,8 @@ pub enum Error {
         code: &'static str,
         /// What contradicts what.
         detail: String,
+        /// Further members of the problem.
+        more: Object,
     },
     /// Another record already has a value that only one may have.
     #[error("{}", .0.message)]
@@ -114,7 +116,7 @@ impl Error {
 
     /// A request that contradicts the state of things.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Conflict { code, detail: detail.into() }
+        Self::Conflict { code, detail: detail.into(), more: Object::new() }
     }
 
     /// One unacceptable value.
@@ -306,6 +308,11 @@ impl Faults {
     /// Adds the faults of a part of the request that the client wrote as one value.
     pub fn blame(&mut self, pointer: &str, part: Self) {
         self.0.extend(part.0.into_iter().map(|fault| Fault { pointer: pointer.into(), ..fault }));
+    }
+
+    /// Adds the faults of an error.
+    pub fn join(&mut self, error: Error) {
+        self.0.extend_from_slice(error.faults());
     }
 
     /// Whether nothing is wrong so far.

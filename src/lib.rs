@@ -20,6 +20,29 @@
 //! 0 config error values validate metrics failpoint       plain types
 //! ```
 //!
+//! # Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | collection | one searchable kind: customers, accounts, payments |
+//! | document | what the index holds for a row |
+//! | engine | what answers a list: Elasticsearch or Postgres |
+//! | LSN | log sequence number: a position in the log of Postgres |
+//! | epoch | the high bits of every version; a new one begins where LSNs may have gone back |
+//! | visibility barrier | holds a batch until every new snapshot sees its transactions |
+//! | dispatcher | splits batches into chunks, sends them concurrently, knows the contiguous acknowledged LSN |
+//! | linger | short wait of documents that change faster than they can be written, so that one write shows many changes |
+//! | fan-out | documents that follow a change of another row |
+//! | backlog | documents and fan-outs to be written, stored in Postgres, drained by the backlog worker |
+//! | dead letter | a document that Elasticsearch refuses; quarantined and retried |
+//! | checkpoint | the confirmed and searchable LSN and the backlog of each collection, stored by the leader |
+//! | lease | number of a leader's term; statements of an earlier term change nothing (fencing) |
+//! | generation | one physical index behind an alias: building, live, retired, failed |
+//! | rollback target | the previous generation, kept current for a while |
+//! | high-water mark | highest LSN that Elasticsearch has seen of this database |
+//! | anti-entropy sweep | endless comparison of documents with their rows |
+//! | sync token | read-your-writes token: the LSN of a write |
+//!
 //! # Invariants
 //!
 //! 1. Postgres is truth. Only the sync task writes to the index, and everything in the index can be rebuilt from Postgres.

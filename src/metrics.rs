@@ -4,9 +4,7 @@ use std::sync::LazyLock;
 
 use hyper::Method;
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -27,11 +25,7 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     registered(IntCounterVec::new(options, &["collection", "engine", "degraded"]))
 });
 
-/// Memory of the process that is in RAM.
-pub static RESIDENT_BYTES: LazyLock<IntGauge> =
-    LazyLock::new(|| registered(IntGauge::new("process_resident_memory_bytes", "Memory of the process that is in RAM.")));
-
-/// The gauges of one answer. An unknown value is absent: a registered gauge would go on showing its last one.
+/// The sync's gauges for one scrape. Unknown values are absent: a registered gauge would keep showing an old value.
 #[derive(Default)]
 pub struct Gauges(Registry);
 
@@ -40,6 +34,7 @@ impl Gauges {
         registered_in(&self.0, Gauge::new(name, help)).set(value);
     }
 
+    /// Sets one value for each collection.
     pub fn set_each<'a>(&self, name: &str, help: &str, values: impl IntoIterator<Item = (&'a str, f64)>) {
         let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &["collection"]));
         for (collection, value) in values {
@@ -48,10 +43,7 @@ impl Gauges {
     }
 }
 
-/// Registers a metric under its name.
-///
-/// # Panics
-/// With a name that is taken or not a name, which is a mistake in the program that its first use shows.
+/// Registers a metric. Panics if its name is invalid or taken, which the first use shows.
 pub fn registered<M: Collector + Clone + 'static>(metric: prometheus::Result<M>) -> M {
     registered_in(prometheus::default_registry(), metric)
 }
@@ -65,22 +57,14 @@ fn registered_in<M: Collector + Clone + 'static>(registry: &Registry, metric: pr
 /// The content type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes all metrics, with what is told of the sync.
-///
-/// # Errors
-/// None in practice: the encoder writes to memory.
+/// Writes all metrics, the sync's gauges included.
 pub fn render(sync: &Gauges) -> prometheus::Result<String> {
-    if let Some(bytes) = resident_bytes() {
-        RESIDENT_BYTES.set(bytes);
-    }
-    let mut text = Vec::new();
     let mut metrics = prometheus::gather();
     metrics.extend(sync.0.gather());
-    TextEncoder::new().encode(&metrics, &mut text)?;
-    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    TextEncoder::new().encode_to_string(&metrics)
 }
 
-/// The method as a label; whatever a client invents is one value, so that it cannot make new series.
+/// The method as a label. Unknown methods share one value, so that a client cannot create new series.
 #[must_use]
 pub fn method(method: &Method) -> &'static str {
     match *method {
@@ -93,11 +77,4 @@ pub fn method(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }
-}
-
-/// Memory in RAM, where the kernel tells (`proc_pid_statm(5)`; pages are 4 KiB on the machines that this runs on).
-fn resident_bytes() -> Option<i64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: i64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
 }

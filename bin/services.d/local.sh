@@ -77,7 +77,7 @@ await() {
 local_start() {
   local name
   local_prepare
-  install_lacking "$@"
+  require_packages "$@"
   for name in "$@"; do
     if ! obtain "$name" || ! start_one "$name"; then unavailable "$name"; fi
   done
@@ -86,21 +86,13 @@ local_start() {
 # Prints the folder of initdb and pg_ctl.
 local_binaries() {
   local_prepare
-  install_lacking postgres
+  require_packages postgres
   obtain postgres || fail "the programs of Postgres cannot be had; see above, or set POSTGRES_BIN"
   echo "$state/dist/postgres-$postgres_version/bin"
 }
 
-# Fetches the programs of server $1, or says which packages are missing.
-obtain() {
-  local packages
-  mapfile -t packages < <(lacking "$1")
-  if [ ${#packages[@]} != 0 ]; then
-    say "$1: packages are missing; install them with: sudo apt-get install ${packages[*]}"
-    return 1
-  fi
-  "${1}_fetch"
-}
+# Fetches the programs of server $1; fails if packages are missing.
+obtain() { [ -z "$(lacking "$1")" ] && "${1}_fetch"; }
 
 # The Debian packages without which server $1 cannot be had.
 lacking() {
@@ -115,24 +107,36 @@ lacking() {
 lacking_maven() { has mvn || echo maven; has unzip || echo unzip; }
 has() { command -v "$1" >/dev/null; }
 
-# Installs the packages that these servers lack, when root.
-install_lacking() {
-  local name packages
-  mapfile -t packages < <(for name in "$@"; do lacking "$name"; done | sort -u)
-  [ ${#packages[@]} != 0 ] && has apt-get && [ "$(id -u)" = 0 ] || return 0
+# The packages that all these servers lack.
+all_lacking() {
+  local packages
+  packages=$(for name in "$@"; do lacking "$name"; done | sort -u)
+  # Debian 13 has a later Java under this name only.
+  apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 || packages=${packages/openjdk-17/default}
+  echo "$packages"
+}
+
+# Installs the packages that these servers lack when root, and says which are still missing.
+require_packages() {
+  if [ "$(all_lacking "$@")" ] && has apt-get && [ "$(id -u)" = 0 ]; then install_packages "$@"; fi
+  local packages
+  mapfile -t packages < <(all_lacking "$@")
+  [ -z "${packages[*]}" ] || say "packages are missing; install them with: sudo apt-get install ${packages[*]}"
+}
+
+install_packages() {
+  local packages policy=/usr/sbin/policy-rc.d
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update >install.log 2>&1 9<&- || true
+  mapfile -t packages < <(all_lacking "$@")
   say "installing ${packages[*]}"
   # Installing redis-server would start the machine's own Redis; this is Debian's way to say that nothing shall start.
-  local policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
-  export DEBIAN_FRONTEND=noninteractive
-  {
-    apt-get -qq update
-    apt-get -qq --simulate install openjdk-17-jre-headless || packages=("${packages[@]/openjdk-17/default}") # as on Debian 13
-    apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "${packages[@]}"
-  } >install.log 2>&1 9<&- || say "apt-get could not install them: $(grep -m1 '^E:' install.log || echo "see $state/install.log")"
+  apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "${packages[@]}" >>install.log 2>&1 9<&- ||
+    say "apt-get could not install them: $(grep -m1 '^E:' install.log || echo "see $state/install.log")"
   if [ "$(trap -p EXIT)" ]; then rm -f "$policy"; trap - EXIT; fi
 }
 

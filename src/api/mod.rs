@@ -1,5 +1,6 @@
 //! The conventions of the interface: requests, replies, JSON, lists, writes, idempotency.
 
+pub mod fields;
 pub(crate) mod json;
 pub mod paging;
 mod record;
@@ -10,6 +11,7 @@ mod snapshot;
 mod sync_token;
 mod write;
 
+pub use fields::{Context, FieldValue, Fields, Member};
 pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};

@@ -14,7 +14,7 @@ pub struct Record {
 }
 
 impl Request {
-    /// Answers with the record that `read` finds. `name` says in a 404 what was not found.
+    /// Answers with the record that `read` finds in one statement; there is no transaction. `name` is what a 404 says is missing.
     ///
     /// Postgres is the truth, so the answer satisfies any sync token.
     pub async fn record(
@@ -24,7 +24,7 @@ impl Request {
     ) -> Result<Reply> {
         self.sync_token()?;
         let includes_deleted = self.includes_deleted()?;
-        let record = read(&mut *self.snapshot().await?).await?;
+        let record = read(&mut *self.app.db.read.acquire().await?).await?;
         let record = record.filter(|record| !record.is_deleted || includes_deleted);
         Ok(record.ok_or(Error::NotFound(name))?.reply.with(READ_SOURCE, "postgres"))
     }

@@ -50,7 +50,9 @@ pub fn no_content() -> Reply {
 }
 
 impl Reply {
-    fn json(body: Vec<u8>) -> Self {
+    /// Answers 200 with JSON that is written already.
+    #[must_use]
+    pub fn json(body: Vec<u8>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         Self { status: StatusCode::OK, headers, body }
     }

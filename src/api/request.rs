@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
@@ -15,11 +14,12 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use super::json;
+use super::{Context, json};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::RequestContext;
 use crate::search::parse::flag;
+use crate::values::ids::UserId;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
@@ -54,10 +54,29 @@ impl Request {
         self.parameters().filter(|(known, _)| known == name).last().map(|(_, value)| value)
     }
 
+    /// Reads a parameter that is true or false; absent is false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        let Some(value) = self.parameter(name) else { return Ok(false) };
+        flag(&value).map_err(|wrong| Error::malformed("bad_parameter", format!("{name}: {wrong}")))
+    }
+
     /// Whether the client asks for deleted records too.
     pub fn includes_deleted(&self) -> Result<bool> {
-        let Some(value) = self.parameter("includeDeleted") else { return Ok(false) };
-        flag(&value).map_err(|wrong| Error::malformed("bad_parameter", format!("includeDeleted: {wrong}")))
+        self.flag("includeDeleted")
+    }
+
+    /// What the rules of a write depend on.
+    #[must_use]
+    pub fn context(&self, by: UserId) -> Context<'_> {
+        let config = &self.app.config;
+        Context {
+            by: Some(by),
+            now: self.app.clock.now(),
+            currency: config.default_currency,
+            region: &config.default_region,
+            payment_max: config.writes.payment_max,
+            is_strict: self.is_canonical(),
+        }
     }
 
     /// Returns a header's text, if it is there and is text.
@@ -118,7 +137,7 @@ impl Request {
             return Err(Error::TooLarge { limit });
         }
         let whole = gather(&mut self.body, limit);
-        timeout(Duration::from_millis(limits.body_timeout_ms), whole).await.unwrap_or(Err(Error::BodyTimeout))
+        timeout(limits.body_timeout, whole).await.unwrap_or(Err(Error::BodyTimeout))
     }
 }
 

@@ -22,6 +22,6 @@ impl Request {
     /// Whether a position lies behind the end of the database's log: it is of another database, or of this one before a backup was
     /// restored. To wait for it would be in vain.
     pub(crate) async fn is_beyond_log(&self, position: Lsn) -> bool {
-        feed::log_end(&self.app.db.server).await.is_ok_and(|end| position > end)
+        feed::log_end(&self.app.db.read).await.is_ok_and(|end| position > end)
     }
 }

@@ -11,6 +11,9 @@ use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
 
+/// How long the answer to an idempotency key is kept: as long as a client may still repeat a request by itself.
+const KEPT: TimeDelta = TimeDelta::hours(24);
+
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -91,13 +94,7 @@ impl Request {
             .chain_update(&self.digest)
             .finalize();
         let now = self.app.clock.now();
-        Ok(Some(Key {
-            caller: caller.to_string(),
-            text: text.to_owned(),
-            request: request.to_vec(),
-            now,
-            expires: now + TimeDelta::hours(i64::from(self.app.config.writes.idempotency_hours)),
-        }))
+        Ok(Some(Key { caller: caller.to_string(), text: text.to_owned(), request: request.to_vec(), now, expires: now + KEPT }))
     }
 }
 

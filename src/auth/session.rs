@@ -85,7 +85,7 @@ pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) 
 
 /// Returns the role that the user of a session has now; none if the session is over or the user disabled.
 pub(super) async fn role(app: &App, proof: Proof) -> Result<Option<Role>> {
-    let read = read(&app.db.server, proof.session, app.clock.now());
+    let read = read(&app.db.read, proof.session, app.clock.now());
     let holder = app.cache.get_or_read(cache_key(proof.session), BELIEVED, read).await?;
     Ok(holder.filter(|holder| holder.user == proof.user).map(|holder| holder.role))
 }

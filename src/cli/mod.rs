@@ -36,7 +36,7 @@ enum Command {
     Health(health::Health),
     /// Bring the database's schema up to date, or show where it is.
     Migrate(migrate::Migrate),
-    /// List all settings, as the rows of a Markdown table.
+    /// Print all settings as a Markdown page.
     Settings,
     /// Add users, change their passwords, list them.
     User(user::User),
@@ -48,6 +48,12 @@ enum Command {
     Import(import::Import),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
+}
+
+/// All settings as a Markdown page, `docs/settings.md`.
+#[must_use]
+pub fn settings_page() -> String {
+    settings::page(&Cli::command())
 }
 
 /// Parses and runs what was typed; the text of a failure goes to standard error.
@@ -80,7 +86,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Health(health) => health.run().boxed_local().await,
         Command::Migrate(migrate) => migrate.run().boxed_local().await,
         Command::Settings => {
-            print!("{}", settings::table(&Cli::command()));
+            print!("{}", settings_page());
             Ok(ExitCode::SUCCESS)
         }
         Command::User(user) => user.run().boxed_local().await,

@@ -28,7 +28,7 @@ pub(super) struct Reindex {
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Roll back to the previous generation, which is kept current for SYNC_KEEP_HOURS.
+    /// Roll back to the previous generation, which is kept current for SYNC_KEEP.
     #[arg(long, conflicts_with = "cancel")]
     rollback: bool,
     /// Cancel the rebuild under way.
@@ -84,7 +84,7 @@ async fn request_rollback(app: &App, wanted: &[&'static Collection]) -> anyhow::
     for collection in wanted {
         awaited.extend(generations::request_rollback(&app.db.sync, collection.name).await?);
     }
-    ensure!(!awaited.is_empty(), "no previous generation is kept; SYNC_KEEP_HOURS says for how long");
+    ensure!(!awaited.is_empty(), "no previous generation is kept; SYNC_KEEP says for how long");
     Ok(awaited)
 }
 

@@ -1,4 +1,4 @@
-//! Settings from a file, and `collections settings`, which lists them all.
+//! Settings from a file, and `collections settings`, which documents them all.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -53,9 +53,19 @@ pub(super) fn suspects(command: &Command, environment: impl Iterator<Item = Stri
     unknown.filter_map(|name| nearest(&name, &known).map(|meant| (name.clone(), meant.to_owned()))).collect()
 }
 
-/// The settings as the rows of a Markdown table.
-pub(super) fn table(command: &Command) -> String {
-    let mut text = String::from("| variable | default | meaning |\n|---|---|---|\n");
+const HEAD: &str = "# Settings
+
+`collections settings` prints this page. Every setting is an environment variable and a flag of the same meaning
+(`collections serve --help`). `--config FILE` reads a file of `NAME=value` lines; the environment and the command line win
+over it, and a name that does not exist is refused. Durations have a unit: `500ms`, `15m`, `2h`.
+
+| variable | default | meaning |
+|---|---|---|
+";
+
+/// All settings as a Markdown page, `docs/settings.md`.
+pub(super) fn page(command: &Command) -> String {
+    let mut text = HEAD.to_owned();
     let Some(serve) = command.find_subcommand("serve") else { return text };
     for argument in serve.get_arguments() {
         let Some(name) = env_name(argument) else { continue };

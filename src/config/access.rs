@@ -10,17 +10,22 @@ use super::Environment;
 /// A shorter key could be guessed (RFC 7518, 3.2).
 const KEY_BYTES: usize = 32;
 
-/// Signs on a developer's machine, where nobody has to be kept out.
+/// Signs tokens on a developer's machine; everyone knows it.
 const DEVELOPMENT_KEY: &str = "only-for-development-and-known-to-everybody";
 
-/// Settings of sign-in and tokens.
 #[derive(Args, Clone, Debug)]
 pub struct Access {
     /// Key that signs access tokens, at least 32 bytes. Required in production.
     #[arg(id = "jwt-secret", long = "jwt-secret", env = "JWT_SECRET", hide_env_values = true)]
     pub jwt_secret: Option<SecretString>,
-    /// Life of an access token: a number with s, m, h or d.
-    #[arg(id = "jwt-expires-in", long = "jwt-expires-in", env = "JWT_EXPIRES_IN", default_value = "15m", value_parser = span)]
+    /// Lifetime of an access token.
+    #[arg(
+        id = "jwt-expires-in",
+        long = "jwt-expires-in",
+        env = "JWT_EXPIRES_IN",
+        default_value = "15m",
+        value_parser = humantime::parse_duration
+    )]
     pub jwt_expires_in: Duration,
 }
 
@@ -44,24 +49,9 @@ impl Access {
                 Err(format!("JWT_SECRET has {} bytes; production needs at least {KEY_BYTES}", secret.expose_secret().len()))
             }
             Some(secret) if secret.expose_secret() == DEVELOPMENT_KEY => {
-                Err("JWT_SECRET is the key that everybody knows from development".into())
+                Err("JWT_SECRET is the public key of development".into())
             }
             Some(_) => Ok(()),
         }
     }
-}
-
-/// Reads `15m`, `24h`, `7d` or `90s`.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a number with s, m, h or d");
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).filter(|seconds| (1..=31_536_000).contains(seconds)).map(Duration::from_secs).ok_or_else(wrong)
 }

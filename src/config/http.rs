@@ -1,10 +1,12 @@
 //! Settings of the HTTP server.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use clap::Args;
 
-/// Settings of the HTTP server.
+use super::Environment;
+
 #[derive(Args, Clone, Debug)]
 pub struct Http {
     /// Address to listen on.
@@ -16,41 +18,57 @@ pub struct Http {
     /// Connections open at once.
     #[arg(id = "http-max-connections", long = "http-max-connections", env = "HTTP_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub max_connections: usize,
-    /// Requests worked on at once; more are refused with 503.
+    /// Requests in progress at once; more are refused with 503.
     #[arg(id = "http-max-in-flight", long = "http-max-in-flight", env = "HTTP_MAX_IN_FLIGHT", default_value_t = 512)]
     pub max_in_flight: usize,
-    /// Longest wait for a request's headers, in milliseconds.
+    /// Longest work on one request.
     #[arg(
-        id = "http-header-timeout-ms",
-        long = "http-header-timeout-ms",
-        env = "HTTP_HEADER_TIMEOUT_MS",
-        default_value_t = 5_000
+        id = "http-request-timeout",
+        long = "http-request-timeout",
+        env = "HTTP_REQUEST_TIMEOUT",
+        default_value = "30s",
+        value_parser = humantime::parse_duration
     )]
-    pub header_timeout_ms: u64,
-    /// Longest wait for a request's whole body, in milliseconds.
-    #[arg(id = "http-body-timeout-ms", long = "http-body-timeout-ms", env = "HTTP_BODY_TIMEOUT_MS", default_value_t = 10_000)]
-    pub body_timeout_ms: u64,
-    /// Longest work on one request, in milliseconds.
-    #[arg(
-        id = "http-request-timeout-ms",
-        long = "http-request-timeout-ms",
-        env = "HTTP_REQUEST_TIMEOUT_MS",
-        default_value_t = 30_000
-    )]
-    pub request_timeout_ms: u64,
-    /// Longest wait for a client to take an answer, in milliseconds.
-    #[arg(id = "http-write-timeout-ms", long = "http-write-timeout-ms", env = "HTTP_WRITE_TIMEOUT_MS", default_value_t = 15_000)]
-    pub write_timeout_ms: u64,
+    pub request_timeout: Duration,
     /// Largest JSON body, in bytes.
     #[arg(id = "http-body-limit", long = "http-body-limit", env = "HTTP_BODY_LIMIT", default_value_t = 1_048_576)]
     pub body_limit: u64,
-    /// After a stop signal, time to go on serving while load balancers notice, in milliseconds; 5000 in production, else 0.
-    #[arg(id = "shutdown-delay-ms", long = "shutdown-delay-ms", env = "SHUTDOWN_DELAY")]
-    pub shutdown_delay_ms: Option<u64>,
-    /// Then, time to finish what is under way, in milliseconds.
-    #[arg(id = "shutdown-timeout-ms", long = "shutdown-timeout-ms", env = "SHUTDOWN_TIMEOUT", default_value_t = 20_000)]
-    pub shutdown_timeout_ms: u64,
+    /// After a stop signal, time to keep serving while load balancers notice; 5s in production, else none.
+    #[arg(id = "shutdown-delay", long = "shutdown-delay", env = "SHUTDOWN_DELAY", value_parser = duration_or_milliseconds)]
+    pub shutdown_delay: Option<Duration>,
+    /// Then, time to finish requests in progress.
+    #[arg(
+        id = "shutdown-timeout",
+        long = "shutdown-timeout",
+        env = "SHUTDOWN_TIMEOUT",
+        default_value = "20s",
+        value_parser = duration_or_milliseconds
+    )]
+    pub shutdown_timeout: Duration,
     /// Refuse writes without If-Match (428).
     #[arg(id = "require-if-match", long = "require-if-match", env = "REQUIRE_IF_MATCH", default_value_t = false, action = clap::ArgAction::Set)]
     pub require_if_match: bool,
+    /// Longest wait for a request's headers: a client sends them in one packet, an attacker byte by byte.
+    #[arg(skip = Duration::from_secs(5))]
+    pub header_timeout: Duration,
+    /// Longest wait for a request's whole body: 1 MiB over a connection of 1 Mbit/s.
+    #[arg(skip = Duration::from_secs(10))]
+    pub body_timeout: Duration,
+    /// Longest wait for a client to take an answer; half the request timeout, since no answer is larger than a page.
+    #[arg(skip = Duration::from_secs(15))]
+    pub write_timeout: Duration,
+}
+
+impl Http {
+    /// How long the server keeps serving after a stop signal.
+    #[must_use]
+    pub fn shutdown_delay(&self, environment: Environment) -> Duration {
+        let default = if environment == Environment::Production { Duration::from_secs(5) } else { Duration::ZERO };
+        self.shutdown_delay.unwrap_or(default)
+    }
+}
+
+/// Reads `20s`, or a plain number as milliseconds: existing deployments set `SHUTDOWN_TIMEOUT=30000`.
+fn duration_or_milliseconds(text: &str) -> Result<Duration, humantime::DurationError> {
+    text.parse().map(Duration::from_millis).or_else(|_| humantime::parse_duration(text))
 }

@@ -1,8 +1,7 @@
-//! Settings of files that come in.
+//! Settings and limits of imports.
 
 use clap::Args;
 
-/// Settings of files that come in.
 #[derive(Args, Clone, Debug)]
 pub struct Imports {
     /// Largest file to import, in bytes.
@@ -11,19 +10,7 @@ pub struct Imports {
     /// Most rows of a file to import.
     #[arg(long = "import-max-rows", env = "IMPORT_MAX_ROWS", default_value_t = 20_000_000)]
     pub max_rows: u64,
-    /// Most columns of a file to import.
-    #[arg(long = "import-max-columns", env = "IMPORT_MAX_COLUMNS", default_value_t = 200)]
-    pub max_columns: usize,
-    /// Most characters in one cell; a workbook takes as many.
-    #[arg(long = "import-max-cell", env = "IMPORT_MAX_CELL", default_value_t = 32_767)]
-    pub max_cell: usize,
-    /// Longest row, in bytes; a quote that is never closed is given up here.
-    #[arg(long = "import-max-row-bytes", env = "IMPORT_MAX_ROW_BYTES", default_value_t = 1_048_576)]
-    pub max_row_bytes: usize,
-    /// Rows to one transaction.
-    #[arg(long = "import-batch-size", env = "IMPORT_BATCH_SIZE", default_value_t = 500)]
+    /// Rows in one transaction: larger batches are hardly faster, and hold their locks for longer.
+    #[arg(skip = 500_usize)]
     pub batch_size: usize,
-    /// Keys that are remembered to find rows that repeat an earlier one; beyond them a repetition counts as there already.
-    #[arg(long = "import-remembered-keys", env = "IMPORT_REMEMBERED_KEYS", default_value_t = 1_000_000)]
-    pub remembered_keys: usize,
 }

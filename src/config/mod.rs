@@ -78,13 +78,6 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         self.access.check(self.environment)
     }
-
-    /// How long the server goes on serving after a stop signal.
-    #[must_use]
-    pub fn shutdown_delay_ms(&self) -> u64 {
-        let default = if self.environment == Environment::Production { 5_000 } else { 0 };
-        self.http.shutdown_delay_ms.unwrap_or(default)
-    }
 }
 
 /// Where the program runs.

@@ -2,15 +2,11 @@
 
 use clap::Args;
 
-/// Settings of writes.
 #[derive(Args, Clone, Debug)]
 pub struct Writes {
     /// Largest payment, in major units of its currency.
     #[arg(id = "payment_max", long = "payment-max", env = "PAYMENT_MAX", default_value_t = 1_000_000)]
     pub payment_max: u32,
-    /// Hours for which the answer to an Idempotency-Key is kept.
-    #[arg(id = "idempotency_hours", long = "idempotency-hours", env = "IDEMPOTENCY_HOURS", default_value_t = 24)]
-    pub idempotency_hours: u32,
     /// Refuse payments on /api/v1 without an Idempotency-Key.
     #[arg(
         id = "require_idempotency",

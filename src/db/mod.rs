@@ -1,6 +1,7 @@
 //! The Postgres driver: pools that act as a role of least privilege and never lend a connection that is in a transaction.
 
 mod check;
+pub mod rows;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,83 +17,102 @@ use crate::config::Database;
 
 pub use check::{Trouble, check};
 
-/// The schema's history.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Whom the server acts as; see the migration of the privileges.
+/// The role that requests act as; see the migration of the privileges.
 pub const SERVER_ROLE: &str = "collections_server";
 
-/// Whom the sync task acts as.
+/// The role that the sync task acts as.
 pub const SYNC_ROLE: &str = "collections_sync";
 
-/// Longest wait for a sign of life of a connection that is in the pool.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
+/// Longest wait for an idle connection to answer a ping.
+const PING_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A connection that was in use so recently is lent without asking for one.
+/// A connection used within this time is lent without a ping.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Connections for looking how things are.
+/// Connections for searches that Postgres answers: few, so that an outage of Elasticsearch cannot overload the database.
+const SEARCH_POOL_SIZE: u32 = 6;
+
+/// Connections for the sync: its writers, its backlog worker and the sweep.
+const SYNC_POOL_SIZE: u32 = 8;
+
+/// How long a list waits for a connection: when Elasticsearch stalls, all lists come at once.
+const SEARCH_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long background work waits for a connection, and how long its statements run: no client waits for them.
+const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
 const WATCH_POOL_SIZE: u32 = 2;
 
-/// The pools. They are apart, so that no kind of work can starve another.
+/// One pool per kind of work, so that no kind can starve another.
 #[derive(Clone, Debug)]
 pub struct Pools {
-    /// For requests.
+    /// Transactions of requests.
     pub server: PgPool,
-    /// For searches that Postgres answers.
+    /// Reads by id and other single statements that only read. Never begin a transaction here.
+    pub read: PgPool,
+    /// Searches that Postgres answers.
     pub search: PgPool,
-    /// For the sync task.
+    /// The sync task.
     pub sync: PgPool,
-    /// For looking how things are, which has to work when all others are busy.
+    /// Health and metrics, which must work when all other connections are busy.
     pub watch: PgPool,
 }
 
 impl Pools {
-    /// Makes the pools without connecting.
-    ///
-    /// # Errors
-    /// A URL that cannot be read.
+    /// Makes the pools without connecting; fails only on a URL that cannot be read.
     pub fn open(config: &Database) -> sqlx::Result<Self> {
         Ok(Self {
             server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
-            search: pool(&patient(config), SERVER_ROLE, "collections search", config.search_pool_size)?,
-            sync: pool(&background(config), SYNC_ROLE, "collections sync", config.sync_pool_size)?,
+            read: read_pool(config)?,
+            search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
+            sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
         })
     }
 }
 
-/// The same with the deadline of lists, which have waited for Elasticsearch together and come at the same moment.
+/// Lists that Postgres answers have timed out on Elasticsearch together and all come at once, so they wait longer.
 fn patient(config: &Database) -> Database {
-    Database { acquire_timeout_ms: config.search_acquire_timeout_ms, ..config.clone() }
+    Database { acquire_timeout: SEARCH_ACQUIRE_TIMEOUT, ..config.clone() }
 }
 
-/// The same with the deadlines of work that nobody waits for.
+/// Limits for work that no client waits for.
 fn background(config: &Database) -> Database {
-    Database {
-        acquire_timeout_ms: config.background_acquire_timeout_ms,
-        statement_timeout_ms: config.background_statement_timeout_ms,
-        ..config.clone()
-    }
+    Database { acquire_timeout: BACKGROUND_ACQUIRE_TIMEOUT, statement_timeout: BACKGROUND_STATEMENT_TIMEOUT, ..config.clone() }
 }
 
+/// A pool whose connections may carry transactions, and are checked for a forgotten one after use.
 fn pool(config: &Database, role: &'static str, name: &str, size: u32) -> sqlx::Result<PgPool> {
-    Ok(PgPoolOptions::new()
+    let pool = pool_options(config, size).after_release(|connection, _| Box::pin(is_outside_transaction(connection)));
+    Ok(pool.connect_lazy_with(options(config, role, name)?))
+}
+
+/// A pool of read-only connections without the check after use, which costs as much as the read itself.
+///
+/// If a transaction were left open here after all, nothing could be lost: each of its statements still sees the latest commits.
+fn read_pool(config: &Database) -> sqlx::Result<PgPool> {
+    let options = options(config, SERVER_ROLE, "collections read")?.options([("default_transaction_read_only", "on")]);
+    Ok(pool_options(config, config.pool_size).connect_lazy_with(options))
+}
+
+fn pool_options(config: &Database, size: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        .acquire_timeout(config.acquire_timeout)
         .max_lifetime(Duration::from_secs(15 * 60))
         // Its ping has no deadline of its own, so one dead connection would use up the caller's whole wait.
         .test_before_acquire(false)
         .before_acquire(|connection, about| Box::pin(is_alive(connection, about)))
-        .after_release(|connection, _| Box::pin(is_idle(connection)))
-        .connect_lazy_with(options(config, role, name)?))
 }
 
 fn options(config: &Database, role: &str, name: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(PgConnectOptions::from_str(config.url.expose_secret())?.application_name(name).options([
         ("role", role.to_owned()),
-        ("statement_timeout", config.statement_timeout_ms.to_string()),
-        ("lock_timeout", config.lock_timeout_ms.to_string()),
+        ("statement_timeout", config.statement_timeout.as_millis().to_string()),
+        ("lock_timeout", config.lock_timeout.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", "60000".to_owned()),
         ("timezone", "UTC".to_owned()),
         ("log_parameter_max_length_on_error", "0".to_owned()),
@@ -104,17 +124,17 @@ async fn is_alive(connection: &mut PgConnection, about: PoolConnectionMetadata) 
     if about.idle_for < FRESH {
         return Ok(true);
     }
-    timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| timed_out())?.map(|()| true)
+    timeout(PING_TIMEOUT, connection.ping()).await.map_err(|_| timed_out())?.map(|()| true)
 }
 
-/// After a connection was given back: whether it is outside of any transaction.
+/// After a connection was returned: whether it is outside of any transaction.
 ///
-/// A future that was dropped while it waited for BEGIN leaves its connection in a transaction that the pool knows nothing of
+/// A future that was dropped while it waited for BEGIN leaves its connection in a transaction that the pool does not know of
 /// (transact-rs/sqlx#4385): the next borrower's writes would be acknowledged and rolled back.
-async fn is_idle(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn is_outside_transaction(connection: &mut PgConnection) -> sqlx::Result<bool> {
     // As one simple message: of a prepared statement each step is a statement with a time of its own.
     let asked = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection);
-    // An error closes the connection without the good manners that a dead peer would let wait for ever.
+    // After an error the pool closes the connection at once; a polite goodbye to a dead peer would never end.
     timeout(Duration::from_secs(1), asked).await.map_err(|_| timed_out())??.try_get(0)
 }
 
@@ -123,9 +143,6 @@ fn timed_out() -> sqlx::Error {
 }
 
 /// Connects as the owner of the schema.
-///
-/// # Errors
-/// No such server, database or user.
 pub async fn connect_owner(config: &Database) -> sqlx::Result<PgConnection> {
     let url: &SecretString = config.owner_url.as_ref().unwrap_or(&config.url);
     let mut connection = PgConnection::connect(url.expose_secret()).await?;

@@ -8,7 +8,7 @@ use crate::values::ids::{AccountId, LedgerEntryId, PaymentId, UserId};
 
 /// One movement. A positive amount is owed more, a negative one less.
 #[derive(Clone, Debug)]
-pub struct Entry<'a> {
+pub struct Entry {
     /// Whose balance moves.
     pub account: AccountId,
     /// Why it moves: `charge`, `payment`, …
@@ -18,7 +18,7 @@ pub struct Entry<'a> {
     /// The payment that moves it.
     pub payment: Option<PaymentId>,
     /// Why, in words.
-    pub reason: Option<&'a str>,
+    pub reason: Option<String>,
     /// When it happened; now if absent.
     pub occurred_at: Option<DateTime<Utc>>,
 }
@@ -27,7 +27,7 @@ pub struct Entry<'a> {
 ///
 /// # Errors
 /// A balance beyond 64 bits, or the database's.
-pub async fn post(connection: &mut PgConnection, entry: &Entry<'_>, by: Option<UserId>) -> Result<LedgerEntryId> {
+pub async fn post(connection: &mut PgConnection, entry: &Entry, by: Option<UserId>) -> Result<LedgerEntryId> {
     let id = LedgerEntryId::new();
     sqlx::query!(
         r#"

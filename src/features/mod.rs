@@ -4,4 +4,5 @@ pub mod accounts;
 pub mod customers;
 pub mod ledger;
 pub mod payments;
+pub mod resource;
 pub mod users;

@@ -1,7 +1,7 @@
 //! The outermost layer of every request: admission, deadline, panics, the log line, and the last headers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HOST, HeaderValue};
@@ -94,7 +94,7 @@ impl Gateway {
         let permit = self.admit(request.uri().path())?;
         request.extensions_mut().insert(exchange.clone());
         let mut routes = warp::service(self.routes.clone());
-        let deadline = Duration::from_millis(self.limits().request_timeout_ms);
+        let deadline = self.limits().request_timeout;
         // A task of its own, so that neither a disconnect nor the deadline cancels a handler half-way, and a panic ends only it.
         // One that still runs long after the deadline waits for a peer that is gone; no statement is allowed to take that long.
         let handler = tokio::spawn(async move {

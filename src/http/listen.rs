@@ -46,7 +46,7 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     let closing = CancellationToken::new();
     let stop = async {
         app.stop.cancelled().await;
-        sleep(Duration::from_millis(app.config.shutdown_delay_ms())).await;
+        sleep(limits.shutdown_delay(app.config.environment)).await;
     };
     let accept = async {
         loop {
@@ -73,7 +73,7 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
         drop(connections.acquire_many(u32::try_from(limits.max_connections).unwrap_or(u32::MAX)).await);
         edge.finished().await;
     };
-    if timeout(Duration::from_millis(limits.shutdown_timeout_ms), idle).await.is_err() {
+    if timeout(limits.shutdown_timeout, idle).await.is_err() {
         tracing::warn!("requests were still under way when the time to finish them was over");
     }
 }
@@ -88,7 +88,7 @@ async fn serve(
     // Answers are written in one piece; waiting for more to send would only cost 40 ms.
     stream.set_nodelay(true).ok();
     let limits = edge.limits();
-    let stream = WriteDeadline::new(stream, Duration::from_millis(limits.write_timeout_ms));
+    let stream = WriteDeadline::new(stream, limits.write_timeout);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let edge = Arc::clone(&edge);
         async move {
@@ -98,7 +98,7 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        .header_read_timeout(limits.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
         .writev(false)

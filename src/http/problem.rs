@@ -61,8 +61,10 @@ fn body(error: &Error, detail: &str, exchange: &RequestContext, path: &str, now:
         "path": path,
         "message": detail,
     });
-    if let Error::Stale { current } = error {
-        body["currentVersion"] = json!(current);
+    match error {
+        Error::Stale { current } => body["currentVersion"] = json!(current),
+        Error::Conflict { more, .. } => more.iter().for_each(|(name, value)| body[name] = value.clone()),
+        _ => {}
     }
     body.to_string()
 }

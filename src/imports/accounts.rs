@@ -8,15 +8,11 @@ use uuid::Uuid;
 
 use super::record::Record;
 use super::survey::Survey;
-use super::{Import, batch, customers};
+use super::{Import, batch, customers as customers_of_rows};
 use crate::error::{Error, Fault, Faults, Object, Result};
-use crate::features::accounts::document::Account;
-use crate::features::accounts::{Patch, store};
-use crate::features::customers::document::Facts;
-use crate::features::customers::store as customer_store;
+use crate::features::accounts::{self, Account, NewAccount};
+use crate::features::customers::{self, Customer};
 
-const PLAIN: &[&str] =
-    &["accountNumber", "currency", "originalAmount", "balance", "dueDate", "status", "creditor", "portfolio", "product"];
 /// The fields that describe a customer, and what the API calls them there.
 const OWNER: &[(&str, &str)] =
     &[("customerExternalId", "externalId"), ("customerName", "name"), ("customerPhone", "phone"), ("customerEmail", "email")];
@@ -25,7 +21,7 @@ const OWNER: &[(&str, &str)] =
 pub(super) struct Draft {
     account: Account,
     /// Its owner, if the row is the first that names this customer.
-    owner: Option<Facts>,
+    owner: Option<Customer>,
 }
 
 impl batch::Draft for Draft {
@@ -67,14 +63,14 @@ impl batch::Draft for Draft {
 
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
         let mut faults = record.require(&["accountNumber", "customerExternalId"]);
-        let mut body = record.take_members(PLAIN);
+        let mut body = record.take_members(import.target);
         let owner_body: Object =
             OWNER.iter().filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), record.take(ours)?.into()))).collect();
         let number = owner_body.get("externalId").and_then(Value::as_str).unwrap_or_default().to_owned();
         let owner = match known.get(&number) {
             Some(_) => None,
             None if owner_body.len() > 1 => {
-                let (owner, wrong) = customers::check(owner_body, import);
+                let (owner, wrong) = customers_of_rows::check(owner_body, import);
                 faults.extend(wrong.into_iter().map(as_owner));
                 Some(owner)
             }
@@ -98,13 +94,13 @@ impl batch::Draft for Draft {
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
         let owners = drafts.iter().filter_map(|draft| draft.owner.as_ref());
-        let inserted = customer_store::insert_all(connection, owners, None).await;
+        let inserted = customers::insert_all(connection, owners, None).await;
         inserted.map_err(|error| match error {
             Error::Duplicate(fault) => Error::Duplicate(as_owner(fault)),
             other => other,
         })?;
         for draft in drafts {
-            store::insert(connection, &draft.account, None).await?;
+            accounts::insert(connection, &draft.account, None).await?;
         }
         Ok(())
     }
@@ -113,14 +109,8 @@ impl batch::Draft for Draft {
 /// Checks what a row says of an account as if a client had sent it.
 fn check(body: Object, import: &Import) -> (Account, Vec<Fault>) {
     let mut faults = Faults::default();
-    let account = match serde_json::from_value::<Patch>(Value::Object(body)) {
-        Ok(patch) => patch.open(import.currency, &mut faults).0,
-        Err(error) => {
-            faults.add("", "malformed", error.to_string());
-            Account::blank()
-        }
-    };
-    (account, faults.take())
+    let new = NewAccount::read(body, &import.context(), &mut faults);
+    (new.account, faults.take())
 }
 
 /// A fault of the customer, by the name that its column has beside an account.

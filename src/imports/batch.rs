@@ -14,6 +14,9 @@ use super::report::{Issue, Severity, Summary};
 use super::survey::Survey;
 use crate::error::{Error, Fault, Result};
 
+/// Keys that are remembered to find repeated rows (16 MB); later repetitions count as existing records.
+const REMEMBERED_KEYS: usize = 1_000_000;
+
 /// A record on its way from a row of a file into its table.
 pub(super) trait Draft: Sized + Send + Sync {
     /// What the database knows of the things that rows refer to.
@@ -140,7 +143,7 @@ async fn sift<D: Draft>(
     let mut fresh = Vec::new();
     for mut record in records {
         let key = D::key(&record).filter(|_| !record.is_lost());
-        let earlier = key.as_ref().and_then(|key| seen.meet(key, record.row, import.limits.remembered_keys));
+        let earlier = key.as_ref().and_then(|key| seen.meet(key, record.row, REMEMBERED_KEYS));
         if let Some(earlier) = earlier {
             let fault = Fault {
                 pointer: format!("/{}", import.target.key()),
@@ -180,7 +183,7 @@ async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> an
 fn faults(error: Error) -> anyhow::Result<Vec<Fault>> {
     let (code, message) = match error {
         Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.faults().to_vec()),
-        Error::Conflict { code, detail } => (code, detail),
+        Error::Conflict { code, detail, .. } => (code, detail),
         Error::NotFound(what) => ("not_found", format!("there is no such {what}")),
         other => return Err(other.into()),
     };

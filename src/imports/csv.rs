@@ -5,8 +5,6 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::config::Imports;
-
 /// One row of a sheet.
 #[derive(Debug, PartialEq)]
 pub(super) struct Row {
@@ -52,11 +50,11 @@ enum Split {
 
 impl<R: Read> Rows<R> {
     /// Begins to read; without a delimiter the one that is most frequent in the first line is taken.
-    pub(super) fn new(source: R, delimiter: Option<u8>, limits: &Imports) -> io::Result<Self> {
+    pub(super) fn new(source: R, delimiter: Option<u8>, max_row_bytes: usize) -> io::Result<Self> {
         let mut rows = Self {
             source,
             delimiter: b',',
-            max_row_bytes: limits.max_row_bytes,
+            max_row_bytes,
             buffer: Vec::new(),
             start: 0,
             ended: false,
@@ -240,14 +238,9 @@ fn sniff(bytes: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Args, FromArgMatches};
-
     use super::*;
 
-    fn limits() -> Imports {
-        let command = Imports::augment_args(clap::Command::new("x"));
-        Imports::from_arg_matches(&command.get_matches_from(["x", "--import-max-row-bytes", "200000"])).unwrap()
-    }
+    const MAX_ROW_BYTES: usize = 200_000;
 
     /// Hands out a few bytes at a time, so that every boundary falls between two reads.
     struct Trickle(Vec<u8>);
@@ -261,7 +254,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Vec<String> {
-        let mut rows = Rows::new(Trickle(bytes.to_vec()), None, &limits()).unwrap();
+        let mut rows = Rows::new(Trickle(bytes.to_vec()), None, MAX_ROW_BYTES).unwrap();
         let mut found = Vec::new();
         while let Some(row) = rows.next().unwrap() {
             found.push(match row {

@@ -3,31 +3,15 @@
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+use super::fields::Target;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
 use crate::error::{Fault, Faults, Object, Result};
-use crate::features::customers::document::Facts;
-use crate::features::customers::{Patch, store};
-
-const PLAIN: &[&str] = &[
-    "externalId",
-    "kind",
-    "name",
-    "givenName",
-    "familyName",
-    "companyName",
-    "dateOfBirth",
-    "taxId",
-    "language",
-    "timeZone",
-    "status",
-    "phone",
-    "email",
-];
+use crate::features::customers::{self, Customer};
 
 /// A customer that a row makes.
-pub(super) struct Draft(Facts);
+pub(super) struct Draft(Customer);
 
 impl batch::Draft for Draft {
     type Known = ();
@@ -54,20 +38,20 @@ impl batch::Draft for Draft {
 
     fn make(record: &mut Record, (): &mut (), survey: &Survey, import: &Import) -> Option<Self> {
         let mut faults = record.require(&["externalId"]);
-        let (facts, wrong) = check(body(record), import);
+        let (customer, wrong) = check(body(record, import.target), import);
         faults.extend(wrong);
         record.add(survey, import.target.fields(), faults);
-        (!record.is_lost()).then_some(Self(facts))
+        (!record.is_lost()).then_some(Self(customer))
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
-        store::insert_all(connection, drafts.iter().map(|draft| &draft.0), None).await
+        customers::insert_all(connection, drafts.iter().map(|draft| &draft.0), None).await
     }
 }
 
 /// What a row says of a customer, as a client would send it.
-fn body(record: &mut Record) -> Object {
-    let mut body = record.take_members(PLAIN);
+fn body(record: &mut Record, target: Target) -> Object {
+    let mut body = record.take_members(target);
     if let Some(address) = address(record) {
         body.insert("addresses".into(), json!([address]));
     }
@@ -86,14 +70,10 @@ fn body(record: &mut Record) -> Object {
 }
 
 /// Checks what a file says of a customer as if a client had sent it.
-pub(super) fn check(body: Object, import: &Import) -> (Facts, Vec<Fault>) {
-    let mut facts = Facts::new();
+pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Fault>) {
     let mut faults = Faults::default();
-    match serde_json::from_value::<Patch>(Value::Object(body)) {
-        Ok(patch) => patch.apply(&mut facts, import.now.date_naive(), &import.region, &mut faults),
-        Err(error) => faults.add("", "malformed", error.to_string()),
-    }
-    (facts, faults.take())
+    let customer = Customer::read_new(body, &import.context(), &mut faults);
+    (customer, faults.take())
 }
 
 fn address(record: &mut Record) -> Option<Value> {

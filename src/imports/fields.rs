@@ -1,6 +1,11 @@
 //! What a file can say of each kind of record, and under which headings.
 
+use std::sync::LazyLock;
+
 use clap::ValueEnum;
+
+use crate::features::{accounts, customers, payments};
+use crate::search::{self, Cell, FieldKind};
 
 /// What the rows of a file become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,13 +64,26 @@ impl Target {
         }
     }
 
-    /// Everything that a file can say.
-    pub(super) fn fields(self) -> &'static [Field] {
+    /// The table of the record's own fields.
+    pub(super) fn table(self) -> &'static [search::Field] {
         match self {
-            Self::Customers => CUSTOMERS,
-            Self::Accounts => ACCOUNTS,
-            Self::Payments => PAYMENTS,
+            Self::Customers => customers::COLLECTION.fields,
+            Self::Accounts => accounts::COLLECTION.fields,
+            Self::Payments => payments::COLLECTION.fields,
         }
+    }
+
+    /// Everything that a file can say: the record's own fields, and parts of what it belongs to.
+    pub(super) fn fields(self) -> &'static [Field] {
+        static ALL: LazyLock<[Vec<Field>; 3]> = LazyLock::new(|| {
+            let own = |target: Target| target.table().iter().filter_map(|field| Some(own(field, field.cell?)));
+            let all = |target, more: &[(&'static str, Kind, &'static [&'static str])]| {
+                let more = more.iter().map(|(name, kind, synonyms)| Field { name, kind: *kind, synonyms });
+                own(target).chain(more).collect()
+            };
+            [all(Target::Customers, ADDRESS), all(Target::Accounts, OWNER), all(Target::Payments, ACCOUNT)]
+        });
+        &ALL[self as usize]
     }
 
     /// The field that a heading means: by its own name, or by a synonym.
@@ -103,123 +121,48 @@ pub(super) fn plain(heading: &str) -> String {
     heading.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-const fn field(name: &'static str, kind: Kind, synonyms: &'static [&'static str]) -> Field {
-    Field { name, kind, synonyms }
+fn own(field: &search::Field, cell: Cell) -> Field {
+    let kind = match field.kind {
+        _ if cell.is_identifier => Kind::Identifier,
+        FieldKind::Day if cell.is_forgiven => Kind::ForgivenDay,
+        FieldKind::Day => Kind::Day,
+        FieldKind::Moment => Kind::Moment,
+        FieldKind::Money => Kind::Amount,
+        FieldKind::Tags => Kind::Words,
+        _ => Kind::Text,
+    };
+    Field { name: field.name, kind, synonyms: cell.headings }
 }
 
-const CUSTOMERS: &[Field] = &[
-    field(
-        "externalId",
-        Kind::Identifier,
-        &[
-            "id",
-            "recid",
-            "recordid",
-            "customerid",
-            "customernumber",
-            "customerno",
-            "clientid",
-            "debtorid",
-            "kundennummer",
-            "externalreference",
-        ],
-    ),
-    field("kind", Kind::Text, &["type", "customertype"]),
-    field("name", Kind::Text, &["fullname", "customername", "displayname", "debtorname", "debtor", "clientname"]),
-    field("givenName", Kind::Text, &["firstname", "forename", "vorname", "prénom", "prenom", "nombre"]),
-    field("familyName", Kind::Text, &["surname", "lastname", "nachname", "nom", "apellido", "apellidos"]),
-    field("companyName", Kind::Text, &["company", "organisation", "organization", "firma", "businessname"]),
-    field("dateOfBirth", Kind::ForgivenDay, &["dob", "birthday", "birthdate", "born", "geburtsdatum"]),
-    field(
-        "taxId",
-        Kind::Identifier,
-        &["socsecid", "socialsecuritynumber", "ssn", "taxnumber", "vatid", "vatnumber", "tin", "steuernummer"],
-    ),
-    field("language", Kind::Text, &["lang", "preferredlanguage"]),
-    field("timeZone", Kind::Text, &["tz"]),
-    field("status", Kind::Text, &["customerstatus"]),
-    field("tags", Kind::Words, &["labels"]),
-    field(
-        "phone",
-        Kind::Text,
-        &[
-            "phonenumber",
-            "mobile",
-            "mobilephone",
-            "mobilenumber",
-            "cell",
-            "cellphone",
-            "telephone",
-            "tel",
-            "telefon",
-            "téléphone",
-            "teléfono",
-        ],
-    ),
-    field("email", Kind::Text, &["emailaddress", "mail", "correo"]),
-    field("streetNumber", Kind::Text, &["housenumber", "houseno", "streetno", "hausnummer"]),
-    field(
-        "line1",
-        Kind::Text,
-        &["address", "address1", "addressline1", "street", "streetaddress", "straße", "strasse", "adresse"],
-    ),
-    field("line2", Kind::Text, &["address2", "addressline2", "unit", "apartment", "suite"]),
-    field("city", Kind::Text, &["suburb", "town", "locality", "ort", "stadt", "ville", "ciudad"]),
-    field("region", Kind::Text, &["state", "province", "county", "bundesland"]),
-    field("postalCode", Kind::Text, &["postcode", "zip", "zipcode", "plz", "codepostal", "pincode"]),
-    field("country", Kind::Text, &["countrycode", "land", "pays"]),
+/// A customer's postal address.
+const ADDRESS: &[(&str, Kind, &[&str])] = &[
+    ("streetNumber", Kind::Text, &["housenumber", "houseno", "streetno", "hausnummer"]),
+    ("line1", Kind::Text, &["address", "address1", "addressline1", "street", "streetaddress", "straße", "strasse", "adresse"]),
+    ("line2", Kind::Text, &["address2", "addressline2", "unit", "apartment", "suite"]),
+    ("city", Kind::Text, &["suburb", "town", "locality", "ort", "stadt", "ville", "ciudad"]),
+    ("region", Kind::Text, &["state", "province", "county", "bundesland"]),
+    ("postalCode", Kind::Text, &["postcode", "zip", "zipcode", "plz", "codepostal", "pincode"]),
+    ("country", Kind::Text, &["countrycode", "land", "pays"]),
 ];
 
-const ACCOUNTS: &[Field] = &[
-    field(
-        "accountNumber",
-        Kind::Identifier,
-        &["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"],
-    ),
-    field(
+/// The customer of an account.
+const OWNER: &[(&str, Kind, &[&str])] = &[
+    (
         "customerExternalId",
         Kind::Identifier,
         &["customerid", "customernumber", "customerno", "clientid", "debtorid", "recid", "externalid", "kundennummer"],
     ),
-    field("customerName", Kind::Text, &["customer", "name", "fullname", "debtor", "debtorname", "clientname"]),
-    field("customerPhone", Kind::Text, &["phone", "phonenumber", "mobile", "telephone", "tel"]),
-    field("customerEmail", Kind::Text, &["email", "emailaddress", "mail"]),
-    field("currency", Kind::Text, &["currencycode", "ccy", "währung"]),
-    field("originalAmount", Kind::Amount, &["principal", "originalbalance", "initialamount"]),
-    field("balance", Kind::Amount, &["amount", "amountdue", "amountowed", "outstanding", "openamount", "betrag"]),
-    field("dueDate", Kind::Day, &["due", "payby", "fällig", "fälligkeit"]),
-    field("status", Kind::Text, &["accountstatus"]),
-    field("creditor", Kind::Text, &["lender", "originalcreditor", "gläubiger"]),
-    field("portfolio", Kind::Text, &["batch", "placement"]),
-    field("product", Kind::Text, &["producttype", "accounttype"]),
-    field("tags", Kind::Words, &["labels"]),
+    ("customerName", Kind::Text, &["customer", "name", "fullname", "debtor", "debtorname", "clientname"]),
+    ("customerPhone", Kind::Text, &["phone", "phonenumber", "mobile", "telephone", "tel"]),
+    ("customerEmail", Kind::Text, &["email", "emailaddress", "mail"]),
 ];
 
-const PAYMENTS: &[Field] = &[
-    field(
-        "reference",
-        Kind::Identifier,
-        &["paymentid", "paymentreference", "transactionid", "transaction", "ref", "id", "receiptnumber"],
-    ),
-    field(
-        "accountNumber",
-        Kind::Identifier,
-        &["account", "accountno", "accountid", "loannumber", "invoicenumber", "contractnumber"],
-    ),
-    field("amount", Kind::Amount, &["paid", "amountpaid", "paymentamount", "sum", "betrag", "value"]),
-    field("currency", Kind::Text, &["currencycode", "ccy"]),
-    field("method", Kind::Text, &["paymentmethod", "channel", "paymenttype"]),
-    field("status", Kind::Text, &["paymentstatus", "state"]),
-    field("receiver", Kind::Text, &["recipient", "payee", "receivedby", "collector"]),
-    field("description", Kind::Text, &["note", "notes", "memo", "purpose", "comment", "remittance"]),
-    field("failureCode", Kind::Text, &["errorcode", "returncode"]),
-    field("failureReason", Kind::Text, &["errormessage", "returnreason"]),
-    field(
-        "receivedAt",
-        Kind::Moment,
-        &["date", "paymentdate", "paidat", "paidon", "received", "receiveddate", "bookingdate", "valuedate"],
-    ),
-];
+/// The account of a payment.
+const ACCOUNT: &[(&str, Kind, &[&str])] = &[(
+    "accountNumber",
+    Kind::Identifier,
+    &["account", "accountno", "accountid", "loannumber", "invoicenumber", "contractnumber"],
+)];
 
 #[cfg(test)]
 mod tests {

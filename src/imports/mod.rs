@@ -33,6 +33,7 @@ pub use crate::imports::header::Mapping;
 pub use crate::imports::report::{Event, Issue, Severity, Summary};
 pub use crate::imports::value::{DayOrder, Decimal};
 
+use crate::api;
 use crate::config;
 use crate::imports::batch::{Draft, Seen};
 use crate::imports::record::Record;
@@ -94,6 +95,19 @@ impl Import {
     }
 }
 
+impl Import {
+    fn context(&self) -> api::Context<'_> {
+        api::Context {
+            by: None,
+            now: self.now,
+            currency: self.currency,
+            region: &self.region,
+            payment_max: self.payment_max,
+            is_strict: true,
+        }
+    }
+}
+
 async fn import_as<D: Draft>(
     pool: &PgPool,
     import: Arc<Import>,
@@ -126,7 +140,7 @@ fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) ->
     let mut batch = Vec::new();
     while let Some(row) = rows.next()? {
         batch.push(match row {
-            Ok(row) => Record::read(row, survey, import.limits.max_cell),
+            Ok(row) => Record::read(row, survey),
             Err(broken) => Record::broken(broken),
         });
         if batch.len() >= import.limits.batch_size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {

@@ -2,37 +2,21 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
-use crate::error::{Error, Fault, Faults, Result};
-use crate::features::payments::document::Payment;
-use crate::features::payments::store::Payee;
-use crate::features::payments::{Patch, Terms, record as record_payment};
-
-const PLAIN: &[&str] = &[
-    "reference",
-    "amount",
-    "currency",
-    "method",
-    "status",
-    "receiver",
-    "description",
-    "failureCode",
-    "failureReason",
-    "receivedAt",
-];
+use crate::error::{Fault, Faults, Result};
+use crate::features::payments::{self, Payee, Payment};
+use crate::values::money::Currency;
 
 /// A payment that a row records.
 pub(super) struct Draft(Payment);
 
 impl batch::Draft for Draft {
     /// Accounts by their numbers.
-    type Known = HashMap<String, (Uuid, Payee)>;
+    type Known = HashMap<String, Payee>;
 
     /// One transfer may pay several accounts, so the reference alone does not tell a payment.
     fn key(record: &Record) -> Option<String> {
@@ -45,7 +29,7 @@ impl batch::Draft for Draft {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
         let found = sqlx::query!(
             r#"
-            select account_number, id, currency, customer_id, deleted_at
+            select account_number, id, currency as "currency: Currency", customer_id, deleted_at
             from accounts
             where account_number = any($1)
             and deleted_at is null
@@ -54,12 +38,9 @@ impl batch::Draft for Draft {
             "#,
             &numbers as _
         );
-        let rows = found.fetch_all(connection).await?.into_iter().map(|row| {
-            let currency = row.currency.parse().map_err(Error::internal)?;
-            let payee = Payee { currency, customer_id: row.customer_id, deleted_at: row.deleted_at };
-            Ok((row.account_number, (row.id, payee)))
-        });
-        rows.collect()
+        let rows = found.fetch_all(connection).await?.into_iter();
+        let payee = |id, currency, customer_id, deleted_at| Payee { id, currency, customer_id, deleted_at };
+        Ok(rows.map(|row| (row.account_number, payee(row.id, row.currency, row.customer_id, row.deleted_at))).collect())
     }
 
     async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
@@ -80,32 +61,17 @@ impl batch::Draft for Draft {
 
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
         let mut faults = record.require(&["accountNumber", "reference"]);
-        let mut body = record.take_members(PLAIN);
+        let mut body = record.take_members(import.target);
         let account = record.take("accountNumber").and_then(|number| known.get(&number));
         if account.is_none() {
             let message = "there is no such account".to_owned();
             faults.push(Fault { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
         }
-        if let Some((id, _)) = account {
-            body.insert("accountId".into(), id.to_string().into());
-        }
         // A list of payments is a list of money that came, and few say how.
         body.entry("status").or_insert_with(|| "success".into());
         body.entry("method").or_insert_with(|| "other".into());
-        let terms = Terms {
-            payee: account.map(|(_, payee)| payee),
-            currency: import.currency,
-            most: import.payment_max,
-            now: import.now,
-        };
         let mut wrong = Faults::default();
-        let payment = match serde_json::from_value::<Patch>(Value::Object(body)) {
-            Ok(patch) => patch.create(&terms, &mut wrong),
-            Err(error) => {
-                wrong.add("", "malformed", error.to_string());
-                Payment::new(import.now)
-            }
-        };
+        let payment = Payment::read_new(body, account, &import.context(), &mut wrong);
         faults.extend(wrong.take());
         record.add(survey, import.target.fields(), faults);
         (!record.is_lost()).then_some(Self(payment))
@@ -113,7 +79,7 @@ impl batch::Draft for Draft {
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
         for Draft(payment) in drafts {
-            record_payment(connection, payment, None).await?;
+            payments::record(connection, payment, None).await?;
         }
         Ok(())
     }

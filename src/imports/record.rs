@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use super::csv::{BrokenRow, Row};
-use super::fields::{Field, Kind};
+use super::fields::{Field, Kind, Target};
 use super::report::{Issue, Severity, letters};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
 use crate::error::{Fault, Object};
+use crate::search::FieldKind;
+
+/// Most characters in one cell; a workbook takes as many.
+const MAX_CELL: usize = 32_767;
 
 /// One row of a file.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Reads the cells; blank ones are absent.
-    pub(super) fn read(row: Row, survey: &Survey, max_cell: usize) -> Self {
+    pub(super) fn read(row: Row, survey: &Survey) -> Self {
         let mut record = Self { row: row.number, cells: row.cells, values: HashMap::new(), issues: Vec::new() };
         let columns = &survey.header.columns;
         let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
@@ -32,8 +36,8 @@ impl Record {
         for (at, column) in columns.iter().enumerate() {
             let text = record.cells[at].trim();
             let Some(field) = column.field.filter(|_| !text.is_empty()) else { continue };
-            let read = if text.chars().count() > max_cell {
-                Err(("cell_too_long", format!("takes at most {max_cell} characters")))
+            let read = if text.chars().count() > MAX_CELL {
+                Err(("cell_too_long", format!("takes at most {MAX_CELL} characters")))
             } else if text.contains('\0') {
                 Err(("unstorable_text", "text must not contain NUL".to_owned()))
             } else {
@@ -63,13 +67,14 @@ impl Record {
         self.values.remove(name)
     }
 
-    /// Takes out the fields that are there, as members of what a client would send.
-    pub(super) fn take_members(&mut self, names: &[&str]) -> Object {
-        let mut members: Object = names.iter().filter_map(|name| Some(((*name).to_owned(), self.take(name)?.into()))).collect();
-        if let Some(tags) = self.take_words("tags") {
-            members.insert("tags".into(), tags.into());
-        }
-        members
+    /// Takes out the record's own fields that are there, as members of what a client would send.
+    pub(super) fn take_members(&mut self, target: Target) -> Object {
+        let own = target.table().iter().filter(|field| field.cell.is_some());
+        let members = own.filter_map(|field| {
+            let text = self.take(field.name)?;
+            Some((field.name.to_owned(), if matches!(field.kind, FieldKind::Tags) { words(&text).into() } else { text.into() }))
+        });
+        members.collect()
     }
 
     /// A fault for each field that is absent and must not be.
@@ -78,12 +83,6 @@ impl Record {
         let fault =
             |name: &&str| Fault { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
         absent.map(fault).collect()
-    }
-
-    /// Takes out the words of a field that holds several.
-    fn take_words(&mut self, name: &str) -> Option<Vec<String>> {
-        let words = self.take(name)?;
-        Some(words.split([',', ';', '|']).map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
     }
 
     /// Whether the row cannot be imported.
@@ -153,6 +152,10 @@ fn read_cell(
         Kind::Amount => value::amount(text, decimal.unwrap_or(Decimal::Dot))
             .ok_or(("not_an_amount", "takes a decimal number such as 1234.56".to_owned())),
     }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split([',', ';', '|']).map(str::trim).filter(|word| !word.is_empty()).collect()
 }
 
 fn shorten(value: &str) -> String {

@@ -13,6 +13,11 @@ use super::header::Header;
 use super::text::{self, Text};
 use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
 
+/// Most columns of a file; a spreadsheet that people made has fewer.
+const MAX_COLUMNS: usize = 200;
+/// Longest row: the reader gives up a quote that is never closed here.
+const MAX_ROW_BYTES: usize = 1_048_576;
+
 /// What is known of a file before its rows are imported.
 pub(super) struct Survey {
     pub(super) header: Header,
@@ -31,7 +36,7 @@ pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     let limit = import.limits.max_file_bytes;
     ensure!(size <= limit, "the file has {size} bytes, more than the limit of {limit} (--import-max-file-bytes)");
     let text = text::open(file, import.encoding)?;
-    let mut rows = Rows::new(text, import.delimiter, &import.limits)?;
+    let mut rows = Rows::new(text, import.delimiter, MAX_ROW_BYTES)?;
     let header = rows.next()?.ok_or_else(|| anyhow!("the file is empty"))?;
     match header {
         Ok(header) => Ok((header, rows)),
@@ -51,7 +56,7 @@ pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
         !headings.cells.iter().any(|heading| heading.contains('\0')),
         "the header holds NUL characters: the file is not text, or it is UTF-16 (pass --encoding utf-16le)"
     );
-    let (columns, limit) = (headings.cells.len(), import.limits.max_columns);
+    let (columns, limit) = (headings.cells.len(), MAX_COLUMNS);
     ensure!(columns <= limit, "the file has {columns} columns, more than the limit of {limit} (--import-max-columns)");
     let header = Header::read(import.target, &headings.cells, &import.mappings).map_err(|wrong| anyhow!(wrong))?;
     let mut days: HashMap<usize, Votes<DayOrder>> = HashMap::new();

@@ -1,9 +1,8 @@
-//! A circuit breaker: after failures in a row nobody waits for the server any more until a probe has seen it well.
+//! A circuit breaker: after failures in a row the server is not asked until a probe has succeeded.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// A circuit breaker.
 #[derive(Debug)]
 pub(super) struct Breaker {
     threshold: u32,
@@ -18,15 +17,14 @@ struct State {
     probed: Option<Instant>,
 }
 
-/// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
+pub(super) enum Circuit {
     /// Ask the server.
     Closed,
-    /// Do not ask.
+    /// Do not ask it.
     Open,
-    /// Do not ask, but have the server probed in the background.
-    OpenAndDue,
+    /// Do not ask it, but probe it in the background.
+    HalfOpen,
 }
 
 impl Breaker {
@@ -36,25 +34,25 @@ impl Breaker {
         Self { threshold: threshold.max(1), interval, state: Mutex::default() }
     }
 
-    /// Says whether to ask the server. Of many callers one is told to probe.
-    pub(super) fn pass(&self, now: Instant) -> Pass {
+    /// Says whether to ask the server. One caller in an interval is told to probe it.
+    pub(super) fn circuit(&self, now: Instant) -> Circuit {
         let mut state = self.lock();
         match state.probed {
-            None => Pass::Closed,
-            Some(probed) if now.duration_since(probed) < self.interval => Pass::Open,
+            None => Circuit::Closed,
+            Some(probed) if now.duration_since(probed) < self.interval => Circuit::Open,
             Some(_) => {
                 state.probed = Some(now);
-                Pass::OpenAndDue
+                Circuit::HalfOpen
             }
         }
     }
 
-    /// The server answered: it is asked again.
+    /// Closes the breaker.
     pub(super) fn succeeded(&self) {
         *self.lock() = State::default();
     }
 
-    /// The server failed. Returns whether that opened the breaker.
+    /// Counts a failure. Returns whether it opened the breaker.
     pub(super) fn failed(&self, now: Instant) -> bool {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
@@ -83,9 +81,9 @@ mod tests {
         assert!(!breaker.failed(now) && !breaker.failed(now));
         breaker.succeeded();
         assert!(!breaker.failed(now) && !breaker.failed(now));
-        assert_eq!(breaker.pass(now), Pass::Closed);
+        assert_eq!(breaker.circuit(now), Circuit::Closed);
         assert!(breaker.failed(now));
-        assert_eq!(breaker.pass(now), Pass::Open);
+        assert_eq!(breaker.circuit(now), Circuit::Open);
     }
 
     #[test]
@@ -93,10 +91,10 @@ mod tests {
         let (breaker, opened) = (Breaker::new(1, INTERVAL), Instant::now());
         breaker.failed(opened);
         let due = opened + INTERVAL;
-        assert_eq!([breaker.pass(due), breaker.pass(due), breaker.pass(due)], [Pass::OpenAndDue, Pass::Open, Pass::Open]);
+        assert_eq!([breaker.circuit(due), breaker.circuit(due)], [Circuit::HalfOpen, Circuit::Open]);
         assert!(!breaker.failed(due), "a failed probe does not open it again");
-        assert_eq!(breaker.pass(due + INTERVAL), Pass::OpenAndDue);
+        assert_eq!(breaker.circuit(due + INTERVAL), Circuit::HalfOpen);
         breaker.succeeded();
-        assert_eq!(breaker.pass(due + INTERVAL), Pass::Closed);
+        assert_eq!(breaker.circuit(due + INTERVAL), Circuit::Closed);
     }
 }

@@ -1,49 +1,47 @@
-//! Cursors: a place in an order, signed, so that a client can neither make one nor take one to another question.
+//! Cursors: a sort position, signed, so that a client can neither make one nor use it for another list.
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::query::Place;
+use super::query::{Engine, SortPosition};
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
 
-/// Signs cursors with a key that is derived from the server's secret.
+/// Signs cursors with a key derived from the server's secret.
 #[derive(Clone)]
 pub struct Signer {
     mac: Hmac<Sha256>,
 }
 
-/// What a cursor says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Where to go on.
+    /// The last document of the page before.
     #[serde(flatten)]
-    pub place: Place,
-    /// The question that it belongs to.
+    pub position: SortPosition,
+    /// Of the list that the cursor belongs to.
     #[serde(rename = "q")]
-    pub question: u64,
-    /// The engine whose scores the place holds; none if any engine can go on from there.
+    pub filter_hash: u64,
+    /// The engine whose scores the position holds; absent if either engine can continue.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<String>,
+    pub engine: Option<Engine>,
 }
 
 impl Signer {
-    /// Derives the key.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         let derived = keyed(secret).chain_update(b"cursor").finalize().into_bytes();
         Self { mac: keyed(&derived) }
     }
 
-    /// Hashes a question, so that a cursor of another one is noticed.
+    /// Hashes the parameters that decide which documents a list has, and in which order.
     #[must_use]
-    pub fn question(&self, parts: &[(String, String)]) -> u64 {
+    pub fn filter_hash(&self, params: &[(String, String)]) -> u64 {
         let mut mac = self.mac.clone();
-        for (name, value) in parts {
+        for (name, value) in params {
             mac.update(&(name.len() as u64).to_be_bytes());
             mac.update(name.as_bytes());
             mac.update(&(value.len() as u64).to_be_bytes());
@@ -53,10 +51,6 @@ impl Signer {
         hash.iter().take(6).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 
-    /// Writes a cursor.
-    ///
-    /// # Errors
-    /// None in practice: every place can be written.
     pub fn write(&self, cursor: &Cursor) -> serde_json::Result<String> {
         let mut bytes = vec![VERSION];
         serde_json::to_writer(&mut bytes, cursor)?;
@@ -65,7 +59,7 @@ impl Signer {
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads a cursor that this or another server with the same secret wrote.
+    /// Reads a cursor of any server with the same secret.
     #[must_use]
     pub fn read(&self, text: &str) -> Option<Cursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -98,17 +92,18 @@ mod tests {
 
     fn cursor() -> Cursor {
         let keys = vec![Key::Integer(i64::MAX - 1), Key::Text("ü".into()), Key::Missing(()), Key::Score(1.5), Key::Flag(true)];
-        Cursor { place: Place { keys, id: Uuid::from_u128(7), loose: true }, question: 42, engine: Some("postgres".into()) }
+        let position = SortPosition { keys, id: Uuid::from_u128(7), loose: true };
+        Cursor { position, filter_hash: 42, engine: Some(Engine::Postgres) }
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn a_written_cursor_can_be_read() {
         let signer = Signer::new(b"secret");
         assert_eq!(signer.read(&signer.write(&cursor()).unwrap()), Some(cursor()));
     }
 
     #[test]
-    fn a_changed_cursor_is_refused_wherever_it_was_changed() {
+    fn a_cursor_with_any_changed_byte_is_refused() {
         let signer = Signer::new(b"secret");
         let text = signer.write(&cursor()).unwrap();
         for at in 0..text.len() {
@@ -128,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn questions_differ_by_every_part() {
+    fn every_parameter_changes_the_filter_hash() {
         let signer = Signer::new(b"secret");
-        let hash = |name: &str, value: &str| signer.question(&[(name.to_owned(), value.to_owned())]);
+        let hash = |name: &str, value: &str| signer.filter_hash(&[(name.to_owned(), value.to_owned())]);
         assert_eq!(hash("a", "b"), hash("a", "b"));
         assert_ne!(hash("ab", ""), hash("a", "b"));
     }

@@ -1,22 +1,28 @@
-//! What a collection can be filtered and sorted by.
+//! What a record's field is: the table of a feature that filters, orders, mappings, request rules and imports follow from.
 
 use crate::validate::Words;
 
-/// One thing to filter or sort by, for both engines.
+/// One field of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Name on the wire: `dueDate`.
     pub name: &'static str,
     /// What its values are, and so which operators it takes.
     pub kind: FieldKind,
-    /// Path in the index.
+    /// Path in the index by which it is filtered and sorted.
     pub path: &'static str,
-    /// Expression in SQL, in the terms of [`super::Collection::from`]: `a.due_date`.
+    /// Expression in SQL, in the terms of [`super::Collection::from`]: `a.due_date`. Empty for a field that lists cannot filter by.
     pub sql: &'static str,
     /// Where the endings of its values are, if they can be searched for.
     pub endings: Option<Endings>,
-    /// Whether lists can be sorted by it.
     pub sortable: bool,
+    /// Whether the index holds it for more than display.
+    pub indexed: bool,
+    pub access: Access,
+    /// Fewest and most characters of a text.
+    pub limits: (usize, usize),
+    /// How imports find and read it, if they do.
+    pub cell: Option<Cell>,
 }
 
 /// Where the endings of a field's values are.
@@ -41,52 +47,112 @@ pub enum FieldKind {
     Currency,
     /// A UUID.
     Id,
-    /// Money in minor units; on the wire a decimal in the currency that the filter names.
+    /// A decimal on the wire and in the stored document, minor units in SQL and at `path`.
     Money,
-    /// A whole number.
     Integer,
-    /// A calendar day.
     Day,
-    /// A moment.
+    /// A moment, to the millisecond.
     Moment,
-    /// True or false.
     Flag,
     /// A list of words, of which one must match.
     Tags,
+    /// Free JSON, as one flattened field.
+    Object,
+    /// A list of objects with this mapping.
+    Parts(&'static [(&'static str, &'static str)]),
+}
+
+/// Who sets a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The server alone.
+    Server,
+    /// Whoever creates the record; fixed from then on.
+    Creation,
+    /// Every write.
+    Write,
+}
+
+/// How imports find and read a field.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Headings that mean it beside its own name: lower-case letters and digits only.
+    pub headings: &'static [&'static str],
+    /// Whether it is a number that is a name: digits lost to a spreadsheet's rounding are an error.
+    pub is_identifier: bool,
+    /// Whether an unreadable value is left out with a warning instead of losing the row.
+    pub is_forgiven: bool,
 }
 
 impl Field {
-    /// A field whose path in the index is its name.
+    /// A field whose path in the index is its name, and which the server alone sets.
     #[must_use]
     pub const fn new(name: &'static str, kind: FieldKind, sql: &'static str) -> Self {
-        Self { name, kind, path: name, sql, endings: None, sortable: false }
+        let access = Access::Server;
+        Self { name, kind, path: name, sql, endings: None, sortable: false, indexed: true, access, limits: (0, 0), cell: None }
     }
 
-    /// One of a few words.
+    /// A field that is shown only: lists cannot filter by it, and the index holds it in the document alone.
     #[must_use]
-    pub const fn keyword(name: &'static str, words: &'static Words, sql: &'static str) -> Self {
-        Self::new(name, FieldKind::Keyword(words), sql)
+    pub const fn shown(name: &'static str, kind: FieldKind) -> Self {
+        Self { indexed: false, ..Self::new(name, kind, "") }
     }
 
-    /// Lets lists be sorted by it.
     #[must_use]
-    pub const fn sortable(mut self) -> Self {
-        self.sortable = true;
-        self
+    pub const fn sortable(self) -> Self {
+        Self { sortable: true, ..self }
     }
 
-    /// Says where it is in the index.
+    /// Sets the path in the index.
     #[must_use]
-    pub const fn at(mut self, path: &'static str) -> Self {
-        self.path = path;
-        self
+    pub const fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
     }
 
-    /// Says where its endings are.
     #[must_use]
-    pub const fn with_endings(mut self, path: &'static str, sql: &'static str) -> Self {
-        self.endings = Some(Endings { path, sql });
-        self
+    pub const fn with_endings(self, path: &'static str, sql: &'static str) -> Self {
+        Self { endings: Some(Endings { path, sql }), ..self }
+    }
+
+    /// Fixed once the record is there.
+    #[must_use]
+    pub const fn on_creation(self) -> Self {
+        Self { access: Access::Creation, ..self }
+    }
+
+    #[must_use]
+    pub const fn writable(self) -> Self {
+        Self { access: Access::Write, ..self }
+    }
+
+    /// A writable text of so many characters.
+    #[must_use]
+    pub const fn length(self, min: usize, max: usize) -> Self {
+        Self { limits: (min, max), ..self.writable() }
+    }
+
+    /// Lets imports read it under its own name and these headings.
+    #[must_use]
+    pub const fn headings(self, headings: &'static [&'static str]) -> Self {
+        Self { cell: Some(Cell { headings, is_identifier: false, is_forgiven: false }), ..self }
+    }
+
+    /// As [`Field::headings`], for a number that is a name.
+    #[must_use]
+    pub const fn number_headings(self, headings: &'static [&'static str]) -> Self {
+        Self { cell: Some(Cell { headings, is_identifier: true, is_forgiven: false }), ..self }
+    }
+
+    /// As [`Field::headings`], for a value that is not worth losing a row for.
+    #[must_use]
+    pub const fn forgiven_headings(self, headings: &'static [&'static str]) -> Self {
+        Self { cell: Some(Cell { headings, is_identifier: false, is_forgiven: true }), ..self }
+    }
+
+    /// Whether lists can filter by it.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        !self.sql.is_empty()
     }
 
     /// Whether its values are compared as text.
@@ -94,6 +160,12 @@ impl Field {
     pub fn is_text(&self) -> bool {
         use FieldKind::{Currency, Folded, Id, Keyword, Tags, Text};
         matches!(self.kind, Keyword(..) | Text | Folded | Currency | Id | Tags)
+    }
+
+    /// Held by the index although lists cannot filter by it, for whoever looks into the index itself.
+    #[must_use]
+    pub const fn in_index(self) -> Self {
+        Self { indexed: true, ..self }
     }
 
     /// Lists the operators that the field takes.
@@ -112,4 +184,25 @@ impl Field {
         }
         operators
     }
+}
+
+/// Finds a field of a table while compiling: a name that is not there is a compile error.
+#[must_use]
+pub const fn field(fields: &'static [Field], name: &str) -> &'static Field {
+    let mut at = 0;
+    while at < fields.len() {
+        if is_equal(fields[at].name.as_bytes(), name.as_bytes()) {
+            return &fields[at];
+        }
+        at += 1;
+    }
+    panic!("the table has no field of this name")
+}
+
+const fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }

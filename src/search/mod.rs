@@ -1,13 +1,14 @@
-//! Search: what a collection is, what can be asked of it, and the engines that answer.
+//! Search: what a collection is, how lists are filtered and sorted, and the engines that answer them.
 
 mod breaker;
 mod collection;
 pub mod cursor;
+pub mod document;
 pub mod elastic;
-mod engine;
 mod field;
 pub mod filter;
 mod indices;
+pub mod mapping;
 pub mod parse;
 mod phrase;
 mod postgres;
@@ -19,12 +20,11 @@ mod terms;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
-pub use engine::Engine;
-pub use field::{Endings, Field, FieldKind};
+pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::Phrase;
-pub use postgres::Postgres;
+pub use query::Engine;
 pub use router::{Answer, Search};
 pub use template::Template;
 pub use terms::{Name, Terms};

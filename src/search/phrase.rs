@@ -1,34 +1,31 @@
-//! What somebody typed into the search box, taken apart: words, and what it could be besides.
+//! The text of the search box, taken apart: its words, and the ids, numbers and addresses that it may be.
 
 use uuid::Uuid;
 
 use crate::values::text;
 
-/// Words beyond this number are not looked for: nobody types them, and every word costs.
-const MOST_WORDS: usize = 12;
-/// Fewest digits that are looked for as the end of a number.
-const FEWEST_DIGITS: usize = 4;
+/// Further words are ignored: people do not type them, and every word costs.
+const MAX_WORDS: usize = 12;
+/// Fewest digits that can be the end of a number.
+const MIN_DIGITS: usize = 4;
 
-/// What is looked for. Every word must match, or the whole must be a number or address of the document.
+/// Every word must match, or the whole must be a number or address of the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase {
     /// The words, folded.
     pub words: Vec<Word>,
-    /// All words in one order: equal to the full name of the one who is looked for.
+    /// The words sorted: equals the sorted full name of the person searched for.
     pub full: String,
     /// Neighbouring words written as one.
     pub joined: Vec<String>,
-    /// The phrase as an id.
     pub id: Option<Uuid>,
     /// The phrase as an e-mail address or the beginning of one.
     pub email: Option<String>,
-    /// The phrase as a phone number.
     pub phone: Option<Phone>,
     /// The phrase as an account number or reference, if it has digits enough.
     pub number: Option<String>,
 }
 
-/// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// As it is indexed.
@@ -47,10 +44,10 @@ pub struct Phone {
 }
 
 impl Phrase {
-    /// Takes a phrase apart; nothing to look for is `None`. Phones without a country code are read as of `region`.
+    /// Reads a phrase; none if it has no words. Phones without a country code are read as of `region`.
     #[must_use]
     pub fn new(typed: &str, region: &str) -> Option<Self> {
-        let words: Vec<Word> = typed.split_whitespace().flat_map(Word::all_of).take(MOST_WORDS).collect();
+        let words: Vec<Word> = typed.split_whitespace().flat_map(Word::all_of).take(MAX_WORDS).collect();
         if words.is_empty() {
             return None;
         }
@@ -62,9 +59,9 @@ impl Phrase {
             joined: super::terms::neighbours(&folded).collect(),
             id: typed.trim().parse().ok(),
             email: (typed.contains('@') && typed.split_whitespace().count() == 1).then(|| text::email(typed)),
-            phone: (!has_letters && digits.len() >= FEWEST_DIGITS)
+            phone: (!has_letters && digits.len() >= MIN_DIGITS)
                 .then(|| Phone { whole: text::phone(typed, region), ending: digits.trim_start_matches('0').to_owned() }),
-            number: (digits.len() >= FEWEST_DIGITS || (has_letters && !digits.is_empty())).then(|| text::squash(typed)),
+            number: (digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())).then(|| text::squash(typed)),
             words,
         })
     }
@@ -103,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_words_and_nothing_else() {
+    fn a_name_is_words_only() {
         let found = phrase("  van den Berg, Jürgen ");
         let words: Vec<_> = found.words.iter().map(|word| word.folded.as_str()).collect();
         assert_eq!(words, ["van", "den", "berg", "jurgen"]);
@@ -144,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_phrase() {
-        for nothing in ["", "  ", "--", "'"] {
-            assert_eq!(Phrase::new(nothing, "US"), None, "{nothing:?}");
+    fn a_text_without_words_is_no_phrase() {
+        for text in ["", "  ", "--", "'"] {
+            assert_eq!(Phrase::new(text, "US"), None, "{text:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of an engine, and what it answers.
+//! A list as the engines see it, and their answer.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,57 +8,47 @@ use super::field::Field;
 use super::filter::Filter;
 use super::phrase::Phrase;
 
-/// A question to an engine.
+/// One page of a filtered and sorted list.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Which documents.
     pub filter: Filter,
-    /// What is looked for in their names, numbers and texts.
     pub phrase: Option<Phrase>,
-    /// In which order; the id breaks ties.
+    /// The id breaks ties.
     pub sort: Vec<Sort>,
-    /// Which part of them.
     pub page: Page,
-    /// How many documents to a page.
+    /// Most documents on the page.
     pub limit: u32,
-    /// How exactly to count them.
     pub count: Count,
 }
 
-/// One key of an order.
+/// One sort key. Documents without a value come last in either direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Sort {
-    /// By what.
     pub key: SortKey,
-    /// Whether the greatest comes first. Documents without a value come last in either direction.
     pub descending: bool,
 }
 
-/// By what to sort.
 #[derive(Clone, Copy, Debug)]
 pub enum SortKey {
-    /// A field.
     Field(&'static Field),
-    /// How well the phrase is matched; engines score differently.
+    /// How well the phrase matches; engines score differently.
     Score,
 }
 
-/// Which part of the documents.
 #[derive(Clone, Debug)]
 pub enum Page {
-    /// By number, the first is 1.
+    /// The first is 1.
     Number(u32),
-    /// What follows a place.
-    After(Place),
+    /// What follows a position.
+    After(SortPosition),
 }
 
-/// A place in an order: the values of a document's sort keys, and its id.
+/// Where a document stands in a sorted list: its sort keys, and its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Place {
+pub struct SortPosition {
     /// One value for each key.
     #[serde(rename = "k")]
     pub keys: Vec<Key>,
-    /// The id, which breaks ties.
     #[serde(rename = "i")]
     pub id: Uuid,
     /// Whether the phrase was matched loosely because nothing matched all of it.
@@ -66,48 +56,55 @@ pub struct Place {
     pub loose: bool,
 }
 
-/// The value of a sort key. Days and moments are milliseconds since 1970.
+/// Value of a sort key. Days and moments are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Key {
-    /// Number, money, day or moment.
     Integer(i64),
-    /// A score.
     Score(f64),
-    /// Text.
     Text(String),
-    /// A flag.
     Flag(bool),
-    /// No value.
     Missing(()),
 }
 
-/// How exactly to count.
+/// How exactly to count the matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// Not at all.
     None,
     /// Up to a bound.
     Bounded(u32),
-    /// All of them.
     Exact,
 }
 
-/// An answer.
-#[derive(Debug)]
-pub struct Hits {
-    /// The documents in order, as the index stores them.
-    pub documents: Vec<Box<RawValue>>,
-    /// How many there are, if that was asked for.
-    pub total: Option<Total>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<Place>,
+/// How strictly a phrase has to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matching {
+    /// Every word matches a word of the document or the beginning of one.
+    Strict,
+    /// One word suffices, typing errors allowed: for a phrase that matches nothing otherwise.
+    Loose,
 }
 
-/// How many documents there are.
+/// The engine that answered. Their scores do not compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    Elasticsearch,
+    Postgres,
+}
+
+#[derive(Debug)]
+pub struct Hits {
+    /// In order, as the index stores them.
+    pub documents: Vec<Box<RawValue>>,
+    /// Absent if it was not asked for.
+    pub total: Option<Total>,
+    /// The last document's position, if another page follows.
+    pub next: Option<SortPosition>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// The number.
     pub value: u64,
     /// Whether there may be more.
     pub at_least: bool,
@@ -126,6 +123,30 @@ impl Query {
         match self.page {
             Page::Number(page) => u64::from(page.saturating_sub(1)) * u64::from(self.limit),
             Page::After(_) => 0,
+        }
+    }
+
+    /// How to match the phrase first: a later page as the first one was.
+    pub(super) fn matching(&self) -> Matching {
+        match &self.page {
+            Page::After(position) if position.loose => Matching::Loose,
+            _ => Matching::Strict,
+        }
+    }
+
+    /// Whether to match the phrase loosely after this answer: a first page on which nothing matches strictly.
+    pub(super) fn needs_loose(&self, matching: Matching, hits: &Hits) -> bool {
+        let is_empty = hits.documents.is_empty() && hits.total.is_none_or(|total| total.value == 0);
+        matching == Matching::Strict && is_empty && self.phrase.is_some() && matches!(self.page, Page::Number(_))
+    }
+}
+
+impl Engine {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch",
+            Self::Postgres => "postgres",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much each way to match is worth, for both engines: identities before parts of them, before names, before anything else.
+//! The score of each way to match, for both engines: whole numbers and addresses, then parts of them, then names, then the rest.
 
 /// The phrase is an id, a whole number, phone or e-mail address.
 pub(super) const IDENTITY: f64 = 1000.0;

@@ -27,7 +27,13 @@ impl Template {
     pub fn new(collection: &Collection) -> serde_json::Result<Self> {
         let settings: Value = serde_json::from_str(SETTINGS)?;
         let mut mappings: Value = serde_json::from_str(collection.template)?;
-        mappings["properties"]["search"] = serde_json::from_str(SEARCH)?;
+        let mut search: Value = serde_json::from_str(SEARCH)?;
+        if let (Some(shared), Some(own)) =
+            (search["properties"].as_object_mut(), mappings["properties"]["search"]["properties"].as_object_mut())
+        {
+            shared.append(own);
+        }
+        mappings["properties"]["search"] = search;
         let digest = Sha256::digest(format!("{settings}{mappings}{}.{}", text::VERSION, collection.revision));
         let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         mappings["_meta"] = json!({ "hash": hash, "normalization": text::VERSION });

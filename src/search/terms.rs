@@ -1,5 +1,7 @@
 //! What searches compare: the normalised forms of one document, the same for every collection.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::values::text;
@@ -26,6 +28,9 @@ pub struct Terms {
     number_suffix: Vec<String>,
     address: String,
     text: String,
+    /// Minor units by the names of their fields.
+    #[serde(flatten)]
+    amounts: BTreeMap<&'static str, i64>,
 }
 
 /// The names of one person or company.
@@ -93,6 +98,11 @@ impl Terms {
             self.number_suffix.extend(text::suffixes(&squashed).into_iter().map(str::to_owned));
             self.number.push(squashed);
         }
+    }
+
+    /// Adds an amount in minor units.
+    pub fn amount(&mut self, field: &'static str, minor: i64) {
+        self.amounts.insert(field, minor);
     }
 
     /// Adds free text.

@@ -90,7 +90,8 @@ async fn ready(request: Request) -> Result<Reply> {
 
 async fn scrape(request: Request) -> Result<Reply> {
     let db = &request.app.db;
-    for (name, pool) in [("server", &db.server), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)] {
+    let pools = [("server", &db.server), ("read", &db.read), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)];
+    for (name, pool) in pools {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);

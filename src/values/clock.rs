@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, Utc};
+use serde::Serializer;
 
 /// Wall-clock time: the system's, shifted by what a test asked for.
 #[derive(Clone, Debug, Default)]
@@ -28,5 +29,16 @@ impl Clock {
     /// Moves this clock and all its clones.
     pub fn advance(&self, by: TimeDelta) {
         self.shift_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+    }
+}
+
+/// Serialises a moment, or none, as the wire has it: UTC, always with milliseconds.
+///
+/// # Errors
+/// The serializer's.
+pub fn milliseconds<S: Serializer>(at: &(impl Into<Option<DateTime<Utc>>> + Copy), serializer: S) -> Result<S::Ok, S::Error> {
+    match (*at).into() {
+        Some(at) => serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        None => serializer.serialize_none(),
     }
 }

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::value::RawValue;
+use sqlx::Postgres;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
 
 /// An ISO 4217 currency code, three capital letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +57,13 @@ impl Currency {
     }
 }
 
+/// `XXX`: no currency.
+impl Default for Currency {
+    fn default() -> Self {
+        Self(*b"XXX")
+    }
+}
+
 impl std::str::FromStr for Currency {
     type Err = &'static str;
 
@@ -73,9 +83,21 @@ impl fmt::Display for Currency {
     }
 }
 
-impl serde::Serialize for Currency {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl sqlx::Type<Postgres> for Currency {
+    fn type_info() -> PgTypeInfo {
+        String::type_info()
+    }
+}
+
+impl<'r> sqlx::Decode<'r, Postgres> for Currency {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(<&str>::decode(value)?.parse()?)
     }
 }
 
@@ -85,13 +107,31 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// Writes minor units as a JSON number with exactly the currency's decimals.
-///
-/// # Errors
-/// None in practice: digits are always a number.
-pub fn decimal(minor: i64, currency: &str) -> serde_json::Result<Box<RawValue>> {
-    let text = currency.parse::<Currency>().map_or_else(|_| minor.to_string(), |currency| currency.format(minor));
-    RawValue::from_string(text)
+/// Minor units of a currency. On the wire a JSON number with exactly the currency's decimals; in SQL a row `(bigint, text)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Money {
+    pub minor: i64,
+    pub currency: Currency,
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = RawValue::from_string(self.currency.format(self.minor)).map_err(ser::Error::custom)?;
+        number.serialize(serializer)
+    }
+}
+
+impl sqlx::Type<Postgres> for Money {
+    fn type_info() -> PgTypeInfo {
+        <(i64, String)>::type_info()
+    }
+}
+
+impl<'r> sqlx::Decode<'r, Postgres> for Money {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let (minor, currency) = <(i64, String)>::decode(value)?;
+        Ok(Self { minor, currency: currency.parse()? })
+    }
 }
 
 /// A decimal amount as a client wrote it, before its currency is known.

@@ -283,11 +283,11 @@ async fn reads_of_a_session_are_not_asked_of_postgres_each_time() {
     drop(held);
 }
 
-/// Every connection of the pool for requests.
+/// Every connection that could read a session.
 async fn hold_all(test: &TestApp) -> Vec<sqlx::pool::PoolConnection<sqlx::Postgres>> {
     let mut held = Vec::new();
     for _ in 0..test.app.config.database.pool_size {
-        held.push(test.app.db.server.acquire().await.unwrap());
+        held.push(test.app.db.read.acquire().await.unwrap());
     }
     held
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use collections::auth::Role;
 use collections::db::{self, Pools, Trouble};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -30,7 +31,7 @@ async fn insert(pool: &PgPool, key: &str) -> bool {
 async fn a_cancelled_begin_loses_no_acknowledged_write() {
     let database = Database::create().await;
     let mut config = config(&database, &["--db-pool-size", "4"]);
-    config.database.acquire_timeout_ms = 10_000;
+    config.database.acquire_timeout = Duration::from_secs(10);
     let pool = Pools::open(&config.database).unwrap().server;
     let mut acknowledged = 0;
     for round in 0..500 {
@@ -54,7 +55,7 @@ async fn a_connection_to_a_peer_that_is_gone_is_not_lent_again() {
     let (proxy, url) = Proxy::before(&database.url).await;
     let mut config = config(&database, &["--db-pool-size", "1"]);
     config.database.url = url.into();
-    config.database.acquire_timeout_ms = 10_000;
+    config.database.acquire_timeout = Duration::from_secs(10);
     let pool = Pools::open(&config.database).unwrap().server;
     assert!(insert(&pool, "before").await);
     // Long enough to be asked for a sign of life.
@@ -65,7 +66,10 @@ async fn a_connection_to_a_peer_that_is_gone_is_not_lent_again() {
 
 #[tokio::test]
 async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
-    let test = TestApp::start_api(&["--db-pool-size", "1", "--db-acquire-timeout-ms", "200"]).await;
+    let test = TestApp::start_api_tuned(&["--db-pool-size", "1"], |config| {
+        config.database.acquire_timeout = Duration::from_millis(200);
+    })
+    .await;
     let held = test.app.db.server.acquire().await.unwrap();
     let answer = test.anonymous().post("/auth/login", &json!({ "username": "a", "password": "b" })).await;
     assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, "database_unavailable", "1"));
@@ -77,10 +81,25 @@ async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn reads_by_id_do_not_wait_for_transactions_and_cannot_write() {
+    let test = TestApp::start_api(&["--db-pool-size", "1"]).await;
+    let client = test.client(Role::Admin).await;
+    let made = client.post("/customers", &json!({ "name": "Ada" })).await.expect(201);
+    let held = test.app.db.server.acquire().await.unwrap();
+    client.get(&format!("/customers/{}", made["id"].as_str().unwrap())).await.expect(200);
+    drop(held);
+    let refused = sqlx::query("delete from idempotency_keys").execute(&test.app.db.read).await.unwrap_err();
+    assert!(refused.to_string().contains("read-only transaction"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    let production = ["--elasticsearch-url", &url, "--search-timeout-ms", "500", "--db-acquire-timeout-ms", "250"];
-    let test = TestApp::start_with(&production).await;
+    // As in production.
+    let test = TestApp::start_tuned(&["--elasticsearch-url", &url, "--search-timeout", "500ms"], |config| {
+        config.database.acquire_timeout = Duration::from_millis(250);
+    })
+    .await;
     let client = test.agent().await;
     proxy.set(Mode::Hang);
     let mut lock = test.database.pool.begin().await.unwrap();
@@ -108,7 +127,7 @@ async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
 async fn postgres_away_is_503_and_back_is_well() {
     let database = Database::create().await;
     let (proxy, url) = Proxy::before(&database.url).await;
-    let test = TestApp::start_api(&["--db-acquire-timeout-ms", "500"]).await;
+    let test = TestApp::start_api_tuned(&[], |config| config.database.acquire_timeout = Duration::from_millis(500)).await;
     let mut config = test.app.config.clone();
     config.database.url = url.into();
     let app = collections::app::App::open(config, test.clock.clone()).unwrap();

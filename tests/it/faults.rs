@@ -1,4 +1,4 @@
-//! Bad days: servers that are killed, go away, freeze or come back, and what must survive them.
+//! Faults: servers are killed, go away, freeze and come back; acknowledged writes survive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -140,10 +140,10 @@ async fn no_acknowledged_write_is_lost_in_twenty_kills_under_load() {
     assert_verified(command).await;
 }
 
-/// Lists and writes while Elasticsearch is in a bad mode, then well again.
+/// Lists and writes while Elasticsearch is down, then up again.
 async fn outage_of_elasticsearch(mode: Mode) {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    let test = TestApp::start_with(&["--elasticsearch-url", &url, "--search-breaker-probe-ms", "100"]).await;
+    let test = TestApp::start_with(&["--elasticsearch-url", &url]).await;
     let client = test.agent().await;
     let account = open_account(&client).await;
     test.settle().await;
@@ -222,7 +222,7 @@ async fn expect_every_write_until_replaced(test: &TestApp, client: &Client, lost
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_show_every_write_while_a_slot_or_an_index_is_lost() {
-    let test = TestApp::start_with(&["--sync-wait-ms", "300"]).await;
+    let test = TestApp::start_with(&["--sync-wait", "300ms"]).await;
     let client = test.admin().await;
     let lost = live_index(&test).await.unwrap();
     drop_slot(&test).await;

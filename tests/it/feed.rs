@@ -100,7 +100,7 @@ async fn a_commit_is_announced_only_when_it_can_be_seen() {
 #[tokio::test]
 async fn announcements_do_not_wait_for_an_index_that_hangs() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let mut test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "2000"]).await;
+    let mut test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "2s"]).await;
     let mut subscription = test.app.feed.subscribe();
     let indexed = test.app.watermark.get();
     proxy.set(Mode::Hang);

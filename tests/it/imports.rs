@@ -54,7 +54,7 @@ impl Desk {
             days: None,
             decimal: None,
             dry_run: false,
-            limits: Limits::parse_from(["it", "--import-batch-size", "3"]).imports,
+            limits: Imports { batch_size: 3, ..Limits::parse_from(["it"]).imports },
             currency: self.config.default_currency,
             region: "US".into(),
             payment_max: self.config.writes.payment_max,

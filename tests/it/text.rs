@@ -1,4 +1,4 @@
-//! The normalisations in Rust and in SQL are the same.
+//! Rust and SQL normalise text alike.
 
 use collections::values::text;
 use unicode_normalization::UnicodeNormalization;

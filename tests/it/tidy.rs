@@ -114,11 +114,11 @@ fn rooms_use_only_rooms_on_lower_floors() {
 
 #[test]
 fn a_planted_violation_of_the_direction_is_found() {
-    assert_eq!(wrong_uses("search", "use crate::harness::app::App;\n"), ["app"]);
+    assert_eq!(wrong_uses("search", "use crate::app::App;\n"), ["app"]);
     assert_eq!(wrong_uses("api", "use crate::{\n    error::{Error, Result},\n    features::payments,\n};\n"), ["features"]);
     assert_eq!(wrong_uses("http", "fn f() { crate::auth::may() }\n"), ["auth"]);
     assert_eq!(wrong_uses("db", "use crate::nowhere;\n"), ["nowhere"]);
-    assert_eq!(wrong_uses("server", "use crate::harness::app::App;\n// use crate::cli;\n"), Vec::<String>::new());
+    assert_eq!(wrong_uses("server", "use crate::app::App;\n// use crate::cli;\n"), Vec::<String>::new());
 }
 
 #[test]
@@ -207,33 +207,15 @@ fn every_migration_has_a_time_of_its_own_and_a_noun() {
     }
 }
 
-/// The table of settings in the README, as the command line knows them.
-fn settings_table() -> String {
-    use clap::CommandFactory;
-    let cli = collections::cli::Cli::command();
-    let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
-    for argument in cli.find_subcommand("serve").unwrap().get_arguments() {
-        let Some(name) = argument.get_env() else { continue };
-        let default =
-            argument.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect::<Vec<_>>().join(", ");
-        let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
-        table.push_str(&format!("| `{}` | {default} | {meaning} |\n", name.display()));
-    }
-    table
-}
-
-/// `UPDATE_README=1 cargo test tidy` writes the table.
+/// `UPDATE_DOCS=1 cargo test tidy` writes the page.
 #[test]
-fn the_readme_lists_every_setting_with_its_default() {
-    const MARK: &str = "<!-- settings -->\n";
-    let path = root().join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let parts: Vec<&str> = readme.split(MARK).collect();
-    let [before, table, after] = parts[..] else { panic!("the README has the mark {MARK} before and after its table") };
-    if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(&path, [before, &settings_table(), after].join(MARK)).unwrap();
+fn the_documents_list_every_setting_with_its_default() {
+    let path = root().join("docs/settings.md");
+    let page = collections::cli::settings_page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, page).unwrap();
     } else {
-        assert_eq!(table, settings_table());
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), page);
     }
 }
 

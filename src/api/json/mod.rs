@@ -4,6 +4,9 @@ mod shape;
 mod tree;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub(crate) use tree::escape;
 
 use crate::error::Result;
 
@@ -15,8 +18,15 @@ use crate::error::Result;
 /// # Errors
 /// The first thing that is wrong, with its JSON pointer.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let tree = tree::parse(bytes)?;
-    T::deserialize(shape::Place::root(&tree)).map_err(shape::Misfit::into_error)
+    fit(&tree::parse(bytes)?)
+}
+
+/// Reads a value that was parsed before, as [`read`] does.
+///
+/// # Errors
+/// The first thing that does not fit, with its JSON pointer.
+pub(crate) fn fit<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    T::deserialize(shape::Place::root(value)).map_err(shape::Misfit::into_error)
 }
 
 #[cfg(test)]

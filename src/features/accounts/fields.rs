@@ -1,63 +1,74 @@
-//! Accounts as a searchable collection: what lists filter, sort and look for.
+//! Accounts as a searchable collection: the table of fields, and where Postgres looks for words and numbers.
 
 use chrono::NaiveDate;
 
-use super::{document, patch};
-use crate::search::FieldKind::{Currency, Day, Folded, Id, Moment, Money, Tags, Text};
+use super::account::{Account, STATUSES};
+use crate::features::resource;
+use crate::fields;
+use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Tags, Text};
 use crate::search::filter::{Bound, Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Shortcut, Source};
+use crate::search::{Collection, Compares, Field, Filter, Shortcut, Source, field};
 
 /// Accounts as a searchable collection.
 pub static COLLECTION: Collection = Collection {
     name: "accounts",
     template: include_str!("../../../index-templates/accounts.json"),
-    revision: 1,
+    revision: 2,
     fields: FIELDS,
     shortcuts: &[Shortcut { name: "overdue", filter: overdue }],
     sources: SOURCES,
     from: "accounts a join customers c on c.id = a.customer_id left join users u on u.id = a.assignee_id",
     id: "a.id",
-    load: document::load,
+    load: resource::load::<Account>,
 };
 
-static STATUS: Field = Field::keyword("status", &patch::STATUSES, "a.status").sortable();
-static BALANCE: Field = Field::new("balance", Money, "a.balance").sortable();
-static DUE_DATE: Field = Field::new("dueDate", Day, "a.due_date").sortable();
+fields! { Account;
+    id => Field::new("id", Id, "a.id").on_creation(),
+    version => Field::shown("version", Integer).in_index(),
+    account_number => Field::new("accountNumber", Text, "a.account_number").sortable().length(1, 64)
+        .with_endings("search.numberSuffix", "a.number_terms")
+        .number_headings(&["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"]),
+    customer_id => Field::new("customerId", Id, "a.customer_id").writable(),
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
+    customer_external_id => Field::new("customerExternalId", Text, "c.external_id").sortable(),
+    currency => Field::new("currency", Currency, "a.currency").sortable().on_creation()
+        .headings(&["currencycode", "ccy", "währung"]),
+    balance => Field::new("balance", Money, "a.balance").at("search.balance").sortable()
+        .headings(&["amount", "amountdue", "amountowed", "outstanding", "openamount", "betrag"]),
+    original_amount => Field::new("originalAmount", Money, "a.original_amount").at("search.originalAmount").sortable().on_creation()
+        .headings(&["principal", "originalbalance", "initialamount"]),
+    due_date => Field::new("dueDate", Day, "a.due_date").sortable().writable().headings(&["due", "payby", "fällig", "fälligkeit"]),
+    status => Field::new("status", Keyword(&STATUSES), "a.status").sortable().writable().headings(&["accountstatus"]),
+    assignee_id => Field::new("assigneeId", Id, "a.assignee_id").writable(),
+    assignee_name => Field::shown("assigneeName", Text).in_index(),
+    creditor => Field::new("creditor", Text, "a.creditor").sortable().length(1, 200)
+        .headings(&["lender", "originalcreditor", "gläubiger"]),
+    portfolio => Field::new("portfolio", Text, "a.portfolio").sortable().length(1, 100).headings(&["batch", "placement"]),
+    product => Field::new("product", Text, "a.product").sortable().length(1, 100).headings(&["producttype", "accounttype"]),
+    last_payment_at => Field::new("lastPaymentAt", Moment, "a.last_payment_at").sortable(),
+    last_contact_at => Field::new("lastContactAt", Moment, "a.last_contact_at").sortable().writable(),
+    next_action_at => Field::new("nextActionAt", Moment, "a.next_action_at").sortable().writable(),
+    tags => Field::new("tags", Tags, "a.tags").writable().headings(&["labels"]),
+    custom => Field::shown("custom", Object).writable(),
+    created_at => Field::new("createdAt", Moment, "a.created_at").sortable(),
+    updated_at => Field::new("updatedAt", Moment, "a.updated_at").sortable(),
+    deleted_at => Field::new("deletedAt", Moment, "a.deleted_at").sortable(),
+}
 
-static FIELDS: &[Field] = &[
-    Field::new("id", Id, "a.id"),
-    Field::new("accountNumber", Text, "a.account_number").sortable().with_endings("search.numberSuffix", "a.number_terms"),
-    Field::new("customerId", Id, "a.customer_id"),
-    Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
-    Field::new("customerExternalId", Text, "c.external_id").sortable(),
-    Field::new("currency", Currency, "a.currency").sortable(),
-    BALANCE,
-    Field::new("originalAmount", Money, "a.original_amount").sortable(),
-    DUE_DATE,
-    STATUS,
-    Field::new("assigneeId", Id, "a.assignee_id"),
-    Field::new("creditor", Text, "a.creditor").sortable(),
-    Field::new("portfolio", Text, "a.portfolio").sortable(),
-    Field::new("product", Text, "a.product").sortable(),
-    Field::new("lastPaymentAt", Moment, "a.last_payment_at").sortable(),
-    Field::new("lastContactAt", Moment, "a.last_contact_at").sortable(),
-    Field::new("nextActionAt", Moment, "a.next_action_at").sortable(),
-    Field::new("tags", Tags, "a.tags"),
-    Field::new("createdAt", Moment, "a.created_at").sortable(),
-    Field::new("updatedAt", Moment, "a.updated_at").sortable(),
-    Field::new("deletedAt", Moment, "a.deleted_at").sortable(),
-];
-
-/// Open, owed and past its day: as [`document::Account::view`] says it.
+/// Open, owed and past its day, as [`super::account::computed`] says.
 fn overdue(today: NaiveDate) -> Filter {
     let owed = Bound { value: Value::Integer(0), inclusive: false };
     let past = Bound { value: Value::Day(today), inclusive: false };
     Filter::All(vec![
-        Filter::Leaf(&STATUS, Test::In(vec![Value::Text("open".into())])),
-        Filter::Leaf(&BALANCE, Test::Range(Some(owed), None)),
-        Filter::Leaf(&DUE_DATE, Test::Range(None, Some(past))),
+        Filter::Leaf(STATUS, Test::In(vec![Value::Text("open".into())])),
+        Filter::Leaf(BALANCE, Test::Range(Some(owed), None)),
+        Filter::Leaf(DUE_DATE, Test::Range(None, Some(past))),
     ])
 }
+
+static STATUS: &Field = field(FIELDS, "status");
+static BALANCE: &Field = field(FIELDS, "balance");
+static DUE_DATE: &Field = field(FIELDS, "dueDate");
 
 const SOURCES: &[Source] = &[
     Source { id: "a.id", from: "customers c join accounts a on a.customer_id = c.id", compares: Compares::Name("c.name_fold") },

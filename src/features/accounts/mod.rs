@@ -1,12 +1,12 @@
 //! Accounts: one debt each, with its ledger.
 
-pub mod document;
+mod account;
 mod fields;
-mod ledger;
-mod patch;
+mod ledger_routes;
 mod routes;
-pub mod store;
+mod rules;
 
+pub use account::{Account, Status};
 pub use fields::COLLECTION;
-pub use patch::Patch;
 pub use routes::routes;
+pub use rules::{NewAccount, change, insert, open, restore};

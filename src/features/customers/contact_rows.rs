@@ -1,10 +1,44 @@
 //! A customer's contact points and addresses in SQL.
 
+use serde_json::{Value, json};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::document::{Address, ContactPoint};
+use super::customer::{Address, ContactPoint, Customer};
 use crate::error::{Error, OnConstraint, Result};
+
+/// Inserts what belongs to new customers. The rows travel as JSON, because Postgres has no arrays of differently long arrays.
+pub(super) async fn insert_all(connection: &mut PgConnection, customers: &[&Customer]) -> Result<()> {
+    let parts = |customer: &&Customer| json!({ "id": customer.id, "contactPoints": customer.contact_points, "addresses": customer.addresses });
+    let rows: Vec<Value> = customers.iter().map(parts).collect();
+    sqlx::query!(
+        r#"
+        insert into contact_points (id, customer_id, kind, value, normalized, label, is_primary, state)
+        select point.id, new.id, kind, value, normalized, label, "isPrimary", state
+        from jsonb_to_recordset($1) as new (id uuid, "contactPoints" jsonb)
+        cross join jsonb_to_recordset(new."contactPoints") as point (
+          id uuid, kind text, value text, normalized text, label text, "isPrimary" boolean, state text)
+        "#,
+        Json(&rows) as _,
+    )
+    .execute(&mut *connection)
+    .await
+    .on_constraint("contact_points_value_key", repeated)?;
+    sqlx::query!(
+        r#"
+        insert into addresses (id, customer_id, label, line1, line2, city, region, postal_code, country, is_primary)
+        select address.id, new.id, label, line1, line2, city, region, "postalCode", country, "isPrimary"
+        from jsonb_to_recordset($1) as new (id uuid, addresses jsonb)
+        cross join jsonb_to_recordset(new.addresses) as address (
+          id uuid, label text, line1 text, line2 text, city text, region text, "postalCode" text, country text, "isPrimary" boolean)
+        "#,
+        Json(&rows) as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
 
 /// Removes what is not in the new set, and lets the old primaries make room.
 pub(super) async fn clear_contact_points(connection: &mut PgConnection, customer: Uuid, points: &[ContactPoint]) -> Result<()> {
@@ -68,9 +102,7 @@ pub(super) async fn put_contact_points(connection: &mut PgConnection, customer: 
         )
         .execute(&mut *connection)
         .await
-        .on_constraint("contact_points_value_key", || {
-            Error::duplicate("/contactPoints", "the customer has this phone number or e-mail address already")
-        })?;
+        .on_constraint("contact_points_value_key", repeated)?;
     }
     Ok(())
 }
@@ -143,4 +175,8 @@ pub(super) async fn put_addresses(connection: &mut PgConnection, customer: Uuid,
         .await?;
     }
     Ok(())
+}
+
+fn repeated() -> Error {
+    Error::duplicate("/contactPoints", "the customer has this phone number or e-mail address already")
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::document::{Address, ContactPoint};
+use super::customer::{Address, ContactPoint};
 use crate::error::Faults;
 use crate::validate::{Change, Words};
 use crate::values::{ids, text};
@@ -15,45 +15,45 @@ const MOST: usize = 20;
 /// What a client may say of a phone number or e-mail address. One with an id is the one that is there already.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ContactPatch {
+pub(super) struct ContactPatch {
     /// Which one.
-    pub id: Option<Uuid>,
+    pub(super) id: Option<Uuid>,
     /// `phone` or `email`.
-    pub kind: Change<String>,
+    pub(super) kind: Change<String>,
     /// As typed.
-    pub value: Change<String>,
+    pub(super) value: Change<String>,
     /// `home`, `work`, …
-    pub label: Change<String>,
+    pub(super) label: Change<String>,
     /// Whether it is the one to use.
-    pub is_primary: Option<bool>,
+    pub(super) is_primary: Option<bool>,
     /// What is known of it.
-    pub state: Change<String>,
+    pub(super) state: Change<String>,
     /// Derived from the value; taken so that what was read can be sent back.
-    pub normalized: Option<String>,
+    pub(super) normalized: Option<String>,
 }
 
 /// What a client may say of a postal address. One with an id is the one that is there already.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AddressPatch {
+pub(super) struct AddressPatch {
     /// Which one.
-    pub id: Option<Uuid>,
+    pub(super) id: Option<Uuid>,
     /// `home`, `work`, …
-    pub label: Change<String>,
+    pub(super) label: Change<String>,
     /// Street and number.
-    pub line1: Change<String>,
+    pub(super) line1: Change<String>,
     /// Building, flat.
-    pub line2: Change<String>,
+    pub(super) line2: Change<String>,
     /// City or suburb.
-    pub city: Change<String>,
+    pub(super) city: Change<String>,
     /// State or province.
-    pub region: Change<String>,
+    pub(super) region: Change<String>,
     /// Postal code.
-    pub postal_code: Change<String>,
+    pub(super) postal_code: Change<String>,
     /// Country (ISO 3166-1 alpha-2).
-    pub country: Change<String>,
+    pub(super) country: Change<String>,
     /// Whether it is the one to use.
-    pub is_primary: Option<bool>,
+    pub(super) is_primary: Option<bool>,
 }
 
 /// Replaces the set if the client names one, then sets the primaries that the simple form names.

@@ -1,46 +1,99 @@
-//! Customers as a searchable collection: what lists filter, sort and look for.
+//! Customers as a searchable collection: the table of fields, and where Postgres looks for words and numbers.
 
-use super::{document, patch};
-use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Moment, Money, Tags, Text};
+use super::customer::{Customer, KINDS, STATUSES};
+use crate::features::resource;
+use crate::fields;
+use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Parts, Tags, Text};
 use crate::search::{Collection, Compares, Field, Source};
 
 /// Customers as a searchable collection.
 pub static COLLECTION: Collection = Collection {
     name: "customers",
     template: include_str!("../../../index-templates/customers.json"),
-    revision: 1,
+    revision: 2,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,
     from: "customers c",
     id: "c.id",
-    load: document::load,
+    load: resource::load::<Customer>,
 };
 
-const FIELDS: &[Field] = &[
-    Field::new("id", Id, "c.id"),
-    Field::new("externalId", Text, "c.external_id").sortable(),
-    Field::keyword("kind", &patch::KINDS, "c.kind").sortable(),
-    Field::new("name", Folded, "c.name_sort").at("search.sort").sortable(),
-    Field::new("givenName", Text, "c.given_name").sortable(),
-    Field::new("familyName", Text, "c.family_name").sortable(),
-    Field::new("companyName", Text, "c.company_name").sortable(),
-    Field::new("dateOfBirth", Day, "c.date_of_birth").sortable(),
-    Field::new("language", Text, "c.language"),
-    Field::keyword("status", &patch::STATUSES, "c.status").sortable(),
-    Field::new("tags", Tags, "c.tags"),
-    Field::new("accountCount", Integer, ACCOUNT_COUNT).sortable(),
-    Field::new("openAccountCount", Integer, OPEN_ACCOUNT_COUNT).sortable(),
-    Field::new("currency", Currency, CURRENCY),
-    Field::new("balance", Money, BALANCE).sortable(),
-    Field::new("oldestDueDate", Day, OLDEST_DUE_DATE).sortable(),
-    Field::new("lastPaymentAt", Moment, LAST_PAYMENT_AT).sortable(),
-    Field::new("createdAt", Moment, "c.created_at").sortable(),
-    Field::new("updatedAt", Moment, "c.updated_at").sortable(),
-    Field::new("deletedAt", Moment, "c.deleted_at").sortable(),
+fields! { Customer;
+    id => Field::new("id", Id, "c.id").on_creation(),
+    version => Field::shown("version", Integer).in_index(),
+    external_id => Field::new("externalId", Text, "c.external_id").sortable().length(1, 100).number_headings(&[
+        "id", "recid", "recordid", "customerid", "customernumber", "customerno", "clientid", "debtorid", "kundennummer",
+        "externalreference",
+    ]),
+    kind => Field::new("kind", Keyword(&KINDS), "c.kind").sortable().writable().headings(&["type", "customertype"]),
+    name => Field::new("name", Folded, "c.name_sort").at("search.sort").sortable().length(1, 200)
+        .headings(&["fullname", "customername", "displayname", "debtorname", "debtor", "clientname"]),
+    given_name => Field::new("givenName", Text, "c.given_name").sortable().length(1, 100)
+        .headings(&["firstname", "forename", "vorname", "prénom", "prenom", "nombre"]),
+    family_name => Field::new("familyName", Text, "c.family_name").sortable().length(1, 100)
+        .headings(&["surname", "lastname", "nachname", "nom", "apellido", "apellidos"]),
+    company_name => Field::new("companyName", Text, "c.company_name").sortable().length(1, 200)
+        .headings(&["company", "organisation", "organization", "firma", "businessname"]),
+    date_of_birth => Field::new("dateOfBirth", Day, "c.date_of_birth").sortable().writable()
+        .forgiven_headings(&["dob", "birthday", "birthdate", "born", "geburtsdatum"]),
+    tax_id => Field::shown("taxId", Text).in_index().length(1, 50)
+        .number_headings(&["socsecid", "socialsecuritynumber", "ssn", "taxnumber", "vatid", "vatnumber", "tin", "steuernummer"]),
+    language => Field::new("language", Text, "c.language").length(2, 35).headings(&["lang", "preferredlanguage"]),
+    time_zone => Field::shown("timeZone", Text).in_index().length(1, 64).headings(&["tz"]),
+    status => Field::new("status", Keyword(&STATUSES), "c.status").sortable().writable().headings(&["customerstatus"]),
+    tags => Field::new("tags", Tags, "c.tags").writable().headings(&["labels"]),
+    metadata => Field::shown("metadata", Object).writable(),
+    custom => Field::shown("custom", Object).writable(),
+    phone => Field::shown("phone", Text).headings(&[
+        "phonenumber", "mobile", "mobilephone", "mobilenumber", "cell", "cellphone", "telephone", "tel", "telefon", "téléphone",
+        "teléfono",
+    ]),
+    email => Field::shown("email", Text).headings(&["emailaddress", "mail", "correo"]),
+    contact_points => Field::shown("contactPoints", Parts(CONTACT_POINT)),
+    addresses => Field::shown("addresses", Parts(ADDRESS)),
+    account_count => Field::new("accountCount", Integer, ACCOUNT_COUNT).sortable(),
+    open_account_count => Field::new("openAccountCount", Integer, OPEN_ACCOUNT_COUNT).sortable(),
+    currency => Field::new("currency", Currency, CURRENCY),
+    balance => Field::new("balance", Money, BALANCE).at("search.balance").sortable(),
+    balances => Field::shown("balances", Parts(OWED)),
+    oldest_due_date => Field::new("oldestDueDate", Day, OLDEST_DUE_DATE).sortable(),
+    last_payment_at => Field::new("lastPaymentAt", Moment, LAST_PAYMENT_AT).sortable(),
+    created_at => Field::new("createdAt", Moment, "c.created_at").sortable(),
+    updated_at => Field::new("updatedAt", Moment, "c.updated_at").sortable(),
+    deleted_at => Field::new("deletedAt", Moment, "c.deleted_at").sortable(),
+}
+
+const INDEXED: &str = r#"{ "type": "keyword" }"#;
+const SHOWN: &str = r#"{ "type": "keyword", "index": false, "doc_values": false }"#;
+const FLAG: &str = r#"{ "type": "boolean", "index": false, "doc_values": false }"#;
+
+const CONTACT_POINT: &[(&str, &str)] = &[
+    ("id", SHOWN),
+    ("kind", INDEXED),
+    ("value", SHOWN),
+    ("normalized", SHOWN),
+    ("label", INDEXED),
+    ("isPrimary", FLAG),
+    ("state", INDEXED),
 ];
 
-// What a customer owes is kept nowhere but in the accounts, so it cannot be wrong; see `document` for the same in a document.
+const ADDRESS: &[(&str, &str)] = &[
+    ("id", SHOWN),
+    ("label", INDEXED),
+    ("line1", SHOWN),
+    ("line2", SHOWN),
+    ("city", INDEXED),
+    ("region", INDEXED),
+    ("postalCode", INDEXED),
+    ("country", INDEXED),
+    ("isPrimary", FLAG),
+];
+
+const OWED: &[(&str, &str)] =
+    &[("currency", INDEXED), ("amount", r#"{ "type": "double", "index": false, "doc_values": false }"#)];
+
+// What a customer owes is kept nowhere but in the accounts, so it cannot be wrong; see `customer::select` for the same in a record.
 const ACCOUNT_COUNT: &str = "(select count(*) from accounts o where o.customer_id = c.id and o.deleted_at is null)";
 const OPEN_ACCOUNT_COUNT: &str =
     "(select count(*) from accounts o where o.customer_id = c.id and o.deleted_at is null and o.status = 'open')";

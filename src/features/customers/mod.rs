@@ -2,15 +2,13 @@
 
 mod contact_rows;
 mod contacts;
-pub mod document;
+mod customer;
 mod fields;
-mod insert;
 mod parts;
-mod patch;
 mod routes;
-pub mod store;
+mod rules;
 
-pub use contacts::{AddressPatch, ContactPatch};
+pub use customer::Customer;
 pub use fields::COLLECTION;
-pub use patch::{Debt, Patch};
 pub use routes::routes;
+pub use rules::{Debt, change, create, insert_all, lock_accounts, remove, restore};

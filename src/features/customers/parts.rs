@@ -4,23 +4,24 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::contacts::{self, AddressPatch, ContactPatch};
-use super::document::{Customer, Facts};
-use super::routes::edit;
+use super::customer::Customer;
+use super::rules;
 use crate::api::{Reply, Request, created, json, no_content};
 use crate::auth::Caller;
 use crate::error::{Error, Faults, Result};
+use crate::features::resource;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
 
 pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: ContactPatch = request.json().await?;
     let new = contacts::new_point();
     let part = new.id;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        contacts::put_point(&mut facts.contact_points, patch, new, region(&request), faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        contacts::put_point(&mut customer.contact_points, patch, new, region(&request), faults);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
-        added(customer, &format!("contact-points/{part}"), find(&customer.facts.contact_points, |point| point.id, part)?)
+        added(customer, &format!("contact-points/{part}"), find(&customer.contact_points, |point| point.id, part)?)
     })
     .await
 }
@@ -32,15 +33,13 @@ pub(super) async fn change_contact_point(
     mut request: Request,
 ) -> Result<Reply> {
     let patch: ContactPatch = request.json().await?;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        let point = take(&mut facts.contact_points, |point| point.id, part.0)?;
-        contacts::put_point(&mut facts.contact_points, patch, point, region(&request), faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        let point = take(&mut customer.contact_points, |point| point.id, part.0)?;
+        contacts::put_point(&mut customer.contact_points, patch, point, region(&request), faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| {
-        shown(customer, find(&customer.facts.contact_points, |point| point.id, part.0)?)
-    })
-    .await
+    edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.contact_points, |point| point.id, part.0)?))
+        .await
 }
 
 pub(super) async fn remove_contact_point(
@@ -49,48 +48,67 @@ pub(super) async fn remove_contact_point(
     caller: Caller,
     request: Request,
 ) -> Result<Reply> {
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        take(&mut facts.contact_points, |point| point.id, part.0)?;
-        contacts::settle(&mut facts.contact_points, faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        take(&mut customer.contact_points, |point| point.id, part.0)?;
+        contacts::settle(&mut customer.contact_points, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.facts.version))).await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
 }
 
 pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: AddressPatch = request.json().await?;
     let new = contacts::new_address();
     let part = new.id;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        contacts::put_address(&mut facts.addresses, patch, new, faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        contacts::put_address(&mut customer.addresses, patch, new, faults);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
-        added(customer, &format!("addresses/{part}"), find(&customer.facts.addresses, |address| address.id, part)?)
+        added(customer, &format!("addresses/{part}"), find(&customer.addresses, |address| address.id, part)?)
     })
     .await
 }
 
 pub(super) async fn change_address(id: CustomerId, part: AddressId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: AddressPatch = request.json().await?;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        let address = take(&mut facts.addresses, |address| address.id, part.0)?;
-        contacts::put_address(&mut facts.addresses, patch, address, faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        let address = take(&mut customer.addresses, |address| address.id, part.0)?;
+        contacts::put_address(&mut customer.addresses, patch, address, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| {
-        shown(customer, find(&customer.facts.addresses, |address| address.id, part.0)?)
-    })
-    .await
+    edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.addresses, |address| address.id, part.0)?))
+        .await
 }
 
 pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Caller, request: Request) -> Result<Reply> {
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        take(&mut facts.addresses, |address| address.id, part.0)?;
-        contacts::settle_addresses(&mut facts.addresses, faults);
+    let change = |customer: &mut Customer, faults: &mut Faults| {
+        take(&mut customer.addresses, |address| address.id, part.0)?;
+        contacts::settle_addresses(&mut customer.addresses, faults);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.facts.version))).await
+    edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
+}
+
+/// Locks a customer, lets the change run on it, writes what came of it and shows it.
+async fn edit(
+    id: CustomerId,
+    caller: &Caller,
+    request: &Request,
+    change: impl FnOnce(&mut Customer, &mut Faults) -> Result<()>,
+    show: impl FnOnce(&Customer) -> Result<Reply>,
+) -> Result<Reply> {
+    request
+        .write(caller.id, async |connection| {
+            request.expect_version(resource::lock::<Customer>(connection, id.0).await?.version)?;
+            let before: Customer = resource::find(connection, id.0).await?;
+            let (mut after, mut faults) = (before.clone(), Faults::default());
+            change(&mut after, &mut faults)?;
+            faults.check()?;
+            rules::update(connection, &before, &after, Some(caller.id)).await?;
+            show(&resource::find(connection, id.0).await?)
+        })
+        .await
 }
 
 fn region(request: &Request) -> &str {
@@ -107,10 +125,10 @@ fn take<T>(parts: &mut Vec<T>, of: fn(&T) -> Uuid, id: Uuid) -> Result<T> {
 }
 
 fn shown(customer: &Customer, part: &impl Serialize) -> Result<Reply> {
-    Ok(json(part)?.with_version(customer.facts.version))
+    Ok(json(part)?.with_version(customer.version))
 }
 
 fn added(customer: &Customer, address: &str, part: &impl Serialize) -> Result<Reply> {
-    let location = format!("/api/v1/customers/{}/{address}", customer.facts.id);
-    Ok(created(&location, part)?.with_version(customer.facts.version))
+    let location = format!("/api/v1/customers/{}/{address}", customer.id);
+    Ok(created(&location, part)?.with_version(customer.version))
 }

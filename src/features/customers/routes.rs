@@ -1,31 +1,34 @@
 //! The addresses of customers.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::document::{Customer, Facts};
+use super::customer::{self, Customer};
 use super::fields::COLLECTION;
 use super::parts;
-use super::patch::Patch;
-use super::store::{self, Locked};
-use crate::api::{Record, Reply, Request, created, json, no_content, paging};
+use super::rules::{self, Debt};
+use crate::api::{Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::error::{Error, Faults, Result};
+use crate::db::rows::{Lock, Locked};
+use crate::error::{Faults, Object, Result};
+use crate::features::resource::{self, Resource, Said};
 use crate::http::Routes;
 use crate::routes;
-use crate::values::ids::{AddressId, ContactPointId, CustomerId};
+use crate::search::{Collection, Terms};
+use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
 
 /// The access matrix of customers.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "customers";
-        get    ()                       may(Read)   => list;
+        get    ()                       may(Read)   => resource::list::<Customer>;
         post   ()                       may(Edit)   => create;
-        get    (CustomerId)             may(Read)   => read;
-        patch  (CustomerId)             may(Edit)   => change;
-        put    (CustomerId)             may(Edit)   => replace;
-        delete (CustomerId)             may(Manage) => remove;
-        post   (CustomerId / "restore") may(Manage) => restore;
+        get    (CustomerId)             may(Read)   => resource::read::<Customer>;
+        patch  (CustomerId)             may(Edit)   => resource::change::<Customer>;
+        put    (CustomerId)             may(Edit)   => resource::replace::<Customer>;
+        delete (CustomerId)             may(Manage) => resource::remove::<Customer>;
+        post   (CustomerId / "restore") may(Manage) => resource::restore::<Customer>;
         post   (CustomerId / "contact-points")                  may(Edit) => parts::add_contact_point;
         patch  (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::change_contact_point;
         delete (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::remove_contact_point;
@@ -35,122 +38,59 @@ pub fn routes(app: &App) -> Routes {
     }
 }
 
-async fn list(_: Caller, request: Request) -> Result<Reply> {
-    paging::list(&request, &COLLECTION, |document| Customer::parse(document)?.view()).await
+impl Resource for Customer {
+    type Id = CustomerId;
+    const NAME: &'static str = "customer";
+    const LOCK: Lock = Lock::Whole;
+
+    fn collection() -> &'static Collection {
+        &COLLECTION
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn locked(&self) -> Locked {
+        Locked { version: self.version, deleted_at: self.deleted_at }
+    }
+
+    fn terms(&self) -> Terms {
+        self.search_terms()
+    }
+
+    async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Self>> {
+        customer::select(connection, ids).await
+    }
+
+    async fn change(connection: &mut PgConnection, before: &Self, said: Said, context: &Context<'_>) -> Result<()> {
+        rules::change(connection, before, said, context).await
+    }
+
+    async fn lock_others(connection: &mut PgConnection, id: Uuid) -> Result<()> {
+        rules::lock_accounts(connection, id).await
+    }
+
+    async fn remove(connection: &mut PgConnection, customer: &Self, is_forced: bool, by: Option<UserId>) -> Result<()> {
+        rules::remove(connection, customer.id, is_forced, by).await
+    }
+
+    async fn restore(connection: &mut PgConnection, customer: &Self, by: Option<UserId>) -> Result<()> {
+        rules::restore(connection, customer.id, customer.deleted_at.unwrap_or_default(), by).await
+    }
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut patch: Patch = request.json().await?;
+    let mut said: Object = request.json().await?;
+    let context = request.context(caller.id);
     let mut faults = Faults::default();
-    let config = &request.app.config;
-    let debt = patch.take_debt(config.default_currency, &mut faults);
-    let facts = patch.create(request.app.clock.today(), &config.default_region, &mut faults);
+    let debt = Debt::take(&mut said, context.currency, &mut faults);
+    let customer = Customer::read_new(said, &context, &mut faults);
     faults.check()?;
-    let id = CustomerId(facts.id);
     request
         .write(caller.id, async |connection| {
-            store::insert(connection, &facts, Some(caller.id)).await?;
-            if let Some(debt) = &debt {
-                store::open_account(connection, id, debt, Some(caller.id)).await?;
-            }
-            let customer = store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?;
-            let view = customer.view().map_err(Error::internal)?;
-            Ok(created(&format!("/api/v1/customers/{id}"), &view)?.with_version(customer.facts.version))
+            rules::create(connection, &customer, debt.as_ref(), Some(caller.id)).await?;
+            resource::created::<Customer>(connection, customer.id, &request).await
         })
         .await
-}
-
-async fn read(id: CustomerId, _: Caller, request: Request) -> Result<Reply> {
-    let read = async |connection: &mut PgConnection| {
-        let Some(customer) = store::read(connection, id).await? else { return Ok(None) };
-        Ok(Some(Record { reply: answer(&customer)?, is_deleted: customer.facts.deleted_at.is_some() }))
-    };
-    request.record("customer", read).await
-}
-
-async fn change(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let patch: Patch = request.json().await?;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        apply(patch, facts, &request.app, faults);
-        Ok(())
-    };
-    edit(id, &caller, &request, change, answer).await
-}
-
-/// Replaces all that a client may say; clients of the older address mean a change.
-async fn replace(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let patch: Patch = request.json().await?;
-    let change = |facts: &mut Facts, faults: &mut Faults| {
-        if request.is_canonical() {
-            facts.clear();
-            apply(patch.whole(), facts, &request.app, faults);
-        } else {
-            apply(patch, facts, &request.app, faults);
-        }
-        Ok(())
-    };
-    edit(id, &caller, &request, change, answer).await
-}
-
-async fn remove(id: CustomerId, caller: Caller, request: Request) -> Result<Reply> {
-    request
-        .write(caller.id, async |connection| {
-            store::lock_accounts(connection, id).await?;
-            let locked = live(store::lock(connection, id).await?)?;
-            request.expect_version(locked.version)?;
-            store::remove(connection, id, caller.id).await?;
-            Ok(no_content())
-        })
-        .await
-}
-
-async fn restore(id: CustomerId, caller: Caller, request: Request) -> Result<Reply> {
-    request
-        .write(caller.id, async |connection| {
-            store::lock_accounts(connection, id).await?;
-            let locked = store::lock(connection, id).await?.ok_or(Error::NotFound("customer"))?;
-            if let Some(deleted_at) = locked.deleted_at {
-                store::restore(connection, id, deleted_at, caller.id).await?;
-            }
-            answer(&store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?)
-        })
-        .await
-}
-
-/// Locks a customer, compares its version, lets the change run on what is there now, writes what came of it and shows it.
-pub(super) async fn edit(
-    id: CustomerId,
-    caller: &Caller,
-    request: &Request,
-    change: impl FnOnce(&mut Facts, &mut Faults) -> Result<()>,
-    show: impl FnOnce(&Customer) -> Result<Reply>,
-) -> Result<Reply> {
-    request
-        .write(caller.id, async |connection| {
-            let locked = live(store::lock(connection, id).await?)?;
-            request.expect_version(locked.version)?;
-            let customer = store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?;
-            let mut facts = customer.facts.clone();
-            let mut faults = Faults::default();
-            change(&mut facts, &mut faults)?;
-            faults.check()?;
-            if facts == customer.facts {
-                return show(&customer);
-            }
-            store::update(connection, &customer.facts, &facts, caller.id).await?;
-            show(&store::read(connection, id).await?.ok_or(Error::NotFound("customer"))?)
-        })
-        .await
-}
-
-fn apply(patch: Patch, facts: &mut Facts, app: &App, faults: &mut Faults) {
-    patch.apply(facts, app.clock.today(), &app.config.default_region, faults);
-}
-
-fn live(locked: Option<Locked>) -> Result<Locked> {
-    locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound("customer"))
-}
-
-fn answer(customer: &Customer) -> Result<Reply> {
-    Ok(json(&customer.view().map_err(Error::internal)?)?.with_version(customer.facts.version))
 }

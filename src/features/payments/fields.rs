@@ -1,16 +1,20 @@
-//! Payments as a searchable collection: what lists filter, sort and look for.
+//! Payments as a searchable collection: the table of fields, and where Postgres looks for words and numbers.
 
-use super::{document, patch, status};
-use crate::search::FieldKind::{Currency, Folded, Id, Moment, Money, Text};
+use super::payment::Payment;
+use super::status::STATUSES;
+use crate::features::resource;
+use crate::fields;
+use crate::search::FieldKind::{Currency, Folded, Id, Integer, Keyword, Moment, Money, Text};
 use crate::search::filter::{Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Source};
+use crate::search::{Collection, Compares, Field, Filter, Source, field};
+use crate::validate::Words;
 use crate::values::ids::AccountId;
 
 /// Payments as a searchable collection.
 pub static COLLECTION: Collection = Collection {
     name: "payments",
     template: include_str!("../../../index-templates/payments.json"),
-    revision: 1,
+    revision: 2,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,
@@ -18,33 +22,59 @@ pub static COLLECTION: Collection = Collection {
         left join accounts a on a.id = p.account_id
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)",
     id: "p.id",
-    load: document::load,
+    load: resource::load::<Payment>,
 };
 
-static ACCOUNT_ID: Field = Field::new("accountId", Id, "p.account_id");
+pub(super) static METHODS: Words = Words {
+    known: &[
+        "credit_card",
+        "debit_card",
+        "bank_transfer",
+        "digital_wallet",
+        "upi",
+        "paypal",
+        "cash",
+        "check",
+        "direct_debit",
+        "other",
+    ],
+    aliases: &[("card", "credit_card"), ("wallet", "digital_wallet"), ("cheque", "check")],
+};
 
-static FIELDS: &[Field] = &[
-    Field::new("id", Id, "p.id"),
-    ACCOUNT_ID,
-    Field::new("accountNumber", Text, "a.account_number").sortable(),
-    Field::new("customerId", Id, "c.id"),
-    Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
-    Field::new("amount", Money, "p.amount").sortable(),
-    Field::new("currency", Currency, "p.currency").sortable(),
-    Field::keyword("method", &patch::METHODS, "p.method").sortable(),
-    Field::keyword("status", &status::STATUSES, "p.status").sortable(),
-    Field::new("receiver", Text, "p.receiver").sortable(),
-    Field::new("reference", Text, "p.reference").sortable(),
-    Field::new("failureCode", Text, "p.failure_code").sortable(),
-    Field::new("receivedAt", Moment, "p.received_at").sortable(),
-    Field::new("createdAt", Moment, "p.created_at").sortable(),
-    Field::new("updatedAt", Moment, "p.updated_at").sortable(),
-    Field::new("deletedAt", Moment, "p.deleted_at").sortable(),
-];
+fields! { Payment;
+    id => Field::new("id", Id, "p.id").on_creation(),
+    version => Field::shown("version", Integer).in_index(),
+    account_id => Field::new("accountId", Id, "p.account_id").writable(),
+    account_number => Field::new("accountNumber", Text, "a.account_number").sortable(),
+    customer_id => Field::new("customerId", Id, "c.id").writable(),
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
+    currency => Field::new("currency", Currency, "p.currency").sortable().writable().headings(&["currencycode", "ccy"]),
+    amount => Field::new("amount", Money, "p.amount").at("search.amount").sortable().writable()
+        .headings(&["paid", "amountpaid", "paymentamount", "sum", "betrag", "value"]),
+    method => Field::new("method", Keyword(&METHODS), "p.method").sortable().writable()
+        .headings(&["paymentmethod", "channel", "paymenttype"]),
+    status => Field::new("status", Keyword(&STATUSES), "p.status").sortable().writable().headings(&["paymentstatus", "state"]),
+    status_label => Field::shown("statusLabel", Text),
+    receiver => Field::new("receiver", Text, "p.receiver").sortable().length(2, 100)
+        .headings(&["recipient", "payee", "receivedby", "collector"]),
+    description => Field::shown("description", Text).length(1, 500)
+        .headings(&["note", "notes", "memo", "purpose", "comment", "remittance"]),
+    reference => Field::new("reference", Text, "p.reference").sortable().length(1, 100)
+        .number_headings(&["paymentid", "paymentreference", "transactionid", "transaction", "ref", "id", "receiptnumber"]),
+    failure_code => Field::new("failureCode", Text, "p.failure_code").sortable().length(1, 50).headings(&["errorcode", "returncode"]),
+    failure_reason => Field::shown("failureReason", Text).length(1, 500).headings(&["errormessage", "returnreason"]),
+    received_at => Field::new("receivedAt", Moment, "p.received_at").sortable().writable()
+        .headings(&["date", "paymentdate", "paidat", "paidon", "received", "receiveddate", "bookingdate", "valuedate"]),
+    created_at => Field::new("createdAt", Moment, "p.created_at").sortable(),
+    updated_at => Field::new("updatedAt", Moment, "p.updated_at").sortable(),
+    deleted_at => Field::new("deletedAt", Moment, "p.deleted_at").sortable(),
+}
+
+static ACCOUNT_ID: &Field = field(FIELDS, "accountId");
 
 /// The payments of one account.
 pub(super) fn of_account(id: AccountId) -> Filter {
-    Filter::Leaf(&ACCOUNT_ID, Test::In(vec![Value::Id(id.0)]))
+    Filter::Leaf(ACCOUNT_ID, Test::In(vec![Value::Id(id.0)]))
 }
 
 const SOURCES: &[Source] = &[

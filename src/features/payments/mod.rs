@@ -4,15 +4,14 @@
 //! or a line of a bank statement is, or as `pending` until its outcome is known. What counts is posted to the account's ledger in
 //! the same transaction.
 
-pub mod document;
 mod fields;
-mod patch;
-mod posting;
+mod payment;
 mod routes;
+mod rules;
 mod status;
-pub mod store;
 
 pub use fields::COLLECTION;
-pub use patch::{Patch, Terms};
-pub use posting::record;
+pub use payment::Payment;
 pub use routes::{account_routes, routes};
+pub use rules::{Payee, change, record, remove};
+pub use status::Status;

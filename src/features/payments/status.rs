@@ -1,24 +1,40 @@
 //! The states of a payment, what may follow what, and what each step does to the ledger.
 
 use crate::error::{Error, Result};
-use crate::validate::Words;
+use crate::words;
 
-/// The states as clients may call them.
-pub(super) const STATUSES: Words = Words {
-    known: &["pending", "success", "failed", "refunded", "reversed"],
-    aliases: &[("completed", "success"), ("paid", "success"), ("declined", "failed")],
-};
+words! {
+    /// Where the money is.
+    pub enum Status, STATUSES {
+        Pending = "pending",
+        Success = "success",
+        Failed = "failed",
+        Refunded = "refunded",
+        Reversed = "reversed",
+    }
+    aliases { "completed" => "success", "paid" => "success", "declined" => "failed" }
+}
 
-/// The states in which a payment can be recorded; money goes back only after it came.
-pub(super) const FIRST: &[&str] = &["pending", "success", "failed"];
+use Status::{Failed, Pending, Refunded, Reversed, Success};
 
-/// What may follow a state.
-fn followers(status: &str) -> &'static [&'static str] {
-    match status {
-        "pending" => &["success", "failed"],
-        "failed" => &["pending"],
-        "success" => &["refunded", "reversed"],
-        _ => &[],
+impl Status {
+    /// Whether a payment can be recorded in this state; money goes back only after it came.
+    pub(super) fn is_first(self) -> bool {
+        matches!(self, Pending | Success | Failed)
+    }
+
+    /// Whether the money came, even if it went back later: then the payment's amount is history.
+    pub(super) fn is_settled(self) -> bool {
+        matches!(self, Success | Refunded | Reversed)
+    }
+
+    fn followers(self) -> &'static [Self] {
+        match self {
+            Pending => &[Success, Failed],
+            Failed => &[Pending],
+            Success => &[Refunded, Reversed],
+            Refunded | Reversed => &[],
+        }
     }
 }
 
@@ -26,29 +42,25 @@ fn followers(status: &str) -> &'static [&'static str] {
 ///
 /// # Errors
 /// A conflict that names what would be allowed.
-pub(super) fn step(from: &str, to: &str) -> Result<()> {
-    if from == to || followers(from).contains(&to) {
+pub(super) fn step(from: Status, to: Status) -> Result<()> {
+    if from == to || from.followers().contains(&to) {
         return Ok(());
     }
-    let allowed = match followers(from) {
+    let allowed = match from.followers() {
         [] => "nothing".to_owned(),
-        followers => followers.join(" or "),
+        followers => followers.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" or "),
     };
+    let (from, to) = (from.as_str(), to.as_str());
     Err(Error::conflict("status_not_allowed", format!("a payment that is {from} cannot become {to}; allowed is {allowed}")))
-}
-
-/// Whether the money came, be it that it went back later: then the payment's amount is history.
-pub(super) fn is_settled(status: &str) -> bool {
-    matches!(status, "success" | "refunded" | "reversed")
 }
 
 /// What has to be posted to an account when one of its payments goes from one state to another: the kind of the entry, and the
 /// sign of its amount.
-pub(super) fn posting(from: &str, to: &str) -> Option<(&'static str, i64)> {
-    match (from == "success", to) {
-        (false, "success") => Some(("payment", -1)),
-        (true, "refunded") => Some(("refund", 1)),
-        (true, "reversed") => Some(("reversal", 1)),
+pub(super) fn posting(from: Status, to: Status) -> Option<(&'static str, i64)> {
+    match (from == Success, to) {
+        (false, Success) => Some(("payment", -1)),
+        (true, Refunded) => Some(("refund", 1)),
+        (true, Reversed) => Some(("reversal", 1)),
         _ => None,
     }
 }
@@ -59,35 +71,24 @@ mod tests {
 
     #[test]
     fn only_the_allowed_steps_are_taken() {
-        let allowed: Vec<(&str, &str)> = STATUSES
-            .known
-            .iter()
-            .flat_map(|from| STATUSES.known.iter().map(move |to| (*from, *to)))
-            .filter(|(from, to)| from != to && step(from, to).is_ok())
-            .collect();
-        assert_eq!(
-            allowed,
-            [
-                ("pending", "success"),
-                ("pending", "failed"),
-                ("success", "refunded"),
-                ("success", "reversed"),
-                ("failed", "pending"),
-            ]
-        );
-        let refused = step("success", "pending").unwrap_err();
+        let all = [Pending, Success, Failed, Refunded, Reversed];
+        let steps = all.into_iter().flat_map(|from| all.map(|to| (from, to)));
+        let allowed: Vec<_> = steps.filter(|(from, to)| from != to && step(*from, *to).is_ok()).collect();
+        assert_eq!(allowed, [(Pending, Success), (Pending, Failed), (Success, Refunded), (Success, Reversed), (Failed, Pending)]);
+        let refused = step(Success, Pending).unwrap_err();
         assert_eq!(refused.to_string(), "a payment that is success cannot become pending; allowed is refunded or reversed");
-        assert!(step("refunded", "success").unwrap_err().to_string().ends_with("allowed is nothing"));
+        assert!(step(Refunded, Success).unwrap_err().to_string().ends_with("allowed is nothing"));
     }
 
     #[test]
-    fn every_way_of_the_money_adds_up_to_nothing_or_one_payment() {
-        let sum =
-            |steps: &[&str]| -> i64 { steps.windows(2).filter_map(|pair| posting(pair[0], pair[1])).map(|(_, sign)| sign).sum() };
-        assert_eq!(sum(&["pending", "success"]), -1);
-        assert_eq!(sum(&["pending", "failed", "pending", "success"]), -1);
-        assert_eq!(sum(&["pending", "success", "refunded"]), 0);
-        assert_eq!(sum(&["pending", "success", "reversed"]), 0);
-        assert_eq!(sum(&["success", "success"]), 0);
+    fn the_postings_of_a_payment_add_up_to_nothing_or_one_payment() {
+        let sum = |steps: &[Status]| -> i64 {
+            steps.windows(2).filter_map(|pair| posting(pair[0], pair[1])).map(|(_, sign)| sign).sum()
+        };
+        assert_eq!(sum(&[Pending, Success]), -1);
+        assert_eq!(sum(&[Pending, Failed, Pending, Success]), -1);
+        assert_eq!(sum(&[Pending, Success, Refunded]), 0);
+        assert_eq!(sum(&[Pending, Success, Reversed]), 0);
+        assert_eq!(sum(&[Success, Success]), 0);
     }
 }

@@ -1,23 +1,13 @@
-//! Compiles a question into Elasticsearch's query language. Nothing that a client wrote becomes syntax.
+//! Compiles a query into Elasticsearch's query language. Nothing that a client wrote becomes syntax.
 
 use serde_json::{Value as Json, json};
 
 use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::search::phrase::Phrase;
-use crate::search::query::{Count, Key, Page, Query, Sort, SortKey};
+use crate::search::query::{Count, Key, Matching, Page, Query, Sort, SortKey};
 
 use super::phrase;
 
-/// How strictly a phrase has to match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Matching {
-    /// Every word, as it is or as the beginning of one.
-    Strict,
-    /// Any word, typing errors allowed: for a phrase that matches nothing otherwise.
-    Loose,
-}
-
-/// Writes the body of a search.
 pub(super) fn body(query: &Query, matching: Matching) -> Json {
     let mut body = json!({
         "query": condition(query, matching),
@@ -25,7 +15,7 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
         "size": query.limit + 1,
         "sort": sort(&query.sort),
         "track_total_hits": match query.count {
-            // A phrase that matches nothing is asked again loosely, so one has to know whether there is anything.
+            // Whether anything matches decides whether the phrase is matched loosely.
             Count::None if query.phrase.is_some() => json!(1),
             Count::None => json!(false),
             Count::Bounded(bound) => json!(bound),
@@ -35,9 +25,9 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
     match &query.page {
         Page::Number(_) if query.offset() > 0 => body["from"] = json!(query.offset()),
         Page::Number(_) => {}
-        Page::After(place) => {
-            let keys = query.sort.iter().zip(&place.keys).map(|(sort, key)| after(*sort, key));
-            body["search_after"] = keys.chain([json!(place.id)]).collect();
+        Page::After(position) => {
+            let keys = query.sort.iter().zip(&position.keys).map(|(sort, key)| after(*sort, key));
+            body["search_after"] = keys.chain([json!(position.id)]).collect();
         }
     }
     body
@@ -130,7 +120,7 @@ fn after(sort: Sort, key: &Key) -> Json {
     }
 }
 
-/// Reads a sort key from an answer: the counterpart of [`after`].
+/// Reads a sort key of a hit; the inverse of [`after`].
 pub(super) fn key(sort: Sort, value: &Json) -> Key {
     match value {
         Json::Null => Key::Missing(()),

@@ -1,33 +1,30 @@
-//! What can go wrong between this program and Elasticsearch.
+//! Errors of Elasticsearch.
 
 use serde::Deserialize;
 
-/// Why Elasticsearch gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ElasticError {
-    /// It cannot be reached, or a gateway before it cannot reach it, or it does not let us in, or something is wrong with it.
+    /// Unreachable, also from a gateway before it; or it refuses our credentials (401, 403) or fails (5xx).
     #[error("elasticsearch cannot be reached: {0}")]
     Unavailable(String),
-    /// The deadline passed first, or shards gave up.
+    /// The deadline passed, or shards failed.
     #[error("elasticsearch took too long")]
     Timeout,
     /// Its queues are full (429): the same request may succeed later.
     #[error("elasticsearch is overloaded")]
     Rejected,
-    /// It understood the request and will not do it: repeating is useless.
+    /// Repeating the request is useless.
     #[error("elasticsearch refused with {status}: {reason}")]
     Refused {
-        /// HTTP status.
         status: u16,
-        /// The server's own words, without the values that it quotes.
+        /// Of the server, without the values that it quotes.
         reason: String,
     },
-    /// The answer is not what was asked for.
-    #[error("elasticsearch answered strangely: {0}")]
+    #[error("elasticsearch sent an unusable answer: {0}")]
     Broken(String),
 }
 
-/// The part of an error that names a kind and explains it, alike for whole requests and for items of a bulk.
+/// The error of a whole request or of one item of a bulk.
 #[derive(Debug, Deserialize)]
 pub(in crate::search) struct Cause {
     #[serde(rename = "type")]
@@ -36,12 +33,12 @@ pub(in crate::search) struct Cause {
 }
 
 impl Cause {
-    /// The server's word for what went wrong.
+    /// Such as `document_parsing_exception`.
     pub(in crate::search) fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or("error")
     }
 
-    /// The words of the server up to where it begins to quote the document: values are personal data and stay out of logs.
+    /// The reason up to where it begins to quote the document: values are personal data and stay out of logs.
     pub(in crate::search) fn describe(&self) -> String {
         let reason = self.reason.as_deref().unwrap_or_default();
         let end = [". Preview of", "The prefix of", " For input string", "in document with id"]
@@ -110,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn full_queues_and_gateways_are_told_from_refusals() {
+    fn full_queues_and_failing_gateways_are_not_refusals() {
         assert!(matches!(ElasticError::from_answer(429, b"{}"), ElasticError::Rejected));
         for status in [401, 403, 500, 503] {
             assert!(ElasticError::from_answer(status, b"busy").is_outage(), "{status}");

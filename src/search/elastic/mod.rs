@@ -1,4 +1,4 @@
-//! Elasticsearch as a transport: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
+//! Requests to Elasticsearch: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use crate::config;
 
 mod compile;
-mod engine;
 mod fault;
 mod phrase;
+mod search;
 
 pub(super) use fault::Cause;
 pub use fault::ElasticError;
@@ -24,7 +24,7 @@ pub use fault::ElasticError;
 /// Largest answer that is read; a page of documents is far below.
 const ANSWER_LIMIT: usize = 64 << 20;
 
-/// A connection to Elasticsearch; cheap to share behind an `Arc`.
+/// A pool of connections to Elasticsearch; cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct Elastic {
     transport: Transport,
@@ -36,7 +36,7 @@ pub struct Elastic {
     pub write_deadline: Duration,
 }
 
-/// What to ask of Elasticsearch.
+/// Method of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Verb {
     /// Reads without a body.
@@ -50,7 +50,7 @@ pub enum Verb {
 }
 
 impl Elastic {
-    /// Makes the connection without using it, if an address is configured.
+    /// Opens a pool of connections without connecting, if an address is configured.
     ///
     /// # Errors
     /// An address that cannot be read.
@@ -79,15 +79,12 @@ impl Elastic {
         Ok(Some(Self {
             transport: transport.build()?,
             prefix: config.index_prefix.clone(),
-            search_deadline: Duration::from_millis(config.timeout_ms),
-            write_deadline: Duration::from_millis(config.bulk_timeout_ms),
+            search_deadline: config.timeout,
+            write_deadline: config.bulk_timeout,
         }))
     }
 
     /// Reads an answer; asks a second time when the connection broke or a gateway refused.
-    ///
-    /// # Errors
-    /// See [`ElasticError`].
     pub async fn read<T: DeserializeOwned>(
         &self,
         verb: Verb,
@@ -103,17 +100,11 @@ impl Elastic {
     }
 
     /// Changes something, once: the caller knows whether it may be repeated.
-    ///
-    /// # Errors
-    /// See [`ElasticError`].
     pub async fn write<T: DeserializeOwned>(&self, verb: Verb, path: &str, body: Option<Bytes>) -> Result<T, ElasticError> {
         parse(&self.send(verb, path, body, self.write_deadline).await?)
     }
 
-    /// Sends one request within a deadline and hands out the body of a successful answer.
-    ///
-    /// # Errors
-    /// See [`ElasticError`].
+    /// Sends one request within a deadline and returns the body of a successful answer.
     pub async fn send(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
         let method = match verb {
             Verb::Get => Method::Get,

@@ -1,4 +1,4 @@
-//! Compiles a phrase. Every way to match has a constant score, so that ranking follows the rules below and not how rare a word is.
+//! Compiles a phrase. Every way to match has a constant score: ranking follows [`score`] and not how rare a word is.
 
 use serde_json::{Value as Json, json};
 
@@ -9,7 +9,7 @@ use crate::search::score;
 pub(super) fn strict(phrase: &Phrase) -> Json {
     let mut alternatives = lookups(phrase);
     let words: Vec<Json> = phrase.words.iter().map(|word| best(ways(word))).collect();
-    // The full name written as one word is found as well; that is one more way to match all words.
+    // The full name written as one word.
     let mut joined = phrase.joined.iter().map(|joined| constant(score::JOINED, json!({ "term": { "search.name": joined } })));
     let full = constant(score::FULL, json!({ "term": { "search.full": phrase.full } }));
     if phrase.email.is_none() {
@@ -43,7 +43,7 @@ pub(super) fn loose(phrase: &Phrase) -> Json {
         })
         .collect();
     words.extend(phrase.joined.iter().map(|joined| constant(score::JOINED, fuzzy("search.name", joined, 1))));
-    // Among equals the rarer word decides, which only statistics know.
+    // Among equals the rarer word decides; that needs the index's statistics.
     let typed = phrase.words.iter().map(|word| word.folded.as_str()).collect::<Vec<_>>().join(" ");
     for field in ["search.name", "search.address"] {
         words.push(json!({ "match": { field: { "query": typed, "fuzziness": "AUTO", "boost": score::RARITY } } }));
@@ -51,7 +51,7 @@ pub(super) fn loose(phrase: &Phrase) -> Json {
     json!({ "bool": { "should": words, "minimum_should_match": 1 } })
 }
 
-/// What the phrase as a whole may be, besides words.
+/// The phrase as an id, an address or a number.
 fn lookups(phrase: &Phrase) -> Vec<Json> {
     let term = |score, path: &str, value: &str| constant(score, json!({ "term": { path: value } }));
     let mut lookups = Vec::new();

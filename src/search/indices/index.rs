@@ -56,7 +56,7 @@ pub struct Server {
 /// Returns the name of a collection's alias.
 #[must_use]
 pub fn alias(elastic: &Elastic, collection: &Collection) -> String {
-    format!("{}-{}", elastic.prefix, collection.name)
+    elastic.alias(collection)
 }
 
 /// Names a new generation, by what it is made from and when.

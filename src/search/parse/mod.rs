@@ -1,4 +1,4 @@
-//! Reads the parameters of a list into a question. Whatever is not known is refused by name, with what is known.
+//! Reads the query parameters of a list. Each wrong one is refused by name, with what would be right.
 
 use chrono::{DateTime, FixedOffset, Offset, Utc};
 
@@ -13,16 +13,15 @@ mod value;
 
 pub(crate) use value::flag;
 
-use value::Reading;
+use value::ValueParser;
 
-/// Most conditions of one list.
-const MOST_CONDITIONS: usize = 30;
-/// Parameters that say how to answer and not what is asked; a cursor holds across their changes.
-const MANNERS: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
+const MAX_CONDITIONS: usize = 30;
+/// Parameters that the filter hash leaves out: a cursor stays valid when they change.
+const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
 /// Parameters of every list that are no fields.
 const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, includeDeleted, syncToken";
 
-/// By what parameters are read.
+/// What the settings and the address say about reading parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
     /// Whether a page beyond the limit is refused; the older addresses cut it down.
@@ -37,45 +36,41 @@ pub struct Rules<'a> {
     pub page_limit: u32,
     /// Hits that are counted exactly and reached by page number.
     pub total_limit: u32,
-    /// What `now` is.
     pub now: DateTime<Utc>,
 }
 
-/// What a client asked.
 #[derive(Debug)]
-pub struct Asked {
-    /// The question; its page is by number.
+pub struct ParsedList {
+    /// Its page is by number; a cursor is not read yet.
     pub query: Query,
-    /// The page's number, unless a cursor says where to go on.
+    /// The page's number, unless there is a cursor.
     pub page: Option<u32>,
-    /// The cursor as it was sent.
+    /// As it was sent.
     pub cursor: Option<String>,
-    /// The parameters that make the question what it is.
-    pub question: Vec<(String, String)>,
+    /// The parameters that the filter hash covers, sorted.
+    pub hashed: Vec<(String, String)>,
 }
 
-/// Reads the parameters of a list of a collection.
-///
-/// # Errors
-/// 400 with a fault for each parameter that is wrong.
-pub fn parse(collection: &'static Collection, pairs: Vec<(String, String)>, rules: &Rules) -> Result<Asked> {
-    let mut list = List::new(collection, rules, &pairs);
-    for (name, value) in &pairs {
-        if let Err((code, message)) = list.parameter(name, value) {
-            list.faults.push(Fault { pointer: name.clone(), code: code.into(), message });
+/// Reads the parameters of a list of a collection; a fault for each that is wrong.
+pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>, rules: &Rules) -> Result<ParsedList> {
+    let mut parser = Parser::new(collection, rules, &parameters);
+    for (name, value) in &parameters {
+        if let Err((code, message)) = parser.parameter(name, value) {
+            parser.fault(name, code, message);
         }
     }
-    let mut question: Vec<_> = pairs.into_iter().filter(|(name, _)| !MANNERS.contains(&name.as_str())).collect();
-    question.sort();
-    list.finish(question)
+    let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
+    hashed.sort();
+    parser.finish(hashed)
 }
 
-type Wrong = (&'static str, String);
+/// Code and message of a fault.
+type ParameterError = (&'static str, String);
 
-struct List<'a> {
+struct Parser<'a> {
     collection: &'static Collection,
     rules: &'a Rules<'a>,
-    reading: Reading,
+    values: ValueParser,
     filters: Vec<Filter>,
     phrase: Option<Phrase>,
     sort: Vec<Sort>,
@@ -89,16 +84,16 @@ struct List<'a> {
     faults: Vec<Fault>,
 }
 
-impl<'a> List<'a> {
-    /// Some parameters change how others are read, whatever the order.
-    fn new(collection: &'static Collection, rules: &'a Rules<'a>, pairs: &[(String, String)]) -> Self {
-        let last = |wanted: &str| pairs.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+impl<'a> Parser<'a> {
+    /// Currency and time zone say how other parameters are read, in any order.
+    fn new(collection: &'static Collection, rules: &'a Rules<'a>, parameters: &[(String, String)]) -> Self {
+        let last = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let currency = last("currency").and_then(|code| code.parse().ok()).unwrap_or(rules.currency);
         let zone = last("tz").and_then(zone).unwrap_or_else(|| Utc.fix());
         Self {
             collection,
             rules,
-            reading: Reading { currency, zone, now: rules.now },
+            values: ValueParser { currency, zone, now: rules.now },
             filters: Vec::new(),
             phrase: None,
             sort: Vec::new(),
@@ -113,7 +108,7 @@ impl<'a> List<'a> {
         }
     }
 
-    fn parameter(&mut self, name: &str, value: &str) -> Result<(), Wrong> {
+    fn parameter(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
         let bad = |message: String| ("bad_value", message);
         match name {
             "q" | "search" => self.phrase = Phrase::new(value, self.rules.region),
@@ -148,13 +143,15 @@ impl<'a> List<'a> {
             }
             "from" | "startDate" => {
                 let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(self.reading.from(value).map_err(bad)?, None)));
+                self.filters.push(Filter::Leaf(created, Test::Range(self.values.from(value).map_err(bad)?, None)));
             }
             "to" | "endDate" => {
                 let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(None, self.reading.to(value).map_err(bad)?)));
+                self.filters.push(Filter::Leaf(created, Test::Range(None, self.values.to(value).map_err(bad)?)));
             }
-            "tz" => drop(zone(value).ok_or_else(|| bad("takes an offset such as +02:00, or Z".into()))?),
+            "tz" if zone(value).is_none() => return Err(bad("takes an offset such as +02:00, or Z".into())),
+            // Read before the others.
+            "tz" => {}
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
@@ -164,7 +161,7 @@ impl<'a> List<'a> {
     }
 
     /// `status=open`, `balance[gte]=10`, `overdue=true`.
-    fn condition(&mut self, name: &str, value: &str) -> Result<(), Wrong> {
+    fn condition(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
         let bad = |message: String| ("bad_value", message);
         if let Some(shortcut) = self.collection.shortcuts.iter().find(|shortcut| shortcut.name == name) {
             let filter = (shortcut.filter)(self.rules.now.date_naive());
@@ -185,21 +182,22 @@ impl<'a> List<'a> {
         }
         let filter = match (operator, flag(value)) {
             ("exists", Ok(false)) => Filter::Leaf(field, Test::Exists).negated(),
-            _ => Filter::Leaf(field, self.reading.test(field, operator, value).map_err(bad)?),
+            _ => Filter::Leaf(field, self.values.test(field, operator, value).map_err(bad)?),
         };
         self.filters.push(if matches!(operator, "ne" | "nin") { filter.negated() } else { filter });
         Ok(())
     }
 
-    fn field(&self, name: &str) -> Result<&'static Field, Wrong> {
-        self.collection.fields.iter().find(|field| field.name == name).ok_or_else(|| {
-            let known = self.collection.fields.iter().map(|field| field.name);
+    fn field(&self, name: &str) -> Result<&'static Field, ParameterError> {
+        let listed = || self.collection.fields.iter().filter(|field| field.is_listed());
+        listed().find(|field| field.name == name).ok_or_else(|| {
+            let known = listed().map(|field| field.name);
             let known: Vec<&str> = known.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
             ("unknown_parameter", format!("known are {COMMON} and the fields {}", known.join(", ")))
         })
     }
 
-    fn sort_key(&self, name: &str) -> Result<SortKey, Wrong> {
+    fn sort_key(&self, name: &str) -> Result<SortKey, ParameterError> {
         if matches!(name, "score" | "_score" | "relevance") {
             return Ok(SortKey::Score);
         }
@@ -219,17 +217,17 @@ impl<'a> List<'a> {
         }
     }
 
-    fn finish(mut self, question: Vec<(String, String)>) -> Result<Asked> {
-        if self.filters.len() > MOST_CONDITIONS {
-            self.fault("", "too_many_conditions", format!("a list takes at most {MOST_CONDITIONS} conditions"));
+    fn finish(mut self, hashed: Vec<(String, String)>) -> Result<ParsedList> {
+        if self.filters.len() > MAX_CONDITIONS {
+            self.fault("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
         }
         let page = self.page.unwrap_or(1);
         if u64::from(page) * u64::from(self.limit) > u64::from(self.rules.total_limit) {
             let limit = self.rules.total_limit;
-            self.fault("page", "too_deep", format!("pages by number end at {limit} hits; go on with cursor=, from nextCursor"));
+            self.fault("page", "too_deep", format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor"));
         }
         if self.cursor.is_some() && self.page.is_some() {
-            self.fault("page", "contradiction", "a cursor says where to go on, so page cannot".into());
+            self.fault("page", "contradiction", "cursor and page cannot be combined".into());
         }
         if !self.include_deleted
             && let Ok(deleted) = self.field("deletedAt")
@@ -255,7 +253,7 @@ impl<'a> List<'a> {
             let detail = detail.collect::<Vec<_>>().join("; ");
             return Err(Error::Malformed { code: "bad_parameter", detail, faults: self.faults });
         }
-        Ok(Asked {
+        Ok(ParsedList {
             query: Query {
                 filter: Filter::All(self.filters),
                 phrase: self.phrase,
@@ -266,7 +264,7 @@ impl<'a> List<'a> {
             },
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
-            question,
+            hashed,
         })
     }
 

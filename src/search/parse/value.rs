@@ -1,4 +1,4 @@
-//! Reads the values of filters: each kind of field takes its own.
+//! Reads the values of filters, by the kind of the field.
 
 use chrono::{DateTime, Days, FixedOffset, Months, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 
@@ -7,30 +7,26 @@ use crate::search::filter::{Bound, Test, Value};
 use crate::values::money::{Amount, Currency};
 use crate::values::text;
 
-/// What values are read by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
-    /// What amounts are in.
+pub(super) struct ValueParser {
+    /// Of amounts.
     pub(super) currency: Currency,
-    /// Which days people mean.
+    /// Of days.
     pub(super) zone: FixedOffset,
-    /// What `now` is.
     pub(super) now: DateTime<Utc>,
 }
 
-/// A date of a filter: a bare day is all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+enum DayOrMoment {
     Day(NaiveDate),
     Moment(DateTime<Utc>),
 }
 
-impl Reading {
-    /// Reads the value of one operator.
+impl ValueParser {
     pub(super) fn test(&self, field: &Field, operator: &str, text: &str) -> Result<Test, String> {
         let bound = |text: &str, inclusive| self.value(field, text).map(|value| Some(Bound { value, inclusive }));
         Ok(match operator {
-            "eq" | "ne" | "in" | "nin" => return self.any_of(field, text),
+            "eq" | "ne" | "in" | "nin" => return self.one_of(field, text),
             "exists" => flag(text).map(|_| Test::Exists)?,
             "lt" | "lte" | "gt" | "gte" => return self.bounded(field, operator, text),
             "between" => {
@@ -51,21 +47,21 @@ impl Reading {
 
     /// The beginning of a period: a bare day begins at midnight.
     pub(super) fn from(&self, text: &str) -> Result<Option<Bound>, String> {
-        let moment = match self.when(text)? {
-            When::Day(day) => self.midnight(day),
-            When::Moment(moment) => moment,
+        let moment = match self.day_or_moment(text)? {
+            DayOrMoment::Day(day) => self.midnight(day),
+            DayOrMoment::Moment(moment) => moment,
         };
         Ok(Some(Bound { value: Value::Moment(moment), inclusive: true }))
     }
 
     /// The end of a period: a bare day ends before the next midnight.
     pub(super) fn to(&self, text: &str) -> Result<Option<Bound>, String> {
-        Ok(Some(match self.when(text)? {
-            When::Day(day) => {
+        Ok(Some(match self.day_or_moment(text)? {
+            DayOrMoment::Day(day) => {
                 let next = day.checked_add_days(Days::new(1)).ok_or("is out of range")?;
                 Bound { value: Value::Moment(self.midnight(next)), inclusive: false }
             }
-            When::Moment(moment) => Bound { value: Value::Moment(moment), inclusive: true },
+            DayOrMoment::Moment(moment) => Bound { value: Value::Moment(moment), inclusive: true },
         }))
     }
 
@@ -84,9 +80,9 @@ impl Reading {
         Ok(if operator.starts_with('g') { Test::Range(bound, None) } else { Test::Range(None, bound) })
     }
 
-    fn any_of(&self, field: &Field, text: &str) -> Result<Test, String> {
+    fn one_of(&self, field: &Field, text: &str) -> Result<Test, String> {
         // A bare day equals every moment of it.
-        if let (FieldKind::Moment, Ok(When::Day(_))) = (field.kind, self.when(text)) {
+        if let (FieldKind::Moment, Ok(DayOrMoment::Day(_))) = (field.kind, self.day_or_moment(text)) {
             return Ok(Test::Range(self.from(text)?, self.to(text)?));
         }
         let values = text.split(',').map(|part| self.value(field, part));
@@ -100,7 +96,7 @@ impl Reading {
                 let word = words.find(trimmed).ok_or_else(|| format!("takes one of {}", words.known.join(", ")))?;
                 Value::Text(word.to_owned())
             }
-            FieldKind::Text | FieldKind::Tags => Value::Text(trimmed.to_owned()),
+            FieldKind::Text | FieldKind::Tags | FieldKind::Object | FieldKind::Parts(_) => Value::Text(trimmed.to_owned()),
             FieldKind::Folded => Value::Text(text::fold(trimmed)),
             FieldKind::Currency => Value::Text(trimmed.parse::<Currency>()?.to_string()),
             FieldKind::Id => Value::Id(trimmed.parse().map_err(|_| "takes a UUID")?),
@@ -109,27 +105,27 @@ impl Reading {
                 let amount: Amount = trimmed.parse().map_err(|error: crate::values::money::AmountError| error.to_string())?;
                 Value::Integer(amount.minor(self.currency).map_err(|error| format!("{error} ({})", self.currency))?)
             }
-            FieldKind::Day => match self.when(trimmed)? {
-                When::Day(day) => Value::Day(day),
-                When::Moment(moment) => Value::Day(moment.with_timezone(&self.zone).date_naive()),
+            FieldKind::Day => match self.day_or_moment(trimmed)? {
+                DayOrMoment::Day(day) => Value::Day(day),
+                DayOrMoment::Moment(moment) => Value::Day(moment.with_timezone(&self.zone).date_naive()),
             },
-            FieldKind::Moment => match self.when(trimmed)? {
-                When::Day(day) => Value::Moment(self.midnight(day)),
-                When::Moment(moment) => Value::Moment(moment),
+            FieldKind::Moment => match self.day_or_moment(trimmed)? {
+                DayOrMoment::Day(day) => Value::Moment(self.midnight(day)),
+                DayOrMoment::Moment(moment) => Value::Moment(moment),
             },
             FieldKind::Flag => Value::Flag(flag(trimmed)?),
         })
     }
 
     /// Reads `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, `today`, `now-30d`, `today+2w`.
-    fn when(&self, text: &str) -> Result<When, String> {
+    fn day_or_moment(&self, text: &str) -> Result<DayOrMoment, String> {
         let text = text.trim();
         if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-            return Ok(When::Day(day));
+            return Ok(DayOrMoment::Day(day));
         }
         // A plus sign in an address means a blank, and clients forget to escape it.
         if let Ok(moment) = DateTime::parse_from_rfc3339(&text.replace(' ', "+")) {
-            return Ok(When::Moment(moment.to_utc().trunc_subsecs(3)));
+            return Ok(DayOrMoment::Moment(moment.to_utc().trunc_subsecs(3)));
         }
         let known = "takes a day (2026-01-31), a moment (2026-01-31T10:00:00Z), or one that is relative (now-30d)";
         let (is_day, rest) = match (text.strip_prefix("today"), text.strip_prefix("now")) {
@@ -138,7 +134,7 @@ impl Reading {
             _ => return Err(known.into()),
         };
         let moment = shifted(self.now, rest).ok_or(known)?.trunc_subsecs(3);
-        Ok(if is_day { When::Day(moment.with_timezone(&self.zone).date_naive()) } else { When::Moment(moment) })
+        Ok(if is_day { DayOrMoment::Day(moment.with_timezone(&self.zone).date_naive()) } else { DayOrMoment::Moment(moment) })
     }
 
     fn midnight(&self, day: NaiveDate) -> DateTime<Utc> {
@@ -168,7 +164,6 @@ fn shifted(moment: DateTime<Utc>, by: &str) -> Option<DateTime<Utc>> {
     moment.checked_add_signed(delta?)
 }
 
-/// Reads a flag.
 pub(crate) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "" => Ok(true),

@@ -6,7 +6,7 @@ use sqlx::{Postgres, QueryBuilder, Row};
 
 use crate::search::field::{Field, FieldKind};
 use crate::search::filter::{Bound, Filter, Test, Value};
-use crate::search::query::{Key, Place, Sort, SortKey};
+use crate::search::query::{Key, Sort, SortKey, SortPosition};
 
 type Sql = QueryBuilder<Postgres>;
 
@@ -48,8 +48,10 @@ fn leaf(sql: &mut Sql, field: &Field, test: &Test) {
                 sql.push(" && ").push_bind(texts(values));
                 return;
             }
-            sql.push(" = any(");
-            bind_all(sql, field.kind, values);
+            for (number, value) in values.iter().enumerate() {
+                sql.push(if number == 0 { " in (" } else { ", " });
+                bind(sql, value);
+            }
             sql.push(")");
         }
         Test::Range(lower, upper) => {
@@ -62,40 +64,18 @@ fn leaf(sql: &mut Sql, field: &Field, test: &Test) {
             }
             sql.push(")");
         }
-        Test::Exists if matches!(field.kind, FieldKind::Tags) => drop(sql.push("cardinality(").push(field.sql).push(") > 0")),
-        Test::Exists => drop(sql.push(field.sql).push(" is not null")),
+        Test::Exists if matches!(field.kind, FieldKind::Tags) => {
+            sql.push("cardinality(").push(field.sql).push(") > 0");
+        }
+        Test::Exists => {
+            sql.push(field.sql).push(" is not null");
+        }
         Test::Prefix(start) => {
             sql.push("starts_with(").push(field.sql).push(", ").push_bind(start.clone()).push(")");
         }
         Test::Suffix(end) => {
             sql.push(field.endings.map_or(field.sql, |endings| endings.sql)).push(" @> ").push_bind(vec![end.clone()]);
         }
-    }
-}
-
-fn bind_all(sql: &mut Sql, kind: FieldKind, values: &[Value]) {
-    let every = |pick: fn(&Value) -> Option<i64>| values.iter().filter_map(pick).collect::<Vec<i64>>();
-    match kind {
-        FieldKind::Id => {
-            let ids = values.iter().filter_map(|value| if let Value::Id(id) = value { Some(*id) } else { None });
-            sql.push_bind(ids.collect::<Vec<_>>());
-        }
-        FieldKind::Money | FieldKind::Integer => {
-            sql.push_bind(every(|value| if let Value::Integer(number) = value { Some(*number) } else { None }));
-        }
-        FieldKind::Day => {
-            let days = values.iter().filter_map(|value| if let Value::Day(day) = value { Some(*day) } else { None });
-            sql.push_bind(days.collect::<Vec<_>>());
-        }
-        FieldKind::Moment => {
-            let moments = values.iter().filter_map(|value| if let Value::Moment(at) = value { Some(*at) } else { None });
-            sql.push_bind(moments.collect::<Vec<_>>());
-        }
-        FieldKind::Flag => {
-            let flags = values.iter().filter_map(|value| if let Value::Flag(flag) = value { Some(*flag) } else { None });
-            sql.push_bind(flags.collect::<Vec<_>>());
-        }
-        _ => drop(sql.push_bind(texts(values))),
     }
 }
 
@@ -114,20 +94,24 @@ fn bind(sql: &mut Sql, value: &Value) {
     };
 }
 
-/// What a key is compared by: text in the byte order that the index has too.
+/// Writes what a sort key compares: text in byte order, as the index has it.
 fn expression(sql: &mut Sql, key: SortKey) {
-    match key {
-        SortKey::Score => drop(sql.push("found.score")),
-        SortKey::Field(field) if matches!(field.kind, FieldKind::Id) => drop(sql.push(field.sql)),
-        SortKey::Field(field) if field.is_text() => drop(sql.push(field.sql).push(r#" collate "C""#)),
-        SortKey::Field(field) => drop(sql.push(field.sql)),
+    let SortKey::Field(field) = key else {
+        sql.push("found.score");
+        return;
+    };
+    sql.push(field.sql);
+    if field.is_text() && !matches!(field.kind, FieldKind::Id) {
+        sql.push(r#" collate "C""#);
     }
 }
 
-/// The key as a place keeps it: see [`Key`].
+/// Selects a sort key in the form of [`Key`].
 pub(super) fn shown(sql: &mut Sql, sort: Sort) {
     match sort.key {
-        SortKey::Score => drop(sql.push("found.score")),
+        SortKey::Score => {
+            sql.push("found.score");
+        }
         SortKey::Field(field) => {
             let (before, after) = match field.kind {
                 FieldKind::Moment => ("(extract(epoch from ", ") * 1000)::bigint"),
@@ -162,9 +146,9 @@ pub(super) fn order(sql: &mut Sql, id: &str, sorts: &[Sort]) {
     sql.push(id);
 }
 
-/// Writes the condition "comes after this place": later by the first key, or equal by it and later by the rest.
-pub(super) fn after(sql: &mut Sql, id: &str, sorts: &[Sort], place: &Place) {
-    for (sort, key) in sorts.iter().zip(&place.keys) {
+/// Writes the condition "comes after this position": later by the first key, or equal by it and later by the rest.
+pub(super) fn after(sql: &mut Sql, id: &str, sorts: &[Sort], position: &SortPosition) {
+    for (sort, key) in sorts.iter().zip(&position.keys) {
         sql.push("(");
         if *key == Key::Missing(()) {
             // Nothing comes after what is missing but what is missing too.
@@ -184,7 +168,7 @@ pub(super) fn after(sql: &mut Sql, id: &str, sorts: &[Sort], place: &Place) {
         bind_key(sql, *sort, key);
         sql.push(" and ");
     }
-    sql.push(id).push(" > ").push_bind(place.id);
+    sql.push(id).push(" > ").push_bind(position.id);
     for _ in sorts {
         sql.push(")");
     }

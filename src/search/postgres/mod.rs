@@ -1,4 +1,4 @@
-//! Postgres as an engine: the embedded default, and what answers while Elasticsearch is away.
+//! Searches in Postgres: the default without Elasticsearch, and the fallback while it is down.
 
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
@@ -6,74 +6,44 @@ use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::Collection;
-use super::query::{Count, Hits, Page, Place, Query, Total};
+use super::query::{Count, Hits, Matching, Page, Query, SortPosition, Total};
 
 mod compile;
 mod phrase;
 
-use phrase::Matching;
-
-/// Postgres as an engine.
+/// Answers searches from the tables.
 #[derive(Clone, Debug)]
-pub struct Postgres {
+pub(super) struct Postgres {
     /// Small and its own, so that searches cannot take the connections of writes.
-    pub pool: PgPool,
+    pub(super) pool: PgPool,
 }
 
 impl Postgres {
-    /// Answers a question about a collection, all of it from one snapshot.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn answer(&self, collection: &Collection, query: &Query) -> sqlx::Result<Hits> {
+    /// Answers from one snapshot.
+    pub(super) async fn search(&self, collection: &Collection, query: &Query) -> sqlx::Result<Hits> {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        let loose = matches!(&query.page, Page::After(place) if place.loose);
-        if !loose {
-            let hits = answer(&mut snapshot, collection, query, Matching::Strict).await?;
-            let follows = matches!(query.page, Page::After(_));
-            if follows || query.phrase.is_none() || hits.found_any {
-                return Ok(hits.without_hint(query));
-            }
+        let matching = query.matching();
+        let mut hits = ask(&mut snapshot, collection, query, matching).await?;
+        if query.needs_loose(matching, &hits) {
+            hits = ask(&mut snapshot, collection, query, Matching::Loose).await?;
         }
-        sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *snapshot).await?;
-        Ok(answer(&mut snapshot, collection, query, Matching::Loose).await?.without_hint(query))
+        // A phrase makes the engine count even if the client wants no total.
+        Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
     }
 }
 
-struct Found {
-    hits: Hits,
-    found_any: bool,
-}
-
-impl Found {
-    /// A phrase makes the engine look whether there is anything even if nobody asked for a count.
-    fn without_hint(mut self, query: &Query) -> Hits {
-        if query.count == Count::None {
-            self.hits.total = None;
-        }
-        self.hits
+async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: Matching) -> sqlx::Result<Hits> {
+    if matching == Matching::Loose {
+        sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *connection).await?;
     }
-}
-
-async fn answer(
-    connection: &mut PgConnection,
-    collection: &Collection,
-    query: &Query,
-    matching: Matching,
-) -> sqlx::Result<Found> {
     let mut rows = page(collection, query, matching).build().fetch_all(&mut *connection).await?;
-    let limit = query.limit as usize;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
+    let has_more = rows.len() > query.limit as usize;
+    rows.truncate(query.limit as usize);
     let ids = rows.iter().map(|row| row.try_get("id")).collect::<sqlx::Result<Vec<Uuid>>>()?;
-    let next = match rows.last() {
-        Some(last) if has_more => Some(place(query, last, matching)?),
-        _ => None,
-    };
+    let next = rows.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
     let total = total(connection, collection, query, matching, ids.len()).await?;
-    let found_any = !ids.is_empty() || total.is_some_and(|total| total.value > 0);
     let documents = documents(connection, collection, &ids).await?;
-    Ok(Found { hits: Hits { documents, total, next }, found_any })
+    Ok(Hits { documents, total, next })
 }
 
 fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuilder<Pg> {
@@ -85,9 +55,9 @@ fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuil
             sql.push(format!(" as k{number}"));
         }
     });
-    if let Page::After(place) = &query.page {
+    if let Page::After(position) = &query.page {
         sql.push("\nand ");
-        compile::after(&mut sql, collection.id, &query.sort, place);
+        compile::after(&mut sql, collection.id, &query.sort, position);
     }
     compile::order(&mut sql, collection.id, &query.sort);
     // One more than is shown says whether another page follows.
@@ -145,9 +115,9 @@ async fn total(
     Ok(Some(Total { value: u64::try_from(value).unwrap_or(0), at_least }))
 }
 
-fn place(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<Place> {
+fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<SortPosition> {
     let keys = query.sort.iter().enumerate().map(|(number, sort)| compile::key(row, &format!("k{number}"), *sort));
-    Ok(Place { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching == Matching::Loose })
+    Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching == Matching::Loose })
 }
 
 /// Builds the documents as the index would hold them, in the order of the ids.

@@ -1,24 +1,16 @@
-//! Compiles a phrase into a query of ids with scores: each word is looked up where trigrams and arrays are indexed, then words meet.
+//! Compiles a phrase into a query of ids with scores: looks each word up in trigram and array indexes, then joins the words.
 
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::search::phrase::{Phrase, Word};
+use crate::search::query::Matching;
 use crate::search::{Collection, Compares, Source, score};
 
 type Sql = QueryBuilder<Postgres>;
 
-/// How strictly a phrase has to match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Matching {
-    /// Every word, as it is or as the beginning of one.
-    Strict,
-    /// Any word, and words that resemble it.
-    Loose,
-}
-
 /// Selects `id` and `score` of what matches.
 pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, matching: Matching) {
-    // Rounded, so that a place in this order survives being written down.
+    // Rounded, so that a sort position survives being written into a cursor.
     sql.push("\nselect id, round(max(score)::numeric, 4)::float8 as score from (");
     sql.push("\nselect id, sum(best) as score from (select id, word, max(score) as best from (");
     let mut first = true;
@@ -96,7 +88,7 @@ fn ways(sql: &mut Sql, first: &mut bool, source: &Source, word: &Word, number: u
     }
 }
 
-/// What the phrase as a whole may be, besides words.
+/// The phrase as an id, an address or a number.
 fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
     let begin = |sql: &mut Sql| {
         sql.push("\nunion all");

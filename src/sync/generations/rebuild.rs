@@ -26,6 +26,8 @@ use crate::values::lsn::Version;
 
 /// Delay before a new index that was too busy is asked again.
 const RETRY: Duration = Duration::from_millis(200);
+/// Wait of a live change beyond which a reindex slows down: what a user notices.
+const SLOW_DOWN_LAG: Duration = Duration::from_millis(100);
 /// Attempts to repair what differs in a new index.
 const REPAIRS: usize = 3;
 /// Chunks under way for each writer. Chunks are recorded in order, so with one only, every writer would wait for the slowest.
@@ -62,7 +64,7 @@ pub async fn run(
         generation.hash == Template::new(collection)?.hash,
         "it was asked for with the mapping of another version of this program; ask again when all servers are of one version"
     );
-    let throttle = Throttle::new(Duration::from_millis(app.config.reindex.lag_ms));
+    let throttle = Throttle::new(SLOW_DOWN_LAG);
     let rebuild = Rebuild { app, writer, progress, collection, index: &generation.index, throttle, changed: Mutex::default() };
     let (cursor, documents) = rebuild.prepare(generation).await?;
     rebuild.fill(cursor, documents).await?;
@@ -120,7 +122,7 @@ impl Rebuild<'_> {
     /// Reads all ids above one in order, chunk by chunk. No snapshot is held meanwhile.
     fn scan(&self, after: Uuid) -> impl Stream<Item = anyhow::Result<Vec<Uuid>>> {
         stream::try_unfold(after, async |after| {
-            let size = self.throttle.chunk(self.app.config.reindex.batch_size);
+            let size = self.throttle.chunk(self.app.config.sync.reindex_batch_size());
             let rows = ids::page(&self.app.db.sync, self.collection, Some(after), None, size).await?;
             let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
             Ok(ids.last().copied().map(|last| (ids, last)))
@@ -131,7 +133,7 @@ impl Rebuild<'_> {
     async fn write(&self, free: &Semaphore, chunk: Vec<Uuid>) -> anyhow::Result<Vec<Uuid>> {
         let _writer = free.acquire().await?;
         self.throttle.pause(self.app).await;
-        let patience = Duration::from_millis(self.app.config.reindex.patience_ms);
+        let patience = self.app.config.reindex.patience;
         let (name, since) = (self.collection.name, Instant::now());
         let mut ids = chunk.clone();
         loop {

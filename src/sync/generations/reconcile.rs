@@ -246,7 +246,7 @@ async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
     failpoint::point("sync-before-promotion");
     alias::repoint(app, writer, lease, collection, generation).await?;
-    let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep_hours).await?;
+    let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep).await?;
     failpoint::point("sync-after-promotion");
     Ok(is_live)
 }

@@ -27,6 +27,8 @@ use crate::sync::writer::write::is_missing;
 
 /// How often it is checked whether a run is due, a repair is written or the sync has caught up.
 const IDLE: Duration = Duration::from_secs(1);
+/// Nothing is compared while changes wait longer than this: most differences would be changes in flight.
+const LONGEST_LAG: Duration = Duration::from_secs(1);
 /// Documents of a range that the log names.
 const NAMED: usize = 20;
 /// Pause after a fault.
@@ -54,9 +56,8 @@ struct Sweep {
 impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
-        let longest_lag = Duration::from_millis(settings.sweep_lag_ms);
         loop {
-            if self.app.watermark.status.report().lag() > longest_lag {
+            if self.app.watermark.status.report().lag() > LONGEST_LAG {
                 sleep(IDLE).await;
                 continue;
             }
@@ -80,7 +81,7 @@ impl Sweep {
     async fn step(&self, collection: &'static Collection) -> anyhow::Result<usize> {
         let pool = &self.app.db.sync;
         let Some(index) = generations::live(pool, collection.name).await? else { return Ok(0) };
-        if sweep_runs::is_due(pool, collection.name, &index, self.app.config.sync.sweep_period_s).await? {
+        if sweep_runs::is_due(pool, collection.name, &index, self.app.config.sync.sweep_period).await? {
             self.begin(collection, &index).await?;
         }
         let Some(run) = sweep_runs::current(pool, collection.name).await? else { return Ok(0) };

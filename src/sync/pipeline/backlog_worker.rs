@@ -176,7 +176,7 @@ impl<'a> Lane<'a> {
     async fn spread(&mut self) -> anyhow::Result<Step> {
         let pool = &self.servers.writer.pool;
         let Some(mut work) = self.next_fanouts().await? else { return Ok(Step::Idle) };
-        let size = self.app.config.sync.lane_size.clamp(1, PAGE).min(work.children.len());
+        let size = self.app.config.sync.backlog_batch_size().min(PAGE).min(work.children.len());
         let ids: Vec<Uuid> = work.children.iter().take(size).copied().collect();
         if let Some(last) = ids.last() {
             let keys = Keys::from([(work.edge.collection.name, ids.iter().copied().collect())]);

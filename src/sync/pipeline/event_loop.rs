@@ -281,7 +281,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
     fn listen(&mut self, is_listening: bool) -> anyhow::Result<()> {
         if !is_listening {
             self.heard = Instant::now();
-        } else if self.heard.elapsed() > Duration::from_millis(self.app.config.sync.silence_ms) {
+        } else if self.heard.elapsed() > self.app.config.sync.silence {
             bail!("the change stream is silent; connecting anew");
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! The table of generations: each index, what it is for, how far its rebuild is, and what an operator asks of the leader.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -202,11 +204,11 @@ pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> s
 
 /// Makes a generation live: one that is built, or the rollback target. Returns false if it was given up meanwhile.
 ///
-/// The live one before retires and is kept for some hours; older ones expire.
+/// The live one before retires and is kept for a while; older ones expire.
 ///
 /// # Errors
 /// [`super::checkpoint::Superseded`] if another leader has taken over.
-pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_hours: u16) -> anyhow::Result<bool> {
+pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep: Duration) -> anyhow::Result<bool> {
     let mut transaction = pool.begin().await?;
     let held = sqlx::query_scalar!("select lease from sync_state for update").fetch_one(&mut *transaction).await?;
     require_lease(u64::from(held == lease))?;
@@ -224,11 +226,11 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep_ho
     sqlx::query!(
         r#"
         update index_generations
-        set state = 'retired', expires_at = now() + make_interval(hours => $2), updated_at = now()
+        set state = 'retired', expires_at = now() + make_interval(secs => $2), updated_at = now()
         where collection = $1 and state = 'live'
         "#,
         generation.collection,
-        i32::from(keep_hours),
+        keep.as_secs_f64(),
     )
     .execute(&mut *transaction)
     .await?;

@@ -1,5 +1,7 @@
 //! The table of sweep runs: how far the sweep of each collection is, and what it has found. Every change is fenced by the lease.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -22,7 +24,7 @@ pub struct Run {
 pub const END: Uuid = Uuid::max();
 
 /// Whether a run is due: none is under way over this index, and the last one began long enough ago.
-pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period_s: u32) -> sqlx::Result<bool> {
+pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str, period: Duration) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         r#"
         select not exists (
@@ -33,7 +35,7 @@ pub async fn is_due(executor: impl PgExecutor<'_>, collection: &str, index: &str
         "#,
         collection,
         index,
-        f64::from(period_s),
+        period.as_secs_f64(),
     );
     due.fetch_one(executor).await
 }

@@ -95,7 +95,7 @@ impl Writer {
     #[must_use]
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, config: &Config) -> Self {
         let (batch_size, bulk_bytes) = (config.sync.batch_size.max(1), config.sync.bulk_bytes);
-        let patience = Duration::from_millis(config.reindex.patience_ms);
+        let patience = config.reindex.patience;
         let (indices, uses, faltering, buried) = Default::default();
         Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, uses, faltering, buried }
     }

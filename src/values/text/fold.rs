@@ -1,4 +1,4 @@
-//! Folding: no case, no accents, no punctuation. The SQL functions of the same names do the same, and a test holds them together.
+//! Folding: no case, no accents, no punctuation. A test compares it with the SQL functions of the same names.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -31,7 +31,7 @@ pub fn fold(value: &str) -> String {
     folded
 }
 
-/// Brings an account number or reference to the form in which it is compared: folded, without blanks.
+/// Normalises an account number or reference: folded, without blanks.
 #[must_use]
 pub fn squash(value: &str) -> String {
     let mut squashed = fold(value);
@@ -39,7 +39,7 @@ pub fn squash(value: &str) -> String {
     squashed
 }
 
-/// Returns the endings of a number from four characters on: "the last four digits" is then one lookup.
+/// Returns the endings of a number, 4 to 12 characters long, so that "the last four digits" is one lookup.
 #[must_use]
 pub fn suffixes(value: &str) -> Vec<&str> {
     let starts: Vec<usize> = value.char_indices().map(|(start, _)| start).collect();
@@ -52,7 +52,7 @@ pub fn words(folded: &str) -> impl Iterator<Item = &str> {
     folded.split(' ').filter(|word| !word.is_empty())
 }
 
-/// Brings the words of a folded name into one order without repetitions: a full name is the same whichever part comes first.
+/// Sorts the words of a folded name and drops repetitions: a full name is the same whichever part comes first.
 #[must_use]
 pub fn unordered(folded: &str) -> String {
     let mut words: Vec<&str> = words(folded).collect();
@@ -69,7 +69,7 @@ fn is_dropped(letter: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
-/// What stands between words. A list and not a property of characters, because the tables of Rust and Postgres are of different ages.
+/// A list and not a Unicode property, because Rust and Postgres have tables of different Unicode versions.
 fn is_separator(letter: char) -> bool {
     matches!(letter,
         '\0'..='/' | ':'..='@' | '['..='`' | '{'..='\u{bf}' | '×' | '÷' | '\u{55a}'..='\u{55f}' | '\u{589}'..='\u{58a}'
@@ -79,7 +79,7 @@ fn is_separator(letter: char) -> bool {
         | '\u{1f000}'..='\u{1faff}')
 }
 
-/// Letters that have no decomposition and are written in others where they are missing.
+/// Spellings of letters that Unicode does not decompose.
 fn spelled_out(letter: char) -> Option<&'static str> {
     Some(match letter {
         'ß' => "ss",

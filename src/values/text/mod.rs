@@ -1,5 +1,4 @@
-//! Brings names, numbers, phones and e-mail addresses to the one form in which they are compared, for indexing, for queries and
-//! for the Postgres engine alike.
+//! Normalises names, numbers, phones and e-mail addresses for comparison: in documents, in queries and in Postgres alike.
 
 mod fold;
 mod phone;
@@ -7,5 +6,5 @@ mod phone;
 pub use fold::{fold, squash, suffixes, unordered, words};
 pub use phone::{digits, email, phone};
 
-/// Counts the versions of these functions: another one asks for a reindex.
+/// Version of these functions; a change requires a reindex.
 pub const VERSION: u32 = 1;

@@ -1,11 +1,11 @@
-//! Contact points in the form in which they are compared.
+//! Normalises phone numbers and e-mail addresses.
 
 use phonenumber::Mode;
 use phonenumber::country::Id;
 
-/// Brings a phone number to E.164, reading numbers without a country code as of `region` (ISO 3166-1 alpha-2).
+/// Normalises a phone number to E.164; one without a country code is read as of `region` (ISO 3166-1 alpha-2).
 ///
-/// A number that no numbering plan knows keeps its digits: a wrong number is a fact, not an error.
+/// A number of no numbering plan keeps its digits: people do have wrong numbers on file.
 #[must_use]
 pub fn phone(value: &str, region: &str) -> String {
     let parsed = phonenumber::parse(region.parse::<Id>().ok(), value).ok();
@@ -21,7 +21,6 @@ pub fn digits(value: &str) -> String {
     super::fold(value).chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Brings an e-mail address to the form in which it is compared.
 #[must_use]
 pub fn email(value: &str) -> String {
     value.trim().to_lowercase()

@@ -119,7 +119,7 @@ pub fn command(sandbox: &Sandbox, arguments: &[impl AsRef<OsStr>]) -> Command {
         .env("SYNC_SLOT", &sandbox.name)
         .env("HOST", "127.0.0.1")
         // A kept previous generation would be written too and slow down everything measured after a reindex.
-        .env("SYNC_KEEP_HOURS", "0")
+        .env("SYNC_KEEP", "0s")
         .env("JWT_EXPIRES_IN", "12h")
         .stdin(Stdio::null())
         .kill_on_drop(true);

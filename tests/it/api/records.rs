@@ -56,7 +56,7 @@ async fn a_read_by_id_satisfies_every_sync_token_that_can_be_read() {
 #[tokio::test]
 async fn a_list_waits_for_its_sync_token_unless_it_is_of_another_database() {
     // So long that a wait for it would end the test.
-    let test = TestApp::start_with(&["--sync-wait-ms", "3600000"]).await;
+    let test = TestApp::start_with(&["--sync-wait", "1h"]).await;
     let client = test.client(Role::Admin).await;
     for round in 0..5 {
         let made = client.post("/customers", &json!({ "name": format!("Round {round}") })).await;
@@ -75,7 +75,7 @@ async fn a_list_waits_for_its_sync_token_unless_it_is_of_another_database() {
 /// A server that stops still follows the leader's progress, which it reads from Postgres, until its last answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stops_satisfies_sync_tokens_until_its_last_answer() {
-    let test = TestApp::start_with(&["--shutdown-delay-ms", "3600000", "--sync-wait-ms", "60000"]).await;
+    let test = TestApp::start_with(&["--shutdown-delay", "1h", "--sync-wait", "60s"]).await;
     let other = App::open(test.app.config.clone(), test.clock.clone()).unwrap();
     let running = server::start(&other).await.unwrap();
     let token = test.token(Role::Admin).await;

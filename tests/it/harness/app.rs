@@ -62,12 +62,12 @@ pub fn config(database: &Database, more: &[&str]) -> Config {
         "",
         "--db-pool-size",
         "8",
-        "--search-timeout-ms",
-        "10000",
-        "--db-acquire-timeout-ms",
-        "5000",
+        "--search-timeout",
+        "10s",
     ];
-    Settings::parse_from(fixed.iter().chain(more)).config
+    let mut config = Settings::parse_from(fixed.iter().chain(more)).config;
+    config.database.acquire_timeout = Duration::from_secs(5);
+    config
 }
 
 impl TestApp {
@@ -86,13 +86,19 @@ impl TestApp {
 
     /// Starts the API and the sync with more settings, given as command-line arguments.
     pub async fn start_with(more: &[&str]) -> Self {
+        Self::start_tuned(more, |_| ()).await
+    }
+
+    /// Starts the API and the sync with changes of what is not a setting.
+    pub async fn start_tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
         let elasticsearch = elasticsearch_url();
         let mut more = more.to_vec();
         if !more.contains(&"--elasticsearch-url") {
             more.extend(["--elasticsearch-url", &elasticsearch]);
         }
         let database = Database::create().await;
-        let config = config(&database, &more);
+        let mut config = config(&database, &more);
+        tune(&mut config);
         let mut test = Self::serve(database, config).await;
         let sync = collections::sync::run(test.app.clone(), test.app.stop.clone());
         test.sync = Some(tokio::spawn(sync));
@@ -102,8 +108,14 @@ impl TestApp {
 
     /// Starts the API alone, without Elasticsearch.
     pub async fn start_api(more: &[&str]) -> Self {
+        Self::start_api_tuned(more, |_| ()).await
+    }
+
+    /// Starts the API alone with changes of what is not a setting.
+    pub async fn start_api_tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
         let database = Database::create().await;
         let mut config = config(&database, more);
+        tune(&mut config);
         config.search.url = None;
         Self::serve(database, config).await
     }

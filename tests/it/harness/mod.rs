@@ -10,4 +10,5 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random_work;
 pub(crate) mod raw_socket;
+pub(crate) mod redact;
 pub(crate) mod synced;

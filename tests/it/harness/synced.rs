@@ -43,6 +43,11 @@ struct Settings {
 
 /// An application whose names are kept apart by the database's.
 pub(crate) fn open(url: &str, name: &str, more: &[&str]) -> App {
+    open_tuned(url, name, more, |_| ())
+}
+
+/// The same with changes of what is not a setting.
+fn open_tuned(url: &str, name: &str, more: &[&str], tune: impl FnOnce(&mut Config)) -> App {
     let fixed = [
         "it",
         "--database-url",
@@ -51,16 +56,16 @@ pub(crate) fn open(url: &str, name: &str, more: &[&str]) -> App {
         name,
         "--sync-slot",
         name,
-        "--db-acquire-timeout-ms",
-        "5000",
-        "--search-timeout-ms",
-        "10000",
+        "--search-timeout",
+        "10s",
         // It would repair what a test has damaged on purpose.
         "--sync-sweep-rate",
         "0",
     ];
-    let settings = Settings::parse_from(fixed.iter().chain(more));
-    App::open(settings.config, Clock::default()).unwrap()
+    let mut config = Settings::parse_from(fixed.iter().chain(more)).config;
+    config.database.acquire_timeout = Duration::from_secs(5);
+    tune(&mut config);
+    App::open(config, Clock::default()).unwrap()
 }
 
 impl Synced {
@@ -76,22 +81,37 @@ impl Synced {
 
     /// Starts one with more settings.
     pub(crate) async fn started_with(more: &[&str]) -> Self {
-        let mut test = Self::with(more).await;
+        Self::started_tuned(more, |_| ()).await
+    }
+
+    /// Starts one with changes of what is not a setting.
+    pub(crate) async fn started_tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
+        let mut test = Self::tuned(more, tune).await;
         test.start().await;
         test
     }
 
     pub(crate) async fn with(more: &[&str]) -> Self {
+        Self::tuned(more, |_| ()).await
+    }
+
+    /// Prepares one with changes of what is not a setting.
+    pub(crate) async fn tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
         let database = Database::create().await;
         let (url, name) = (database.url.clone(), database.name.clone());
-        let mut test = Self::at(&url, &name, more);
+        let mut test = Self::at_tuned(&url, &name, more, tune);
         test._database = Some(database);
         test
     }
 
     /// Prepares one on a migrated database that somebody else removes.
     pub(crate) fn at(url: &str, name: &str, more: &[&str]) -> Self {
-        let app = open(url, name, more);
+        Self::at_tuned(url, name, more, |_| ())
+    }
+
+    /// The same with changes of what is not a setting.
+    pub(crate) fn at_tuned(url: &str, name: &str, more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
+        let app = open_tuned(url, name, more, tune);
         let elastic = Elastic::open(&app.config.search).unwrap().expect("ELASTICSEARCH_URL names the server; bin/test sets it");
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy(url).unwrap();
         Self { app, pool, name: name.to_owned(), _database: None, elastic, running: None }

@@ -211,7 +211,7 @@ async fn health_tells_what_the_server_depends_on() {
 
 #[tokio::test]
 async fn a_server_that_stops_is_not_ready() {
-    let test = TestApp::start_api(&["--shutdown-delay-ms", "20000"]).await;
+    let test = TestApp::start_api(&["--shutdown-delay", "20s"]).await;
     test.app.stop.cancel();
     let answer = test.anonymous().get("/health/ready").await;
     assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("stopping")));

@@ -58,8 +58,11 @@ fn get(path: &str) -> String {
 
 #[tokio::test]
 async fn slow_clients_are_cut_off_and_others_served() {
-    let limits = ["--http-header-timeout-ms", "300", "--http-body-timeout-ms", "300"];
-    let test = TestApp::start_api(&limits).await;
+    let test = TestApp::start_api_tuned(&[], |config| {
+        config.http.header_timeout = Duration::from_millis(300);
+        config.http.body_timeout = Duration::from_millis(300);
+    })
+    .await;
     let address = serve(&test.app, odd(&test.app)).await;
     let mut silent = Wire::open(address).await;
     let mut half_header = Wire::open(address).await;
@@ -85,7 +88,10 @@ async fn slow_clients_are_cut_off_and_others_served() {
 
 #[tokio::test]
 async fn a_client_that_takes_no_answer_is_cut_off() {
-    let test = TestApp::start_api(&["--http-write-timeout-ms", "300", "--http-max-connections", "1"]).await;
+    let test = TestApp::start_api_tuned(&["--http-max-connections", "1"], |config| {
+        config.http.write_timeout = Duration::from_millis(300);
+    })
+    .await;
     let address = serve(&test.app, odd(&test.app)).await;
     let mut greedy = Wire::open(address).await;
     greedy.send(get("/odd/large")).await;
@@ -133,7 +139,7 @@ async fn requests_beyond_the_limit_are_refused_and_probes_are_not() {
 
 #[tokio::test]
 async fn a_deadline_or_a_disconnect_never_cancels_a_handler() {
-    let test = TestApp::start_api(&["--http-request-timeout-ms", "300"]).await;
+    let test = TestApp::start_api(&["--http-request-timeout", "300ms"]).await;
     let address = serve(&test.app, odd(&test.app)).await;
     let gate = &GATES[1];
     let late = Wire::exchange(address, close("/odd/wait?1")).await;
@@ -171,7 +177,7 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let test = TestApp::start_api(&["--shutdown-timeout-ms", "300", "--http-body-timeout-ms", "600000"]).await;
+    let test = TestApp::start_api(&["--shutdown-timeout", "300ms"]).await;
     let socket = collections::http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
     let server = tokio::spawn(collections::http::listen(test.app.clone(), socket, odd(&test.app)));
@@ -185,7 +191,7 @@ async fn a_stop_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn many_silent_connections_leave_room_for_one_that_speaks() {
-    let test = TestApp::start_api(&["--http-header-timeout-ms", "60000"]).await;
+    let test = TestApp::start_api_tuned(&[], |config| config.http.header_timeout = Duration::from_secs(60)).await;
     let address = serve(&test.app, odd(&test.app)).await;
     let mut silent = Vec::new();
     for _ in 0..300 {

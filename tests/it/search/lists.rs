@@ -330,7 +330,7 @@ async fn a_page_says_how_much_there_is_and_where_it_goes_on() {
 #[tokio::test]
 async fn lists_go_on_while_elasticsearch_refuses_or_hangs() {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    let more = ["--elasticsearch-url", &url, "--search-timeout-ms", "300", "--search-breaker-probe-ms", "200"];
+    let more = ["--elasticsearch-url", &url, "--search-timeout", "300ms"];
     let test = TestApp::start_with(&more).await;
     let client = test.admin().await;
     let created = client.post("/customers", &json!({ "name": "Ada Lovelace" })).await;

@@ -86,13 +86,11 @@ impl Stage {
         command
             .env("ELASTICSEARCH_URL", &self.urls[0])
             .env("REDIS_URL", &self.urls[1])
-            .env("BULK_TIMEOUT_MS", "3000")
+            .env("BULK_TIMEOUT", "3s")
             // Small, so that outages of seconds reach the backlog, and renames the jobs.
             .env("SYNC_BUFFER_KEYS", "200")
             .env("SYNC_FANOUT_INLINE", "2")
-            .env("SYNC_LANE_SIZE", "4")
-            .env("SYNC_BATCH_SIZE", "50")
-            .env("SYNC_REINDEX_BATCH_SIZE", "50");
+            .env("SYNC_BATCH_SIZE", "50");
         command
     }
 

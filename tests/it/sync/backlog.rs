@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use collections::collections::EDGES;
+use collections::config::Config;
 use collections::freshness::status::Role;
 use collections::sync::store::{backlog, checkpoint};
 use collections::sync::stream::batch::Batch;
@@ -19,7 +20,11 @@ const CANARY: Uuid = Uuid::from_u128(2);
 
 /// A customer with many accounts, and another one.
 async fn family(more: &[&str], children: usize) -> Synced {
-    let mut test = Synced::with(more).await;
+    family_tuned(more, children, |_| ()).await
+}
+
+async fn family_tuned(more: &[&str], children: usize, tune: impl FnOnce(&mut Config)) -> Synced {
+    let mut test = Synced::tuned(more, tune).await;
     test.sql(&format!(
         "insert into customers (id, name) values
            ('00000000-0000-0000-0000-000000000001', 'Before'),
@@ -48,7 +53,7 @@ async fn shown(test: &Synced, name: &str) -> i64 {
 
 #[tokio::test]
 async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_wins() {
-    let test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "20"], 400).await;
+    let test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "40"], 400).await;
     test.sql("update customers set name = 'First' where name = 'Before'").await;
     eventually("the fan-out is under way", async || {
         sqlx::query_scalar::<_, bool>("select exists (select from sync_fanouts where cursor is not null)")
@@ -69,8 +74,8 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
 
 #[tokio::test]
 async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
-    let settings = ["--sync-fanout-inline", "10", "--sync-lane-size", "1", "--db-lock-timeout-ms", "60000"];
-    let test = family(&settings, 300).await;
+    let settings = ["--sync-fanout-inline", "10", "--sync-batch-size", "2"];
+    let test = family_tuned(&settings, 300, |config| config.database.lock_timeout = Duration::from_secs(60)).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     // Whoever holds the job keeps the lane from going on after the account that it is at.
     let mut held = test.pool.begin().await.unwrap();
@@ -92,7 +97,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
 
 #[tokio::test]
 async fn lists_rely_on_accounts_again_though_renames_never_end() {
-    let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-lane-size", "1"]).await;
+    let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-batch-size", "8"]).await;
     test.sql(
         "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 2000) as n;
          insert into accounts (id, account_number, customer_id, currency, status)
@@ -129,7 +134,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
 
 #[tokio::test]
 async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() {
-    let mut test = family(&["--sync-fanout-inline", "10", "--sync-lane-size", "10"], 600).await;
+    let mut test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "20"], 600).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     for _ in 0..3 {
         eventually("the fan-out is under way", async || {
@@ -152,7 +157,7 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
 #[tokio::test]
 async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
@@ -191,7 +196,7 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
 #[tokio::test]
 async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = family(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"], 30).await;
+    let test = family(&["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"], 30).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'Stored' from generate_series(1, 500)").await;
     eventually("they are stored", async || count(&test, "sync_backlog").await >= 500).await;
@@ -213,7 +218,7 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
 #[tokio::test]
 async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-retain-bytes", "50000"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
     test.stop().await;
     for mode in [Mode::Refuse, Mode::Hang] {
@@ -262,7 +267,7 @@ async fn a_transaction_larger_than_the_memory_for_keys_arrives_whole() {
 #[tokio::test]
 async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index_is_away() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let settings = ["--elasticsearch-url", &url, "--bulk-timeout-ms", "4000", "--sync-buffer-keys", "200"];
+    let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-buffer-keys", "200"];
     let test = family(&settings, 1).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;

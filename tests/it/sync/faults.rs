@@ -121,7 +121,7 @@ async fn a_change_stream_that_falls_silent_is_opened_anew() {
     let database = Database::create().await;
     let (proxy, url) = Proxy::before(&database.url).await;
     // Longer than two heartbeats are apart.
-    let mut test = Synced::at(&url, &database.name, &["--sync-silence-ms", "7000"]);
+    let mut test = Synced::at_tuned(&url, &database.name, &[], |config| config.sync.silence = Duration::from_secs(7));
     test.start().await;
     let lease = checkpoint::read(&test.pool).await.unwrap().lease;
     let port: i32 = sqlx::query_scalar(
@@ -189,7 +189,7 @@ async fn a_slot_that_somebody_else_moved_is_noticed() {
 #[tokio::test]
 async fn an_index_that_goes_away_is_written_when_it_is_back() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "2000"]).await;
+    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "2s"]).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
         test.sql("insert into customers (id, name) select gen_random_uuid(), 'While away' from generate_series(1, 30)").await;
@@ -230,7 +230,7 @@ async fn a_process_that_stands_by_takes_over() {
 
 #[tokio::test]
 async fn a_reindex_during_writes_never_misses_a_hit() {
-    let test = Synced::started_with(&["--sync-reindex-batch-size", "100"]).await;
+    let test = Synced::started_with(&["--sync-batch-size", "400"]).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Witness')").await;
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 3000) as n")
         .await;

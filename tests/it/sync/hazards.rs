@@ -268,7 +268,7 @@ async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
 #[tokio::test]
 async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
-    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout-ms", "1500"]).await;
+    let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "1500ms"]).await;
     test.sql(INSERT).await;
     test.settle().await;
     let path = format!("{}/_doc/{WITNESS}", test.index("customers").await);
@@ -302,7 +302,7 @@ async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
     // Longer than any request lives.
     let settings = test.raw(reqwest::Method::GET, &format!("{index}/_settings/index.gc_deletes"), None).await;
     assert_eq!(settings[&index]["settings"]["index"], json!({ "gc_deletes": "1h" }));
-    assert!(Duration::from_millis(test.app.config.search.bulk_timeout_ms) * 10 < Duration::from_secs(3600));
+    assert!(test.app.config.search.bulk_timeout * 10 < Duration::from_secs(3600));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ struct Frozen(Child);
 impl Frozen {
     fn start(database: &Database) -> Self {
         let mut command = process::command(database);
-        command.args(["serve", "--only", "sync"]).env("BULK_TIMEOUT_MS", "5000");
+        command.args(["serve", "--only", "sync"]).env("BULK_TIMEOUT", "5s");
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         Self(command.spawn().unwrap())
     }

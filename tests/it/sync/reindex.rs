@@ -1,5 +1,7 @@
 //! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
 
+use std::time::Duration;
+
 use collections::collections::find;
 use collections::freshness::status::Role;
 use collections::search::Collection;
@@ -17,7 +19,7 @@ use crate::harness::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-pub(crate) const SMALL: [&str; 4] = ["--sync-reindex-batch-size", "20", "--sync-reindex-parallel", "2"];
+pub(crate) const SMALL: [&str; 4] = ["--sync-batch-size", "80", "--sync-reindex-parallel", "2"];
 
 pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
@@ -235,7 +237,7 @@ async fn a_leader_of_the_past_moves_no_alias() {
     let lease = collections::sync::store::checkpoint::read(&test.app.db.sync).await.unwrap().lease;
     let retired = generation(&test, State::Retired).await.unwrap();
     assert_eq!(retired.index, before);
-    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, 24).await;
+    let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, Duration::from_secs(60)).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
     assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
     collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();

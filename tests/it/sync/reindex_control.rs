@@ -128,7 +128,7 @@ async fn the_command_prints_lines_of_json_and_fails_when_there_is_nothing_to_do(
     assert_eq!(lines.last().unwrap()["index"], first);
 
     let (is_fine, _, errors) = run(&["--collection", "accounts", "--rollback"]).await;
-    assert!(!is_fine && errors.contains("SYNC_KEEP_HOURS"), "{errors}");
+    assert!(!is_fine && errors.contains("SYNC_KEEP"), "{errors}");
     let (is_fine, _, errors) = run(&["--cancel"]).await;
     assert!(!is_fine && errors.contains("nothing is being built"), "{errors}");
 }

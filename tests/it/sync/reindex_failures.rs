@@ -1,5 +1,8 @@
 //! Rebuilds that must not end well, and indices that are given up: what lists read stays as it is.
 
+use std::time::Duration;
+
+use collections::config::Config;
 use collections::search::{Template, index};
 use collections::sync::generations::reconcile;
 use collections::sync::store::generations::{self, Generation, State};
@@ -64,9 +67,13 @@ async fn started(test: &Synced) -> Generation {
     half_built(test, 100).await
 }
 
+fn impatient(config: &mut Config) {
+    config.reindex.patience = Duration::from_millis(1500);
+}
+
 #[tokio::test]
 async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
-    let test = Synced::started_with(&["--sync-reindex-patience-ms", "1500"]).await;
+    let test = Synced::started_tuned(&[], impatient).await;
     let (before, after) = rebuilt(&test).await;
     block(&test, &before).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
@@ -79,7 +86,7 @@ async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
 
 #[tokio::test]
 async fn a_rebuild_whose_index_takes_nothing_fails() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3], "--sync-reindex-patience-ms", "1500"]).await;
+    let test = Synced::started_tuned(&[SMALL[0], "20", SMALL[2], SMALL[3]], impatient).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     people(&test, 10).await;
@@ -91,7 +98,7 @@ async fn a_rebuild_whose_index_takes_nothing_fails() {
 
 #[tokio::test]
 async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
+    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
@@ -101,7 +108,7 @@ async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
 
 #[tokio::test]
 async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs() {
-    let test = Synced::started_with(&[SMALL[0], "5", SMALL[2], SMALL[3]]).await;
+    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
     let sql = r#"create function deep() returns trigger language plpgsql as
         $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
         create trigger deep before insert on customers for each row execute function deep()"#;

@@ -17,7 +17,7 @@ use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
 
 /// The settings under which a cycle of a test's few documents takes no time, and only one runs.
-const ONE_CYCLE: [&str; 4] = ["--sync-sweep-rate", "1000000", "--sync-sweep-period-s", "3600"];
+const ONE_CYCLE: [&str; 2] = ["--sync-sweep-rate", "1000000"];
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -102,7 +102,9 @@ async fn one_percent_damaged_is_found_and_repaired_within_one_cycle() {
 
 #[tokio::test]
 async fn an_index_that_is_gone_is_noticed_although_nothing_is_written() {
-    let test = Synced::started_with(&["--sync-sweep-rate", "1000000", "--sync-sweep-period-s", "1"]).await;
+    let test =
+        Synced::started_tuned(&["--sync-sweep-rate", "1000000"], |config| config.sync.sweep_period = Duration::from_secs(1))
+            .await;
     customers(&test, 20).await;
     let removed = test.index("customers").await;
     test.raw(Method::DELETE, &removed, None).await;
@@ -155,7 +157,7 @@ async fn constant_writes_are_no_difference_and_hide_none() {
 
 #[tokio::test]
 async fn a_killed_comparison_goes_on_at_its_cursor() {
-    let mut test = Synced::started_with(&["--sync-sweep-rate", "500", "--sync-sweep-period-s", "3600"]).await;
+    let mut test = Synced::started_with(&["--sync-sweep-rate", "500"]).await;
     verified(&test).await;
     customers(&test, 3_000).await;
     // What is not confirmed comes again after the kill, and would repair what this test damages.
@@ -183,7 +185,9 @@ async fn a_killed_comparison_goes_on_at_its_cursor() {
 
 #[tokio::test]
 async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
-    let test = Synced::started_with(&["--sync-sweep-rate", "1000000", "--sync-sweep-period-s", "1"]).await;
+    let test =
+        Synced::started_tuned(&["--sync-sweep-rate", "1000000"], |config| config.sync.sweep_period = Duration::from_secs(1))
+            .await;
     customers(&test, 20).await;
     // A keyword longer than Lucene's limit of 32,766 bytes.
     test.sql("update customers set tags = array[repeat('x', 40000)] where name = 'Customer 2'").await;

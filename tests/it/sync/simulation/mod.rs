@@ -32,8 +32,7 @@ struct Settings {
 
 /// Plays until everything can be found, through as many leaders as it takes.
 async fn play(stage: Stage) {
-    let settings =
-        ["it", "--sync-batch-size", "5", "--sync-buffer-keys", "20", "--sync-in-flight", "3", "--sync-retain-bytes", "900"];
+    let settings = ["it", "--sync-batch-size", "5", "--sync-buffer-keys", "20", "--sync-retain-bytes", "900"];
     let app = App::open(Settings::parse_from(settings).config, Clock::default()).unwrap();
     while !stage.world().is_over() && stage.world().broken.is_none() {
         let (saved, life, breaks) = {

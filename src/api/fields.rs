@@ -1,0 +1,323 @@
+//! What a client says of a record, checked and put in its place by the table of its fields.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::json;
+use crate::error::{Faults, Object};
+use crate::search::{Access, Field, FieldKind};
+use crate::validate::{Change, sensible_days};
+use crate::values::ids::UserId;
+use crate::values::money::{Amount, Currency, Money};
+
+/// What the rules of a write depend on besides the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    pub by: Option<UserId>,
+    pub now: DateTime<Utc>,
+    /// Currency of amounts that name none.
+    pub currency: Currency,
+    /// Region of phone numbers without a country code.
+    pub region: &'a str,
+    /// Largest payment, in major units.
+    pub payment_max: u32,
+    /// Whether a member that only the server sets must be unchanged when it is sent back; otherwise it is ignored.
+    pub is_strict: bool,
+}
+
+/// A record described by a table of fields; see [`crate::fields!`].
+pub trait Fields: Sized + 'static {
+    const MEMBERS: &'static [Member<Self>];
+}
+
+/// A field and the member of the record that holds it.
+pub struct Member<R> {
+    pub field: Field,
+    /// Name of the member, which is the column's too.
+    pub column: &'static str,
+    pub get: fn(&R) -> &dyn FieldValue,
+    pub get_mut: fn(&mut R) -> &mut dyn FieldValue,
+}
+
+/// Declares the table of a record's fields: `FIELDS`, and [`Fields`] with the member that holds each.
+#[macro_export]
+macro_rules! fields {
+    ($record:ident; $($member:ident => $field:expr,)*) => {
+        /// The table of fields.
+        pub(crate) static FIELDS: &[$crate::search::Field] = &[$($field),*];
+
+        impl $crate::api::Fields for $record {
+            const MEMBERS: &'static [$crate::api::Member<Self>] = &[$(
+                $crate::api::Member {
+                    field: $field,
+                    column: stringify!($member),
+                    get: |record| &record.$member,
+                    get_mut: |record| &mut record.$member,
+                }
+            ),*];
+        }
+    };
+}
+
+/// Declares an enumeration of words, with the words themselves as [`Words`](crate::validate::Words); the first is the default.
+#[macro_export]
+macro_rules! words {
+    (
+        $(#[$meta:meta])* pub enum $name:ident, $words:ident { $first:ident = $first_word:literal, $($word:ident = $text:literal,)* }
+        aliases { $($alias:literal => $means:literal),* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+        #[sqlx(type_name = "text")]
+        pub enum $name {
+            #[default]
+            #[serde(rename = $first_word)]
+            #[sqlx(rename = $first_word)]
+            $first,
+            $(#[serde(rename = $text)] #[sqlx(rename = $text)] $word,)*
+        }
+
+        pub(crate) static $words: $crate::validate::Words =
+            $crate::validate::Words { known: &[$first_word, $($text),*], aliases: &[$(($alias, $means)),*] };
+
+        impl $name {
+            pub fn as_str(self) -> &'static str {
+                match self { Self::$first => $first_word, $(Self::$word => $text),* }
+            }
+        }
+
+        impl $crate::api::FieldValue for $name {
+            fn set(&mut self, said: serde_json::Value, field: &$crate::search::Field, faults: &mut $crate::error::Faults) {
+                let mut word = self.as_str().to_owned();
+                word.set(said, field, faults);
+                *self = serde_json::from_value(word.into()).unwrap_or(*self);
+            }
+
+            fn column(&self) -> serde_json::Value {
+                self.as_str().into()
+            }
+        }
+    };
+}
+
+/// A value of a record that a client can set, or that SQL stores.
+pub trait FieldValue {
+    /// Checks what a client says, null included, and takes it over.
+    fn set(&mut self, _: Value, field: &Field, faults: &mut Faults) {
+        faults.add(pointer(field), "not_changeable", "is set by the server");
+    }
+
+    /// The value as SQL reads it from JSON.
+    fn column(&self) -> Value {
+        Value::Null
+    }
+}
+
+fn pointer(field: &Field) -> String {
+    format!("/{}", field.name)
+}
+
+/// Reads a member of a request as a type, and adds a fault if it is of another.
+pub fn read<T: DeserializeOwned>(pointer: &str, said: &Value, faults: &mut Faults) -> Option<T> {
+    json::fit(said).map_err(|error| faults.join(error.within(pointer))).ok()
+}
+
+/// Takes a member out of a request.
+pub fn take<T: DeserializeOwned>(said: &mut Object, name: &str, faults: &mut Faults) -> Change<T> {
+    let read = said.remove(name).and_then(|value| read(&format!("/{name}"), &value, faults));
+    read.map_or(Change::Keep, Change::To)
+}
+
+impl FieldValue for Option<String> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        if let Some(said) = read(&pointer(field), &said, faults) {
+            faults.text(&pointer(field), Change::To(said), field.limits, self);
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.clone().into()
+    }
+}
+
+impl FieldValue for String {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        let Some(said) = read(&pointer(field), &said, faults) else { return };
+        if let FieldKind::Keyword(words) = field.kind {
+            return faults.word(&pointer(field), Change::To(said), words, self);
+        }
+        let mut text = None;
+        faults.text(&pointer(field), Change::To(said), field.limits, &mut text);
+        match text {
+            Some(text) => *self = text,
+            None => faults.add(pointer(field), "required", "takes a text and cannot be cleared"),
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.clone().into()
+    }
+}
+
+impl FieldValue for Option<NaiveDate> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        if let Some(said) = read(&pointer(field), &said, faults) {
+            faults.day(&pointer(field), Change::To(said), sensible_days(), self);
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.map(|day| day.to_string()).into()
+    }
+}
+
+impl FieldValue for Option<DateTime<Utc>> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        if let Some(said) = read(&pointer(field), &said, faults) {
+            faults.moment(&pointer(field), Change::To(said), self);
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.map(|moment| moment.to_rfc3339()).into()
+    }
+}
+
+impl FieldValue for DateTime<Utc> {
+    fn column(&self) -> Value {
+        self.to_rfc3339().into()
+    }
+}
+
+impl FieldValue for Vec<String> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        if let Some(said) = read(&pointer(field), &said, faults) {
+            faults.tags(&pointer(field), Change::To(said), self);
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.clone().into()
+    }
+}
+
+impl FieldValue for Json<Object> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        if let Some(said) = read(&pointer(field), &said, faults) {
+            faults.object(&pointer(field), Change::To(said), self);
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.0.clone().into()
+    }
+}
+
+impl FieldValue for Uuid {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        match read(&pointer(field), &said, faults) {
+            Some(Some(id)) => *self = id,
+            Some(None) => faults.add(pointer(field), "required", "takes an id and cannot be cleared"),
+            None => {}
+        }
+    }
+
+    fn column(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl FieldValue for Option<Uuid> {
+    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
+        *self = read(&pointer(field), &said, faults).unwrap_or(*self);
+    }
+
+    fn column(&self) -> Value {
+        self.map(|id| id.to_string()).into()
+    }
+}
+
+impl FieldValue for Money {
+    fn column(&self) -> Value {
+        self.minor.into()
+    }
+}
+
+impl FieldValue for Option<Money> {
+    fn column(&self) -> Value {
+        self.map(|money| money.minor).into()
+    }
+}
+
+impl FieldValue for Currency {
+    fn column(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl FieldValue for Option<Currency> {}
+impl FieldValue for i64 {}
+
+/// Puts the writable members of a request into a record and takes them out of the request.
+pub fn apply<R: Fields>(record: &mut R, said: &mut Object, faults: &mut Faults) {
+    for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
+        if let Some(value) = said.remove(member.field.name) {
+            (member.get_mut)(record).set(value, &member.field, faults);
+        }
+    }
+}
+
+/// Clears the writable members that a request for a replacement does not name; what cannot be cleared stays.
+pub fn clear_unnamed<R: Fields>(record: &mut R, said: &Object) {
+    for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
+        if !said.contains_key(member.field.name) {
+            (member.get_mut)(record).set(Value::Null, &member.field, &mut Faults::default());
+        }
+    }
+}
+
+/// Checks what is left of a request for a new record: nothing but what the server sets, and not even that if it is strict.
+pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, faults: &mut Faults) {
+    for name in said.keys() {
+        if !R::MEMBERS.iter().any(|member| member.field.name == name) {
+            faults.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
+        } else if is_strict {
+            faults.add(format!("/{name}"), "not_changeable", "is set by the server");
+        }
+    }
+}
+
+/// Checks what is left of a request that changes a record: members that clients are shown may be repeated.
+pub fn compare_rest(said: &Object, shown: &Object, is_strict: bool, faults: &mut Faults) {
+    for (name, value) in said {
+        match shown.get(name) {
+            None => faults.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows"),
+            Some(shown) if is_strict && !is_same(value, shown) => {
+                faults.add(format!("/{name}"), "not_changeable", "is set by the server and can only be repeated");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether two spellings mean one value: `"40"` and `40.00`, `"eur"` and `"EUR"`, one moment with two offsets.
+fn is_same(said: &Value, shown: &Value) -> bool {
+    let amount = |value: &Value| serde_json::from_value::<Amount>(value.clone()).ok();
+    match (said, shown) {
+        (Value::String(said), Value::String(shown)) => {
+            let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+            said.trim().eq_ignore_ascii_case(shown) || moment(said).is_some_and(|said| Some(said) == moment(shown))
+        }
+        (_, Value::Number(_)) => amount(said).is_some() && amount(said) == amount(shown),
+        _ => said == shown,
+    }
+}
+
+/// The columns of a record's table that a write sets, by their names.
+pub fn columns<R: Fields>(record: &R, includes: impl Fn(Access) -> bool) -> Object {
+    let members = R::MEMBERS.iter().filter(|member| includes(member.field.access));
+    members.map(|member| (member.column.to_owned(), (member.get)(record).column())).collect()
+}

@@ -1,0 +1,153 @@
+//! An account as clients get it and as the index stores it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::error::Object;
+use crate::search::{Name, Terms};
+use crate::values::clock::milliseconds;
+use crate::values::ids::AccountId;
+use crate::values::money::{Currency, Money};
+use crate::words;
+
+words! {
+    /// Where a debt stands.
+    pub enum Status, STATUSES {
+        Open = "open",
+        Paused = "paused",
+        Settled = "settled",
+        Closed = "closed",
+        WrittenOff = "written_off",
+    }
+    aliases { "active" => "open" }
+}
+
+/// One debt, with what it shows of its customer and its assignee.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    pub id: Uuid,
+    pub version: i64,
+    /// The number that people quote; made up by the database if empty.
+    pub account_number: String,
+    pub customer_id: Uuid,
+    pub customer_name: String,
+    pub customer_external_id: Option<String>,
+    pub currency: Currency,
+    /// The sum of the ledger.
+    pub balance: Money,
+    pub original_amount: Money,
+    pub due_date: Option<NaiveDate>,
+    pub status: Status,
+    pub assignee_id: Option<Uuid>,
+    pub assignee_name: Option<String>,
+    pub creditor: Option<String>,
+    pub portfolio: Option<String>,
+    pub product: Option<String>,
+    #[serde(serialize_with = "milliseconds")]
+    pub last_payment_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "milliseconds")]
+    pub last_contact_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "milliseconds")]
+    pub next_action_at: Option<DateTime<Utc>>,
+    pub tags: Vec<String>,
+    pub custom: Json<Object>,
+    #[serde(serialize_with = "milliseconds")]
+    pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "milliseconds")]
+    pub updated_at: DateTime<Utc>,
+    #[serde(serialize_with = "milliseconds")]
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// How the customer is searched for.
+    #[serde(skip)]
+    pub(super) given_name: Option<String>,
+    #[serde(skip)]
+    pub(super) family_name: Option<String>,
+    #[serde(skip)]
+    pub(super) company_name: Option<String>,
+    /// Kind and normalised value of each contact point, the primaries first.
+    #[serde(skip)]
+    pub(super) contacts: Json<Vec<(String, String)>>,
+}
+
+impl Account {
+    pub(super) fn new(currency: Currency) -> Self {
+        let nothing = Money { minor: 0, currency };
+        Self { id: AccountId::new().0, currency, balance: nothing, original_amount: nothing, ..Self::default() }
+    }
+
+    pub(super) fn search_terms(&self) -> Terms {
+        let mut terms = Terms::default();
+        terms.name(Name {
+            display: &self.customer_name,
+            given: self.given_name.as_deref(),
+            family: self.family_name.as_deref(),
+            company: self.company_name.as_deref(),
+        });
+        for (kind, normalized) in self.contacts.iter() {
+            terms.contact(kind, normalized);
+        }
+        terms.number([&self.account_number].into_iter().chain(&self.customer_external_id));
+        terms
+    }
+}
+
+/// Writes what depends on today: only an open account that is owed can be overdue.
+pub(super) fn computed(document: &str, today: NaiveDate) -> serde_json::Result<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Debt {
+        // Only its sign counts, which a float keeps.
+        balance: f64,
+        due_date: Option<NaiveDate>,
+        status: Status,
+    }
+    let debt: Debt = serde_json::from_str(document)?;
+    let days_past_due = match debt.due_date {
+        Some(due) if debt.balance > 0.0 && debt.status == Status::Open => (today - due).num_days().max(0),
+        _ => 0,
+    };
+    let (is_overdue, bucket) = (days_past_due > 0, aging_bucket(days_past_due));
+    Ok(format!(r#","isOverdue":{is_overdue},"daysPastDue":{days_past_due},"agingBucket":"{bucket}""#))
+}
+
+/// The customary buckets of an ageing report, by days past due.
+fn aging_bucket(days_past_due: i64) -> &'static str {
+    match days_past_due {
+        ..=0 => "current",
+        1..=30 => "1-30",
+        31..=60 => "31-60",
+        61..=90 => "61-90",
+        _ => "90+",
+    }
+}
+
+pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Account>> {
+    let accounts = sqlx::query_as!(
+        Account,
+        r#"
+        select
+          a.id as "id!", a.version as "version!", a.account_number as "account_number!", a.customer_id as "customer_id!",
+          c.name as "customer_name!", c.external_id as customer_external_id, a.currency as "currency!: Currency",
+          (a.balance, a.currency) as "balance!: Money", (a.original_amount, a.currency) as "original_amount!: Money", a.due_date,
+          a.status as "status!: Status", a.assignee_id, coalesce(u.name, u.username) as assignee_name, a.creditor, a.portfolio,
+          a.product, a.last_payment_at, a.last_contact_at, a.next_action_at, a.tags as "tags!",
+          a.custom as "custom!: Json<Object>", a.created_at as "created_at!", a.updated_at as "updated_at!", a.deleted_at,
+          c.given_name, c.family_name, c.company_name,
+          (
+            select coalesce(json_agg(json_build_array(p.kind, p.normalized) order by p.is_primary desc, p.id), '[]')
+            from contact_points p
+            where p.customer_id = c.id
+          ) as "contacts!: Json<Vec<(String, String)>>"
+        from accounts a
+        join customers c on c.id = a.customer_id
+        left join users u on u.id = a.assignee_id
+        where a.id = any($1)
+        "#,
+        ids,
+    );
+    accounts.fetch_all(connection).await
+}

@@ -1,0 +1,199 @@
+//! The addresses of an account's ledger: its entries, newest first, and entries by hand.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::account::Account;
+use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
+use crate::api::{Reply, Request, created, json};
+use crate::auth::Caller;
+use crate::error::{Error, Faults, Result};
+use crate::features::ledger::{self, Entry};
+use crate::features::resource::{self, Resource};
+use crate::validate::{Change, MOST_MONEY, Words};
+use crate::values::clock::milliseconds;
+use crate::values::ids::{AccountId, LedgerEntryId};
+use crate::values::money::{Amount, Currency, Money};
+
+/// What people post; the other kinds come from opening an account and from payments.
+const KINDS: Words = Words {
+    known: &["charge", "fee", "interest", "adjustment", "write_off"],
+    aliases: &[("writeoff", "write_off"), ("late_fee", "fee")],
+};
+
+/// An entry by hand.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct NewEntry {
+    kind: Change<String>,
+    /// More than zero, and what is written off counts down; an adjustment says its direction by its sign.
+    amount: Option<Amount>,
+    reason: Change<String>,
+    occurred_at: Change<String>,
+}
+
+/// An entry as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Posted {
+    id: Uuid,
+    account_id: Uuid,
+    kind: String,
+    amount: Money,
+    currency: Currency,
+    payment_id: Option<Uuid>,
+    reason: Option<String>,
+    #[serde(serialize_with = "milliseconds")]
+    occurred_at: DateTime<Utc>,
+    #[serde(serialize_with = "milliseconds")]
+    created_at: DateTime<Utc>,
+    created_by: Option<Uuid>,
+}
+
+/// A page of entries as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    data: Vec<Posted>,
+    limit: i64,
+    next_cursor: Option<Uuid>,
+    currency: Currency,
+    balance: Money,
+}
+
+/// Lists the entries, newest first, with the balance that they add up to.
+pub(super) async fn list(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
+    let (limit, after) = page_of(&request)?;
+    // The database itself answers, so what a sync token stands for is always there.
+    request.sync_token()?;
+    let mut snapshot = request.snapshot().await?;
+    let account: Account = resource::find(&mut snapshot, id.0).await?;
+    if account.deleted_at.is_some() && !request.includes_deleted()? {
+        return Err(Error::NotFound(Account::NAME));
+    }
+    let mut data = page(&mut snapshot, id, after, limit + 1).await?;
+    let shown = usize::try_from(limit).map_err(Error::internal)?;
+    let next_cursor = data.get(shown).and_then(|_| data.get(shown - 1)).map(|entry| entry.id);
+    data.truncate(shown);
+    json(&Page { data, limit, next_cursor, currency: account.currency, balance: account.balance })
+}
+
+/// Posts an entry by hand.
+pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
+    let new: NewEntry = request.json().await?;
+    let now = request.app.clock.now();
+    request
+        .write(caller.id, async |connection| {
+            request.expect_version(resource::lock::<Account>(connection, id.0).await?.version)?;
+            let account: Account = resource::find(connection, id.0).await?;
+            let mut faults = Faults::default();
+            let entry = new.entry(&account, now, &mut faults);
+            faults.check()?;
+            let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
+            let posted = read(connection, posted).await?;
+            created(&format!("/api/v1/accounts/{id}/ledger"), &posted)
+        })
+        .await
+}
+
+impl NewEntry {
+    fn entry(self, account: &Account, now: DateTime<Utc>, faults: &mut Faults) -> Entry {
+        let (kind, amount) = self.movement(account.balance, faults);
+        let (mut reason, mut occurred_at) = (None, None);
+        faults.text("/reason", self.reason, (1, 500), &mut reason);
+        faults.past("/occurredAt", self.occurred_at, now, &mut occurred_at);
+        Entry { account: AccountId(account.id), kind, amount, payment: None, reason, occurred_at }
+    }
+
+    /// The kind as it is stored, and the amount with the sign that it has in the ledger.
+    fn movement(&self, balance: Money, faults: &mut Faults) -> (&'static str, i64) {
+        let kind = match &self.kind {
+            Change::To(Some(kind)) => KINDS.find(kind),
+            _ => None,
+        };
+        let Some(kind) = kind else {
+            faults.add("/kind", "unknown_value", format!("takes one of {}", KINDS.known.join(", ")));
+            return ("adjustment", 0);
+        };
+        let Some(amount) = &self.amount else {
+            faults.add("/amount", "required", "needs an amount");
+            return (kind, 0);
+        };
+        let range = match kind {
+            "adjustment" => -MOST_MONEY..=MOST_MONEY,
+            "write_off" if balance.minor > 0 => 1..=balance.minor,
+            "write_off" => {
+                faults.add("/amount", "nothing_owed", "nothing is owed that could be written off");
+                return (kind, 0);
+            }
+            _ => 1..=MOST_MONEY,
+        };
+        let amount = faults.amount("/amount", amount, balance.currency, range);
+        if amount == 0 {
+            faults.add("/amount", "out_of_range", "an adjustment moves the balance");
+        }
+        (kind, if kind == "write_off" { -amount } else { amount })
+    }
+}
+
+/// Reads how many entries are asked for, and after which one.
+fn page_of(request: &Request) -> Result<(i64, Option<Uuid>)> {
+    let unreadable = |name: &str| Error::malformed("bad_parameter", format!("the parameter {name} cannot be read"));
+    let (mut limit, mut after) = (i64::from(PAGE_DEFAULT), None);
+    for (name, value) in request.parameters() {
+        match &*name {
+            "limit" => limit = value.parse().map_err(|_| unreadable(&name))?,
+            "cursor" => after = Some(value.parse().map_err(|_| unreadable(&name))?),
+            "includeDeleted" | "syncToken" => {}
+            _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor, includeDeleted and syncToken")),
+        }
+    }
+    if (1..=i64::from(PAGE_LIMIT)).contains(&limit) { Ok((limit, after)) } else { Err(unreadable("limit")) }
+}
+
+async fn page(connection: &mut PgConnection, account: AccountId, after: Option<Uuid>, limit: i64) -> Result<Vec<Posted>> {
+    // Entries never change, so the one at which the last page ended is a good place to go on from.
+    let entries = sqlx::query_as!(
+        Posted,
+        r#"
+        select
+          e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
+          a.currency as "currency!: Currency", e.payment_id, e.reason, e.occurred_at as "occurred_at!",
+          e.created_at as "created_at!", e.created_by
+        from ledger_entries e
+        join accounts a on a.id = e.account_id
+        where e.account_id = $1
+        and ($2::uuid is null or (e.occurred_at, e.id) < (
+          select occurred_at, id
+          from ledger_entries
+          where id = $2
+          and account_id = $1
+        ))
+        order by e.occurred_at desc, e.id desc
+        limit $3
+        "#,
+        account.0,
+        after,
+        limit,
+    );
+    Ok(entries.fetch_all(connection).await?)
+}
+
+async fn read(connection: &mut PgConnection, id: LedgerEntryId) -> Result<Posted> {
+    let entry = sqlx::query_as!(
+        Posted,
+        r#"
+        select
+          e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
+          a.currency as "currency!: Currency", e.payment_id, e.reason, e.occurred_at as "occurred_at!",
+          e.created_at as "created_at!", e.created_by
+        from ledger_entries e
+        join accounts a on a.id = e.account_id
+        where e.id = $1
+        "#,
+        id.0,
+    );
+    Ok(entry.fetch_one(connection).await?)
+}

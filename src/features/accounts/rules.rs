@@ -1,0 +1,144 @@
+//! The rules of accounts that no table says, and the steps that keep accounts, customers and ledger together.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::account::Account;
+use super::fields::COLLECTION;
+use crate::api::{Context, fields};
+use crate::db::rows;
+use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::features::customers::{self, Customer};
+use crate::features::ledger;
+use crate::features::resource::{self, Said};
+use crate::search::Access;
+use crate::validate::MOST_MONEY;
+use crate::values::ids::{AccountId, UserId};
+use crate::values::money::{Amount, Money};
+
+/// A new account, and the new customer who owes it, if it comes with one.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    pub account: Account,
+    pub customer: Option<Customer>,
+}
+
+impl NewAccount {
+    /// Reads a request for a new account.
+    pub fn read(mut said: Object, context: &Context<'_>, faults: &mut Faults) -> Self {
+        let customer: Option<Object> = fields::take(&mut said, "customer", faults).value();
+        match (said.contains_key("customerId"), &customer) {
+            (true, Some(_)) => faults.add("/customer", "conflicting", "takes customerId or a new customer, not both"),
+            (false, None) => faults.add("/customerId", "required", "needs customerId, or a new customer in customer"),
+            _ => {}
+        }
+        let currency: Option<String> = fields::take(&mut said, "currency", faults).value();
+        let currency = faults.currency("/currency", currency.as_deref(), context.currency);
+        let mut account = Account::new(currency);
+        let mut amount = |name: &str, least: i64, faults: &mut Faults| {
+            let amount: Amount = fields::take(&mut said, name, faults).value()?;
+            Some(faults.amount(&format!("/{name}"), &amount, currency, least..=MOST_MONEY))
+        };
+        let original = amount("originalAmount", 0, faults);
+        let owed = match (amount("balance", -MOST_MONEY, faults), amount("amountDue", 0, faults)) {
+            (Some(_), Some(_)) => {
+                faults.add("/amountDue", "conflicting", "is another name of balance; takes one of them");
+                None
+            }
+            (balance, due) => balance.or(due),
+        };
+        account.balance = Money { minor: owed.or(original).unwrap_or_default(), currency };
+        account.original_amount = Money { minor: original.or(owed).unwrap_or_default().max(0), currency };
+        fields::apply(&mut account, &mut said, faults);
+        fields::refuse_rest::<Account>(&said, context.is_strict, faults);
+        let customer = customer.map(|said| {
+            let mut within = Faults::default();
+            let customer = Customer::read_new(said, context, &mut within);
+            faults.nest("/customer", within);
+            account.customer_id = customer.id;
+            customer
+        });
+        Self { account, customer }
+    }
+}
+
+/// Opens an account, along with its customer if that is new, and posts what is owed at the start.
+///
+/// # Errors
+/// A number or external id that another record has; a customer or assignee that does not exist.
+pub async fn open(connection: &mut PgConnection, new: &NewAccount, by: Option<UserId>) -> Result<AccountId> {
+    match &new.customer {
+        Some(customer) => {
+            let inserted = customers::insert_all(connection, [customer], by).await;
+            inserted.map_err(|error| error.within("/customer"))?;
+        }
+        None => hold_customer(connection, new.account.customer_id).await?,
+    }
+    insert(connection, &new.account, by).await
+}
+
+/// Inserts an account of a customer that is there, and posts what is owed at the start.
+///
+/// # Errors
+/// As [`open`].
+pub async fn insert(connection: &mut PgConnection, account: &Account, by: Option<UserId>) -> Result<AccountId> {
+    let mut row = fields::columns(account, |access| access != Access::Server);
+    if account.account_number.is_empty() {
+        // The column's default makes one up.
+        row.remove("account_number");
+    }
+    written(rows::insert(&mut *connection, COLLECTION.name, &[row], by.map(Uuid::from)).await)?;
+    let id = AccountId(account.id);
+    ledger::open(connection, id, account.balance.minor, by).await?;
+    Ok(id)
+}
+
+/// Applies a request to a locked account.
+///
+/// # Errors
+/// As [`open`], and members that cannot change.
+pub async fn change(connection: &mut PgConnection, before: &Account, mut said: Said, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut faults) = (said.base(before), Faults::default());
+    if said.members.remove("customer").is_some() {
+        faults.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
+    }
+    if let Some(due) = said.members.remove("amountDue") {
+        said.members.entry("balance").or_insert(due);
+    }
+    resource::apply(before, &mut after, said, context, &mut faults)?;
+    faults.check()?;
+    if after == *before {
+        return Ok(());
+    }
+    if after.customer_id != before.customer_id {
+        hold_customer(connection, after.customer_id).await?;
+    }
+    let row = fields::columns(&after, |access| access == Access::Write);
+    written(rows::update(connection, COLLECTION.name, after.id, &row, context.by.map(Uuid::from)).await)
+}
+
+/// Brings a locked account back, unless its customer is deleted.
+///
+/// # Errors
+/// A conflict that names the customer as the reason.
+pub async fn restore(connection: &mut PgConnection, account: &Account, by: Option<UserId>) -> Result<()> {
+    if !rows::hold(connection, "customers", account.customer_id).await? {
+        return Err(Error::conflict("customer_deleted", "the account's customer is deleted; restore the customer first"));
+    }
+    Ok(rows::restore(connection, COLLECTION.name, account.id, by.map(Uuid::from)).await?)
+}
+
+async fn hold_customer(connection: &mut PgConnection, id: Uuid) -> Result<()> {
+    if rows::hold(connection, "customers", id).await? { Ok(()) } else { Err(unknown_customer()) }
+}
+
+fn unknown_customer() -> Error {
+    Error::invalid("/customerId", "unknown_customer", "there is no such customer")
+}
+
+fn written(result: sqlx::Result<()>) -> Result<()> {
+    result
+        .on_constraint("accounts_account_number_key", || Error::duplicate("/accountNumber", "another account has this number"))
+        .on_constraint("accounts_customer_id_fkey", unknown_customer)
+        .on_constraint("accounts_assignee_id_fkey", || Error::invalid("/assigneeId", "unknown_user", "there is no such user"))
+}

@@ -1,0 +1,364 @@
+//! The rules of customers that no table says, and the steps that keep customers, accounts and ledger together.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::contact_rows;
+use super::contacts;
+use super::customer::{Customer, Kind};
+use super::fields::COLLECTION;
+use crate::api::{Context, fields};
+use crate::db::rows;
+use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::features::ledger;
+use crate::features::resource::{self, Said};
+use crate::search::Access;
+use crate::validate::{Change, MOST_MONEY, sensible_days};
+use crate::values::ids::{AccountId, UserId};
+use crate::values::money::{Amount, Currency, Money};
+
+/// What a new customer owes: the account that is opened along with it.
+#[derive(Clone, Debug)]
+pub struct Debt {
+    /// The number that people quote; made up when absent.
+    pub account_number: Option<String>,
+    pub amount: Money,
+    pub due_date: Option<NaiveDate>,
+}
+
+impl Debt {
+    /// Takes what describes an account out of a request for a new customer.
+    pub fn take(said: &mut Object, default: Currency, faults: &mut Faults) -> Option<Self> {
+        let is_there = ["amountDue", "dueDate", "accountNumber"].iter().any(|name| said.contains_key(*name));
+        let currency: Option<String> = fields::take(said, "currency", faults).value();
+        if !is_there {
+            return None;
+        }
+        let currency = faults.currency("/currency", currency.as_deref(), default);
+        let amount: Option<Amount> = fields::take(said, "amountDue", faults).value();
+        let minor = amount.map_or(0, |amount| faults.amount("/amountDue", &amount, currency, 0..=MOST_MONEY));
+        let mut debt = Self { account_number: None, amount: Money { minor, currency }, due_date: None };
+        let (due_date, number) = (fields::take(said, "dueDate", faults), fields::take(said, "accountNumber", faults));
+        faults.day("/dueDate", due_date, sensible_days(), &mut debt.due_date);
+        faults.text("/accountNumber", number, (1, 64), &mut debt.account_number);
+        Some(debt)
+    }
+}
+
+impl Customer {
+    /// Reads a request for a new customer, without the [`Debt`].
+    pub fn read_new(mut said: Object, context: &Context<'_>, faults: &mut Faults) -> Self {
+        let mut customer = Self::new();
+        customer.apply(&mut said, context, faults);
+        fields::refuse_rest::<Self>(&said, context.is_strict, faults);
+        customer
+    }
+
+    fn apply(&mut self, said: &mut Object, context: &Context<'_>, faults: &mut Faults) {
+        let name_is_derived = self.derived_name().is_some_and(|derived| derived == self.name);
+        let name = fields::take(said, "name", faults);
+        let points = fields::take(said, "contactPoints", faults);
+        let [phone, email] = ["phone", "email"].map(|name| fields::take(said, name, faults));
+        let addresses = fields::take(said, "addresses", faults);
+        fields::apply(self, said, faults);
+        if self.date_of_birth.is_some_and(|day| day > context.now.date_naive()) {
+            faults.add("/dateOfBirth", "out_of_range", "takes a day that has come");
+        }
+        if self.language.as_deref().is_some_and(|tag| !is_language(tag)) {
+            faults.add("/language", "not_a_language", "takes a language tag such as en or pt-BR");
+        }
+        if self.time_zone.as_deref().is_some_and(|zone| !is_time_zone(zone)) {
+            faults.add("/timeZone", "not_a_time_zone", "takes a time zone such as Europe/Berlin");
+        }
+        contacts::apply(points, phone, email, context.region, &mut self.contact_points, faults);
+        contacts::apply_addresses(addresses, &mut self.addresses, faults);
+        self.apply_name(name, name_is_derived, faults);
+    }
+
+    /// A name that was derived follows its parts; one that was given stays.
+    fn apply_name(&mut self, change: Change<String>, was_derived: bool, faults: &mut Faults) {
+        let mut name = None;
+        match change {
+            Change::Keep if !was_derived && !self.name.is_empty() => return,
+            Change::Keep => {}
+            change => faults.text("/name", change, (1, 200), &mut name),
+        }
+        match name.or_else(|| self.derived_name()) {
+            Some(name) => self.name = name,
+            None => faults.add("/name", "required", "needs a name, or the parts of one"),
+        }
+    }
+
+    /// The display name that the parts make.
+    fn derived_name(&self) -> Option<String> {
+        let parts = [&self.given_name, &self.family_name].into_iter().flatten().map(String::as_str);
+        let person = parts.collect::<Vec<_>>().join(" ");
+        let company = self.company_name.clone().unwrap_or_default();
+        let mut names = if self.kind == Kind::Company { [company, person] } else { [person, company] }.into_iter();
+        names.find(|name| !name.is_empty()).map(|name| name.chars().take(200).collect())
+    }
+}
+
+/// Applies a request to a locked customer.
+///
+/// # Errors
+/// An external id that another customer has, and members that cannot change.
+pub async fn change(connection: &mut PgConnection, before: &Customer, mut said: Said, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut faults) = (said.base(before), Faults::default());
+    // The simple form of what is there already says nothing new.
+    for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {
+        let names_set = !said.is_whole || said.members.contains_key("contactPoints");
+        if names_set && said.members.get(name) == Some(&json!(shown)) {
+            said.members.remove(name);
+        }
+    }
+    if said.is_whole {
+        // The sets stay until what replaces them has named their entries.
+        after.name.clear();
+        said.members.entry("contactPoints").or_insert(Value::Null);
+        said.members.entry("addresses").or_insert(Value::Null);
+    }
+    for name in ["amountDue", "dueDate", "accountNumber"] {
+        if said.members.remove(name).is_some() {
+            faults.add(format!("/{name}"), "not_changeable", "belongs to an account; only a new customer takes it, to open one");
+        }
+    }
+    after.apply(&mut said.members, context, &mut faults);
+    resource::apply(before, &mut after, said, context, &mut faults)?;
+    faults.check()?;
+    update(connection, before, &after, context.by).await
+}
+
+/// Writes all that a client may change of a locked customer. The version counts a change of its contact points too.
+///
+/// # Errors
+/// An external id that another customer has.
+pub(super) async fn update(connection: &mut PgConnection, before: &Customer, after: &Customer, by: Option<UserId>) -> Result<()> {
+    if after == before {
+        return Ok(());
+    }
+    let row = fields::columns(after, |access| access == Access::Write);
+    let updated = rows::update(&mut *connection, COLLECTION.name, after.id, &row, by.map(Uuid::from)).await;
+    updated.on_constraint("customers_external_id_key", taken)?;
+    if after.contact_points != before.contact_points {
+        contact_rows::clear_contact_points(&mut *connection, after.id, &after.contact_points).await?;
+        contact_rows::put_contact_points(&mut *connection, after.id, &after.contact_points).await?;
+    }
+    if after.addresses != before.addresses {
+        contact_rows::clear_addresses(&mut *connection, after.id, &after.addresses).await?;
+        contact_rows::put_addresses(connection, after.id, &after.addresses).await?;
+    }
+    Ok(())
+}
+
+/// Inserts customers with their contact points and addresses, one or thousands with the same three statements.
+///
+/// # Errors
+/// An external id that another customer has.
+pub async fn insert_all<'a>(
+    connection: &mut PgConnection,
+    customers: impl IntoIterator<Item = &'a Customer>,
+    by: Option<UserId>,
+) -> Result<()> {
+    let customers: Vec<&Customer> = customers.into_iter().collect();
+    let table: Vec<Object> =
+        customers.iter().map(|customer| fields::columns(*customer, |access| access != Access::Server)).collect();
+    let inserted = rows::insert(&mut *connection, COLLECTION.name, &table, by.map(Uuid::from)).await;
+    inserted.on_constraint("customers_external_id_key", taken)?;
+    contact_rows::insert_all(connection, &customers).await
+}
+
+/// Inserts a customer, and opens an account for what it owes.
+///
+/// # Errors
+/// An external id or an account number that another record has.
+pub async fn create(connection: &mut PgConnection, customer: &Customer, debt: Option<&Debt>, by: Option<UserId>) -> Result<()> {
+    insert_all(&mut *connection, [customer], by).await?;
+    match debt {
+        Some(debt) => open_account(connection, customer.id, debt, by).await,
+        None => Ok(()),
+    }
+}
+
+async fn open_account(connection: &mut PgConnection, customer: Uuid, debt: &Debt, by: Option<UserId>) -> Result<()> {
+    let account = AccountId::new();
+    let row = json!({
+        "id": account, "customer_id": customer, "currency": debt.amount.currency, "original_amount": debt.amount.minor,
+        "due_date": debt.due_date, "status": "open", "tags": [], "custom": {},
+    });
+    let Value::Object(mut row) = row else { return Ok(()) };
+    if let Some(number) = &debt.account_number {
+        row.insert("account_number".into(), number.clone().into());
+    }
+    let inserted = rows::insert(&mut *connection, "accounts", &[row], by.map(Uuid::from)).await;
+    inserted
+        .on_constraint("accounts_account_number_key", || Error::duplicate("/accountNumber", "another account has this number"))?;
+    ledger::open(connection, account, debt.amount.minor, by).await
+}
+
+/// Locks the accounts of a customer. Accounts are locked before their customer, as a payment does, so that nothing waits in a circle.
+pub async fn lock_accounts(connection: &mut PgConnection, customer: Uuid) -> Result<()> {
+    let locked = sqlx::query!(
+        r#"
+        select id
+        from accounts
+        where customer_id = $1
+        order by id
+        for no key update
+        "#,
+        customer,
+    );
+    locked.fetch_all(connection).await?;
+    Ok(())
+}
+
+/// Deletes a locked customer softly, and with it its accounts.
+///
+/// # Errors
+/// A conflict with the accounts on which something is owed, unless it is forced.
+pub async fn remove(connection: &mut PgConnection, customer: Uuid, is_forced: bool, by: Option<UserId>) -> Result<()> {
+    if !is_forced {
+        refuse_open_accounts(&mut *connection, customer).await?;
+    }
+    sqlx::query!(
+        r#"
+        update accounts
+        set deleted_at = now(), updated_by = $2
+        where customer_id = $1
+        and deleted_at is null
+        "#,
+        customer,
+        by.map(Uuid::from),
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(rows::remove(connection, COLLECTION.name, customer, by.map(Uuid::from)).await?)
+}
+
+async fn refuse_open_accounts(connection: &mut PgConnection, customer: Uuid) -> Result<()> {
+    let open = sqlx::query!(
+        r#"
+        select id, account_number, (balance, currency) as "balance!: Money", count(*) over () as "count!"
+        from accounts
+        where customer_id = $1
+        and deleted_at is null
+        and balance > 0
+        order by account_number
+        limit 20
+        "#,
+        customer,
+    );
+    let open = open.fetch_all(connection).await?;
+    let Some(count) = open.first().map(|account| account.count) else { return Ok(()) };
+    let accounts: Vec<Value> = open.iter().map(|account| json!({ "id": account.id, "accountNumber": account.account_number, "balance": account.balance, "currency": account.balance.currency })).collect();
+    let more = json!({ "openAccounts": accounts, "openAccountCount": count });
+    let detail = "the customer still owes; settle the open accounts, or delete them too with force=true";
+    Err(Error::Conflict { code: "open_accounts", detail: detail.into(), more: more.as_object().cloned().unwrap_or_default() })
+}
+
+/// Brings a locked customer back, and the accounts that were deleted along with it at that moment.
+pub async fn restore(connection: &mut PgConnection, customer: Uuid, deleted_at: DateTime<Utc>, by: Option<UserId>) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update accounts
+        set deleted_at = null, updated_by = $3
+        where customer_id = $1
+        and deleted_at = $2
+        "#,
+        customer,
+        deleted_at,
+        by.map(Uuid::from),
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(rows::restore(connection, COLLECTION.name, customer, by.map(Uuid::from)).await?)
+}
+
+fn taken() -> Error {
+    Error::duplicate("/externalId", "another customer has this external id")
+}
+
+/// The form of a language tag: two or three small letters, then subtags of two to eight letters and digits.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let first = parts.next().unwrap_or_default();
+    (2..=3).contains(&first.len())
+        && first.bytes().all(|letter| letter.is_ascii_lowercase())
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|letter| letter.is_ascii_alphanumeric()))
+}
+
+/// The form of a time zone's name: words of letters, digits and a few signs between slashes.
+fn is_time_zone(zone: &str) -> bool {
+    zone.split('/').all(|part| {
+        part.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && part.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"_+-".contains(&letter))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn apply(customer: &mut Customer, said: Value) -> Vec<(String, String)> {
+        let (mut said, mut faults) = (said.as_object().cloned().unwrap(), Faults::default());
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
+        let currency = "EUR".parse().unwrap();
+        let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+        customer.apply(&mut said, &context, &mut faults);
+        faults.take().into_iter().map(|fault| (fault.pointer, fault.code.into_owned())).collect()
+    }
+
+    fn check(patch: Value, expected: &[(&str, &str)]) {
+        let found = apply(&mut Customer::new(), patch.clone());
+        let found: Vec<(&str, &str)> = found.iter().map(|(pointer, code)| (pointer.as_str(), code.as_str())).collect();
+        assert_eq!(found, expected, "{patch}");
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once_and_in_its_place() {
+        check(json!({ "name": "Ann" }), &[]);
+        check(json!({}), &[("/name", "required")]);
+        check(json!({ "name": "x".repeat(201) }), &[("/name", "too_long")]);
+        check(
+            json!({ "name": "Ann", "language": "english", "timeZone": "not a zone" }),
+            &[("/language", "not_a_language"), ("/timeZone", "not_a_time_zone")],
+        );
+        check(json!({ "name": "Ann", "dateOfBirth": "2026-01-02" }), &[("/dateOfBirth", "out_of_range")]);
+        check(
+            json!({ "kind": "robot", "externalId": "", "tags": [" "], "phone": "?" }),
+            &[
+                ("/externalId", "too_short"),
+                ("/kind", "unknown_value"),
+                ("/tags/0", "too_short"),
+                ("/phone", "too_short"),
+                ("/name", "required"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_derived_name_follows_its_parts_and_a_given_one_stays() {
+        let mut customer = Customer::new();
+        apply(&mut customer, json!({ "givenName": "Ann", "familyName": "Lee" }));
+        assert_eq!(customer.name, "Ann Lee");
+        apply(&mut customer, json!({ "familyName": "Moss" }));
+        assert_eq!(customer.name, "Ann Moss");
+        apply(&mut customer, json!({ "name": "Dr Moss" }));
+        apply(&mut customer, json!({ "givenName": null }));
+        assert_eq!(customer.name, "Dr Moss");
+        apply(&mut customer, json!({ "name": null }));
+        assert_eq!(customer.name, "Moss");
+    }
+
+    #[test]
+    fn language_tags_and_time_zones_have_a_form() {
+        assert!(["en", "pt-BR", "zh-Hant-TW"].into_iter().all(is_language));
+        assert!(!["e", "EN", "en-", "en_US", "en-toolongtag"].into_iter().any(is_language));
+        assert!(["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"].into_iter().all(is_time_zone));
+        assert!(!["", "Europe/", "Europe Berlin", "../etc"].into_iter().any(is_time_zone));
+    }
+}

@@ -1,0 +1,231 @@
+//! The rules of payments that no table says, and the steps that keep payments and ledger together.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::fields::{COLLECTION, METHODS};
+use super::payment::Payment;
+use super::status::{self, Status};
+use crate::api::{Context, fields};
+use crate::db::rows;
+use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::features::ledger::{self, Entry};
+use crate::features::resource::{self, Said};
+use crate::search::Access;
+use crate::validate::Change;
+use crate::values::ids::{AccountId, PaymentId, UserId};
+use crate::values::money::{Amount, Currency, Money};
+
+/// What a payment needs to know of its account.
+#[derive(Clone, Copy, Debug)]
+pub struct Payee {
+    pub id: Uuid,
+    pub currency: Currency,
+    pub customer_id: Uuid,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// Locks the account that a request names, so that it cannot be deleted before the payment is posted.
+///
+/// A payment is locked before its account, never after it.
+///
+/// # Errors
+/// An account that does not exist.
+pub(super) async fn lock_payee(connection: &mut PgConnection, account: Option<Uuid>) -> Result<Option<Payee>> {
+    let Some(account) = account else { return Ok(None) };
+    let payee = sqlx::query_as!(
+        Payee,
+        r#"
+        select id, currency as "currency: Currency", customer_id, deleted_at
+        from accounts
+        where id = $1
+        for no key update
+        "#,
+        account,
+    );
+    payee.fetch_optional(connection).await?.ok_or_else(unknown_account).map(Some)
+}
+
+impl Payment {
+    /// Reads a request for a new payment to the account that it names.
+    pub fn read_new(mut said: Object, payee: Option<&Payee>, context: &Context<'_>, faults: &mut Faults) -> Self {
+        let mut payment = Self::new(payee.map_or(context.currency, |payee| payee.currency), context.now);
+        require_method(&said, faults);
+        payment.apply_money(&mut said, payee, context, faults);
+        fields::apply(&mut payment, &mut said, faults);
+        fields::refuse_rest::<Self>(&said, context.is_strict, faults);
+        if !payment.status.is_first() {
+            faults.add("/status", "not_a_first_status", "a new payment is one of pending, success, failed");
+        }
+        payment
+    }
+
+    /// Takes over account, customer, currency, amount and time, which depend on each other.
+    fn apply_money(&mut self, said: &mut Object, payee: Option<&Payee>, context: &Context<'_>, faults: &mut Faults) {
+        said.remove("accountId");
+        self.account_id = payee.map(|payee| payee.id);
+        let customer = fields::take(said, "customerId", faults);
+        if let Some(payee) = payee {
+            if customer.is_present() && customer.clone().value() != Some(payee.customer_id) {
+                faults.add("/customerId", "customer_mismatch", "the account belongs to another customer");
+            }
+            self.customer_id = Some(payee.customer_id);
+        } else {
+            customer.apply(&mut self.customer_id);
+        }
+
+        let currency = fields::take::<String>(said, "currency", faults);
+        if currency.is_present() {
+            let default = payee.map_or(context.currency, |payee| payee.currency);
+            self.currency = faults.currency("/currency", currency.value().as_deref(), default);
+        }
+        if let Some(payee) = payee
+            && self.currency != payee.currency
+        {
+            faults.add("/currency", "currency_mismatch", format!("the account's currency is {}", payee.currency));
+        }
+        let most = i64::from(context.payment_max) * 10_i64.pow(self.currency.exponent());
+        let minor = match fields::take::<Amount>(said, "amount", faults) {
+            Change::To(Some(amount)) => faults.amount("/amount", &amount, self.currency, 1..=most),
+            Change::Keep if self.amount.minor > 0 => self.amount.minor,
+            _ => {
+                faults.add("/amount", "required", "needs an amount");
+                self.amount.minor
+            }
+        };
+        self.amount = Money { minor, currency: self.currency };
+        let (said, mut received_at) = (fields::take(said, "receivedAt", faults), Some(self.received_at));
+        faults.past("/receivedAt", said, context.now, &mut received_at);
+        self.received_at = received_at.unwrap_or(context.now);
+    }
+}
+
+/// Inserts a payment and posts it to its account.
+///
+/// # Errors
+/// An account or customer that does not exist.
+pub async fn record(connection: &mut PgConnection, payment: &Payment, by: Option<UserId>) -> Result<PaymentId> {
+    let row = fields::columns(payment, |access| access != Access::Server);
+    written(rows::insert(&mut *connection, COLLECTION.name, &[row], by.map(Uuid::from)).await)?;
+    post(connection, None, payment, by).await?;
+    Ok(PaymentId(payment.id))
+}
+
+/// Applies a request to a locked payment, and posts what the change means for its account.
+///
+/// # Errors
+/// A step that the status does not allow, a change of money that came, an account that is deleted.
+pub async fn change(connection: &mut PgConnection, before: &Payment, mut said: Said, context: &Context<'_>) -> Result<()> {
+    let (mut after, mut faults) = (said.base(before), Faults::default());
+    let account = match fields::take(&mut said.members, "accountId", &mut faults) {
+        Change::To(account) => account,
+        Change::Keep => after.account_id,
+    };
+    let payee = lock_payee(connection, account).await?;
+    if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
+        return Err(Error::conflict("account_deleted", "the payment's account is deleted; restore the account first"));
+    }
+    if said.is_whole {
+        require_method(&said.members, &mut faults);
+        (after.status, after.amount.minor) = (before.status, 0);
+    }
+    after.apply_money(&mut said.members, payee.as_ref(), context, &mut faults);
+    resource::apply(before, &mut after, said, context, &mut faults)?;
+    faults.check()?;
+    status::step(before.status, after.status)?;
+    guard_history(before, &after)?;
+    if after == *before {
+        return Ok(());
+    }
+    let row = fields::columns(&after, |access| access == Access::Write);
+    written(rows::update(&mut *connection, COLLECTION.name, after.id, &row, context.by.map(Uuid::from)).await)?;
+    post(connection, Some(before), &after, context.by).await
+}
+
+/// Deletes a locked payment, unless its money came.
+///
+/// # Errors
+/// A conflict that says what to do instead.
+pub async fn remove(connection: &mut PgConnection, payment: &Payment, by: Option<UserId>) -> Result<()> {
+    if payment.status == Status::Success {
+        return Err(Error::conflict("payment_settled", "money that came is not deleted; refund or reverse it"));
+    }
+    Ok(rows::remove(connection, COLLECTION.name, payment.id, by.map(Uuid::from)).await?)
+}
+
+/// Finds a payment of the last two minutes that looks the same: perhaps it was sent twice.
+pub(super) async fn find_twin(connection: &mut PgConnection, payment: &Payment) -> Result<Option<Uuid>> {
+    let twin = sqlx::query_scalar!(
+        r#"
+        select id
+        from payments
+        where account_id = $1
+        and id <> $2
+        and amount = $3
+        and currency = $4
+        and method = $5
+        and created_at > now() - interval '2 minutes'
+        and deleted_at is null
+        order by created_at desc
+        limit 1
+        "#,
+        payment.account_id,
+        payment.id,
+        payment.amount.minor,
+        payment.currency.as_str(),
+        payment.method,
+    );
+    Ok(twin.fetch_optional(connection).await?)
+}
+
+/// Posts to the account what the step from one form of a payment to the next means for it.
+async fn post(connection: &mut PgConnection, before: Option<&Payment>, after: &Payment, by: Option<UserId>) -> Result<()> {
+    // What was not allocated has not been posted, so for the ledger it comes now.
+    let posted = before.filter(|before| before.account_id.is_some());
+    let from = posted.map_or(Status::Pending, |before| before.status);
+    let (Some(account), Some((kind, sign))) = (after.account_id, status::posting(from, after.status)) else {
+        return Ok(());
+    };
+    let entry = Entry {
+        account: AccountId(account),
+        kind,
+        amount: sign * after.amount.minor,
+        payment: Some(PaymentId(after.id)),
+        reason: None,
+        occurred_at: (kind == "payment").then_some(after.received_at),
+    };
+    ledger::post(connection, &entry, by).await?;
+    Ok(())
+}
+
+/// Once the money came, its amount is history; it can still be allocated, once.
+fn guard_history(before: &Payment, after: &Payment) -> Result<()> {
+    let is_same_money = before.amount == after.amount && before.received_at == after.received_at;
+    let is_allocated_anew =
+        before.account_id != after.account_id && (before.account_id.is_some() || before.status != Status::Success);
+    if !before.status.is_settled() || is_same_money && !is_allocated_anew {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "payment_settled",
+        "the amount, the time and the account of money that came do not change; refund or reverse it",
+    ))
+}
+
+fn require_method(said: &Object, faults: &mut Faults) {
+    if said.get("method").is_none_or(serde_json::Value::is_null) {
+        faults.add("/method", "required", format!("takes one of {}", METHODS.known.join(", ")));
+    }
+}
+
+fn written(result: sqlx::Result<()>) -> Result<()> {
+    result.on_constraint("payments_account_id_fkey", unknown_account).on_constraint("payments_customer_id_fkey", || {
+        Error::invalid("/customerId", "unknown_customer", "there is no such customer")
+    })
+}
+
+/// An account that does not exist, or is deleted.
+pub(super) fn unknown_account() -> Error {
+    Error::invalid("/accountId", "unknown_account", "there is no such account")
+}

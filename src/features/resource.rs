@@ -1,0 +1,228 @@
+//! What every resource does alike: list, read, change, replace, remove, restore. A feature says in [`Resource`] what differs.
+
+use std::future::Future;
+
+use chrono::NaiveDate;
+use futures_util::future::BoxFuture;
+use hyper::StatusCode;
+use hyper::header::LOCATION;
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::api::fields;
+use crate::api::{Context, Fields, Record, Reply, Request, no_content, paging};
+use crate::auth::Caller;
+use crate::db::rows::{self, Lock, Locked};
+use crate::error::{Error, Faults, Object, Result};
+use crate::search::{Collection, Field, FieldKind, Filter, Loaded, Terms, document};
+use crate::values::ids::UserId;
+
+/// A kind of record with an address of its own. Its table has the collection's name.
+pub trait Resource: Fields + Serialize + Clone + Send + Sync {
+    type Id: Copy + Send + Into<Uuid>;
+    /// In the singular, for messages.
+    const NAME: &'static str;
+    /// How a write locks the row.
+    const LOCK: Lock = Lock::Change;
+
+    fn collection() -> &'static Collection;
+
+    fn id(&self) -> Uuid;
+
+    fn locked(&self) -> Locked;
+
+    /// What searches compare, but for amounts.
+    fn terms(&self) -> Terms;
+
+    /// Writes the members that are stored in no document, each behind a comma. `document` is its JSON.
+    fn computed(_document: &str, _today: NaiveDate) -> serde_json::Result<String> {
+        Ok(String::new())
+    }
+
+    /// Reads records with everything that they show, in one statement. Ids without a row are absent.
+    fn select(connection: &mut PgConnection, ids: &[Uuid]) -> impl Future<Output = sqlx::Result<Vec<Self>>> + Send;
+
+    /// Applies a request to the locked record and writes what came of it.
+    fn change(
+        connection: &mut PgConnection,
+        before: &Self,
+        said: Said,
+        context: &Context<'_>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Locks the rows that have to be locked before this one is removed or restored.
+    fn lock_others(_connection: &mut PgConnection, _id: Uuid) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Deletes the locked record softly; `is_forced` overrides what a caller should know first.
+    fn remove(
+        connection: &mut PgConnection,
+        record: &Self,
+        _is_forced: bool,
+        by: Option<UserId>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move { Ok(rows::remove(connection, Self::collection().name, record.id(), by.map(Uuid::from)).await?) }
+    }
+
+    /// Brings the locked record back.
+    fn restore(connection: &mut PgConnection, record: &Self, by: Option<UserId>) -> impl Future<Output = Result<()>> + Send {
+        async move { Ok(rows::restore(connection, Self::collection().name, record.id(), by.map(Uuid::from)).await?) }
+    }
+}
+
+/// What a client says of a record that exists.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub members: Object,
+    /// Whether members that are absent are cleared.
+    pub is_whole: bool,
+}
+
+impl Said {
+    /// Returns the record to apply the request to: without what a replacement does not name.
+    pub fn base<R: Resource>(&self, before: &R) -> R {
+        let mut base = before.clone();
+        if self.is_whole {
+            fields::clear_unnamed(&mut base, &self.members);
+        }
+        base
+    }
+}
+
+/// Applies the plain members of a request, and checks that the rest repeats what `before` shows.
+pub fn apply<R: Resource>(before: &R, after: &mut R, mut said: Said, context: &Context<'_>, faults: &mut Faults) -> Result<()> {
+    fields::apply(after, &mut said.members, faults);
+    if !said.members.is_empty() {
+        let shown = serde_json::from_str(&show(before, context.now.date_naive())?).map_err(Error::internal)?;
+        fields::compare_rest(&said.members, &shown, context.is_strict, faults);
+    }
+    Ok(())
+}
+
+/// Builds the documents for [`crate::search::Collection::load`].
+pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> BoxFuture<'a, sqlx::Result<Vec<Loaded>>> {
+    Box::pin(async move {
+        let records = R::select(connection, ids).await?;
+        let load = |record: &R| Ok(Loaded { id: record.id(), source: document::write(record, &terms(record))? });
+        records.iter().map(load).collect::<serde_json::Result<_>>().map_err(|error| sqlx::Error::Encode(error.into()))
+    })
+}
+
+fn terms<R: Resource>(record: &R) -> Terms {
+    let mut terms = record.terms();
+    for member in R::MEMBERS.iter().filter(|member| matches!(member.field, Field { kind: FieldKind::Money, indexed: true, .. })) {
+        if let Some(minor) = (member.get)(record).column().as_i64() {
+            terms.amount(member.field.name, minor);
+        }
+    }
+    terms
+}
+
+/// Serialises a record as clients get it on a day: the same bytes that a list hands through from a document.
+pub fn show<R: Resource>(record: &R, today: NaiveDate) -> Result<String> {
+    let mut shown = serde_json::to_string(record).map_err(Error::internal)?;
+    let more = R::computed(&shown, today).map_err(Error::internal)?;
+    shown.pop();
+    shown.extend([&more, "}"]);
+    Ok(shown)
+}
+
+/// Reads one record.
+pub async fn find<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Result<R> {
+    R::select(connection, &[id]).await?.pop().ok_or(Error::NotFound(R::NAME))
+}
+
+/// Locks a record that is not deleted.
+pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Result<Locked> {
+    let locked = rows::lock(connection, R::collection().name, id, R::LOCK).await?;
+    locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound(R::NAME))
+}
+
+/// Answers with a record.
+pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
+    let body = show(record, request.app.clock.today())?;
+    Ok(Reply::json(body.into_bytes()).with_version(record.locked().version))
+}
+
+/// Answers 201 with a new record.
+pub async fn created<R: Resource>(connection: &mut PgConnection, id: Uuid, request: &Request) -> Result<Reply> {
+    let reply = answer(&find::<R>(connection, id).await?, request)?;
+    let location = format!("/api/v1/{}/{id}", R::collection().name);
+    Ok(reply.with(LOCATION, &location).with_status(StatusCode::CREATED))
+}
+
+pub async fn list<R: Resource>(_: Caller, request: Request) -> Result<Reply> {
+    list_part::<R>(&request, Filter::All(Vec::new())).await
+}
+
+/// Lists the records that a filter selects besides the request's own.
+pub async fn list_part<R: Resource>(request: &Request, part: Filter) -> Result<Reply> {
+    let today = request.app.clock.today();
+    paging::list(request, R::collection(), part, |document| R::computed(document, today)).await
+}
+
+pub async fn read<R: Resource>(id: R::Id, _: Caller, request: Request) -> Result<Reply> {
+    let id = id.into();
+    let read = async |connection: &mut PgConnection| {
+        let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
+        Ok(Some(Record { reply: answer(&record, &request)?, is_deleted: record.locked().deleted_at.is_some() }))
+    };
+    request.record(R::NAME, read).await
+}
+
+/// Changes what the request names (RFC 7396).
+pub async fn change<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
+    let members = request.json().await?;
+    edit::<R>(id.into(), &caller, &request, Said { members, is_whole: false }).await
+}
+
+/// Replaces all that a client can set; clients of the older address mean a change.
+pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
+    let members = request.json().await?;
+    let is_whole = request.is_canonical();
+    edit::<R>(id.into(), &caller, &request, Said { members, is_whole }).await
+}
+
+async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, said: Said) -> Result<Reply> {
+    let context = request.context(caller.id);
+    request
+        .write(caller.id, async |connection| {
+            request.expect_version(lock::<R>(connection, id).await?.version)?;
+            let before = find::<R>(connection, id).await?;
+            R::change(connection, &before, said, &context).await?;
+            answer(&find::<R>(connection, id).await?, request)
+        })
+        .await
+}
+
+pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
+    let id = id.into();
+    let is_forced = request.flag("force")?;
+    request
+        .write(caller.id, async |connection| {
+            R::lock_others(connection, id).await?;
+            request.expect_version(lock::<R>(connection, id).await?.version)?;
+            let record = find::<R>(connection, id).await?;
+            R::remove(connection, &record, is_forced, Some(caller.id)).await?;
+            Ok(no_content())
+        })
+        .await
+}
+
+pub async fn restore<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
+    let id = id.into();
+    request
+        .write(caller.id, async |connection| {
+            R::lock_others(connection, id).await?;
+            rows::lock(connection, R::collection().name, id, R::LOCK).await?.ok_or(Error::NotFound(R::NAME))?;
+            let record = find::<R>(connection, id).await?;
+            if record.locked().deleted_at.is_none() {
+                return answer(&record, &request);
+            }
+            R::restore(connection, &record, Some(caller.id)).await?;
+            answer(&find::<R>(connection, id).await?, &request)
+        })
+        .await
+}

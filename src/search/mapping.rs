@@ -1,0 +1,38 @@
+//! The mapping of a collection's index, written from its table of fields: the files in `index-templates/`.
+
+use std::fmt::Write as _;
+
+use super::{Collection, Field, FieldKind};
+
+/// Writes the file of a collection; what all collections have alike is in `_settings.json` and `_search.json`.
+#[must_use]
+pub fn file(collection: &Collection) -> String {
+    let mut text = String::from("{\n  \"dynamic\": \"strict\",\n  \"properties\": {");
+    for field in collection.fields {
+        let _ = write!(text, "\n    \"{}\": {},", field.name, mapping(field));
+    }
+    let amounts = collection.fields.iter().filter(|field| matches!(field.kind, FieldKind::Money) && field.indexed);
+    let amounts: Vec<String> = amounts.map(|field| format!("\"{}\": {{ \"type\": \"long\" }}", field.name)).collect();
+    let _ = write!(text, "\n    \"search\": {{ \"properties\": {{ {} }} }}\n  }}\n}}\n", amounts.join(", "));
+    text
+}
+
+/// A value that is filtered by under another path is held here for display alone.
+fn mapping(field: &Field) -> String {
+    let kind = match field.kind {
+        FieldKind::Keyword(_) | FieldKind::Text | FieldKind::Folded | FieldKind::Currency | FieldKind::Id | FieldKind::Tags => {
+            "keyword"
+        }
+        FieldKind::Money => "double",
+        FieldKind::Integer => "long",
+        FieldKind::Day | FieldKind::Moment => "date",
+        FieldKind::Flag => "boolean",
+        FieldKind::Object => return r#"{ "type": "flattened", "ignore_above": 1000, "depth_limit": 200 }"#.into(),
+        FieldKind::Parts(parts) => {
+            let parts: Vec<String> = parts.iter().map(|(name, kind)| format!("\n        \"{name}\": {kind}")).collect();
+            return format!("{{\n      \"properties\": {{{}\n      }}\n    }}", parts.join(","));
+        }
+    };
+    let options = if field.indexed && field.path == field.name { "" } else { r#", "index": false, "doc_values": false"# };
+    format!(r#"{{ "type": "{kind}"{options} }}"#)
+}
