@@ -1,4 +1,4 @@
-//! The one shared state that every request, job and task is handed.
+//! The shared state that every request and task gets.
 
 use std::sync::Arc;
 
@@ -14,35 +14,27 @@ use crate::freshness::Watermark;
 use crate::search::Search;
 use crate::values::clock::Clock;
 
-/// The one shared state; cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<State>);
 
-/// What is shared.
 pub struct State {
-    /// The settings.
     pub config: Config,
-    /// Wall-clock time.
     pub clock: Clock,
-    /// Postgres.
     pub db: Pools,
-    /// What is remembered for seconds.
+    /// Answers of Postgres, for seconds.
     pub cache: Arc<Cache>,
-    /// What has changed.
+    /// Announcements of changed rows.
     pub feed: Arc<Feed>,
-    /// The engines that answer searches.
     pub search: Search,
-    /// How far the index is.
+    /// How far Elasticsearch has followed Postgres.
     pub watermark: Watermark,
     /// Cancelled when the process is told to stop.
     pub stop: CancellationToken,
 }
 
 impl App {
-    /// Opens the drivers. Connects lazily: a server starts while its servers are still starting.
-    ///
-    /// # Errors
-    /// Settings that cannot be used, such as a URL that is none.
+    /// Opens the drivers without connecting, so that the program starts while its servers still do. Fails on unusable settings.
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         config.check().map_err(anyhow::Error::msg)?;
         let db = Pools::open(&config.database).context("DATABASE_URL is not an address of Postgres")?;

@@ -1,140 +1,99 @@
-//! The one error of the request path: its variants say what a client can do about it.
+//! The error of the request path. Its variants say what a client can do.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// What the request path returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// One thing that is wrong with a request, and where.
+/// One violated rule of a request, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fault {
+pub struct Violation {
     /// JSON pointer (RFC 6901) into the body, or the name of a query parameter or header.
     pub pointer: String,
-    /// Stable word for programs.
+    /// A stable word for programs.
     pub code: Cow<'static, str>,
-    /// Sentence for people. Never repeats personal data.
+    /// A sentence for people, without personal data.
     pub message: String,
 }
 
-/// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be read: broken syntax, unknown parameter, a limit that does not exist.
+    /// The request cannot be read: broken syntax, unknown parameter, limit out of range.
     #[error("{detail}")]
-    Malformed {
-        /// Stable word for programs.
-        code: &'static str,
-        /// What is wrong.
-        detail: String,
-        /// Where, if there is a place.
-        faults: Vec<Fault>,
-    },
-    /// The request can be read, and its values break rules.
+    Malformed { code: &'static str, detail: String, violations: Vec<Violation> },
+    /// The request can be read, but its values break rules.
     #[error("{}", summary(.0))]
-    Invalid(Vec<Fault>),
-    /// Nobody is signed in, or the credentials do not hold.
+    Invalid(Vec<Violation>),
+    /// No credentials, or invalid ones.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// The caller may not do this.
     #[error("this needs the permission {0}")]
     Forbidden(&'static str),
-    /// There is no such thing, or the caller may not know of it.
+    /// No such record, or the caller may not know of it.
     #[error("{0} not found")]
     NotFound(&'static str),
-    /// The address exists and does not take this method.
-    #[error("this address takes {allow}")]
-    MethodNotAllowed {
-        /// The `Allow` header.
-        allow: String,
-    },
-    /// The request contradicts the state of things.
+    #[error("this address does not accept this method")]
+    MethodNotAllowed,
+    /// The request contradicts the current state.
     #[error("{detail}")]
     Conflict {
-        /// Stable word for programs.
         code: &'static str,
-        /// What contradicts what.
         detail: String,
-        /// Further members of the problem.
+        /// Further members of the problem details.
         more: Object,
     },
-    /// Another record already has a value that only one may have.
+    /// Another record has a value that must be unique.
     #[error("{}", .0.message)]
-    Duplicate(Fault),
-    /// A request with the same idempotency key is still under way.
-    #[error("a request with this idempotency key is still under way")]
+    Duplicate(Violation),
+    #[error("a request with this idempotency key is still in progress")]
     InProgress,
-    /// The idempotency key was used for another request before.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// Somebody else changed the row since the caller read it.
+    /// The record has changed since the caller read it (optimistic concurrency).
     #[error("the record has version {current} now")]
-    Stale {
-        /// The version that an `If-Match` would have to name.
-        current: i64,
-    },
-    /// A write without the `If-Match` that the settings ask for.
+    Stale { current: i64 },
+    /// `REQUIRE_IF_MATCH` is set.
     #[error("this write needs an If-Match header")]
     PreconditionRequired,
-    /// The body is larger than the limit.
     #[error("the body is larger than {limit} bytes")]
-    TooLarge {
-        /// In bytes.
-        limit: u64,
-    },
-    /// The body did not arrive in time.
+    TooLarge { limit: u64 },
     #[error("the body did not arrive in time")]
     BodyTimeout,
-    /// The body is of a type that this address does not read.
-    #[error("this address reads {0}")]
+    #[error("this address accepts {0}")]
     UnsupportedMediaType(&'static str),
-    /// The same write is under way, or the server is full: later it may work.
+    /// May succeed later; `retry_after` is in seconds.
     #[error("{detail}")]
-    Unavailable {
-        /// Stable word for programs.
-        code: &'static str,
-        /// What is not available.
-        detail: String,
-        /// Seconds after which trying again makes sense.
-        retry_after: u64,
-    },
-    /// The work took longer than its deadline.
+    Unavailable { code: &'static str, detail: String, retry_after: u64 },
     #[error("the request took too long")]
     Timeout,
-    /// A fault of ours. The cause goes to the log and never to the client.
+    /// A failure of the server. The cause is logged and never sent to the client.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// A request that cannot be read, without a single place to blame.
     pub fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Malformed { code, detail: detail.into(), faults: Vec::new() }
+        Self::Malformed { code, detail: detail.into(), violations: Vec::new() }
     }
 
-    /// A request that contradicts the state of things.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Conflict { code, detail: detail.into(), more: Object::new() }
     }
 
-    /// One unacceptable value.
     pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![Fault { pointer: pointer.into(), code: code.into(), message: message.into() }])
+        Self::Invalid(vec![Violation { pointer: pointer.into(), code: code.into(), message: message.into() }])
     }
 
-    /// A value that another record already has.
     pub fn duplicate(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Duplicate(Fault { pointer: pointer.into(), code: "duplicate".into(), message: message.into() })
+        Self::Duplicate(Violation { pointer: pointer.into(), code: "duplicate".into(), message: message.into() })
     }
 
-    /// A fault of ours.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
     }
 
-    /// The HTTP status (RFC 9110).
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -142,7 +101,7 @@ impl Error {
             Self::Unauthenticated(_) => 401,
             Self::Forbidden(_) => 403,
             Self::NotFound(_) => 404,
-            Self::MethodNotAllowed { .. } => 405,
+            Self::MethodNotAllowed => 405,
             Self::BodyTimeout => 408,
             Self::Conflict { .. } | Self::Duplicate(_) | Self::InProgress => 409,
             Self::Stale { .. } => 412,
@@ -156,7 +115,7 @@ impl Error {
         }
     }
 
-    /// The stable word for programs; `docs/errors.md` lists them all.
+    /// A stable word for programs; `docs/errors.md` lists all.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -165,7 +124,7 @@ impl Error {
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
-            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Duplicate(_) => "duplicate",
             Self::InProgress => "idempotency_in_progress",
             Self::KeyReused => "idempotency_key_reused",
@@ -179,28 +138,27 @@ impl Error {
         }
     }
 
-    /// The same error of a part of the request.
+    /// Puts the pointers under a member of the request.
     #[must_use]
     pub fn within(self, pointer: &str) -> Self {
-        let nest = |fault: Fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
+        let nest = |violation: Violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation };
         match self {
-            Self::Invalid(faults) => Self::Invalid(faults.into_iter().map(nest).collect()),
-            Self::Duplicate(fault) => Self::Duplicate(nest(fault)),
+            Self::Invalid(violations) => Self::Invalid(violations.into_iter().map(nest).collect()),
+            Self::Duplicate(violation) => Self::Duplicate(nest(violation)),
             other => other,
         }
     }
 
-    /// What exactly is wrong, and where.
     #[must_use]
-    pub fn faults(&self) -> &[Fault] {
+    pub fn violations(&self) -> &[Violation] {
         match self {
-            Self::Malformed { faults, .. } | Self::Invalid(faults) => faults,
-            Self::Duplicate(fault) => std::slice::from_ref(fault),
+            Self::Malformed { violations, .. } | Self::Invalid(violations) => violations,
+            Self::Duplicate(violation) => std::slice::from_ref(violation),
             _ => &[],
         }
     }
 
-    /// Seconds after which the same request may work.
+    /// In seconds.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
@@ -211,15 +169,13 @@ impl Error {
     }
 }
 
-/// One fault says more than that there is one.
-fn summary(faults: &[Fault]) -> String {
-    match faults {
-        [fault] => format!("{} {}", fault.pointer, fault.message).trim().to_owned(),
-        faults => format!("{} values are not acceptable", faults.len()),
+fn summary(violations: &[Violation]) -> String {
+    match violations {
+        [violation] => format!("{} {}", violation.pointer, violation.message).trim().to_owned(),
+        violations => format!("{} values are invalid", violations.len()),
     }
 }
 
-/// What a lost or busy database looks like to a client: it may try again.
 fn unavailable_database() -> Error {
     Error::Unavailable { code: "database_unavailable", detail: "the database is not available".into(), retry_after: 1 }
 }
@@ -229,11 +185,11 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => unavailable_database(),
             sqlx::Error::Database(cause) => match cause.code().as_deref() {
-                // The server is starting, stopping or lost the connection (classes 08 and 57P).
+                // Postgres is starting, stopping or has lost the connection (classes 08 and 57P).
                 Some(code) if code.starts_with("08") || code.starts_with("57P") => unavailable_database(),
                 Some("57014") => Self::Timeout,
                 Some("40001" | "40P01" | "55P03") => {
-                    Self::Unavailable { code: "contended", detail: "another write holds the record".into(), retry_after: 1 }
+                    Self::Unavailable { code: "contended", detail: "another write has locked the record".into(), retry_after: 1 }
                 }
                 Some("22021" | "22P05") => {
                     Self::invalid("", "unstorable_text", "text holds a character that cannot be stored (NUL)")
@@ -246,9 +202,9 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Turns violations of named constraints into errors that a client can act on.
+/// Maps violations of named constraints to errors for the client.
 pub trait OnConstraint<T> {
-    /// Maps a violation of `constraint`; every other outcome passes unchanged.
+    /// Every other outcome passes unchanged.
     fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T, Error>;
 }
 
@@ -276,17 +232,16 @@ impl<T> OnConstraint<T> for Result<T, Error> {
     }
 }
 
-/// Gathers faults, so that a client learns of all of them at once.
+/// Collects violations, so that a client learns of all at once.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Violations(Vec<Violation>);
 
-impl Faults {
-    /// Adds a fault.
+impl Violations {
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Fault { pointer: pointer.into(), code: code.into(), message: message.into() });
+        self.0.push(Violation { pointer: pointer.into(), code: code.into(), message: message.into() });
     }
 
-    /// Checks a text's length in characters, both bounds included.
+    /// Checks a length in characters, bounds included.
     pub fn length(&mut self, pointer: &str, value: Option<&str>, min: usize, max: usize) {
         let Some(value) = value else { return };
         let length = value.chars().count();
@@ -300,40 +255,37 @@ impl Faults {
         }
     }
 
-    /// Adds the faults of a part of the request.
+    /// Adds the violations of a member of the request.
     pub fn nest(&mut self, pointer: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault }));
+        self.0.extend(
+            part.0.into_iter().map(|violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation }),
+        );
     }
 
-    /// Adds the faults of a part of the request that the client wrote as one value.
-    pub fn blame(&mut self, pointer: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|fault| Fault { pointer: pointer.into(), ..fault }));
+    /// Adds the violations of a member that the client wrote as one value.
+    pub fn flatten(&mut self, pointer: &str, part: Self) {
+        self.0.extend(part.0.into_iter().map(|violation| Violation { pointer: pointer.into(), ..violation }));
     }
 
-    /// Adds the faults of an error.
+    /// Adds the violations of an error.
     pub fn join(&mut self, error: Error) {
-        self.0.extend_from_slice(error.faults());
+        self.0.extend_from_slice(error.violations());
     }
 
-    /// Whether nothing is wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Hands out the faults, leaving none.
-    pub fn take(&mut self) -> Vec<Fault> {
+    pub fn take(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.0)
     }
 
-    /// Succeeds if there are no faults.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] with all of them.
+    /// Fails with [`Error::Invalid`] if there are violations.
     pub fn check(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
 }
 
-/// An object of free values, as `metadata` and `custom` are.
+/// A JSON object of any members, such as `metadata`.
 pub type Object = serde_json::Map<String, Value>;

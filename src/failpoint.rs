@@ -1,6 +1,6 @@
-//! Places where a test kills the process, as a power cut would.
+//! Places where a test kills the process.
 
-/// Ends the process at once if the failpoint of that name says `return`. Nothing without the feature `failpoints`.
+/// Aborts the process if this failpoint is set to `return`. Does nothing without the feature `failpoints`.
 pub(crate) fn point(name: &str) {
     #[cfg(feature = "failpoints")]
     fail::fail_point!(name, |_| std::process::abort());

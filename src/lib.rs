@@ -7,9 +7,10 @@
 //! reads the `use` lines.
 //!
 //! ```text
-//! 10 cli  main                  what an operator types
-//! 9 server  worker              assembly: URLs, background work
-//! 8 sync  imports               work over everything, and edges
+//! 11 cli  main                  what an operator types
+//! 10 server  worker             assembly: URLs, background work
+//! 9 health                      probes and metrics of everything below
+//! 8 sync  imports               work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
@@ -71,6 +72,7 @@ pub mod failpoint;
 pub mod features;
 pub mod feed;
 pub mod freshness;
+pub mod health;
 pub mod http;
 pub mod imports;
 pub mod metrics;

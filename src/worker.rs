@@ -9,24 +9,20 @@ use crate::app::App;
 use crate::auth::session;
 use crate::error::Result;
 
-/// Pause between two rounds.
-const EVERY: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_secs(600);
 
-/// How long an ended session is kept, so that somebody who asks where they were signed in gets an answer.
-const KEPT: TimeDelta = TimeDelta::days(30);
+/// How long an ended session is kept, so that users can see where they were signed in.
+const RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// Does its rounds until the application is stopped.
-///
-/// # Errors
-/// The database's; whoever runs this runs it again.
+/// Does the work at intervals until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
     loop {
-        let removed = session::sweep(&app.db.server, app.clock.now() - KEPT).await?;
+        let removed = session::remove_ended(&app.db.server, app.clock.now() - RETENTION).await?;
         if removed > 0 {
-            tracing::info!(removed, "removed sessions that ended long ago");
+            tracing::info!(removed, "removed old sessions");
         }
         tokio::select! {
-            () = sleep(EVERY) => {}
+            () = sleep(INTERVAL) => {}
             () = app.stop.cancelled() => return Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::json;
-use crate::error::{Faults, Object};
+use crate::error::{Object, Violations};
 use crate::search::{Access, Field, FieldKind};
 use crate::validate::{Change, sensible_days};
 use crate::values::ids::UserId;
@@ -90,9 +90,9 @@ macro_rules! words {
         }
 
         impl $crate::api::FieldValue for $name {
-            fn set(&mut self, said: serde_json::Value, field: &$crate::search::Field, faults: &mut $crate::error::Faults) {
+            fn set(&mut self, said: serde_json::Value, field: &$crate::search::Field, violations: &mut $crate::error::Violations) {
                 let mut word = self.as_str().to_owned();
-                word.set(said, field, faults);
+                word.set(said, field, violations);
                 *self = serde_json::from_value(word.into()).unwrap_or(*self);
             }
 
@@ -106,8 +106,8 @@ macro_rules! words {
 /// A value of a record that a client can set, or that SQL stores.
 pub trait FieldValue {
     /// Checks what a client says, null included, and takes it over.
-    fn set(&mut self, _: Value, field: &Field, faults: &mut Faults) {
-        faults.add(pointer(field), "not_changeable", "is set by the server");
+    fn set(&mut self, _: Value, field: &Field, violations: &mut Violations) {
+        violations.add(pointer(field), "not_changeable", "is set by the server");
     }
 
     /// The value as SQL reads it from JSON.
@@ -120,21 +120,21 @@ fn pointer(field: &Field) -> String {
     format!("/{}", field.name)
 }
 
-/// Reads a member of a request as a type, and adds a fault if it is of another.
-pub fn read<T: DeserializeOwned>(pointer: &str, said: &Value, faults: &mut Faults) -> Option<T> {
-    json::fit(said).map_err(|error| faults.join(error.within(pointer))).ok()
+/// Reads a member of a request as a type, and adds a violation if it is of another.
+pub fn read<T: DeserializeOwned>(pointer: &str, said: &Value, violations: &mut Violations) -> Option<T> {
+    json::fit(said).map_err(|error| violations.join(error.within(pointer))).ok()
 }
 
 /// Takes a member out of a request.
-pub fn take<T: DeserializeOwned>(said: &mut Object, name: &str, faults: &mut Faults) -> Change<T> {
-    let read = said.remove(name).and_then(|value| read(&format!("/{name}"), &value, faults));
+pub fn take<T: DeserializeOwned>(said: &mut Object, name: &str, violations: &mut Violations) -> Change<T> {
+    let read = said.remove(name).and_then(|value| read(&format!("/{name}"), &value, violations));
     read.map_or(Change::Keep, Change::To)
 }
 
 impl FieldValue for Option<String> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        if let Some(said) = read(&pointer(field), &said, faults) {
-            faults.text(&pointer(field), Change::To(said), field.limits, self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        if let Some(said) = read(&pointer(field), &said, violations) {
+            violations.text(&pointer(field), Change::To(said), field.limits, self);
         }
     }
 
@@ -144,16 +144,16 @@ impl FieldValue for Option<String> {
 }
 
 impl FieldValue for String {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        let Some(said) = read(&pointer(field), &said, faults) else { return };
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        let Some(said) = read(&pointer(field), &said, violations) else { return };
         if let FieldKind::Keyword(words) = field.kind {
-            return faults.word(&pointer(field), Change::To(said), words, self);
+            return violations.word(&pointer(field), Change::To(said), words, self);
         }
         let mut text = None;
-        faults.text(&pointer(field), Change::To(said), field.limits, &mut text);
+        violations.text(&pointer(field), Change::To(said), field.limits, &mut text);
         match text {
             Some(text) => *self = text,
-            None => faults.add(pointer(field), "required", "takes a text and cannot be cleared"),
+            None => violations.add(pointer(field), "required", "takes a text and cannot be cleared"),
         }
     }
 
@@ -163,9 +163,9 @@ impl FieldValue for String {
 }
 
 impl FieldValue for Option<NaiveDate> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        if let Some(said) = read(&pointer(field), &said, faults) {
-            faults.day(&pointer(field), Change::To(said), sensible_days(), self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        if let Some(said) = read(&pointer(field), &said, violations) {
+            violations.day(&pointer(field), Change::To(said), sensible_days(), self);
         }
     }
 
@@ -175,9 +175,9 @@ impl FieldValue for Option<NaiveDate> {
 }
 
 impl FieldValue for Option<DateTime<Utc>> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        if let Some(said) = read(&pointer(field), &said, faults) {
-            faults.moment(&pointer(field), Change::To(said), self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        if let Some(said) = read(&pointer(field), &said, violations) {
+            violations.moment(&pointer(field), Change::To(said), self);
         }
     }
 
@@ -193,9 +193,9 @@ impl FieldValue for DateTime<Utc> {
 }
 
 impl FieldValue for Vec<String> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        if let Some(said) = read(&pointer(field), &said, faults) {
-            faults.tags(&pointer(field), Change::To(said), self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        if let Some(said) = read(&pointer(field), &said, violations) {
+            violations.tags(&pointer(field), Change::To(said), self);
         }
     }
 
@@ -205,9 +205,9 @@ impl FieldValue for Vec<String> {
 }
 
 impl FieldValue for Json<Object> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        if let Some(said) = read(&pointer(field), &said, faults) {
-            faults.object(&pointer(field), Change::To(said), self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        if let Some(said) = read(&pointer(field), &said, violations) {
+            violations.object(&pointer(field), Change::To(said), self);
         }
     }
 
@@ -217,10 +217,10 @@ impl FieldValue for Json<Object> {
 }
 
 impl FieldValue for Uuid {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        match read(&pointer(field), &said, faults) {
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        match read(&pointer(field), &said, violations) {
             Some(Some(id)) => *self = id,
-            Some(None) => faults.add(pointer(field), "required", "takes an id and cannot be cleared"),
+            Some(None) => violations.add(pointer(field), "required", "takes an id and cannot be cleared"),
             None => {}
         }
     }
@@ -231,8 +231,8 @@ impl FieldValue for Uuid {
 }
 
 impl FieldValue for Option<Uuid> {
-    fn set(&mut self, said: Value, field: &Field, faults: &mut Faults) {
-        *self = read(&pointer(field), &said, faults).unwrap_or(*self);
+    fn set(&mut self, said: Value, field: &Field, violations: &mut Violations) {
+        *self = read(&pointer(field), &said, violations).unwrap_or(*self);
     }
 
     fn column(&self) -> Value {
@@ -262,10 +262,10 @@ impl FieldValue for Option<Currency> {}
 impl FieldValue for i64 {}
 
 /// Puts the writable members of a request into a record and takes them out of the request.
-pub fn apply<R: Fields>(record: &mut R, said: &mut Object, faults: &mut Faults) {
+pub fn apply<R: Fields>(record: &mut R, said: &mut Object, violations: &mut Violations) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
         if let Some(value) = said.remove(member.field.name) {
-            (member.get_mut)(record).set(value, &member.field, faults);
+            (member.get_mut)(record).set(value, &member.field, violations);
         }
     }
 }
@@ -274,29 +274,31 @@ pub fn apply<R: Fields>(record: &mut R, said: &mut Object, faults: &mut Faults) 
 pub fn clear_unnamed<R: Fields>(record: &mut R, said: &Object) {
     for member in R::MEMBERS.iter().filter(|member| member.field.access == Access::Write) {
         if !said.contains_key(member.field.name) {
-            (member.get_mut)(record).set(Value::Null, &member.field, &mut Faults::default());
+            (member.get_mut)(record).set(Value::Null, &member.field, &mut Violations::default());
         }
     }
 }
 
 /// Checks what is left of a request for a new record: nothing but what the server sets, and not even that if it is strict.
-pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, faults: &mut Faults) {
+pub fn refuse_rest<R: Fields>(said: &Object, is_strict: bool, violations: &mut Violations) {
     for name in said.keys() {
         if !R::MEMBERS.iter().any(|member| member.field.name == name) {
-            faults.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
+            violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
         } else if is_strict {
-            faults.add(format!("/{name}"), "not_changeable", "is set by the server");
+            violations.add(format!("/{name}"), "not_changeable", "is set by the server");
         }
     }
 }
 
 /// Checks what is left of a request that changes a record: members that clients are shown may be repeated.
-pub fn compare_rest(said: &Object, shown: &Object, is_strict: bool, faults: &mut Faults) {
+pub fn compare_rest(said: &Object, shown: &Object, is_strict: bool, violations: &mut Violations) {
     for (name, value) in said {
         match shown.get(name) {
-            None => faults.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows"),
+            None => {
+                violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows")
+            }
             Some(shown) if is_strict && !is_same(value, shown) => {
-                faults.add(format!("/{name}"), "not_changeable", "is set by the server and can only be repeated");
+                violations.add(format!("/{name}"), "not_changeable", "is set by the server and can only be repeated");
             }
             Some(_) => {}
         }

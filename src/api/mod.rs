@@ -1,4 +1,4 @@
-//! The conventions of the interface: requests, replies, JSON, lists, writes, idempotency.
+//! The conventions of the API: requests, replies, JSON, lists, writes, idempotency.
 
 pub mod fields;
 pub(crate) mod json;

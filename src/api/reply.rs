@@ -21,7 +21,7 @@ pub struct Reply {
 /// Answers 200 with a JSON body.
 ///
 /// # Errors
-/// A value that cannot be written as JSON, which is a fault of ours.
+/// A value that cannot be written as JSON, which is a internal error.
 pub fn json(value: &impl Serialize) -> Result<Reply> {
     Ok(Reply::json(serde_json::to_vec(value).map_err(Error::internal)?))
 }
@@ -29,7 +29,7 @@ pub fn json(value: &impl Serialize) -> Result<Reply> {
 /// Answers 201 with a JSON body and the new thing's address.
 ///
 /// # Errors
-/// A value that cannot be written as JSON, which is a fault of ours.
+/// A value that cannot be written as JSON, which is a internal error.
 pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
     let mut reply = json(value)?.with(LOCATION, location);
     reply.status = StatusCode::CREATED;
@@ -91,7 +91,7 @@ impl Reply {
 pub fn respond(result: Result<Reply>) -> Response {
     let reply = match result {
         Ok(reply) => reply,
-        Err(error) => return problem::carry(Arc::new(error)),
+        Err(error) => return problem::unrendered(Arc::new(error)),
     };
     let mut response = Response::new(reply.body.into());
     *response.status_mut() = reply.status;

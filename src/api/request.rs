@@ -1,4 +1,4 @@
-//! What a handler is handed: the shared state and one request, its body not yet read.
+//! What a handler gets: the shared state and one request whose body is not yet read.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -23,22 +23,16 @@ use crate::values::ids::UserId;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
-/// One request.
 pub struct Request {
-    /// The shared state.
     pub app: App,
-    /// The method.
     pub method: Method,
-    /// The path as it was sent.
     pub path: String,
     /// The raw query string, empty if absent.
     pub query: String,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The digest of the body, once it is read: what tells a repeated request from another one with the same idempotency key.
+    /// SHA-256 of the body once it is read: tells a repeated request from another one with the same idempotency key.
     pub(crate) digest: Vec<u8>,
-    /// Its name in the log, and where it came from.
-    pub exchange: RequestContext,
+    pub context: RequestContext,
     body: Body,
 }
 
@@ -79,23 +73,19 @@ impl Request {
         }
     }
 
-    /// Returns a header's text, if it is there and is text.
+    /// Returns a header's value if it is visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the request came by the canonical address (`/api/v1`) and not by the older alias (`/api`).
+    /// Whether the request came to `/api/v1` and not to the alias `/api`.
     #[must_use]
     pub fn is_canonical(&self) -> bool {
         self.path.starts_with("/api/v1/")
     }
 
-    /// Returns the version that the caller wants to change, from `If-Match: "v17"` or a whole ETag (RFC 9110, 13.1.1). `*` matches
-    /// any.
-    ///
-    /// # Errors
-    /// A header that names no version, or none where the settings ask for it.
+    /// Returns the version in `If-Match: "v17"` or in a whole ETag (RFC 9110, 13.1.1); none for `*`.
     pub fn if_match(&self) -> Result<Option<i64>> {
         let Some(value) = self.headers.get(IF_MATCH) else {
             return if self.app.config.http.require_if_match { Err(Error::PreconditionRequired) } else { Ok(None) };
@@ -107,13 +97,10 @@ impl Request {
             let tag = tag.trim().strip_prefix("\"v")?.strip_suffix('"')?;
             tag.split_once('-').map_or(tag, |(version, _)| version).parse().ok()
         });
-        version.map(Some).ok_or_else(|| Error::malformed("bad_if_match", "If-Match takes an ETag of this API, such as \"v17\""))
+        version.map(Some).ok_or_else(|| Error::malformed("bad_if_match", "If-Match accepts an ETag of this API, such as \"v17\""))
     }
 
-    /// Reads the body as bounded, closed JSON: see `json::read`.
-    ///
-    /// # Errors
-    /// A body that is too large, of another type, not JSON, or not what is asked for; the place is named.
+    /// Reads the body as bounded, closed JSON; see `json::read`.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         let essence = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = essence.split(';').next().unwrap_or_default().trim();
@@ -125,10 +112,7 @@ impl Request {
         json::read(&bytes)
     }
 
-    /// Reads the whole body, up to the limit of the settings and within their time.
-    ///
-    /// # Errors
-    /// A body that is too large or too slow, or a connection that broke.
+    /// Reads the whole body, up to `HTTP_BODY_LIMIT` and within the body timeout.
     pub async fn bytes(&mut self) -> Result<Vec<u8>> {
         let limits = &self.app.config.http;
         let limit = limits.body_limit;
@@ -153,7 +137,7 @@ async fn gather(body: &mut Body, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The filter that hands every handler its [`Request`].
+/// The filter that extracts the [`Request`] for a handler.
 #[must_use]
 pub fn request(app: &App) -> BoxedFilter<(Request,)> {
     let app = app.clone();
@@ -164,10 +148,10 @@ pub fn request(app: &App) -> BoxedFilter<(Request,)> {
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<RequestContext>())
         .and(warp::body::stream())
-        .map(move |method, path: FullPath, query, headers, exchange, body| {
+        .map(move |method, path: FullPath, query, headers, context, body| {
             let body: Body = Box::pin(contiguous(body));
             let path = path.as_str().to_owned();
-            Request { app: app.clone(), method, path, query, headers, exchange, digest: Vec::new(), body }
+            Request { app: app.clone(), method, path, query, headers, context, digest: Vec::new(), body }
         })
         .boxed()
 }

@@ -1,10 +1,10 @@
-//! The `routes!` macro: one table per feature that reads as its access matrix.
+//! The `routes!` macro: one table per feature, which reads as its access matrix.
 
 /// Builds [`Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
 ///
-/// The path comes first and is boxed at once (which keeps compile times low), then the method, then the permission: so an unknown
-/// address is 404 and not 401, and a row without a permission does not compile. Handlers take the path's ids, the caller unless the
-/// row is `public`, and the request.
+/// The path comes first, then the method, then the permission, so that an unknown address is 404 and not 401. A row without a
+/// permission does not compile. The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller
+/// unless the row is `public`, and the request.
 #[macro_export]
 macro_rules! routes {
     ($app:expr, $prefix:literal; $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? => $handler:path; )*) => {{

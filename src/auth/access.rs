@@ -1,4 +1,4 @@
-//! Roles, permissions, and the filters of the route tables that check them.
+//! Roles, permissions, and the route filters that check them.
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
@@ -11,22 +11,18 @@ use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
 use crate::values::ids::{SessionId, UserId};
 
-/// What a user is.
+/// Each role may do what the roles before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Reads.
     Viewer,
-    /// Works on accounts.
     Agent,
-    /// Works on accounts and manages agents and viewers.
     Manager,
-    /// Everything.
     Admin,
 }
 
 impl Role {
-    /// The word on the wire and in SQL.
+    /// The word in JSON and SQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,26 +45,23 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// What a row of a route table asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// See customers, accounts and payments.
     Read,
-    /// Make and change customers and accounts, record payments.
+    /// Create and change customers and accounts, record payments.
     Edit,
     /// Delete and restore customers, accounts and payments; post to the ledger by hand.
     Manage,
-    /// See and steer the sync.
+    /// See and control the sync.
     Operate,
-    /// Make and change users.
+    /// Create and change users.
     Administer,
 }
 
 impl Permission {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Read, Self::Edit, Self::Manage, Self::Operate, Self::Administer];
 
-    /// The word in replies.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -80,7 +73,7 @@ impl Permission {
         }
     }
 
-    /// The least role that has it.
+    /// The lowest role that has it.
     #[must_use]
     pub fn role(self) -> Role {
         match self {
@@ -92,53 +85,51 @@ impl Permission {
     }
 }
 
-/// Who is signed in; holding one proves that the permission was checked.
+/// The signed-in user. A value of this type proves that the permission was checked.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The user.
     pub id: UserId,
-    /// The user's role now, not when the token was made.
+    /// The current role, not the token's.
     pub role: Role,
-    /// The device.
     pub session: SessionId,
 }
 
-/// Lets a row be used by everybody.
+/// Admits every request.
 #[must_use]
 pub fn public(_app: &App) -> BoxedFilter<()> {
     warp::any().boxed()
 }
 
-/// Lets a row be used by callers with the permission, and hands the handler the [`Caller`].
+/// Admits callers with the permission, and extracts the [`Caller`].
 #[must_use]
 pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
     let app = app.clone();
     warp::header::headers_cloned()
         .and(warp::ext::get::<RequestContext>())
-        .and_then(move |headers: HeaderMap, exchange: RequestContext| {
+        .and_then(move |headers: HeaderMap, context: RequestContext| {
             let app = app.clone();
             async move {
                 let caller = authenticate(&app, &headers).await.map_err(|error| warp::reject::custom(Denied::from(error)))?;
-                exchange.identify(caller.id);
-                match caller.role >= permission.role() {
-                    true => Ok(caller),
-                    false => Err(warp::reject::custom(Denied::from(Error::Forbidden(permission.name())))),
+                context.identify(caller.id);
+                if caller.role < permission.role() {
+                    return Err(warp::reject::custom(Denied::from(Error::Forbidden(permission.name()))));
                 }
+                Ok(caller)
             }
         })
         .boxed()
 }
 
 async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
-    const REFUSED: Error = Error::Unauthenticated("a valid access token is needed: Authorization: Bearer …");
+    const REFUSED: Error = Error::Unauthenticated("this needs a valid access token: Authorization: Bearer …");
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    // Two such headers are an attempt to show different callers to different readers.
+    // With two headers, a proxy and this server could see different callers.
     let (Some(value), None) = (values.next(), values.next()) else { return Err(REFUSED) };
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(REFUSED)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(REFUSED);
     }
-    let proof = token::check(app.config.access.key(), token, app.clock.now()).ok_or(REFUSED)?;
-    let role = session::role(app, proof).await?.ok_or(REFUSED)?;
-    Ok(Caller { id: proof.user, role, session: proof.session })
+    let identity = token::check(app.config.access.key(), token, app.clock.now()).ok_or(REFUSED)?;
+    let role = session::role(app, identity).await?.ok_or(REFUSED)?;
+    Ok(Caller { id: identity.user, role, session: identity.session })
 }

@@ -1,4 +1,4 @@
-//! Users as sign-in sees them.
+//! Users with their password hashes, for sign-in.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -6,7 +6,6 @@ use sqlx::PgExecutor;
 use crate::error::Result;
 use crate::values::ids::UserId;
 
-/// Somebody who signs in, with what proves it.
 pub(super) struct Credentials {
     pub(super) id: UserId,
     pub(super) username: String,
@@ -17,8 +16,8 @@ pub(super) struct Credentials {
     pub(super) created_at: DateTime<Utc>,
 }
 
-/// Finds the user who is meant by a user name or an e-mail address, unless disabled. A user name comes first, so that nobody can
-/// take over a name by registering it as an address.
+/// Finds an enabled user by user name or e-mail address. The user name wins, so that an address cannot take over another user's
+/// name.
 pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Option<Credentials>> {
     let found = sqlx::query_as!(
         Credentials,
@@ -37,7 +36,6 @@ pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Opt
     Ok(found)
 }
 
-/// Finds a user.
 pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
     let found = sqlx::query_as!(
         Credentials,

@@ -1,4 +1,4 @@
-//! Who calls and what they may do.
+//! Authentication and authorisation.
 
 mod access;
 mod credentials;

@@ -1,11 +1,11 @@
-//! Signing in and out.
+//! Sign-in, sign-out and the profile.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Permission::{self, Read};
 use super::credentials::{self, Credentials};
-use super::token::{self, Proof};
+use super::token::{self, TokenIdentity};
 use super::{Caller, Role, may, password, public, session};
 use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::routes;
 
-/// The rows below `/auth`.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "auth";
         post ("login")   public    => login;
@@ -23,7 +22,7 @@ pub fn routes(app: &App) -> Routes {
     }
 }
 
-/// Who wants to sign in; the three names of the first member mean the same.
+/// Accepts the user name or e-mail address under any of three names.
 #[derive(Deserialize)]
 struct Login {
     #[serde(alias = "email", alias = "login")]
@@ -31,7 +30,7 @@ struct Login {
     password: String,
 }
 
-/// Somebody, as they see themselves.
+/// The caller's own user.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
@@ -44,7 +43,7 @@ struct Profile {
     created_at: String,
 }
 
-/// The token under every name that a client of an older interface looks for.
+/// The token under every name that existing clients read.
 #[derive(Serialize)]
 struct SignedIn {
     access_token: String,
@@ -62,22 +61,22 @@ async fn login(mut request: Request) -> Result<Reply> {
     let app = &request.app;
     let found = credentials::by_login(&app.db.server, &given.username).await?;
     let hash = found.as_ref().map(|user| user.password_hash.clone());
-    let right = password::matches(given.password, hash).await?;
-    let user = found.filter(|_| right).ok_or(REFUSED)?;
+    let is_right = password::matches(given.password, hash).await?;
+    let user = found.filter(|_| is_right).ok_or(REFUSED)?;
     let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
     let now = app.clock.now();
-    let session = session::start(&app.db.server, user.id, request.exchange.peer(), device.as_deref(), now).await?;
-    request.exchange.identify(user.id);
-    let proof = Proof { user: user.id, session };
+    let session = session::start(&app.db.server, user.id, request.context.peer(), device.as_deref(), now).await?;
+    request.context.identify(user.id);
+    let identity = TokenIdentity { user: user.id, session };
     let profile = Profile::of(user)?;
-    let life = app.config.access.jwt_expires_in;
-    let token = token::issue(app.config.access.key(), proof, profile.username.clone(), profile.role, now, life)?;
+    let lifetime = app.config.access.jwt_expires_in;
+    let token = token::issue(app.config.access.key(), identity, profile.username.clone(), profile.role, now, lifetime)?;
     json(&SignedIn {
         access_token: token.clone(),
         camel: token.clone(),
         token,
         token_type: "Bearer",
-        expires_in: life.as_secs(),
+        expires_in: lifetime.as_secs(),
         user: profile,
     })
 }

@@ -1,4 +1,4 @@
-//! Sessions: one signed-in device each, and who its user is now.
+//! Sessions: one for each signed-in device.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,19 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 
 use super::Role;
-use super::token::Proof;
+use super::token::TokenIdentity;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::ids::{SessionId, UserId};
 
-/// How long a server may go on believing what it read about a session: the longest that a disabled user or an ended session is
-/// still served.
-const BELIEVED: Duration = Duration::from_secs(5);
+/// How long a server caches a session: the longest that a disabled user or an ended session is still served.
+const CACHE_LIFE: Duration = Duration::from_secs(5);
 
-/// Longest life of a session.
-const LIFE: TimeDelta = TimeDelta::days(7);
+const LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// Starts a session.
 pub(super) async fn start(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -38,14 +35,14 @@ pub(super) async fn start(
         device,
         peer.to_string(),
         now,
-        now + LIFE,
+        now + LIFETIME,
     )
     .execute(db)
     .await?;
     Ok(id)
 }
 
-/// Ends a session: at once on this server, within seconds on others.
+/// Ends a session: at once on this server, on others when they hear of it, in [`CACHE_LIFE`] at the latest.
 pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     sqlx::query!(
         r#"
@@ -63,10 +60,7 @@ pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     Ok(())
 }
 
-/// Ends all sessions of a user.
-///
-/// # Errors
-/// The database's.
+/// Ends all sessions of a user; returns how many.
 pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) -> Result<u64> {
     let ended = sqlx::query!(
         r#"
@@ -83,21 +77,20 @@ pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) 
     Ok(ended.rows_affected())
 }
 
-/// Returns the role that the user of a session has now; none if the session is over or the user disabled.
-pub(super) async fn role(app: &App, proof: Proof) -> Result<Option<Role>> {
-    let read = read(&app.db.read, proof.session, app.clock.now());
-    let holder = app.cache.get_or_read(cache_key(proof.session), BELIEVED, read).await?;
-    Ok(holder.filter(|holder| holder.user == proof.user).map(|holder| holder.role))
+/// Returns the current role of the session's user; none if the session has ended or the user is disabled.
+pub(super) async fn role(app: &App, identity: TokenIdentity) -> Result<Option<Role>> {
+    let read = read(&app.db.read, identity.session, app.clock.now());
+    let owner = app.cache.get_or_read(cache_key(identity.session), CACHE_LIFE, read).await?;
+    Ok(owner.filter(|owner| owner.user == identity.user).map(|owner| owner.role))
 }
 
-/// Whose session it is, and what they may do.
 #[derive(Clone, Copy)]
-struct Holder {
+struct Owner {
     user: UserId,
     role: Role,
 }
 
-async fn read(db: impl PgExecutor<'_>, session: SessionId, now: DateTime<Utc>) -> Result<Option<Holder>> {
+async fn read(db: impl PgExecutor<'_>, session: SessionId, now: DateTime<Utc>) -> Result<Option<Owner>> {
     let found = sqlx::query!(
         r#"
         select u.id as "user: UserId", u.role
@@ -115,18 +108,15 @@ async fn read(db: impl PgExecutor<'_>, session: SessionId, now: DateTime<Utc>) -
     .await?;
     let Some(found) = found else { return Ok(None) };
     let role = found.role.parse().map_err(|error: &str| Error::internal(error))?;
-    Ok(Some(Holder { user: found.user, role }))
+    Ok(Some(Owner { user: found.user, role }))
 }
 
 fn cache_key(session: SessionId) -> String {
     format!("session:{session}")
 }
 
-/// Removes sessions that ended long ago, and says how many.
-///
-/// # Errors
-/// The database's.
-pub async fn sweep(db: impl PgExecutor<'_>, before: DateTime<Utc>) -> Result<u64> {
-    let gone = sqlx::query!("delete from sessions where expires_at < $1 or revoked_at < $1", before).execute(db).await?;
-    Ok(gone.rows_affected())
+/// Deletes sessions that ended before a moment; returns how many.
+pub async fn remove_ended(db: impl PgExecutor<'_>, before: DateTime<Utc>) -> Result<u64> {
+    let deleted = sqlx::query!("delete from sessions where expires_at < $1 or revoked_at < $1", before).execute(db).await?;
+    Ok(deleted.rows_affected())
 }

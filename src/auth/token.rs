@@ -1,4 +1,4 @@
-//! Access tokens: JWTs of exactly one form, signed with HS256.
+//! Access tokens: JWTs of one fixed form, signed with HS256.
 
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ use super::Role;
 use crate::error::{Error, Result};
 use crate::values::ids::{SessionId, UserId};
 
-/// Who issues tokens, and for whom.
 const ISSUER: &str = "collections";
 const AUDIENCE: &str = "collections-api";
 
-/// `{"typ":"at+jwt","alg":"HS256"}`. Every token of ours begins so. Comparing the text leaves nothing of a header to interpret:
-/// no other algorithm, key id, embedded key or extension (RFC 8725).
+/// `{"typ":"at+jwt","alg":"HS256"}`, with which every token begins. Comparing text leaves no header to interpret: no other
+/// algorithm, key id, embedded key or extension (RFC 8725).
 const HEADER: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.";
 
-/// How far the clocks of two servers may be apart.
+/// Tolerated clock difference between two servers.
 const LEEWAY_SECONDS: i64 = 30;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,31 +34,30 @@ struct Claims {
     role: Role,
 }
 
-/// What a token proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Proof {
+pub(super) struct TokenIdentity {
     pub(super) user: UserId,
     pub(super) session: SessionId,
 }
 
-/// Signs a token of a user. The names in it are for clients; the server asks the database who somebody is now.
+/// Signs a token. User name and role in it are for clients; the server reads the current ones from the database.
 pub(super) fn issue(
     key: &[u8],
-    proof: Proof,
+    identity: TokenIdentity,
     username: String,
     role: Role,
     now: DateTime<Utc>,
-    life: Duration,
+    lifetime: Duration,
 ) -> Result<String> {
-    let (iat, life) = (now.timestamp(), i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
+    let (iat, lifetime) = (now.timestamp(), i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
     let claims = Claims {
         iss: ISSUER.into(),
         aud: AUDIENCE.into(),
-        sub: proof.user,
-        jti: proof.session,
+        sub: identity.user,
+        jti: identity.session,
         iat,
         nbf: iat,
-        exp: iat.saturating_add(life),
+        exp: iat.saturating_add(lifetime),
         username,
         role,
     };
@@ -68,7 +66,7 @@ pub(super) fn issue(
 }
 
 /// Checks a token's form, signature, times and claims.
-pub(super) fn check(key: &[u8], token: &str, now: DateTime<Utc>) -> Option<Proof> {
+pub(super) fn check(key: &[u8], token: &str, now: DateTime<Utc>) -> Option<TokenIdentity> {
     if !token.starts_with(HEADER) || token.len() > 1024 {
         return None;
     }
@@ -76,10 +74,10 @@ pub(super) fn check(key: &[u8], token: &str, now: DateTime<Utc>) -> Option<Proof
     validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
-    // The library reads the system's clock; the times are compared below with the application's.
+    // The library reads the system's clock; the application's clock is compared below.
     validation.validate_exp = false;
     let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key), &validation).ok()?.claims;
     let now = now.timestamp();
     let current = claims.nbf <= now.saturating_add(LEEWAY_SECONDS) && now.saturating_sub(LEEWAY_SECONDS) < claims.exp;
-    current.then_some(Proof { user: claims.sub, session: claims.jti })
+    current.then_some(TokenIdentity { user: claims.sub, session: claims.jti })
 }

@@ -1,4 +1,4 @@
-//! `collections import`: a file becomes customers, accounts or payments.
+//! `collections import`: imports customers, accounts or payments from a file.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -16,42 +16,42 @@ use crate::imports::{DayOrder, Decimal, Event, Import as File, Mapping, Summary,
 use crate::values::clock::Clock;
 use crate::values::money::Currency;
 
-/// Imports a CSV file; running it again imports only what is not there yet.
+/// Imports a CSV file. Running it again imports only missing records.
 ///
-/// Customers are known again by externalId, accounts by accountNumber, payments by accountNumber and reference. A payment without
-/// a status has come in, one without a method was made by other means.
+/// Customers are identified by externalId, accounts by accountNumber, payments by accountNumber and reference. A payment without a
+/// status counts as success, one without a method as other.
 #[derive(Args)]
 pub(super) struct Import {
-    /// The CSV file; its first row holds the headings.
+    /// CSV file whose first row is the header.
     file: PathBuf,
-    /// What its rows become.
+    /// Kind of records.
     #[arg(long, value_enum)]
     target: Target,
-    /// A heading and the field that it means, or nothing to leave the column out; may be repeated.
+    /// Field for a heading; an empty field skips the column. May be repeated.
     #[arg(long = "map", value_name = "THEIRS=OURS")]
     mappings: Vec<Mapping>,
-    /// Do everything, tell what would happen, and undo it.
+    /// Report what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// What the file is written in, such as windows-1252; UTF-8 if absent.
+    /// Encoding, such as windows-1252; UTF-8 if absent.
     #[arg(long, value_parser = encoding)]
     encoding: Option<&'static Encoding>,
-    /// What separates cells; the most frequent of comma, semicolon, tab and bar if absent.
+    /// Cell separator; if absent the most frequent of comma, semicolon, tab and bar.
     #[arg(long, value_parser = delimiter)]
     delimiter: Option<u8>,
-    /// How days such as 03/04/2025 are read.
+    /// Order of day and month in dates such as 03/04/2025.
     #[arg(long = "date-format", value_enum)]
     days: Option<DayOrder>,
-    /// What separates the decimals of amounts.
+    /// Decimal separator of amounts.
     #[arg(long, value_enum)]
     decimal: Option<Decimal>,
-    /// Tell everything as JSON, one object to a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json: bool,
-    /// Currency of amounts that name none (ISO 4217).
+    /// Currency of amounts without one (ISO 4217).
     #[arg(long = "default-currency", env = "DEFAULT_CURRENCY", default_value = "USD")]
     currency: Currency,
-    /// Region by which phone numbers without a country code are read (ISO 3166-1 alpha-2).
+    /// Region of phone numbers without a country code (ISO 3166-1 alpha-2).
     #[arg(long = "default-region", env = "DEFAULT_REGION", default_value = "US")]
     region: String,
     #[command(flatten)]
@@ -83,9 +83,10 @@ impl Import {
         let started = Instant::now();
         let bar =
             ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {eta} left")?);
-        let outcome = match self.json {
-            true => file.run(&pools.server, tell_programs()).await,
-            false => file.run(&pools.server, tell_people(bar.clone())).await,
+        let outcome = if self.json {
+            file.run(&pools.server, print_json()).await
+        } else {
+            file.run(&pools.server, print_text(bar.clone())).await
         };
         bar.finish_and_clear();
         let summary = match outcome {
@@ -95,20 +96,20 @@ impl Import {
             }
             outcome => outcome?,
         };
-        conclude(&summary, started.elapsed(), self.json, self.dry_run)?;
+        print_summary(&summary, started.elapsed(), self.json, self.dry_run)?;
         Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Lines of JSON; progress each second.
-fn tell_programs() -> impl FnMut(Event) + Send {
-    let mut told = Instant::now();
+/// Prints JSON lines, progress once per second.
+fn print_json() -> impl FnMut(Event) + Send {
+    let mut reported = Instant::now();
     move |event| {
         let line = match event {
             Event::Header(header) => json!({ "header": header.lines().map(str::trim).collect::<Vec<_>>() }),
             Event::Issue(issue) => json!({ "issue": issue }),
-            Event::Progress(summary, total) if told.elapsed() >= Duration::from_secs(1) => {
-                told = Instant::now();
+            Event::Progress(summary, total) if reported.elapsed() >= Duration::from_secs(1) => {
+                reported = Instant::now();
                 json!({ "progress": summary, "total": total })
             }
             Event::Progress(..) => return,
@@ -117,8 +118,8 @@ fn tell_programs() -> impl FnMut(Event) + Send {
     }
 }
 
-/// A bar in a terminal; what is wrong goes above it, and to standard error.
-fn tell_people(bar: ProgressBar) -> impl FnMut(Event) + Send {
+/// Shows a progress bar in a terminal, with issues above it on standard error.
+fn print_text(bar: ProgressBar) -> impl FnMut(Event) + Send {
     let terminal = std::io::stderr().is_terminal();
     move |event| match event {
         Event::Header(header) => bar.suspend(|| eprintln!("{header}")),
@@ -131,7 +132,7 @@ fn tell_people(bar: ProgressBar) -> impl FnMut(Event) + Send {
     }
 }
 
-fn conclude(summary: &Summary, took: Duration, json: bool, dry_run: bool) -> anyhow::Result<()> {
+fn print_summary(summary: &Summary, took: Duration, json: bool, dry_run: bool) -> anyhow::Result<()> {
     let seconds = took.as_secs_f64();
     let rate = (summary.rows as f64 / seconds) as u64;
     if json {
@@ -139,10 +140,10 @@ fn conclude(summary: &Summary, took: Duration, json: bool, dry_run: bool) -> any
         return Ok(());
     }
     let Summary { rows, created, existing, failed, warnings } = summary;
-    let undone = if dry_run { " (dry run: nothing is changed)" } else { "" };
+    let undone = if dry_run { " (dry run: nothing changed)" } else { "" };
     writeln!(
         std::io::stdout(),
-        "{} rows in {seconds:.1} s ({} rows/s): {} created, {} there already, {} failed, {} warnings{undone}",
+        "{} rows in {seconds:.1} s ({} rows/s): {} created, {} existing, {} failed, {} warnings{undone}",
         HumanCount(*rows),
         HumanCount(rate),
         HumanCount(*created),
@@ -154,13 +155,13 @@ fn conclude(summary: &Summary, took: Duration, json: bool, dry_run: bool) -> any
 }
 
 fn encoding(name: &str) -> Result<&'static Encoding, String> {
-    Encoding::for_label(name.as_bytes()).ok_or_else(|| "is not an encoding; try windows-1252 or utf-16le".to_owned())
+    Encoding::for_label(name.as_bytes()).ok_or_else(|| "is not a known encoding; try windows-1252 or utf-16le".to_owned())
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         b"tab" | b"\\t" => Ok(b'\t'),
         [delimiter] if delimiter.is_ascii_punctuation() || *delimiter == b'\t' => Ok(*delimiter),
-        _ => Err("takes one sign such as ; or the word tab".to_owned()),
+        _ => Err("accepts one character such as ; or the word tab".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! The log: one JSON object to a line in production, short lines for people elsewhere. Nothing in it is about a debtor.
+//! The log: JSON lines in production, short lines for people elsewhere. It holds no personal data of debtors.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
@@ -7,10 +7,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Environment};
 
-/// Starts the log.
-///
-/// # Errors
-/// A level that is none.
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
@@ -22,12 +18,12 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     } else {
         log.compact().with_target(false).init();
     }
-    std::panic::set_hook(Box::new(note_panic));
+    std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Where it happened and not what it said: the text of a panic may quote a record.
-fn note_panic(panic: &PanicHookInfo<'_>) {
+/// Logs the place of a panic without its message, which may quote a record.
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "a task panicked");
 }

@@ -1,4 +1,4 @@
-//! `collections migrate`: the schema's history.
+//! `collections migrate`: applies migrations and lists them.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use sqlx::migrate::Migrate as _;
 use crate::config::Database;
 use crate::db;
 
-/// Brings the database's schema up to date, or shows where it is.
+/// Applies migrations, or lists them.
 #[derive(Args)]
 pub(super) struct Migrate {
     #[command(subcommand)]
@@ -21,9 +21,9 @@ pub(super) struct Migrate {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Apply every migration that is missing.
+    /// Apply all pending migrations.
     Up,
-    /// List the migrations and when they were applied.
+    /// List the migrations and their state; exits with 1 if one is pending.
     Status,
 }
 
@@ -36,9 +36,9 @@ impl Migrate {
                 db::MIGRATIONS
                     .run_direct(None, &mut connection, false)
                     .await
-                    .context("a migration failed; nothing after it was applied")?;
+                    .context("a migration failed; later ones were not applied")?;
                 println!(
-                    "{} migrations applied, {} in all",
+                    "{} migrations applied, {} in total",
                     applied(&mut connection).await?.len() - before,
                     db::MIGRATIONS.iter().count()
                 );

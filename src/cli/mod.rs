@@ -1,4 +1,4 @@
-//! What an operator types: one file per command.
+//! The commands, one file each.
 
 mod health;
 mod import;
@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 #[derive(Parser)]
 #[command(name = "collections", version, about)]
 pub struct Cli {
-    /// File with settings, one KEY=value to a line; the environment and the command line win over it.
+    /// File with settings, one KEY=value per line; the environment and the command line override it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -30,17 +30,17 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API, the sync task and the worker.
+    /// Serve the API, the sync and the worker.
     Serve(serve::Serve),
-    /// Tell whether the server on this machine is ready.
+    /// Check whether the server on this machine is ready.
     Health(health::Health),
-    /// Bring the database's schema up to date, or show where it is.
+    /// Apply migrations, or list them.
     Migrate(migrate::Migrate),
     /// Print all settings as a Markdown page.
     Settings,
     /// Add users, change their passwords, list them.
     User(user::User),
-    /// Build indices anew while everything goes on.
+    /// Rebuild indices while the server runs.
     Reindex(reindex::Reindex),
     /// Show, check and repair the index.
     Sync(sync::Sync),
@@ -56,7 +56,7 @@ pub fn settings_page() -> String {
     settings::page(&Cli::command())
 }
 
-/// Parses and runs what was typed; the text of a failure goes to standard error.
+/// Runs the command; an error goes to standard error.
 pub async fn main() -> ExitCode {
     match parse() {
         Ok(cli) => run(cli).await,
@@ -71,7 +71,7 @@ fn parse() -> anyhow::Result<Cli> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let mut command = Cli::command();
     for (name, meant) in settings::suspects(&command, std::env::vars().map(|(name, _)| name)) {
-        eprintln!("warning: the environment variable {name} is no setting; did you mean {meant}?");
+        eprintln!("warning: the environment variable {name} is not a setting; did you mean {meant}?");
     }
     if let Some(path) = settings::file_argument(&arguments) {
         command = settings::read_file(command, path)?;

@@ -1,4 +1,4 @@
-//! `collections serve`: the API, the sync task and the worker, in one process or apart.
+//! `collections serve`: API, sync and worker, in one process or apart.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::features::users;
 use crate::values::clock::Clock;
 use crate::{server, sync, worker};
 
-/// Pauses before something that failed is tried again double from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// Backoff before a retry: doubles from the first to the last.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LAST_BACKOFF: Duration = Duration::from_secs(10);
 
-/// Serves until it is told to stop.
+/// Serves until a stop signal.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// Run one part alone.
+    /// Run one part only.
     #[arg(long, value_enum)]
     only: Option<Part>,
     #[command(flatten)]
@@ -44,11 +44,11 @@ impl Serve {
         let app = App::open(self.config, Clock::default())?;
         let runs = |part| self.only.is_none_or(|only| only == part);
         if app.config.environment == Environment::Development && app.config.access.jwt_secret.is_none() {
-            tracing::warn!("JWT_SECRET is not set: tokens are signed with a key that everybody knows");
+            tracing::warn!("JWT_SECRET is not set: tokens are signed with the public key of development");
         }
         let mut parts = JoinSet::new();
         if runs(Part::Api) {
-            // Before the database is there, so that health checks can tell what the server is waiting for.
+            // Before Postgres is ready, so that health checks can say what the server waits for.
             let running = listen(&app).await?;
             parts.spawn(async { running.ended.await.unwrap_or(()) });
         }
@@ -80,57 +80,57 @@ async fn listen(app: &App) -> anyhow::Result<server::Running> {
     Ok(running)
 }
 
-/// Waits for a database that can be worked with, and makes the first user. What only an operator can mend ends the program.
+/// Waits until Postgres is ready and creates the first user. Fails if an operator has to act.
 async fn prepare(app: &App, with_sync: bool) -> anyhow::Result<()> {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = FIRST_BACKOFF;
     while !app.stop.is_cancelled() {
         match db::check(&app.config.database, with_sync).await {
-            Ok(()) => match users::make_first(&app.db.server, &app.clock).await {
-                Ok(made) => {
-                    if let Some(password) = made {
+            Ok(()) => match users::create_first(&app.db.server, &app.clock).await {
+                Ok(created) => {
+                    if let Some(password) = created {
                         println!("first start: sign in as admin with the password {password}");
                     }
-                    tracing::info!("postgres is as it should be");
+                    tracing::info!("postgres is ready");
                     return Ok(());
                 }
-                Err(error) if error.status() >= 500 => tracing::warn!(error = %error, "the users cannot be read yet"),
+                Err(error) if error.status() >= 500 => tracing::warn!(error = %error, "cannot read the users yet"),
                 Err(error) => return Err(error.into()),
             },
             Err(Trouble::Wrong(sentence)) => bail!(sentence),
             Err(trouble @ Trouble::Away(_)) => tracing::warn!(error = %trouble, "waiting for postgres"),
         }
-        wait(app, &mut pause).await;
+        wait(app, &mut backoff).await;
     }
     Ok(())
 }
 
-/// Runs a part again and again until it ends because the application is stopped: a panic or an error ends only one attempt.
+/// Restarts a part after a panic or an error, until the application is stopped.
 async fn supervise<W, E>(name: &'static str, app: App, part: impl Fn(App) -> W)
 where
     W: Future<Output = Result<(), E>> + Send + 'static,
     E: std::fmt::Display + Send + 'static,
 {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = FIRST_BACKOFF;
     loop {
         let started = Instant::now();
         match tokio::spawn(part(app.clone())).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::error!(part = name, error = %error, "a part failed and is started again"),
-            Err(_) => tracing::error!(part = name, "a part panicked and is started again"),
+            Ok(Err(error)) => tracing::error!(part = name, error = %error, "a part failed and restarts"),
+            Err(_) => tracing::error!(part = name, "a part panicked and restarts"),
         }
-        if started.elapsed() > 6 * LAST_PAUSE {
-            pause = FIRST_PAUSE;
+        if started.elapsed() > 6 * LAST_BACKOFF {
+            backoff = FIRST_BACKOFF;
         }
-        wait(&app, &mut pause).await;
+        wait(&app, &mut backoff).await;
         if app.stop.is_cancelled() {
             return;
         }
     }
 }
 
-async fn wait(app: &App, pause: &mut Duration) {
+async fn wait(app: &App, backoff: &mut Duration) {
     tokio::select! {
-        () = sleep(*pause) => *pause = (*pause * 2).min(LAST_PAUSE),
+        () = sleep(*backoff) => *backoff = (*backoff * 2).min(LAST_BACKOFF),
         () = app.stop.cancelled() => {}
     }
 }
@@ -148,7 +148,7 @@ fn stop_on_signals(app: &App) -> anyhow::Result<()> {
             if stop.is_cancelled() {
                 std::process::exit(1);
             }
-            tracing::info!("stopping: finishing what is under way");
+            tracing::info!("stopping: finishing requests in progress");
             stop.cancel();
         }
     });

@@ -7,10 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::{Arg, Command};
 
-/// Takes the values in a file of `KEY=value` lines as defaults: the command line and the environment still win.
-///
-/// # Errors
-/// A file that cannot be read, a line of another form, or a key that is no setting.
+/// Takes a file of `KEY=value` lines as defaults; environment and command line override them. Refuses unknown keys.
 pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Command> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let known = names(&command);
@@ -19,19 +16,19 @@ pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Com
             continue;
         }
         let place = || format!("{}, line {number}", path.display());
-        let (key, value) = line.split_once('=').with_context(|| format!("{}: a line is KEY=value", place()))?;
+        let (key, value) = line.split_once('=').with_context(|| format!("{}: expected KEY=value", place()))?;
         let key = key.trim();
         if !known.contains(key) {
             let hint = nearest(key, &known).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            bail!("{}: there is no setting {key}{hint}", place());
+            bail!("{}: unknown setting {key}{hint}", place());
         }
-        // clap keeps defaults for ever; a process reads one short file once.
+        // clap wants static defaults; a process reads one short file once.
         command = with_default(command, key, unquoted(value.trim()).to_owned().leak());
     }
     Ok(command)
 }
 
-/// The file that `--config` names, looked for before the rest is parsed because it decides how the rest is.
+/// Returns the value of `--config`, before the other arguments are parsed with its defaults.
 pub(super) fn file_argument(arguments: &[OsString]) -> Option<&Path> {
     let mut arguments = arguments.iter().skip(1);
     while let Some(argument) = arguments.next() {
@@ -46,7 +43,7 @@ pub(super) fn file_argument(arguments: &[OsString]) -> Option<&Path> {
     None
 }
 
-/// Variables in the environment that look like settings and are none: a mistyped limit would otherwise be the default one.
+/// Returns environment variables that look like mistyped settings, with the probable name.
 pub(super) fn suspects(command: &Command, environment: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let known = names(command);
     let unknown = environment.filter(|name| !known.contains(name));
@@ -57,7 +54,7 @@ const HEAD: &str = "# Settings
 
 `collections settings` prints this page. Every setting is an environment variable and a flag of the same meaning
 (`collections serve --help`). `--config FILE` reads a file of `NAME=value` lines; the environment and the command line win
-over it, and a name that does not exist is refused. Durations have a unit: `500ms`, `15m`, `2h`.
+over it, and unknown names are refused. Durations have a unit: `500ms`, `15m`, `2h`.
 
 | variable | default | meaning |
 |---|---|---|
@@ -86,7 +83,7 @@ fn env_name(argument: &Arg) -> Option<&str> {
     argument.get_env()?.to_str()
 }
 
-/// The known name that was probably meant: at most two letters apart, in a name that is long enough for that to say something.
+/// Returns the known name within two typing errors; short names have too many neighbours.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let distance = |one: &&String| strsim::damerau_levenshtein(one, name);
     known.iter().min_by_key(distance).filter(|one| name.len() >= 6 && distance(one) <= 2).map(String::as_str)

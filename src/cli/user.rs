@@ -1,4 +1,4 @@
-//! `collections user`: who may sign in.
+//! `collections user`: manages users.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -24,23 +24,23 @@ pub(super) struct User {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Add a user; the password is asked for, or read from standard input.
+    /// Add a user; asks for the password, or reads it from standard input.
     Add {
-        /// The name to sign in with.
+        /// User name.
         username: String,
         /// viewer, agent, manager or admin.
         #[arg(long, default_value = "viewer")]
         role: Role,
-        /// An address to sign in with instead.
+        /// E-mail address, which can be used to sign in too.
         #[arg(long)]
         email: Option<String>,
-        /// The name that others see.
+        /// Display name.
         #[arg(long)]
         name: Option<String>,
     },
-    /// Change a password, which also signs the user out everywhere.
+    /// Change a password and end all sessions of the user.
     Passwd {
-        /// The name to sign in with.
+        /// User name.
         username: String,
     },
     /// List all users.
@@ -79,20 +79,20 @@ impl User {
 async fn change_password(db: &PgPool, username: &str) -> anyhow::Result<()> {
     let password_hash = password::hash(read_password()?).await?;
     let mut transaction = db.begin().await?;
-    let user = store::set_password(&mut *transaction, username, &password_hash).await?.context("there is no such user")?;
+    let user = store::set_password(&mut *transaction, username, &password_hash).await?.context("no such user")?;
     let ended = session::end_all(&mut *transaction, user, Clock::default().now()).await?;
     transaction.commit().await?;
-    println!("changed; {ended} sessions ended");
+    println!("password changed; {ended} sessions ended");
     Ok(())
 }
 
-/// Reads one line. Standard input and not an argument, because arguments are seen by every user of the machine.
+/// Reads one line from standard input. An argument would be visible to every user of the machine.
 fn read_password() -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         print!("password (it will be shown): ");
         std::io::stdout().flush()?;
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("the password could not be read")?;
+    std::io::stdin().lock().read_line(&mut line).context("cannot read the password")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

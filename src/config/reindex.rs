@@ -18,7 +18,7 @@ pub struct Rebuild {
         value_parser = humantime::parse_duration
     )]
     pub keep: Duration,
-    /// Reindex without being asked when the program has another mapping than the index.
+    /// Reindex without a request when the program brings another mapping than the live index has.
     #[arg(
         id = "sync-auto-reindex",
         long = "sync-auto-reindex",

@@ -24,16 +24,6 @@ pub struct Sync {
     /// Documents written at once when a row that they show changes; more become a job of the backlog worker.
     #[arg(id = "sync-fanout-inline", long = "sync-fanout-inline", env = "SYNC_FANOUT_INLINE", default_value_t = 2_000)]
     pub fanout_inline: usize,
-    /// After a write a document is not written again for so long for each change that the write has shown, in milliseconds, unless a
-    /// list asks to see one of the changes since; 0 turns that off.
-    #[arg(id = "sync-hot-pause-ms", long = "sync-hot-pause-ms", env = "SYNC_HOT_PAUSE_MS", default_value_t = 500)]
-    pub hot_pause_ms: u64,
-    /// Longest such time, in milliseconds.
-    #[arg(id = "sync-hot-limit-ms", long = "sync-hot-limit-ms", env = "SYNC_HOT_LIMIT_MS", default_value_t = 10_000)]
-    pub hot_limit_ms: u64,
-    /// Changes that the server keeps for the slot for the sake of such documents, in bytes of its log; beyond that they are written.
-    #[arg(id = "sync-hot-bytes", long = "sync-hot-bytes", env = "SYNC_HOT_BYTES", default_value_t = 256 * 1024 * 1024)]
-    pub hot_bytes: u64,
     /// Longest wait of a list with a sync token for the index; then Postgres answers.
     #[arg(
         id = "sync-wait",

@@ -14,7 +14,7 @@ use crate::api::fields;
 use crate::api::{Context, Fields, Record, Reply, Request, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Lock, Locked};
-use crate::error::{Error, Faults, Object, Result};
+use crate::error::{Error, Object, Result, Violations};
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, Terms, document};
 use crate::values::ids::UserId;
 
@@ -92,11 +92,17 @@ impl Said {
 }
 
 /// Applies the plain members of a request, and checks that the rest repeats what `before` shows.
-pub fn apply<R: Resource>(before: &R, after: &mut R, mut said: Said, context: &Context<'_>, faults: &mut Faults) -> Result<()> {
-    fields::apply(after, &mut said.members, faults);
+pub fn apply<R: Resource>(
+    before: &R,
+    after: &mut R,
+    mut said: Said,
+    context: &Context<'_>,
+    violations: &mut Violations,
+) -> Result<()> {
+    fields::apply(after, &mut said.members, violations);
     if !said.members.is_empty() {
         let shown = serde_json::from_str(&show(before, context.now.date_naive())?).map_err(Error::internal)?;
-        fields::compare_rest(&said.members, &shown, context.is_strict, faults);
+        fields::compare_rest(&said.members, &shown, context.is_strict, violations);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is known about a request before and beside its handler: where it came from, and under which name it is logged.
+//! What is known of a request outside its handler: its id, where it came from, who calls.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -7,44 +7,43 @@ use hyper::HeaderMap;
 
 use crate::values::ids::{self, UserId};
 
-/// One request with its answer, as the log knows it. The edge makes it, the permission filters add who calls.
+/// The gateway creates it, the permission filters add the caller.
 #[derive(Clone, Debug)]
-pub struct RequestContext(Arc<Facts>);
+pub struct RequestContext(Arc<Inner>);
 
 #[derive(Debug)]
-struct Facts {
+struct Inner {
     id: String,
     peer: IpAddr,
     caller: OnceLock<UserId>,
 }
 
 impl RequestContext {
-    /// Names a request: by the `X-Request-Id` that it brings if that is a plain short word, else by a new identifier.
+    /// Takes the request's `X-Request-Id` if that is a short plain word, else makes a new id.
     pub(crate) fn new(peer: IpAddr, headers: &HeaderMap) -> Self {
-        let brought = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
-        let id = brought.map_or_else(|| ids::new().to_string(), str::to_owned);
-        Self(Arc::new(Facts { id, peer, caller: OnceLock::new() }))
+        let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
+        let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);
+        Self(Arc::new(Inner { id, peer, caller: OnceLock::new() }))
     }
 
-    /// The name of the request, in logs and problem details.
+    /// The request id, in logs and problem details.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// Who opened the connection.
+    /// The address of the client or its proxy.
     #[must_use]
     pub fn peer(&self) -> IpAddr {
         self.0.peer
     }
 
-    /// Who calls, once a permission was checked.
+    /// The caller, once a permission was checked.
     #[must_use]
     pub fn caller(&self) -> Option<UserId> {
         self.0.caller.get().copied()
     }
 
-    /// Notes who calls.
     pub fn identify(&self, caller: UserId) {
         self.0.caller.set(caller).ok();
     }

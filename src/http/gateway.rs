@@ -1,4 +1,4 @@
-//! The outermost layer of every request: admission, deadline, panics, the log line, and the last headers.
+//! The outermost layer of every request: admission, deadline, panics, log line, metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::finish::{Asked, finish};
+use super::finalize::{Conditions, finalize};
 use super::routes::Table;
 use super::{RequestContext, Response, Routes, problem, unmatched};
 use crate::app::App;
@@ -20,10 +20,9 @@ use crate::config::Http;
 use crate::error::{Error, Result};
 use crate::metrics;
 
-/// How many times its deadline a handler may run, unseen by its client, before it is given up.
-const HOPELESS: u32 = 3;
+/// A handler is cancelled after this many times its deadline.
+const CANCEL_AFTER: u32 = 3;
 
-/// Everything that stands between a connection and the handlers.
 pub(crate) struct Gateway {
     app: App,
     routes: BoxedFilter<(Response,)>,
@@ -46,26 +45,26 @@ impl Gateway {
         &self.app.config.http
     }
 
-    /// Waits until no handler runs any more.
+    /// Waits until no handler runs.
     pub(crate) async fn finished(&self) {
-        drop(self.in_flight.acquire_many(u32::try_from(self.limits().max_in_flight).unwrap_or(u32::MAX)).await);
+        let _all = self.in_flight.acquire_many(u32::try_from(self.limits().max_in_flight).unwrap_or(u32::MAX)).await;
     }
 
-    /// Answers one request; every path through here ends in a complete answer and one log line.
-    pub(crate) async fn answer(&self, exchange: RequestContext, request: hyper::Request<Incoming>) -> Response {
+    /// Answers one request. Every path ends in a complete response and one log line.
+    pub(crate) async fn answer(&self, context: RequestContext, request: hyper::Request<Incoming>) -> Response {
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let asked = Asked::new(&method, request.headers());
+        let conditions = Conditions::new(&method, request.headers());
         let route = self.table.find(&path);
         let allow = route.map_or("", |route| route.allow.as_str());
         let mut response = match route {
             Some(_) if method == Method::OPTIONS => options(allow),
-            _ => self.handle(&exchange, request).await.unwrap_or_else(|error| problem::carry(Arc::new(error))),
+            _ => self.handle(&context, request).await.unwrap_or_else(|error| problem::unrendered(Arc::new(error))),
         };
-        problem::render(&mut response, &exchange, &path, allow, self.app.clock.now());
-        finish(&mut response, &asked, &exchange);
-        // The pattern and not the address: addresses hold what people searched for and tried.
+        problem::render(&mut response, &context, &path, allow, self.app.clock.now());
+        finalize(&mut response, &conditions, &context);
+        // The pattern and not the path: paths hold what clients searched for.
         let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
         let status = response.status().as_u16();
         let took = started.elapsed();
@@ -77,14 +76,14 @@ impl Gateway {
             route = pattern,
             status,
             ms = took.as_secs_f64() * 1000.0,
-            request_id = exchange.id(),
-            user_id = exchange.caller().map(tracing::field::display),
+            request_id = context.id(),
+            user_id = context.caller().map(tracing::field::display),
             "request answered"
         );
         response
     }
 
-    async fn handle(&self, exchange: &RequestContext, mut request: hyper::Request<Incoming>) -> Result<Response> {
+    async fn handle(&self, context: &RequestContext, mut request: hyper::Request<Incoming>) -> Result<Response> {
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
             return Err(Error::malformed("missing_host", "a request needs a Host header"));
         }
@@ -92,14 +91,14 @@ impl Gateway {
             *request.method_mut() = Method::GET;
         }
         let permit = self.admit(request.uri().path())?;
-        request.extensions_mut().insert(exchange.clone());
+        request.extensions_mut().insert(context.clone());
         let mut routes = warp::service(self.routes.clone());
         let deadline = self.limits().request_timeout;
-        // A task of its own, so that neither a disconnect nor the deadline cancels a handler half-way, and a panic ends only it.
-        // One that still runs long after the deadline waits for a peer that is gone; no statement is allowed to take that long.
+        // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
+        // request. A handler that runs long after its deadline waits for a dead peer: statements have shorter timeouts.
         let handler = tokio::spawn(async move {
             let _permit = permit;
-            timeout(deadline * HOPELESS, routes.call(request)).await
+            timeout(deadline * CANCEL_AFTER, routes.call(request)).await
         });
         match timeout(deadline, handler).await {
             Ok(Ok(Ok(Ok(response)))) => Ok(response),
@@ -108,14 +107,14 @@ impl Gateway {
         }
     }
 
-    /// Lets a request in if there is room. Probes need none: an overloaded server is not to be restarted for it.
+    /// Admits a request below the limit. Probes always pass: an overloaded server must not be restarted for being busy.
     fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>> {
         if path == "/metrics" || path == "/health" || path.starts_with("/health/") {
             return Ok(None);
         }
         Arc::clone(&self.in_flight).try_acquire_owned().map(Some).map_err(|_| Error::Unavailable {
             code: "overloaded",
-            detail: "the server is working on as many requests as it can".into(),
+            detail: "the server is at its limit of concurrent requests".into(),
             retry_after: 1,
         })
     }

@@ -1,5 +1,4 @@
-//! The accept loop: hyper driven by hand, because every connection, header, body and answer needs a limit, and a stop has to be
-//! gentle and bounded.
+//! The accept loop. It drives hyper itself, because warp's server has no limits and no graceful stop with a deadline.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,34 +14,30 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::Gateway;
-use super::stream::WriteDeadline;
+use super::write_deadline::WriteDeadline;
 use super::{RequestContext, Routes};
 use crate::app::App;
 use crate::config::Http;
 
-/// Headers to a request, and bytes to all of them.
+/// Headers of a request, and their bytes in all.
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Pause after a failed accept, which is nearly always a lack of file descriptors: those in use are given back meanwhile.
+/// Pause after a failed accept: nearly always file descriptors have run out, and some are freed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens the port.
-///
-/// # Errors
-/// The port is taken, or may not be used.
 pub async fn bind(config: &Http) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::new(config.host, config.port)).await
 }
 
-/// Serves the routes until the application is told to stop, then finishes what is under way.
+/// Serves the routes until the application is stopped, then finishes requests in progress.
 ///
-/// After the stop signal the port stays open for a while, because load balancers go on sending until they notice; then idle
-/// connections are closed, busy ones after their answer, all within the settings' time.
+/// After the stop signal the port stays open for `SHUTDOWN_DELAY`, because load balancers need time to notice. Then idle connections
+/// are closed at once and busy ones after their response, all within `SHUTDOWN_TIMEOUT`.
 pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     let limits = &app.config.http;
     let connections = Arc::new(Semaphore::new(limits.max_connections));
-    let edge = Arc::new(Gateway::new(app.clone(), routes));
+    let gateway = Arc::new(Gateway::new(app.clone(), routes));
     let closing = CancellationToken::new();
     let stop = async {
         app.stop.cancelled().await;
@@ -53,10 +48,10 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             match socket.accept().await {
                 Ok((stream, peer)) => {
-                    tokio::spawn(serve(Arc::clone(&edge), stream, peer, closing.clone(), permit));
+                    tokio::spawn(serve(Arc::clone(&gateway), stream, peer, closing.clone(), permit));
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "a connection could not be accepted");
+                    tracing::warn!(error = %error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -69,31 +64,31 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     drop(socket);
     closing.cancel();
     let idle = async {
-        // Whoever holds all permits knows that nobody else holds one.
-        drop(connections.acquire_many(u32::try_from(limits.max_connections).unwrap_or(u32::MAX)).await);
-        edge.finished().await;
+        // All permits are free again when every connection has ended.
+        let _all = connections.acquire_many(u32::try_from(limits.max_connections).unwrap_or(u32::MAX)).await;
+        gateway.finished().await;
     };
     if timeout(limits.shutdown_timeout, idle).await.is_err() {
-        tracing::warn!("requests were still under way when the time to finish them was over");
+        tracing::warn!("shutdown timeout: requests were still in progress");
     }
 }
 
 async fn serve(
-    edge: Arc<Gateway>,
+    gateway: Arc<Gateway>,
     stream: TcpStream,
     peer: SocketAddr,
     closing: CancellationToken,
     _permit: OwnedSemaphorePermit,
 ) {
-    // Answers are written in one piece; waiting for more to send would only cost 40 ms.
+    // Responses are written at once; Nagle's algorithm would only delay them by 40 ms.
     stream.set_nodelay(true).ok();
-    let limits = edge.limits();
+    let limits = gateway.limits();
     let stream = WriteDeadline::new(stream, limits.write_timeout);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let edge = Arc::clone(&edge);
+        let gateway = Arc::clone(&gateway);
         async move {
-            let exchange = RequestContext::new(peer.ip(), request.headers());
-            Ok::<_, std::convert::Infallible>(edge.answer(exchange, request).await)
+            let context = RequestContext::new(peer.ip(), request.headers());
+            Ok::<_, std::convert::Infallible>(gateway.answer(context, request).await)
         }
     });
     let connection = http1::Builder::new()
@@ -113,6 +108,6 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error = %error, "a connection ended early");
+        tracing::debug!(error = %error, "connection ended early");
     }
 }

@@ -1,13 +1,13 @@
 //! HTTP transport: listening, limits, headers, route tables and problem details. It knows no feature.
 
 mod context;
-mod finish;
+mod finalize;
 mod gateway;
 mod listen;
 pub(crate) mod problem;
 mod routes;
-mod stream;
 mod unmatched;
+mod write_deadline;
 
 pub use context::RequestContext;
 pub use listen::{bind, listen};

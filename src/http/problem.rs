@@ -1,4 +1,4 @@
-//! Errors on the wire: problem details (RFC 9457), rendered at the edge, where the request's name and address are known.
+//! Problem details (RFC 9457). The gateway renders them, because it knows the request's id and path.
 
 use std::sync::Arc;
 
@@ -10,32 +10,32 @@ use serde_json::json;
 use super::{RequestContext, Response};
 use crate::error::Error;
 
-/// Answers with an error that is not rendered yet.
-pub(crate) fn carry(error: Arc<Error>) -> Response {
+/// A response that carries the error; [`render`] writes its body.
+pub(crate) fn unrendered(error: Arc<Error>) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.extensions_mut().insert(error);
     response
 }
 
-/// Writes the body and headers of the error that a response carries, if it carries one, and logs the cause of a fault of ours.
-pub(crate) fn render(response: &mut Response, exchange: &RequestContext, path: &str, allow: &str, now: DateTime<Utc>) {
+/// Writes body and headers of the error that a response carries, if any, and logs the cause of an internal error.
+pub(crate) fn render(response: &mut Response, context: &RequestContext, path: &str, allow: &str, now: DateTime<Utc>) {
     let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else { return };
     if let Error::Internal(cause) = &*error {
-        tracing::error!(request_id = exchange.id(), error = %chain(cause.as_ref()), "request failed by a fault of ours");
+        tracing::error!(request_id = context.id(), error = %chain(cause.as_ref()), "internal error");
     }
     let detail = match &*error {
-        Error::MethodNotAllowed { .. } => format!("this address takes {allow}"),
+        Error::MethodNotAllowed => format!("this address accepts {allow}"),
         error => error.to_string(),
     };
-    *response.body_mut() = body(&error, &detail, exchange, path, now).into();
+    *response.body_mut() = body(&error, &detail, context, path, now).into();
     let mut set = |name: HeaderName, value: &str| {
         HeaderValue::from_str(value).map(|value| response.headers_mut().insert(name, value)).ok();
     };
     set(CONTENT_TYPE, "application/problem+json");
     match &*error {
         Error::Unauthenticated(_) => set(WWW_AUTHENTICATE, "Bearer"),
-        Error::MethodNotAllowed { .. } => set(ALLOW, allow),
+        Error::MethodNotAllowed => set(ALLOW, allow),
         _ => {}
     }
     if let Some(seconds) = error.retry_after() {
@@ -43,7 +43,7 @@ pub(crate) fn render(response: &mut Response, exchange: &RequestContext, path: &
     }
 }
 
-fn body(error: &Error, detail: &str, exchange: &RequestContext, path: &str, now: DateTime<Utc>) -> String {
+fn body(error: &Error, detail: &str, context: &RequestContext, path: &str, now: DateTime<Utc>) -> String {
     let status = error.status();
     let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
     let mut body = json!({
@@ -53,9 +53,9 @@ fn body(error: &Error, detail: &str, exchange: &RequestContext, path: &str, now:
         "detail": detail,
         "instance": path,
         "code": error.code(),
-        "requestId": exchange.id(),
-        "errors": error.faults(),
-        // The same again in the words of an older interface.
+        "requestId": context.id(),
+        "errors": error.violations(),
+        // The same in the words of the older `/api`.
         "statusCode": status,
         "timestamp": now.to_rfc3339_opts(SecondsFormat::Millis, true),
         "path": path,
@@ -69,8 +69,7 @@ fn body(error: &Error, detail: &str, exchange: &RequestContext, path: &str, now:
     body.to_string()
 }
 
-/// The causes of a fault, outermost first. What a database says beyond its message (`DETAIL`) repeats values of the row, and is
-/// not part of it.
+/// The chain of causes, outermost first. Leaves out `DETAIL` of Postgres, which repeats values of the row.
 fn chain(cause: &(dyn std::error::Error + 'static)) -> String {
     let mut text = cause.to_string();
     let mut source = cause.source();

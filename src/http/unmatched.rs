@@ -1,4 +1,4 @@
-//! The total recovery: what no row of any table answers, and what a permission filter refused.
+//! Answers every rejection: unknown address, unknown method, refused permission.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use warp::reject::{MethodNotAllowed, Reject, Rejection};
 use super::{Response, problem};
 use crate::error::Error;
 
-/// The one rejection that is not "another row may answer": a permission filter refused the caller.
+/// A permission filter refused the caller. All other rejections mean that another route may answer.
 #[derive(Clone, Debug)]
 pub struct Denied(pub(crate) Arc<Error>);
 
@@ -20,13 +20,12 @@ impl From<Error> for Denied {
     }
 }
 
-/// Answers every rejection. Warp's own texts never reach a client: they would show the inside of custom rejections.
+/// Warp's own texts never reach a client: they would show the inside of custom rejections.
 pub(crate) async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     let error = match rejection.find::<Denied>() {
         Some(Denied(error)) => Arc::clone(error),
-        // The edge fills in which methods the address takes.
-        None if rejection.find::<MethodNotAllowed>().is_some() => Arc::new(Error::MethodNotAllowed { allow: String::new() }),
+        None if rejection.find::<MethodNotAllowed>().is_some() => Arc::new(Error::MethodNotAllowed),
         None => Arc::new(Error::NotFound("address")),
     };
-    Ok(problem::carry(error))
+    Ok(problem::unrendered(error))
 }

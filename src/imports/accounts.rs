@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch, customers as customers_of_rows};
-use crate::error::{Error, Fault, Faults, Object, Result};
+use crate::error::{Error, Object, Result, Violation, Violations};
 use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
 
@@ -62,7 +62,7 @@ impl batch::Draft for Draft {
     }
 
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
-        let mut faults = record.require(&["accountNumber", "customerExternalId"]);
+        let mut violations = record.require(&["accountNumber", "customerExternalId"]);
         let mut body = record.take_members(import.target);
         let owner_body: Object =
             OWNER.iter().filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), record.take(ours)?.into()))).collect();
@@ -71,20 +71,20 @@ impl batch::Draft for Draft {
             Some(_) => None,
             None if owner_body.len() > 1 => {
                 let (owner, wrong) = customers_of_rows::check(owner_body, import);
-                faults.extend(wrong.into_iter().map(as_owner));
+                violations.extend(wrong.into_iter().map(as_owner));
                 Some(owner)
             }
             None => {
                 let message = "there is no such customer; add a column customerName to make one".to_owned();
-                faults.push(Fault { pointer: "/customerExternalId".into(), code: "unknown_customer".into(), message });
+                violations.push(Violation { pointer: "/customerExternalId".into(), code: "unknown_customer".into(), message });
                 None
             }
         };
         let customer = owner.as_ref().map(|owner| owner.id).or_else(|| known.get(&number).copied()).unwrap_or_default();
         body.insert("customerId".into(), customer.to_string().into());
         let (account, wrong) = check(body, import);
-        faults.extend(wrong);
-        record.add(survey, import.target.fields(), faults);
+        violations.extend(wrong);
+        record.add(survey, import.target.fields(), violations);
         if record.is_lost() {
             return None;
         }
@@ -96,7 +96,7 @@ impl batch::Draft for Draft {
         let owners = drafts.iter().filter_map(|draft| draft.owner.as_ref());
         let inserted = customers::insert_all(connection, owners, None).await;
         inserted.map_err(|error| match error {
-            Error::Duplicate(fault) => Error::Duplicate(as_owner(fault)),
+            Error::Duplicate(violation) => Error::Duplicate(as_owner(violation)),
             other => other,
         })?;
         for draft in drafts {
@@ -107,14 +107,14 @@ impl batch::Draft for Draft {
 }
 
 /// Checks what a row says of an account as if a client had sent it.
-fn check(body: Object, import: &Import) -> (Account, Vec<Fault>) {
-    let mut faults = Faults::default();
-    let new = NewAccount::read(body, &import.context(), &mut faults);
-    (new.account, faults.take())
+fn check(body: Object, import: &Import) -> (Account, Vec<Violation>) {
+    let mut violations = Violations::default();
+    let new = NewAccount::read(body, &import.context(), &mut violations);
+    (new.account, violations.take())
 }
 
-/// A fault of the customer, by the name that its column has beside an account.
-fn as_owner(fault: Fault) -> Fault {
-    let ours = OWNER.iter().find(|(_, theirs)| fault.pointer.strip_prefix('/') == Some(theirs));
-    Fault { pointer: ours.map_or(fault.pointer, |(ours, _)| format!("/{ours}")), ..fault }
+/// A violation of the customer, by the name that its column has beside an account.
+fn as_owner(violation: Violation) -> Violation {
+    let ours = OWNER.iter().find(|(_, theirs)| violation.pointer.strip_prefix('/') == Some(theirs));
+    Violation { pointer: ours.map_or(violation.pointer, |(ours, _)| format!("/{ours}")), ..violation }
 }

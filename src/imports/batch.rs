@@ -12,7 +12,7 @@ use super::Import;
 use super::record::Record;
 use super::report::{Issue, Severity, Summary};
 use super::survey::Survey;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result, Violation};
 
 /// Keys that are remembered to find repeated rows (16 MB); later repetitions count as existing records.
 const REMEMBERED_KEYS: usize = 1_000_000;
@@ -112,9 +112,9 @@ pub(super) async fn write<D: Draft>(
             match try_insert(&mut transaction, std::slice::from_ref(draft)).await? {
                 Ok(()) => outcome.settle(record),
                 // Somebody else made it since the look at what is there.
-                Err(Error::Duplicate(fault)) if fault.pointer == key => outcome.summary.existing += 1,
+                Err(Error::Duplicate(violation)) if violation.pointer == key => outcome.summary.existing += 1,
                 Err(error) => {
-                    record.add(survey, import.target.fields(), faults(error)?);
+                    record.add(survey, import.target.fields(), violations(error)?);
                     outcome.settle(record);
                 }
             }
@@ -145,12 +145,12 @@ async fn sift<D: Draft>(
         let key = D::key(&record).filter(|_| !record.is_lost());
         let earlier = key.as_ref().and_then(|key| seen.meet(key, record.row, REMEMBERED_KEYS));
         if let Some(earlier) = earlier {
-            let fault = Fault {
+            let violation = Violation {
                 pointer: format!("/{}", import.target.key()),
                 code: "repeated_row".into(),
                 message: format!("row {earlier} has the same"),
             };
-            record.add(survey, import.target.fields(), vec![fault]);
+            record.add(survey, import.target.fields(), vec![violation]);
         }
         if record.is_lost() {
             outcome.settle(record);
@@ -180,12 +180,12 @@ async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> an
 }
 
 /// What an error says about the row that met it; one that is not about the row ends the import.
-fn faults(error: Error) -> anyhow::Result<Vec<Fault>> {
+fn violations(error: Error) -> anyhow::Result<Vec<Violation>> {
     let (code, message) = match error {
-        Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.faults().to_vec()),
+        Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.violations().to_vec()),
         Error::Conflict { code, detail, .. } => (code, detail),
         Error::NotFound(what) => ("not_found", format!("there is no such {what}")),
         other => return Err(other.into()),
     };
-    Ok(vec![Fault { pointer: String::new(), code: code.into(), message }])
+    Ok(vec![Violation { pointer: String::new(), code: code.into(), message }])
 }

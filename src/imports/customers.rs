@@ -7,7 +7,7 @@ use super::fields::Target;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
-use crate::error::{Fault, Faults, Object, Result};
+use crate::error::{Object, Result, Violation, Violations};
 use crate::features::customers::{self, Customer};
 
 /// A customer that a row makes.
@@ -37,10 +37,10 @@ impl batch::Draft for Draft {
     }
 
     fn make(record: &mut Record, (): &mut (), survey: &Survey, import: &Import) -> Option<Self> {
-        let mut faults = record.require(&["externalId"]);
+        let mut violations = record.require(&["externalId"]);
         let (customer, wrong) = check(body(record, import.target), import);
-        faults.extend(wrong);
-        record.add(survey, import.target.fields(), faults);
+        violations.extend(wrong);
+        record.add(survey, import.target.fields(), violations);
         (!record.is_lost()).then_some(Self(customer))
     }
 
@@ -70,10 +70,10 @@ fn body(record: &mut Record, target: Target) -> Object {
 }
 
 /// Checks what a file says of a customer as if a client had sent it.
-pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Fault>) {
-    let mut faults = Faults::default();
-    let customer = Customer::read_new(body, &import.context(), &mut faults);
-    (customer, faults.take())
+pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Violation>) {
+    let mut violations = Violations::default();
+    let customer = Customer::read_new(body, &import.context(), &mut violations);
+    (customer, violations.take())
 }
 
 fn address(record: &mut Record) -> Option<Value> {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
-use crate::error::{Fault, Faults, Result};
+use crate::error::{Result, Violation, Violations};
 use crate::features::payments::{self, Payee, Payment};
 use crate::values::money::Currency;
 
@@ -60,20 +60,20 @@ impl batch::Draft for Draft {
     }
 
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
-        let mut faults = record.require(&["accountNumber", "reference"]);
+        let mut violations = record.require(&["accountNumber", "reference"]);
         let mut body = record.take_members(import.target);
         let account = record.take("accountNumber").and_then(|number| known.get(&number));
         if account.is_none() {
             let message = "there is no such account".to_owned();
-            faults.push(Fault { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
+            violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
         }
         // A list of payments is a list of money that came, and few say how.
         body.entry("status").or_insert_with(|| "success".into());
         body.entry("method").or_insert_with(|| "other".into());
-        let mut wrong = Faults::default();
+        let mut wrong = Violations::default();
         let payment = Payment::read_new(body, account, &import.context(), &mut wrong);
-        faults.extend(wrong.take());
-        record.add(survey, import.target.fields(), faults);
+        violations.extend(wrong.take());
+        record.add(survey, import.target.fields(), violations);
         (!record.is_lost()).then_some(Self(payment))
     }
 

@@ -7,7 +7,7 @@ use super::fields::{Field, Kind, Target};
 use super::report::{Issue, Severity, letters};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
-use crate::error::{Fault, Object};
+use crate::error::{Object, Violation};
 use crate::search::FieldKind;
 
 /// Most characters in one cell; a workbook takes as many.
@@ -77,12 +77,12 @@ impl Record {
         members.collect()
     }
 
-    /// A fault for each field that is absent and must not be.
-    pub(super) fn require(&self, names: &[&'static str]) -> Vec<Fault> {
+    /// A violation for each field that is absent and must not be.
+    pub(super) fn require(&self, names: &[&'static str]) -> Vec<Violation> {
         let absent = names.iter().filter(|name| self.value(name).is_none());
-        let fault =
-            |name: &&str| Fault { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
-        absent.map(fault).collect()
+        let violation =
+            |name: &&str| Violation { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
+        absent.map(violation).collect()
     }
 
     /// Whether the row cannot be imported.
@@ -96,18 +96,18 @@ impl Record {
     }
 
     /// Adds what the record's own rules say, each in the cell that it comes from.
-    pub(super) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], faults: Vec<Fault>) {
-        for fault in faults {
+    pub(super) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], violations: Vec<Violation>) {
+        for violation in violations {
             // The last name in a pointer is the nearest: `/addresses/0/postalCode`.
             let named = |segment: &str| target_fields.iter().find(|field| field.name == segment);
-            let Some(field) = fault.pointer.rsplit('/').find_map(named) else {
-                self.issues.push(issue(self.row, &fault.code, format!("{} {}", fault.pointer, fault.message)));
+            let Some(field) = violation.pointer.rsplit('/').find_map(named) else {
+                self.issues.push(issue(self.row, &violation.code, format!("{} {}", violation.pointer, violation.message)));
                 continue;
             };
             // A cell that could not be read is missing afterwards; saying so too would only confuse.
             if self.issues.iter().all(|issue| issue.field != Some(field.name)) {
                 let severity = if field.kind == Kind::ForgivenDay { Severity::Warning } else { Severity::Error };
-                self.blame(survey, field, severity, &fault.code, fault.message);
+                self.blame(survey, field, severity, &violation.code, violation.message);
             }
         }
     }

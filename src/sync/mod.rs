@@ -14,7 +14,7 @@
 //!   what many documents have to follow, and what waits for an index that is away. The slow `lane` writes that. What is `hot` is
 //!   held back in memory, and keeps the position back for as long.
 //! - Where positions may have gone back, a new epoch begins, above all versions before, and every index is built anew. A database
-//!   that does not know that it went back is known by its `horizon`.
+//!   that does not know that it went back is known by its high-water mark.
 
 pub mod generations;
 pub mod integrity;

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::error::{Faults, Object};
+use crate::error::{Object, Violations};
 use crate::values::money::{Amount, Currency};
 
 /// What a request says of one member: nothing, a new value, or null, which clears.
@@ -80,7 +80,7 @@ const OBJECT_DEPTH: usize = 5;
 const OBJECT_SIZE: usize = 16_384;
 
 /// Each method checks what the client says of one field and puts it in its place; null brings the default back.
-impl Faults {
+impl Violations {
     /// A text without blanks at its ends, of at least `min` and at most `max` characters.
     pub fn text(&mut self, pointer: &str, change: Change<String>, (min, max): (usize, usize), place: &mut Option<String>) {
         if let Change::To(text) = change {
@@ -269,16 +269,16 @@ mod tests {
     fn objects_are_merged_and_null_removes() {
         let mut place = json!({ "a": 1, "b": { "c": 2, "d": 3 } }).as_object().cloned().unwrap();
         let changes = json!({ "a": null, "b": { "c": 5 }, "e": [1] }).as_object().cloned().unwrap();
-        let mut faults = Faults::default();
-        faults.object("/metadata", Change::new(changes), &mut place);
+        let mut violations = Violations::default();
+        violations.object("/metadata", Change::new(changes), &mut place);
         assert_eq!(Value::Object(place), json!({ "b": { "c": 5, "d": 3 }, "e": [1] }));
-        assert!(faults.take().is_empty());
+        assert!(violations.take().is_empty());
     }
 
     fn check(value: Value, codes: &[&str]) {
-        let mut faults = Faults::default();
-        faults.object("/metadata", Change::new(value.as_object().cloned().unwrap()), &mut Object::new());
-        assert_eq!(faults.take().iter().map(|fault| fault.code.as_ref()).collect::<Vec<_>>(), codes, "{value}");
+        let mut violations = Violations::default();
+        violations.object("/metadata", Change::new(value.as_object().cloned().unwrap()), &mut Object::new());
+        assert_eq!(violations.take().iter().map(|violation| violation.code.as_ref()).collect::<Vec<_>>(), codes, "{value}");
     }
 
     #[test]
@@ -294,18 +294,18 @@ mod tests {
 
     #[test]
     fn days_and_moments_are_checked() {
-        let mut faults = Faults::default();
+        let mut violations = Violations::default();
         let mut day = None;
-        faults.day("/dueDate", Change::new("2026-02-28".into()), sensible_days(), &mut day);
+        violations.day("/dueDate", Change::new("2026-02-28".into()), sensible_days(), &mut day);
         assert_eq!(day, NaiveDate::from_ymd_opt(2026, 2, 28));
         for wrong in ["2026-02-30", "1026-01-01", "tomorrow", "2026-02-28T00:00:00Z"] {
-            faults.day("/dueDate", Change::new(wrong.into()), sensible_days(), &mut day);
-            assert_eq!(faults.take().len(), 1, "{wrong}");
+            violations.day("/dueDate", Change::new(wrong.into()), sensible_days(), &mut day);
+            assert_eq!(violations.take().len(), 1, "{wrong}");
         }
         let mut moment = None;
-        faults.moment("/receivedAt", Change::new("2026-02-28T01:00:00+01:00".into()), &mut moment);
+        violations.moment("/receivedAt", Change::new("2026-02-28T01:00:00+01:00".into()), &mut moment);
         assert_eq!(moment.unwrap().to_rfc3339(), "2026-02-28T00:00:00+00:00");
-        faults.moment("/receivedAt", Change::new("9026-02-28T01:00:00Z".into()), &mut moment);
-        assert_eq!(faults.take().len(), 1);
+        violations.moment("/receivedAt", Change::new("9026-02-28T01:00:00Z".into()), &mut moment);
+        assert_eq!(violations.take().len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The one source of wall-clock time, so that tests can move it.
+//! The only source of wall-clock time, so that tests can move it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::Serializer;
 
-/// Wall-clock time: the system's, shifted by what a test asked for.
+/// The system's clock, shifted by what a test has added.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     shift_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// Returns the moment, in whole microseconds because that is what Postgres keeps.
+    /// Returns the current time in whole microseconds, the resolution of Postgres.
     #[expect(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed))).trunc_subsecs(6)
     }
 
-    /// Returns the calendar day in UTC, by which due dates are judged.
+    /// Returns the current day in UTC, by which due dates are judged.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.now().date_naive()

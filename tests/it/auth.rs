@@ -1,4 +1,4 @@
-//! Signing in, and who is let in.
+//! Sign-in, tokens, sessions and roles.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -22,7 +22,7 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(text).finalize().into_bytes().to_vec()
 }
 
-/// A token with a true signature over whatever header and claims.
+/// Signs any header and claims with the right key.
 fn forge(header: &str, claims: &str) -> String {
     let signed = format!("{}.{}", base64(header), base64(claims));
     format!("{signed}.{}", base64(mac(KEY.as_bytes(), &signed)))
@@ -147,14 +147,14 @@ fn merged(base: &Value, more: &Value) -> Value {
     all.into()
 }
 
-/// The same bytes in another spelling: the last letter of 32 encoded bytes has two bits that mean nothing.
+/// Another base64 spelling of the same bytes: the last letter of 32 encoded bytes has two unused bits.
 fn non_canonical(token: &str) -> String {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let at = alphabet.find(token.chars().last().unwrap()).unwrap();
     format!("{}{}", &token[..token.len() - 1], alphabet.chars().nth(at ^ 1).unwrap())
 }
 
-/// A problem without what differs from request to request.
+/// A problem without the members that differ between requests.
 fn bare(mut problem: Value) -> Value {
     for member in ["requestId", "timestamp"] {
         problem.as_object_mut().unwrap().remove(member);
@@ -163,7 +163,7 @@ fn bare(mut problem: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_is_taken_from_one_header_alone() {
+async fn only_one_authorization_header_is_accepted() {
     let test = TestApp::start_api(&[]).await;
     let (token, _) = sign_in(&test).await;
     let twice = format!(
@@ -178,7 +178,7 @@ async fn a_token_is_taken_from_one_header_alone() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_its_time() {
+async fn a_token_expires_after_its_lifetime() {
     let test = TestApp::start_api(&["--jwt-expires-in", "15m"]).await;
     let (token, _) = sign_in(&test).await;
     test.clock.advance(TimeDelta::minutes(14));
@@ -190,7 +190,7 @@ async fn a_token_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn login_answers_in_the_words_of_every_client() {
+async fn login_returns_the_token_under_all_names() {
     let test = TestApp::start_api(&[]).await;
     test.user("jane", Role::Manager).await;
     sqlx::query("update users set email = 'Jane@Example.org'").execute(&test.database.pool).await.unwrap();
@@ -240,7 +240,7 @@ async fn two_names_for_one_identifier_are_refused() {
 }
 
 #[tokio::test]
-async fn a_profile_tells_who_one_is_and_what_one_may() {
+async fn a_profile_shows_the_user_and_its_permissions() {
     let test = TestApp::start_api(&[]).await;
     let manager = test.client(Role::Manager).await;
     for path in ["/auth/me", "/auth/profile", "/api/auth/profile"] {
@@ -251,7 +251,7 @@ async fn a_profile_tells_who_one_is_and_what_one_may() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_its_session_at_once_and_no_other() {
+async fn a_logout_ends_only_its_own_session() {
     let test = TestApp::start_api(&[]).await;
     test.user("jane", Role::Agent).await;
     let (one, two) = (test.sign_in("jane").await, test.sign_in("jane").await);
@@ -262,7 +262,7 @@ async fn a_logout_ends_its_session_at_once_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_and_a_changed_role_are_seen_within_seconds() {
+async fn a_disabled_user_and_a_changed_role_take_effect_within_seconds() {
     let test = TestApp::start_api(&[]).await;
     test.user("jane", Role::Agent).await;
     let jane = test.sign_in("jane").await;
@@ -274,7 +274,7 @@ async fn a_disabled_user_and_a_changed_role_are_seen_within_seconds() {
 }
 
 #[tokio::test]
-async fn reads_of_a_session_are_not_asked_of_postgres_each_time() {
+async fn sessions_are_cached_for_seconds() {
     let test = TestApp::start_api(&[]).await;
     let client = test.client(Role::Viewer).await;
     client.post("/customers", &json!({})).await.expect(403);
@@ -283,7 +283,7 @@ async fn reads_of_a_session_are_not_asked_of_postgres_each_time() {
     drop(held);
 }
 
-/// Every connection that could read a session.
+/// All connections of the request pool.
 async fn hold_all(test: &TestApp) -> Vec<sqlx::pool::PoolConnection<sqlx::Postgres>> {
     let mut held = Vec::new();
     for _ in 0..test.app.config.database.pool_size {

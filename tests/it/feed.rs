@@ -22,7 +22,7 @@ fn id(number: u128) -> Uuid {
 
 /// Everything that is announced up to the end of the log.
 async fn all(test: &Synced, subscription: &mut Subscription) -> Vec<Announcement> {
-    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&test.app.feed, |feed| feed.reached() >= end).await;
     let mut heard = Vec::new();
     while let Ok(entry) = tokio::time::timeout(Duration::from_millis(100), subscription.next()).await {
@@ -230,7 +230,7 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
     let other = listener(&test, &through);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
     test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
-    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
     // The leader is heard no more by the listener, whose stream is removed meanwhile.
     proxy.set(Mode::Refuse);
@@ -243,7 +243,7 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
     test.sql(&format!("insert into customers (id, name) values ('{}', 'Grace')", id(2))).await;
     proxy.set(Mode::Pass);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
-    let end = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
     test.stop().await;
     other.stop.cancel();

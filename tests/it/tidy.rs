@@ -16,9 +16,13 @@ const FLOORS: &[(u8, &[&str])] = &[
     (6, &["features"]),
     (7, &["collections"]),
     (8, &["sync", "imports"]),
-    (9, &["server", "worker"]),
-    (10, &["cli", "main"]),
+    (9, &["health"]),
+    (10, &["server", "worker"]),
+    (11, &["cli", "main"]),
 ];
+
+/// Macros, which Rust exports at the root of the crate.
+const MACROS: [&str; 3] = ["fields", "routes", "words"];
 
 const LINE_LIMIT: usize = 400;
 
@@ -90,7 +94,8 @@ fn wrong_uses(room: &str, text: &str) -> Vec<String> {
         .into_iter()
         .filter(|used| used != room)
         .filter(|used| {
-            floor_of(used).is_some_and(|other| other >= floor && other > 0) || (floor_of(used).is_none() && used != "routes")
+            floor_of(used).is_some_and(|other| other >= floor && other > 0)
+                || (floor_of(used).is_none() && !MACROS.contains(&used.as_str()))
         })
         .collect()
 }
@@ -270,7 +275,7 @@ fn every_error_code_is_in_the_documents() {
 #[test]
 fn every_metric_is_in_the_documents() {
     let document = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
-    let source = ["src/metrics.rs", "src/server/health.rs"].map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
+    let source = fs::read_to_string(root().join("src/metrics.rs")).unwrap();
     let names: Vec<&str> = source.split('"').filter(|text| text.starts_with("collections_")).collect();
     assert!(names.len() > 10, "{names:?}");
     let missing: Vec<_> = names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();

@@ -1,7 +1,7 @@
-//! Bounded and closed JSON: exactly the members, types and shapes that are asked for, and every refusal names its place.
+//! Bounded and closed JSON: unknown members and other types are refused, with the JSON pointer.
 
-mod shape;
 mod tree;
+mod typed;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,23 +10,17 @@ pub(crate) use tree::escape;
 
 use crate::error::Result;
 
-/// Reads JSON of exactly the type that is asked for.
+/// Reads JSON of exactly this type.
 ///
-/// Stricter than a derive alone: unknown members are refused for every type, an array never stands for an object, members are
-/// not repeated, texts hold no NUL. Broken syntax is 400; a value that does not fit is 422.
-///
-/// # Errors
-/// The first thing that is wrong, with its JSON pointer.
+/// Stricter than a derive alone: refuses unknown members of every type, arrays in place of objects, repeated members, and NUL in
+/// texts. Broken syntax is 400, a value of another type or range 422; the first violation is reported.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     fit(&tree::parse(bytes)?)
 }
 
-/// Reads a value that was parsed before, as [`read`] does.
-///
-/// # Errors
-/// The first thing that does not fit, with its JSON pointer.
+/// Reads a parsed value as [`read`] does.
 pub(crate) fn fit<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    T::deserialize(shape::Place::root(value)).map_err(shape::Misfit::into_error)
+    T::deserialize(typed::Located::root(value)).map_err(typed::Mismatch::into_error)
 }
 
 #[cfg(test)]
@@ -70,8 +64,8 @@ mod tests {
     fn refusal(body: &[u8]) -> (u16, String, String) {
         match read::<Person>(body) {
             Ok(person) => panic!("{} was read as {person:?}", String::from_utf8_lossy(body)),
-            Err(Error::Malformed { code, faults, .. }) => (400, faults[0].pointer.clone(), code.to_owned()),
-            Err(Error::Invalid(faults)) => (422, faults[0].pointer.clone(), faults[0].code.clone().into_owned()),
+            Err(Error::Malformed { code, violations, .. }) => (400, violations[0].pointer.clone(), code.to_owned()),
+            Err(Error::Invalid(violations)) => (422, violations[0].pointer.clone(), violations[0].code.clone().into_owned()),
             Err(error) => panic!("unexpected {error:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes to a tree: strict syntax, no repeated members, no NUL, bounded depth, and the place of what is wrong.
+//! From bytes to a JSON tree: no repeated members, no NUL, bounded depth, and the pointer of the first violation.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result, Violation};
 
-/// Deep enough for every body of the API, and far from the end of the stack.
+/// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;
 
 /// Parses a whole body.
@@ -19,7 +19,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
     tree.and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| trace.refusal(&error))
 }
 
-/// What is known about the first thing that was wrong; the path is gathered from the inside out while the error travels up.
+/// The first violation; its path is collected from the inside out while the error propagates.
 #[derive(Default)]
 struct Trace {
     path: RefCell<Vec<String>>,
@@ -48,7 +48,7 @@ impl Trace {
             Some(Reason::Repeated) => malformed("duplicate_member", pointer, "a member is repeated"),
             Some(Reason::Deep) => malformed("too_deep", pointer, &format!("values nest deeper than {MAX_DEPTH} levels")),
             Some(Reason::Nul) => Error::invalid(pointer, "unstorable_text", "text must not contain NUL"),
-            // The one refusal of the parser that is about a value and not about syntax has no code of its own.
+            // The parser's only error about a value and not about syntax; it has no code of its own.
             None if error.to_string().starts_with("number out of range") => {
                 Error::invalid(pointer, "out_of_range", "the number is out of range")
             }
@@ -58,16 +58,15 @@ impl Trace {
 }
 
 fn malformed(code: &'static str, pointer: String, message: &str) -> Error {
-    let fault = Fault { pointer, code: code.into(), message: message.to_owned() };
-    Error::Malformed { code, detail: format!("the body is not acceptable JSON: {message}"), faults: vec![fault] }
+    let violation = Violation { pointer, code: code.into(), message: message.to_owned() };
+    Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), violations: vec![violation] }
 }
 
-/// A member's name as a step of a JSON pointer (RFC 6901).
+/// Escapes a member's name for a JSON pointer (RFC 6901).
 pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Reads one value.
 #[derive(Clone, Copy)]
 struct Node<'a> {
     trace: &'a Trace,

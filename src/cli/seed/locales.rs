@@ -2,16 +2,16 @@
 
 use serde::Deserialize;
 
-use super::dice::Dice;
+use super::random::Random;
 use crate::values::money::Currency;
 
-/// One country's share of the synthetic people and what they are called.
+/// One country: its share of the customers, and its names and formats.
 #[derive(Deserialize)]
 pub(super) struct Locale {
     pub(super) region: String,
     pub(super) language: String,
     pub(super) currency: Currency,
-    /// Customers in a hundred.
+    /// In percent of all customers.
     weight: u64,
     pub(super) phones: Vec<String>,
     pub(super) given: Vec<String>,
@@ -25,9 +25,9 @@ pub(super) struct Locale {
 }
 
 impl Locale {
-    /// A surname by Zipf's law: a few that everybody knows, and a long tail that is put together from a stem and an ending.
-    pub(super) fn surname(&self, dice: &mut Dice) -> String {
-        let rank = dice.rank(self.surnames.len() + self.stems.len() * self.endings.len());
+    /// Returns a surname by Zipf's law: a few frequent ones, and a long tail of stems with endings.
+    pub(super) fn surname(&self, random: &mut Random) -> String {
+        let rank = random.rank(self.surnames.len() + self.stems.len() * self.endings.len());
         match rank.checked_sub(self.surnames.len()) {
             None => self.surnames[rank].clone(),
             Some(tail) => format!("{}{}", self.stems[tail % self.stems.len()], self.endings[tail / self.stems.len()]),
@@ -35,14 +35,13 @@ impl Locale {
     }
 }
 
-/// Reads the table of countries.
 pub(super) fn read() -> serde_json::Result<Vec<Locale>> {
     serde_json::from_str(include_str!("locales.json"))
 }
 
-/// One of the countries, by their weights.
-pub(super) fn pick<'a>(locales: &'a [Locale], dice: &mut Dice) -> &'a Locale {
-    let mut left = dice.below(locales.iter().map(|locale| locale.weight).sum());
+/// Picks a country by weight.
+pub(super) fn pick<'a>(locales: &'a [Locale], random: &mut Random) -> &'a Locale {
+    let mut left = random.below(locales.iter().map(|locale| locale.weight).sum());
     let found = locales.iter().find(|locale| {
         let here = left < locale.weight;
         left = left.saturating_sub(locale.weight);

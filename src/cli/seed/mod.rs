@@ -1,9 +1,9 @@
 //! `collections seed`: synthetic customers, the same from the same seed.
 
 mod demo;
-mod dice;
 mod locales;
 mod people;
+mod random;
 mod tables;
 
 use std::process::ExitCode;
@@ -19,40 +19,39 @@ use sqlx::{Executor, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::seed::people::Recipe;
+use super::seed::people::Generator;
 use super::seed::tables::Tables;
 use crate::config::{Database, Environment};
 use crate::db;
 use crate::values::clock::Clock;
 
-/// Customers to one transaction: enough that a balance's trigger runs seldom, few enough for some megabytes of rows.
+/// Customers in one transaction: the ledger's trigger runs once for each, and their rows take some megabytes.
 const CHUNK: u64 = 1_000;
-/// Connections. Postgres does most of the work, so a few more than a small machine has cores.
+/// More than a small machine has cores, because Postgres does most of the work.
 const CONNECTIONS: usize = 4;
 
-/// Foreign keys and the ledger's trigger cost half of the time, and these rows are right by construction. Only a superuser may do
-/// without them; for others the triggers run.
+/// Foreign keys and the ledger's trigger take half of the time, and these rows are consistent. Only a superuser may disable them.
 const WITHOUT_TRIGGERS: &str = "set session_replication_role = replica";
 
-/// Makes sure that the synthetic customers of a seed are there: those that are missing are made, with all that belongs to them.
+/// Creates the missing synthetic customers of a seed, with accounts and payments.
 #[derive(Args)]
 pub(super) struct Seed {
-    /// How many customers there shall be.
+    /// Number of customers.
     #[arg(long, default_value_t = 1_000)]
     customers: u64,
-    /// What decides every name, number and identifier. Another seed makes other customers.
+    /// Decides every name, number and identifier; another seed creates other customers.
     #[arg(long, default_value_t = 1)]
     seed: u32,
-    /// Day around which debts fall due; the current one if absent.
+    /// Day around which debts are due; today if absent.
     #[arg(long)]
     today: Option<NaiveDate>,
-    /// Do nothing if there is any customer.
+    /// Do nothing if customers exist.
     #[arg(long)]
     if_empty: bool,
-    /// Also make the logins admin/admin123, manager/manager123, agent/agent123 and viewer/viewer123; refused in production.
+    /// Also create the logins admin/admin123, manager/manager123, agent/agent123 and viewer/viewer123; refused in production.
     #[arg(long)]
     demo: bool,
-    /// What is asked of a deployment.
+    /// Kind of deployment.
     #[arg(long, env = "APP_ENV", default_value = "development")]
     environment: Environment,
     #[command(flatten)]
@@ -63,23 +62,23 @@ impl Seed {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         ensure!(
             !(self.demo && self.environment == Environment::Production),
-            "demo logins have known passwords; they are not made in production"
+            "demo logins have known passwords; they are not created in production"
         );
         let mut connection = db::connect_owner(&self.database).await.context("cannot connect to Postgres")?;
         if self.demo {
-            demo::make_users(&mut connection, &Clock::default()).await?;
+            demo::create_users(&mut connection, &Clock::default()).await?;
         }
         if self.if_empty && any_customer(&mut connection).await? {
-            println!("there are customers, nothing is seeded");
+            println!("customers exist, nothing seeded");
             return Ok(ExitCode::SUCCESS);
         }
         let started = Instant::now();
         let (customers, rows) = self.fill().await?;
         if customers == 0 {
-            println!("all {} customers of seed {} are there; another --seed makes others", HumanCount(self.customers), self.seed);
+            println!("all {} customers of seed {} exist; another --seed creates others", HumanCount(self.customers), self.seed);
             return Ok(ExitCode::SUCCESS);
         }
-        // Without fresh statistics the first searches in SQL would be planned for empty tables.
+        // Without statistics Postgres would plan the first searches for empty tables.
         connection.execute("analyze customers, contact_points, addresses, accounts, payments, ledger_entries").await?;
         let seconds = started.elapsed().as_secs_f64();
         println!(
@@ -91,18 +90,18 @@ impl Seed {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Makes what is missing, chunk by chunk on several connections; returns the customers and rows made.
+    /// Creates missing customers on several connections; returns the numbers of customers and rows.
     async fn fill(&self) -> anyhow::Result<(u64, u64)> {
         let today = self.today.unwrap_or_else(|| Clock::default().today());
         let mut connection = db::connect_owner(&self.database).await?;
         let with_balances = connection.execute(WITHOUT_TRIGGERS).await.is_ok();
-        let recipe = Arc::new(Recipe { seed: self.seed, today, locales: locales::read()?, with_balances });
+        let generator = Arc::new(Generator { seed: self.seed, today, locales: locales::read()?, with_balances });
         let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} customers, {eta} left")?;
         let progress = ProgressBar::new(self.customers).with_style(style);
         let next = Arc::new(AtomicU64::new(0));
         let mut fillers = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            let (recipe, next, progress, end) = (recipe.clone(), next.clone(), progress.clone(), self.customers);
+            let (generator, next, progress, end) = (generator.clone(), next.clone(), progress.clone(), self.customers);
             let mut connection = db::connect_owner(&self.database).await?;
             connection.execute("set statement_timeout = '5min'").await?;
             if with_balances {
@@ -117,28 +116,32 @@ impl Seed {
                     }
                     let indexes = first..(first + CHUNK).min(end);
                     let size = indexes.end - indexes.start;
-                    let made = fill_chunk(&mut connection, &recipe, indexes).await?;
-                    customers += made.0;
-                    rows += made.1;
+                    let created = fill_chunk(&mut connection, &generator, indexes).await?;
+                    customers += created.0;
+                    rows += created.1;
                     progress.inc(size);
                 }
             });
         }
         let (mut customers, mut rows) = (0, 0);
-        while let Some(made) = fillers.join_next().await {
-            let made = made??;
-            customers += made.0;
-            rows += made.1;
+        while let Some(created) = fillers.join_next().await {
+            let created = created??;
+            customers += created.0;
+            rows += created.1;
         }
         progress.finish_and_clear();
         Ok((customers, rows))
     }
 }
 
-/// Makes the customers of these indexes that are missing; so an interrupted run is taken up by running it again.
-async fn fill_chunk(connection: &mut PgConnection, recipe: &Recipe, indexes: std::ops::Range<u64>) -> anyhow::Result<(u64, u64)> {
-    let ids: Vec<Uuid> = indexes.clone().map(|index| recipe.id(index)).collect();
-    let there: Vec<Uuid> = sqlx::query_scalar!(
+/// Creates the missing customers of these indexes, so that an interrupted run can be repeated.
+async fn fill_chunk(
+    connection: &mut PgConnection,
+    generator: &Generator,
+    indexes: std::ops::Range<u64>,
+) -> anyhow::Result<(u64, u64)> {
+    let ids: Vec<Uuid> = indexes.clone().map(|index| generator.id(index)).collect();
+    let existing: Vec<Uuid> = sqlx::query_scalar!(
         r#"
         select id
         from customers
@@ -151,15 +154,15 @@ async fn fill_chunk(connection: &mut PgConnection, recipe: &Recipe, indexes: std
     let mut tables = Tables::default();
     let mut customers = 0;
     for (index, id) in indexes.zip(ids) {
-        if !there.contains(&id) {
-            recipe.write(index, &mut tables)?;
+        if !existing.contains(&id) {
+            generator.write(index, &mut tables)?;
             customers += 1;
         }
     }
     if customers == 0 {
         return Ok((0, 0));
     }
-    Ok((customers, tables.load(connection).await.context("the rows could not be loaded")?))
+    Ok((customers, tables.load(connection).await.context("cannot load the rows")?))
 }
 
 async fn any_customer(connection: &mut PgConnection) -> sqlx::Result<bool> {

@@ -6,22 +6,22 @@ use chrono::{Days, NaiveDate};
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
-use super::dice::Dice;
 use super::locales::{self, Locale};
+use super::random::Random;
 use super::tables::Tables;
 use crate::values::money::Currency;
 
-/// Makes customers; everything about one is decided by the seed, its index and the day.
-pub(super) struct Recipe {
+/// Creates customers from the seed, their index and the day.
+pub(super) struct Generator {
     pub(super) seed: u32,
     /// The day around which debts fall due.
     pub(super) today: NaiveDate,
     pub(super) locales: Vec<Locale>,
-    /// Whether balances come with the accounts, because the ledger's trigger does not run.
+    /// Whether to write balances, because the ledger's trigger does not run.
     pub(super) with_balances: bool,
 }
 
-/// A moment some days before today, in the form that COPY reads.
+/// A time in the format of COPY.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment {
     day: NaiveDate,
@@ -34,14 +34,13 @@ impl Display for Moment {
     }
 }
 
-/// The customer that accounts belong to.
 struct Owner<'a> {
     id: Uuid,
     index: u64,
     locale: &'a Locale,
 }
 
-/// An account while its history is told.
+/// An account while its history is generated.
 struct Account {
     id: Uuid,
     currency: Currency,
@@ -51,41 +50,41 @@ struct Account {
     last_payment_at: Option<Moment>,
 }
 
-impl Recipe {
-    /// The identifier that the customer of this index has or will have.
+impl Generator {
+    /// Returns the identifier of the customer with this index.
     pub(super) fn id(&self, index: u64) -> Uuid {
-        Dice::new(self.seed, index).id()
+        Random::new(self.seed, index).id()
     }
 
-    /// Adds one customer and all that belongs to it.
+    /// Adds one customer with its contacts, accounts and payments.
     pub(super) fn write(&self, index: u64, tables: &mut Tables) -> std::fmt::Result {
-        let mut dice = Dice::new(self.seed, index);
-        let id = dice.id();
-        let owner = Owner { id, index, locale: locales::pick(&self.locales, &mut dice) };
-        self.customer(&owner, &mut dice, tables)?;
-        address(&owner, &mut dice, tables)?;
+        let mut random = Random::new(self.seed, index);
+        let id = random.id();
+        let owner = Owner { id, index, locale: locales::pick(&self.locales, &mut random) };
+        self.customer(&owner, &mut random, tables)?;
+        address(&owner, &mut random, tables)?;
         // Five customers in a hundred own three accounts in ten.
-        let accounts = match dice.below(100) {
-            0..5 => dice.between(4, 14),
+        let accounts = match random.below(100) {
+            0..5 => random.between(4, 14),
             5..15 => 0,
             15..82 => 1,
             _ => 2,
         };
-        (0..accounts).try_for_each(|number| self.account(&owner, number, &mut dice, tables))
+        (0..accounts).try_for_each(|number| self.account(&owner, number, &mut random, tables))
     }
 
-    fn customer(&self, owner: &Owner<'_>, dice: &mut Dice, tables: &mut Tables) -> std::fmt::Result {
+    fn customer(&self, owner: &Owner<'_>, random: &mut Random, tables: &mut Tables) -> std::fmt::Result {
         let Owner { id, index, locale } = owner;
-        let given = dice.pick(&locale.given);
-        let surname = locale.surname(dice);
-        let company = dice.percent(8);
+        let given = random.pick(&locale.given);
+        let surname = locale.surname(random);
+        let company = random.percent(8);
         let name = match (company, locale.language.as_str()) {
-            (true, _) => format!("{surname} {}", dice.pick(&locale.companies)),
+            (true, _) => format!("{surname} {}", random.pick(&locale.companies)),
             (false, "ja") => format!("{surname} {given}"),
             (false, _) => format!("{given} {surname}"),
         };
-        let parts = if company { format!("\\N\t\\N\t{name}\t\\N") } else { format!("{given}\t{surname}\t\\N\t{}", born(dice)) };
-        let status = match dice.below(100) {
+        let parts = if company { format!("\\N\t\\N\t{name}\t\\N") } else { format!("{given}\t{surname}\t\\N\t{}", born(random)) };
+        let status = match random.below(100) {
             0..93 => "active",
             93..96 => "inactive",
             96..98 => "insolvent",
@@ -97,48 +96,48 @@ impl Recipe {
             "{id}\tC{}-{index:08}\t{}\t{name}\t{parts}\t{}\t{}\t{status}\t{}\t{created}\t{created}",
             self.seed,
             if company { "company" } else { "person" },
-            dice.digits("##N######"),
+            random.digits("##N######"),
             locale.language,
-            dice.pick(&["{}", "{}", "{}", "{vip}", "{hardship}", "{disputed,lawyer}"]),
-            created = self.moment(dice.between(1_000, 1_500), dice),
+            random.pick(&["{}", "{}", "{}", "{vip}", "{hardship}", "{disputed,lawyer}"]),
+            created = self.moment(random.between(1_000, 1_500), random),
         )?;
-        contact_points(owner, &ascii(given, &surname, *index), dice, tables)
+        contact_points(owner, &ascii(given, &surname, *index), random, tables)
     }
 
-    fn account(&self, owner: &Owner<'_>, number: u64, dice: &mut Dice, tables: &mut Tables) -> std::fmt::Result {
+    fn account(&self, owner: &Owner<'_>, number: u64, random: &mut Random, tables: &mut Tables) -> std::fmt::Result {
         let locale = owner.locale;
         let currency = locale.currency;
-        // Whole units with cents that people would see on a bill; currencies without cents have larger numbers.
+        // Amounts as on a bill; currencies without cents have larger numbers.
         let unit = 10_u64.pow(currency.exponent());
-        let whole = dice.between(20, 200) * dice.between(1, 25) * if unit == 1 { 100 } else { 1 };
-        let original = whole * unit + dice.below(unit);
+        let whole = random.between(20, 200) * random.between(1, 25) * if unit == 1 { 100 } else { 1 };
+        let original = whole * unit + random.below(unit);
         // Half of the debts are of this season, so that due dates gather around today.
-        let age = if dice.percent(50) { dice.between(2, 90) } else { dice.between(2, 900) };
-        let mut account = Account { id: dice.id(), currency, age, balance: original, last_payment_at: None };
-        let status = match dice.below(100) {
+        let age = if random.percent(50) { random.between(2, 90) } else { random.between(2, 900) };
+        let mut account = Account { id: random.id(), currency, age, balance: original, last_payment_at: None };
+        let status = match random.below(100) {
             0..70 => "open",
             70..76 => "paused",
             76..90 => "settled",
             90..93 => "closed",
             _ => "written_off",
         };
-        let due = self.today - Days::new(age) + Days::new(dice.between(14, 60));
+        let due = self.today - Days::new(age) + Days::new(random.between(14, 60));
         let next_action = match status {
-            "open" => format!("{} 09:00:00+00", self.today + Days::new(dice.below(21))),
+            "open" => format!("{} 09:00:00+00", self.today + Days::new(random.below(21))),
             _ => "\\N".into(),
         };
         let id = account.id;
-        let opened = self.moment(age, dice);
-        writeln!(tables.ledger_entries, "{}\t{id}\topening\t{original}\t\\N\t{opened}\t{opened}", dice.id())?;
-        if status == "open" && age > 60 && dice.percent(20) {
+        let opened = self.moment(age, random);
+        writeln!(tables.ledger_entries, "{}\t{id}\topening\t{original}\t\\N\t{opened}\t{opened}", random.id())?;
+        if status == "open" && age > 60 && random.percent(20) {
             let fee = 10 * unit;
-            let at = self.moment(age - 60, dice);
+            let at = self.moment(age - 60, random);
             account.balance += fee;
-            writeln!(tables.ledger_entries, "{}\t{id}\tfee\t{fee}\t\\N\t{at}\t{at}", dice.id())?;
+            writeln!(tables.ledger_entries, "{}\t{id}\tfee\t{fee}\t\\N\t{at}\t{at}", random.id())?;
         }
-        let payments = *dice.pick(&[0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 9]);
+        let payments = *random.pick(&[0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 9]);
         for turn in 1..=payments {
-            self.payment(owner, number, turn..=payments, &mut account, dice, tables)?;
+            self.payment(owner, number, turn..=payments, &mut account, random, tables)?;
         }
         let rest = match status {
             "settled" | "closed" => "adjustment",
@@ -146,8 +145,8 @@ impl Recipe {
             _ => "",
         };
         if account.balance > 0 && !rest.is_empty() {
-            let at = self.moment(1, dice);
-            writeln!(tables.ledger_entries, "{}\t{id}\t{rest}\t-{}\t\\N\t{at}\t{at}", dice.id(), account.balance)?;
+            let at = self.moment(1, random);
+            writeln!(tables.ledger_entries, "{}\t{id}\t{rest}\t-{}\t\\N\t{at}\t{at}", random.id(), account.balance)?;
             account.balance = 0;
         }
         let (balance, last_payment) = match (self.with_balances, account.last_payment_at) {
@@ -162,25 +161,25 @@ impl Recipe {
             self.seed,
             owner.index,
             owner.id,
-            dice.pick(&["Northwind Bank", "Stadtwerke Musterstadt", "Acme Telecom", "Contoso Retail", "Globex Insurance"]),
-            dice.pick(&["2023-A", "2024-A", "2024-B", "2025-A"]),
-            dice.pick(&["credit card", "loan", "utility", "mobile", "subscription", "rent"]),
+            random.pick(&["Northwind Bank", "Stadtwerke Musterstadt", "Acme Telecom", "Contoso Retail", "Globex Insurance"]),
+            random.pick(&["2023-A", "2024-A", "2024-B", "2025-A"]),
+            random.pick(&["credit card", "loan", "utility", "mobile", "subscription", "rent"]),
         )
     }
 
-    /// The next of the payments that are still to come.
+    /// Adds the next of the remaining payments.
     fn payment(
         &self,
         owner: &Owner<'_>,
         number: u64,
         turns: std::ops::RangeInclusive<u64>,
         account: &mut Account,
-        dice: &mut Dice,
+        random: &mut Random,
         tables: &mut Tables,
     ) -> std::fmt::Result {
         let (turn, last) = (*turns.start(), *turns.end());
         let amount = (account.balance / (last - turn + 2)).max(1);
-        let status = match dice.below(100) {
+        let status = match random.below(100) {
             _ if account.balance < amount => "failed",
             0..78 => "success",
             78..87 => "failed",
@@ -188,17 +187,19 @@ impl Recipe {
             93..97 => "refunded",
             _ => "reversed",
         };
-        let id = dice.id();
+        let id = random.id();
         let days_ago = account.age - account.age * turn / (last + 1);
-        let at = self.moment(days_ago.max(1), dice);
-        let method = match dice.below(100) {
+        let at = self.moment(days_ago.max(1), random);
+        let method = match random.below(100) {
             0..30 if owner.locale.region == "IN" => "upi",
             0..40 => "bank_transfer",
-            _ => *dice.pick(&["credit_card", "debit_card", "direct_debit", "digital_wallet", "paypal", "cash", "check", "other"]),
+            _ => {
+                *random.pick(&["credit_card", "debit_card", "direct_debit", "digital_wallet", "paypal", "cash", "check", "other"])
+            }
         };
         let failure = match status {
             "failed" => {
-                *dice.pick(&["insufficient_funds\tthe account has not enough money", "card_expired\tthe card has expired"])
+                *random.pick(&["insufficient_funds\tthe account has not enough money", "card_expired\tthe card has expired"])
             }
             _ => "\\N\t\\N",
         };
@@ -209,8 +210,8 @@ impl Recipe {
             account.id,
             owner.id,
             account.currency,
-            dice.pick(&owner.locale.given),
-            owner.locale.surname(dice),
+            random.pick(&owner.locale.given),
+            owner.locale.surname(random),
             self.seed,
             owner.index,
         )?;
@@ -220,63 +221,63 @@ impl Recipe {
             "reversed" => Some("reversal"),
             _ => return Ok(()),
         };
-        writeln!(tables.ledger_entries, "{}\t{}\tpayment\t-{amount}\t{id}\t{at}\t{at}", dice.id(), account.id)?;
+        writeln!(tables.ledger_entries, "{}\t{}\tpayment\t-{amount}\t{id}\t{at}\t{at}", random.id(), account.id)?;
         account.last_payment_at = account.last_payment_at.max(Some(at));
         match back {
             None => account.balance -= amount,
             Some(kind) => {
-                let at = self.moment((days_ago / 2).max(1), dice);
-                writeln!(tables.ledger_entries, "{}\t{}\t{kind}\t{amount}\t{id}\t{at}\t{at}", dice.id(), account.id)?;
+                let at = self.moment((days_ago / 2).max(1), random);
+                writeln!(tables.ledger_entries, "{}\t{}\t{kind}\t{amount}\t{id}\t{at}\t{at}", random.id(), account.id)?;
             }
         }
         Ok(())
     }
 
-    fn moment(&self, days_ago: u64, dice: &mut Dice) -> Moment {
-        Moment { day: self.today - Days::new(days_ago), second: dice.below(86_400) }
+    fn moment(&self, days_ago: u64, random: &mut Random) -> Moment {
+        Moment { day: self.today - Days::new(days_ago), second: random.below(86_400) }
     }
 }
 
-fn contact_points(owner: &Owner<'_>, mailbox: &str, dice: &mut Dice, tables: &mut Tables) -> std::fmt::Result {
+fn contact_points(owner: &Owner<'_>, mailbox: &str, random: &mut Random, tables: &mut Tables) -> std::fmt::Result {
     let Owner { id, locale, .. } = owner;
     let mut first = String::new();
     for (label, chance) in [("mobile", 100), ("home", 25)] {
-        let pattern = dice.pick(&locale.phones);
-        let value = dice.digits(pattern);
+        let pattern = random.pick(&locale.phones);
+        let value = random.digits(pattern);
         let normalized: String = value.chars().filter(|sign| sign.is_ascii_digit() || *sign == '+').collect();
-        // A customer has each number once, and short patterns do repeat among a million people.
-        if dice.percent(chance) && normalized != first {
+        // A customer has each number once, and short patterns repeat among a million people.
+        if random.percent(chance) && normalized != first {
             let primary = first.is_empty();
-            writeln!(tables.contact_points, "{}\t{id}\tphone\t{value}\t{normalized}\t{label}\t{primary}", dice.id())?;
+            writeln!(tables.contact_points, "{}\t{id}\tphone\t{value}\t{normalized}\t{label}\t{primary}", random.id())?;
             first = normalized;
         }
     }
-    if dice.percent(80) {
-        let domain = dice.pick(&["example.com", "example.org", "example.net", "mail.example"]);
-        writeln!(tables.contact_points, "{}\t{id}\temail\t{mailbox}@{domain}\t{mailbox}@{domain}\t\\N\ttrue", dice.id())?;
+    if random.percent(80) {
+        let domain = random.pick(&["example.com", "example.org", "example.net", "mail.example"]);
+        writeln!(tables.contact_points, "{}\t{id}\temail\t{mailbox}@{domain}\t{mailbox}@{domain}\t\\N\ttrue", random.id())?;
     }
     Ok(())
 }
 
-fn address(owner: &Owner<'_>, dice: &mut Dice, tables: &mut Tables) -> std::fmt::Result {
+fn address(owner: &Owner<'_>, random: &mut Random, tables: &mut Tables) -> std::fmt::Result {
     let Owner { id, locale, .. } = owner;
-    let [city, region, code] = dice.pick(&locale.cities);
-    let house = dice.between(1, 250);
-    let street = dice.pick(&locale.streets);
+    let [city, region, code] = random.pick(&locale.cities);
+    let house = random.between(1, 250);
+    let street = random.pick(&locale.streets);
     let line1 = match locale.region.as_str() {
         "US" | "GB" | "FR" | "IN" | "IE" => format!("{house} {street}"),
         _ => format!("{street} {house}"),
     };
-    let line2 = if dice.percent(15) { format!("Apt. {}", dice.between(1, 99)) } else { "\\N".into() };
-    let code = dice.digits(code);
-    writeln!(tables.addresses, "{}\t{id}\t{line1}\t{line2}\t{city}\t{region}\t{code}\t{}\ttrue", dice.id(), locale.region)
+    let line2 = if random.percent(15) { format!("Apt. {}", random.between(1, 99)) } else { "\\N".into() };
+    let code = random.digits(code);
+    writeln!(tables.addresses, "{}\t{id}\t{line1}\t{line2}\t{city}\t{region}\t{code}\t{}\ttrue", random.id(), locale.region)
 }
 
-fn born(dice: &mut Dice) -> NaiveDate {
-    NaiveDate::from_ymd_opt(1932, 1, 1).unwrap_or_default() + Days::new(dice.below(26_000))
+fn born(random: &mut Random) -> NaiveDate {
+    NaiveDate::from_ymd_opt(1932, 1, 1).unwrap_or_default() + Days::new(random.below(26_000))
 }
 
-/// The part before the `@`: the name in plain letters, with the index where a common name would collide.
+/// The part before the `@`: the name in ASCII, with the index because common names collide.
 fn ascii(given: &str, surname: &str, index: u64) -> String {
     let plain = |name: &str| -> String {
         name.nfd().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase()).collect()

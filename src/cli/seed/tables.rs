@@ -1,8 +1,8 @@
-//! Rows on their way into Postgres, in the text form of COPY.
+//! Buffers of rows in the text format of COPY.
 
 use sqlx::{Connection, PgConnection};
 
-/// The rows of many customers, a text to each table.
+/// One buffer for each table.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) customers: String,
@@ -14,9 +14,9 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Loads all rows or none; returns how many there are.
+    /// Loads all rows in one transaction; returns how many.
     pub(super) async fn load(&self, connection: &mut PgConnection) -> sqlx::Result<u64> {
-        // The ledger comes last and as one statement: where its trigger runs, it moves each balance once.
+        // The ledger is last and one statement, so that its trigger updates each balance once.
         let parts = [
             (
                 "copy customers (id, external_id, kind, name, given_name, family_name, company_name, date_of_birth, tax_id, \

@@ -9,7 +9,7 @@ use super::account::Account;
 use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
 use crate::api::{Reply, Request, created, json};
 use crate::auth::Caller;
-use crate::error::{Error, Faults, Result};
+use crate::error::{Error, Result, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Resource};
 use crate::validate::{Change, MOST_MONEY, Words};
@@ -88,9 +88,9 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
         .write(caller.id, async |connection| {
             request.expect_version(resource::lock::<Account>(connection, id.0).await?.version)?;
             let account: Account = resource::find(connection, id.0).await?;
-            let mut faults = Faults::default();
-            let entry = new.entry(&account, now, &mut faults);
-            faults.check()?;
+            let mut violations = Violations::default();
+            let entry = new.entry(&account, now, &mut violations);
+            violations.check()?;
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
             let posted = read(connection, posted).await?;
             created(&format!("/api/v1/accounts/{id}/ledger"), &posted)
@@ -99,40 +99,40 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
 }
 
 impl NewEntry {
-    fn entry(self, account: &Account, now: DateTime<Utc>, faults: &mut Faults) -> Entry {
-        let (kind, amount) = self.movement(account.balance, faults);
+    fn entry(self, account: &Account, now: DateTime<Utc>, violations: &mut Violations) -> Entry {
+        let (kind, amount) = self.movement(account.balance, violations);
         let (mut reason, mut occurred_at) = (None, None);
-        faults.text("/reason", self.reason, (1, 500), &mut reason);
-        faults.past("/occurredAt", self.occurred_at, now, &mut occurred_at);
+        violations.text("/reason", self.reason, (1, 500), &mut reason);
+        violations.past("/occurredAt", self.occurred_at, now, &mut occurred_at);
         Entry { account: AccountId(account.id), kind, amount, payment: None, reason, occurred_at }
     }
 
     /// The kind as it is stored, and the amount with the sign that it has in the ledger.
-    fn movement(&self, balance: Money, faults: &mut Faults) -> (&'static str, i64) {
+    fn movement(&self, balance: Money, violations: &mut Violations) -> (&'static str, i64) {
         let kind = match &self.kind {
             Change::To(Some(kind)) => KINDS.find(kind),
             _ => None,
         };
         let Some(kind) = kind else {
-            faults.add("/kind", "unknown_value", format!("takes one of {}", KINDS.known.join(", ")));
+            violations.add("/kind", "unknown_value", format!("takes one of {}", KINDS.known.join(", ")));
             return ("adjustment", 0);
         };
         let Some(amount) = &self.amount else {
-            faults.add("/amount", "required", "needs an amount");
+            violations.add("/amount", "required", "needs an amount");
             return (kind, 0);
         };
         let range = match kind {
             "adjustment" => -MOST_MONEY..=MOST_MONEY,
             "write_off" if balance.minor > 0 => 1..=balance.minor,
             "write_off" => {
-                faults.add("/amount", "nothing_owed", "nothing is owed that could be written off");
+                violations.add("/amount", "nothing_owed", "nothing is owed that could be written off");
                 return (kind, 0);
             }
             _ => 1..=MOST_MONEY,
         };
-        let amount = faults.amount("/amount", amount, balance.currency, range);
+        let amount = violations.amount("/amount", amount, balance.currency, range);
         if amount == 0 {
-            faults.add("/amount", "out_of_range", "an adjustment moves the balance");
+            violations.add("/amount", "out_of_range", "an adjustment moves the balance");
         }
         (kind, if kind == "write_off" { -amount } else { amount })
     }

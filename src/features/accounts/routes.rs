@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
-use crate::error::{Faults, Result};
+use crate::error::{Result, Violations};
 use crate::features::resource::{self, Resource, Said};
 use crate::http::Routes;
 use crate::routes;
@@ -74,9 +74,9 @@ impl Resource for Account {
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let said = request.json().await?;
-    let mut faults = Faults::default();
-    let new = NewAccount::read(said, &request.context(caller.id), &mut faults);
-    faults.check()?;
+    let mut violations = Violations::default();
+    let new = NewAccount::read(said, &request.context(caller.id), &mut violations);
+    violations.check()?;
     request
         .write(caller.id, async |connection| {
             let id = rules::open(connection, &new, Some(caller.id)).await?;

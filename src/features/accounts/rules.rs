@@ -7,7 +7,7 @@ use super::account::Account;
 use super::fields::COLLECTION;
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::customers::{self, Customer};
 use crate::features::ledger;
 use crate::features::resource::{self, Said};
@@ -25,36 +25,36 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// Reads a request for a new account.
-    pub fn read(mut said: Object, context: &Context<'_>, faults: &mut Faults) -> Self {
-        let customer: Option<Object> = fields::take(&mut said, "customer", faults).value();
+    pub fn read(mut said: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
+        let customer: Option<Object> = fields::take(&mut said, "customer", violations).value();
         match (said.contains_key("customerId"), &customer) {
-            (true, Some(_)) => faults.add("/customer", "conflicting", "takes customerId or a new customer, not both"),
-            (false, None) => faults.add("/customerId", "required", "needs customerId, or a new customer in customer"),
+            (true, Some(_)) => violations.add("/customer", "conflicting", "takes customerId or a new customer, not both"),
+            (false, None) => violations.add("/customerId", "required", "needs customerId, or a new customer in customer"),
             _ => {}
         }
-        let currency: Option<String> = fields::take(&mut said, "currency", faults).value();
-        let currency = faults.currency("/currency", currency.as_deref(), context.currency);
+        let currency: Option<String> = fields::take(&mut said, "currency", violations).value();
+        let currency = violations.currency("/currency", currency.as_deref(), context.currency);
         let mut account = Account::new(currency);
-        let mut amount = |name: &str, least: i64, faults: &mut Faults| {
-            let amount: Amount = fields::take(&mut said, name, faults).value()?;
-            Some(faults.amount(&format!("/{name}"), &amount, currency, least..=MOST_MONEY))
+        let mut amount = |name: &str, least: i64, violations: &mut Violations| {
+            let amount: Amount = fields::take(&mut said, name, violations).value()?;
+            Some(violations.amount(&format!("/{name}"), &amount, currency, least..=MOST_MONEY))
         };
-        let original = amount("originalAmount", 0, faults);
-        let owed = match (amount("balance", -MOST_MONEY, faults), amount("amountDue", 0, faults)) {
+        let original = amount("originalAmount", 0, violations);
+        let owed = match (amount("balance", -MOST_MONEY, violations), amount("amountDue", 0, violations)) {
             (Some(_), Some(_)) => {
-                faults.add("/amountDue", "conflicting", "is another name of balance; takes one of them");
+                violations.add("/amountDue", "conflicting", "is another name of balance; takes one of them");
                 None
             }
             (balance, due) => balance.or(due),
         };
         account.balance = Money { minor: owed.or(original).unwrap_or_default(), currency };
         account.original_amount = Money { minor: original.or(owed).unwrap_or_default().max(0), currency };
-        fields::apply(&mut account, &mut said, faults);
-        fields::refuse_rest::<Account>(&said, context.is_strict, faults);
+        fields::apply(&mut account, &mut said, violations);
+        fields::refuse_rest::<Account>(&said, context.is_strict, violations);
         let customer = customer.map(|said| {
-            let mut within = Faults::default();
+            let mut within = Violations::default();
             let customer = Customer::read_new(said, context, &mut within);
-            faults.nest("/customer", within);
+            violations.nest("/customer", within);
             account.customer_id = customer.id;
             customer
         });
@@ -98,15 +98,15 @@ pub async fn insert(connection: &mut PgConnection, account: &Account, by: Option
 /// # Errors
 /// As [`open`], and members that cannot change.
 pub async fn change(connection: &mut PgConnection, before: &Account, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut faults) = (said.base(before), Faults::default());
+    let (mut after, mut violations) = (said.base(before), Violations::default());
     if said.members.remove("customer").is_some() {
-        faults.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
+        violations.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
     }
     if let Some(due) = said.members.remove("amountDue") {
         said.members.entry("balance").or_insert(due);
     }
-    resource::apply(before, &mut after, said, context, &mut faults)?;
-    faults.check()?;
+    resource::apply(before, &mut after, said, context, &mut violations)?;
+    violations.check()?;
     if after == *before {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::customer::{Address, ContactPoint};
-use crate::error::Faults;
+use crate::error::Violations;
 use crate::validate::{Change, Words};
 use crate::values::{ids, text};
 
@@ -63,14 +63,14 @@ pub(super) fn apply(
     email: Change<String>,
     region: &str,
     place: &mut Vec<ContactPoint>,
-    faults: &mut Faults,
+    violations: &mut Violations,
 ) {
     if let Change::To(patches) = set {
         let mut before = std::mem::take(place);
         for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
             let pointer = format!("/contactPoints/{at}");
-            let point = known(&mut before, patch.id, |point| point.id, &pointer, faults).unwrap_or_else(new_point);
-            place.push(patch.apply(point, region, &pointer, faults));
+            let point = known(&mut before, patch.id, |point| point.id, &pointer, violations).unwrap_or_else(new_point);
+            place.push(patch.apply(point, region, &pointer, violations));
         }
     }
     for (kind, change) in [("phone", phone), ("email", email)] {
@@ -87,28 +87,28 @@ pub(super) fn apply(
                     is_primary: Some(true),
                     ..ContactPatch::default()
                 };
-                let mut within = Faults::default();
+                let mut within = Violations::default();
                 let point = simple.apply(point, region, "", &mut within);
-                faults.blame(&format!("/{kind}"), within);
+                violations.flatten(&format!("/{kind}"), within);
                 // The same number may be there already as one of several: then it becomes the primary.
                 place.retain(|other| other.kind != kind || other.normalized != point.normalized);
                 place.push(point);
             }
         }
     }
-    settle(place, faults);
+    settle(place, violations);
 }
 
 /// Replaces the set of addresses if the client names one.
-pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, place: &mut Vec<Address>, faults: &mut Faults) {
+pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, place: &mut Vec<Address>, violations: &mut Violations) {
     let Change::To(patches) = set else { return };
     let mut before = std::mem::take(place);
     for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
         let pointer = format!("/addresses/{at}");
-        let address = known(&mut before, patch.id, |address| address.id, &pointer, faults).unwrap_or_else(new_address);
-        place.push(patch.apply(address, &pointer, faults));
+        let address = known(&mut before, patch.id, |address| address.id, &pointer, violations).unwrap_or_else(new_address);
+        place.push(patch.apply(address, &pointer, violations));
     }
-    settle_addresses(place, faults);
+    settle_addresses(place, violations);
 }
 
 /// Puts one contact point into the set; as the primary it takes the place of the one before.
@@ -117,43 +117,43 @@ pub(super) fn put_point(
     patch: ContactPatch,
     point: ContactPoint,
     region: &str,
-    faults: &mut Faults,
+    violations: &mut Violations,
 ) {
     let becomes_primary = patch.is_primary == Some(true);
-    let point = patch.apply(point, region, "", faults);
+    let point = patch.apply(point, region, "", violations);
     for other in place.iter_mut().filter(|other| becomes_primary && other.kind == point.kind) {
         other.is_primary = false;
     }
     if place.iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
-        faults.add("/value", "duplicate", "is in the set already");
+        violations.add("/value", "duplicate", "is in the set already");
     }
     place.push(point);
-    if faults.is_empty() {
-        settle(place, faults);
+    if violations.is_empty() {
+        settle(place, violations);
     }
 }
 
 /// Puts one address into the set; as the primary it takes the place of the one before.
-pub(super) fn put_address(place: &mut Vec<Address>, patch: AddressPatch, address: Address, faults: &mut Faults) {
+pub(super) fn put_address(place: &mut Vec<Address>, patch: AddressPatch, address: Address, violations: &mut Violations) {
     let becomes_primary = patch.is_primary == Some(true);
-    let address = patch.apply(address, "", faults);
+    let address = patch.apply(address, "", violations);
     for other in place.iter_mut().filter(|_| becomes_primary) {
         other.is_primary = false;
     }
     place.push(address);
-    settle_addresses(place, faults);
+    settle_addresses(place, violations);
 }
 
 /// Sees to it that each kind has one primary and nothing is there twice.
-pub(super) fn settle(points: &mut [ContactPoint], faults: &mut Faults) {
+pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
     if points.len() > MOST {
-        faults.add("/contactPoints", "too_many", format!("takes at most {MOST} contact points"));
+        violations.add("/contactPoints", "too_many", format!("takes at most {MOST} contact points"));
     }
     for kind in KINDS.known {
         let mut primaries = points.iter_mut().filter(|point| point.kind == *kind && point.is_primary);
         let first = primaries.next().is_some();
         if primaries.next().is_some() {
-            faults.add("/contactPoints", "several_primaries", format!("takes one primary {kind}"));
+            violations.add("/contactPoints", "several_primaries", format!("takes one primary {kind}"));
         }
         if !first && let Some(point) = points.iter_mut().find(|point| point.kind == *kind) {
             point.is_primary = true;
@@ -161,15 +161,15 @@ pub(super) fn settle(points: &mut [ContactPoint], faults: &mut Faults) {
     }
     for (at, point) in points.iter().enumerate() {
         if points[..at].iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
-            faults.add(format!("/contactPoints/{at}/value"), "duplicate", "is in the set twice");
+            violations.add(format!("/contactPoints/{at}/value"), "duplicate", "is in the set twice");
         }
     }
 }
 
 /// Sees to it that there is one primary address.
-pub(super) fn settle_addresses(addresses: &mut [Address], faults: &mut Faults) {
+pub(super) fn settle_addresses(addresses: &mut [Address], violations: &mut Violations) {
     if addresses.len() > MOST {
-        faults.add("/addresses", "too_many", format!("takes at most {MOST} addresses"));
+        violations.add("/addresses", "too_many", format!("takes at most {MOST} addresses"));
     }
     match addresses.iter().filter(|address| address.is_primary).count() {
         0 => {
@@ -178,20 +178,20 @@ pub(super) fn settle_addresses(addresses: &mut [Address], faults: &mut Faults) {
             }
         }
         1 => {}
-        _ => faults.add("/addresses", "several_primaries", "takes one primary address"),
+        _ => violations.add("/addresses", "several_primaries", "takes one primary address"),
     }
 }
 
 impl ContactPatch {
     /// Puts what the client says in its place; a number that changes has to be verified anew.
-    pub(super) fn apply(self, mut point: ContactPoint, region: &str, pointer: &str, faults: &mut Faults) -> ContactPoint {
+    pub(super) fn apply(self, mut point: ContactPoint, region: &str, pointer: &str, violations: &mut Violations) -> ContactPoint {
         if point.kind.is_empty() && !self.kind.is_present() {
-            faults.add(format!("{pointer}/kind"), "required", "takes phone or email");
+            violations.add(format!("{pointer}/kind"), "required", "takes phone or email");
         }
-        faults.word(&format!("{pointer}/kind"), self.kind, &KINDS, &mut point.kind);
+        violations.word(&format!("{pointer}/kind"), self.kind, &KINDS, &mut point.kind);
         let place = format!("{pointer}/value");
         let mut value = Some(std::mem::take(&mut point.value));
-        faults.text(&place, self.value, (3, 254), &mut value);
+        violations.text(&place, self.value, (3, 254), &mut value);
         match value.filter(|value| !value.is_empty()) {
             Some(value) => {
                 match normalize(&point.kind, &value, region) {
@@ -201,14 +201,14 @@ impl ContactPatch {
                         point.normalized = normalized;
                     }
                     None if value.chars().count() < 3 => {}
-                    None => faults.add(place, "not_a_contact", "is no phone number or e-mail address, as its kind says"),
+                    None => violations.add(place, "not_a_contact", "is no phone number or e-mail address, as its kind says"),
                 }
                 point.value = value;
             }
-            None => faults.add(place, "required", "needs a value"),
+            None => violations.add(place, "required", "needs a value"),
         }
-        faults.text(&format!("{pointer}/label"), self.label, (1, 50), &mut point.label);
-        faults.word(&format!("{pointer}/state"), self.state, &STATES, &mut point.state);
+        violations.text(&format!("{pointer}/label"), self.label, (1, 50), &mut point.label);
+        violations.word(&format!("{pointer}/state"), self.state, &STATES, &mut point.state);
         point.is_primary = self.is_primary.unwrap_or(point.is_primary);
         point
     }
@@ -216,22 +216,22 @@ impl ContactPatch {
 
 impl AddressPatch {
     /// Puts what the client says in its place.
-    pub(super) fn apply(self, mut address: Address, pointer: &str, faults: &mut Faults) -> Address {
+    pub(super) fn apply(self, mut address: Address, pointer: &str, violations: &mut Violations) -> Address {
         let mut line1 = Some(std::mem::take(&mut address.line1)).filter(|line| !line.is_empty());
-        faults.text(&format!("{pointer}/line1"), self.line1, (1, 200), &mut line1);
+        violations.text(&format!("{pointer}/line1"), self.line1, (1, 200), &mut line1);
         match line1 {
             Some(line1) => address.line1 = line1,
-            None => faults.add(format!("{pointer}/line1"), "required", "needs a street or a post box"),
+            None => violations.add(format!("{pointer}/line1"), "required", "needs a street or a post box"),
         }
-        faults.text(&format!("{pointer}/label"), self.label, (1, 50), &mut address.label);
-        faults.text(&format!("{pointer}/line2"), self.line2, (1, 200), &mut address.line2);
-        faults.text(&format!("{pointer}/city"), self.city, (1, 100), &mut address.city);
-        faults.text(&format!("{pointer}/region"), self.region, (1, 100), &mut address.region);
-        faults.text(&format!("{pointer}/postalCode"), self.postal_code, (1, 20), &mut address.postal_code);
+        violations.text(&format!("{pointer}/label"), self.label, (1, 50), &mut address.label);
+        violations.text(&format!("{pointer}/line2"), self.line2, (1, 200), &mut address.line2);
+        violations.text(&format!("{pointer}/city"), self.city, (1, 100), &mut address.city);
+        violations.text(&format!("{pointer}/region"), self.region, (1, 100), &mut address.region);
+        violations.text(&format!("{pointer}/postalCode"), self.postal_code, (1, 20), &mut address.postal_code);
         if let Change::To(country) = self.country {
             address.country = country.map(|country| country.trim().to_uppercase());
             if address.country.as_ref().is_some_and(|country| !is_country(country)) {
-                faults.add(format!("{pointer}/country"), "not_a_country", "takes a country code of ISO 3166-1 such as DE");
+                violations.add(format!("{pointer}/country"), "not_a_country", "takes a country code of ISO 3166-1 such as DE");
             }
         }
         address.is_primary = self.is_primary.unwrap_or(address.is_primary);
@@ -240,11 +240,11 @@ impl AddressPatch {
 }
 
 /// Takes the entry with this id out of the set that was there; `None` without an id.
-fn known<T>(before: &mut Vec<T>, id: Option<Uuid>, of: fn(&T) -> Uuid, pointer: &str, faults: &mut Faults) -> Option<T> {
+fn known<T>(before: &mut Vec<T>, id: Option<Uuid>, of: fn(&T) -> Uuid, pointer: &str, violations: &mut Violations) -> Option<T> {
     let id = id?;
     let found = before.iter().position(|entry| of(entry) == id);
     if found.is_none() {
-        faults.add(format!("{pointer}/id"), "unknown_id", "is not, or not only once, in the customer's set");
+        violations.add(format!("{pointer}/id"), "unknown_id", "is not, or not only once, in the customer's set");
     }
     found.map(|at| before.remove(at))
 }
@@ -287,11 +287,12 @@ mod tests {
             phone: Change<String>,
             email: Change<String>,
         }
-        let mut faults = Faults::default();
+        let mut violations = Violations::default();
         let contacts: Contacts = serde_json::from_value(patch.clone()).unwrap();
-        apply(contacts.contact_points, contacts.phone, contacts.email, "US", place, &mut faults);
-        let faults = faults.take();
-        let found: Vec<(&str, &str)> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_ref())).collect();
+        apply(contacts.contact_points, contacts.phone, contacts.email, "US", place, &mut violations);
+        let violations = violations.take();
+        let found: Vec<(&str, &str)> =
+            violations.iter().map(|violation| (violation.pointer.as_str(), violation.code.as_ref())).collect();
         assert_eq!(found, expected, "{patch}");
     }
 

@@ -8,7 +8,7 @@ use super::customer::Customer;
 use super::rules;
 use crate::api::{Reply, Request, created, json, no_content};
 use crate::auth::Caller;
-use crate::error::{Error, Faults, Result};
+use crate::error::{Error, Result, Violations};
 use crate::features::resource;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
 
@@ -16,8 +16,8 @@ pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut reques
     let patch: ContactPatch = request.json().await?;
     let new = contacts::new_point();
     let part = new.id;
-    let change = |customer: &mut Customer, faults: &mut Faults| {
-        contacts::put_point(&mut customer.contact_points, patch, new, region(&request), faults);
+    let change = |customer: &mut Customer, violations: &mut Violations| {
+        contacts::put_point(&mut customer.contact_points, patch, new, region(&request), violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
@@ -33,9 +33,9 @@ pub(super) async fn change_contact_point(
     mut request: Request,
 ) -> Result<Reply> {
     let patch: ContactPatch = request.json().await?;
-    let change = |customer: &mut Customer, faults: &mut Faults| {
+    let change = |customer: &mut Customer, violations: &mut Violations| {
         let point = take(&mut customer.contact_points, |point| point.id, part.0)?;
-        contacts::put_point(&mut customer.contact_points, patch, point, region(&request), faults);
+        contacts::put_point(&mut customer.contact_points, patch, point, region(&request), violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.contact_points, |point| point.id, part.0)?))
@@ -48,9 +48,9 @@ pub(super) async fn remove_contact_point(
     caller: Caller,
     request: Request,
 ) -> Result<Reply> {
-    let change = |customer: &mut Customer, faults: &mut Faults| {
+    let change = |customer: &mut Customer, violations: &mut Violations| {
         take(&mut customer.contact_points, |point| point.id, part.0)?;
-        contacts::settle(&mut customer.contact_points, faults);
+        contacts::settle(&mut customer.contact_points, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
@@ -60,8 +60,8 @@ pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Req
     let patch: AddressPatch = request.json().await?;
     let new = contacts::new_address();
     let part = new.id;
-    let change = |customer: &mut Customer, faults: &mut Faults| {
-        contacts::put_address(&mut customer.addresses, patch, new, faults);
+    let change = |customer: &mut Customer, violations: &mut Violations| {
+        contacts::put_address(&mut customer.addresses, patch, new, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
@@ -72,9 +72,9 @@ pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Req
 
 pub(super) async fn change_address(id: CustomerId, part: AddressId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: AddressPatch = request.json().await?;
-    let change = |customer: &mut Customer, faults: &mut Faults| {
+    let change = |customer: &mut Customer, violations: &mut Violations| {
         let address = take(&mut customer.addresses, |address| address.id, part.0)?;
-        contacts::put_address(&mut customer.addresses, patch, address, faults);
+        contacts::put_address(&mut customer.addresses, patch, address, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.addresses, |address| address.id, part.0)?))
@@ -82,9 +82,9 @@ pub(super) async fn change_address(id: CustomerId, part: AddressId, caller: Call
 }
 
 pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Caller, request: Request) -> Result<Reply> {
-    let change = |customer: &mut Customer, faults: &mut Faults| {
+    let change = |customer: &mut Customer, violations: &mut Violations| {
         take(&mut customer.addresses, |address| address.id, part.0)?;
-        contacts::settle_addresses(&mut customer.addresses, faults);
+        contacts::settle_addresses(&mut customer.addresses, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
@@ -95,16 +95,16 @@ async fn edit(
     id: CustomerId,
     caller: &Caller,
     request: &Request,
-    change: impl FnOnce(&mut Customer, &mut Faults) -> Result<()>,
+    change: impl FnOnce(&mut Customer, &mut Violations) -> Result<()>,
     show: impl FnOnce(&Customer) -> Result<Reply>,
 ) -> Result<Reply> {
     request
         .write(caller.id, async |connection| {
             request.expect_version(resource::lock::<Customer>(connection, id.0).await?.version)?;
             let before: Customer = resource::find(connection, id.0).await?;
-            let (mut after, mut faults) = (before.clone(), Faults::default());
-            change(&mut after, &mut faults)?;
-            faults.check()?;
+            let (mut after, mut violations) = (before.clone(), Violations::default());
+            change(&mut after, &mut violations)?;
+            violations.check()?;
             rules::update(connection, &before, &after, Some(caller.id)).await?;
             show(&resource::find(connection, id.0).await?)
         })

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::{Lock, Locked};
-use crate::error::{Faults, Object, Result};
+use crate::error::{Object, Result, Violations};
 use crate::features::resource::{self, Resource, Said};
 use crate::http::Routes;
 use crate::routes;
@@ -83,10 +83,10 @@ impl Resource for Customer {
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let mut said: Object = request.json().await?;
     let context = request.context(caller.id);
-    let mut faults = Faults::default();
-    let debt = Debt::take(&mut said, context.currency, &mut faults);
-    let customer = Customer::read_new(said, &context, &mut faults);
-    faults.check()?;
+    let mut violations = Violations::default();
+    let debt = Debt::take(&mut said, context.currency, &mut violations);
+    let customer = Customer::read_new(said, &context, &mut violations);
+    violations.check()?;
     request
         .write(caller.id, async |connection| {
             rules::create(connection, &customer, debt.as_ref(), Some(caller.id)).await?;

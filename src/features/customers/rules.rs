@@ -11,7 +11,7 @@ use super::customer::{Customer, Kind};
 use super::fields::COLLECTION;
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::ledger;
 use crate::features::resource::{self, Said};
 use crate::search::Access;
@@ -30,64 +30,64 @@ pub struct Debt {
 
 impl Debt {
     /// Takes what describes an account out of a request for a new customer.
-    pub fn take(said: &mut Object, default: Currency, faults: &mut Faults) -> Option<Self> {
+    pub fn take(said: &mut Object, default: Currency, violations: &mut Violations) -> Option<Self> {
         let is_there = ["amountDue", "dueDate", "accountNumber"].iter().any(|name| said.contains_key(*name));
-        let currency: Option<String> = fields::take(said, "currency", faults).value();
+        let currency: Option<String> = fields::take(said, "currency", violations).value();
         if !is_there {
             return None;
         }
-        let currency = faults.currency("/currency", currency.as_deref(), default);
-        let amount: Option<Amount> = fields::take(said, "amountDue", faults).value();
-        let minor = amount.map_or(0, |amount| faults.amount("/amountDue", &amount, currency, 0..=MOST_MONEY));
+        let currency = violations.currency("/currency", currency.as_deref(), default);
+        let amount: Option<Amount> = fields::take(said, "amountDue", violations).value();
+        let minor = amount.map_or(0, |amount| violations.amount("/amountDue", &amount, currency, 0..=MOST_MONEY));
         let mut debt = Self { account_number: None, amount: Money { minor, currency }, due_date: None };
-        let (due_date, number) = (fields::take(said, "dueDate", faults), fields::take(said, "accountNumber", faults));
-        faults.day("/dueDate", due_date, sensible_days(), &mut debt.due_date);
-        faults.text("/accountNumber", number, (1, 64), &mut debt.account_number);
+        let (due_date, number) = (fields::take(said, "dueDate", violations), fields::take(said, "accountNumber", violations));
+        violations.day("/dueDate", due_date, sensible_days(), &mut debt.due_date);
+        violations.text("/accountNumber", number, (1, 64), &mut debt.account_number);
         Some(debt)
     }
 }
 
 impl Customer {
     /// Reads a request for a new customer, without the [`Debt`].
-    pub fn read_new(mut said: Object, context: &Context<'_>, faults: &mut Faults) -> Self {
+    pub fn read_new(mut said: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
         let mut customer = Self::new();
-        customer.apply(&mut said, context, faults);
-        fields::refuse_rest::<Self>(&said, context.is_strict, faults);
+        customer.apply(&mut said, context, violations);
+        fields::refuse_rest::<Self>(&said, context.is_strict, violations);
         customer
     }
 
-    fn apply(&mut self, said: &mut Object, context: &Context<'_>, faults: &mut Faults) {
+    fn apply(&mut self, said: &mut Object, context: &Context<'_>, violations: &mut Violations) {
         let name_is_derived = self.derived_name().is_some_and(|derived| derived == self.name);
-        let name = fields::take(said, "name", faults);
-        let points = fields::take(said, "contactPoints", faults);
-        let [phone, email] = ["phone", "email"].map(|name| fields::take(said, name, faults));
-        let addresses = fields::take(said, "addresses", faults);
-        fields::apply(self, said, faults);
+        let name = fields::take(said, "name", violations);
+        let points = fields::take(said, "contactPoints", violations);
+        let [phone, email] = ["phone", "email"].map(|name| fields::take(said, name, violations));
+        let addresses = fields::take(said, "addresses", violations);
+        fields::apply(self, said, violations);
         if self.date_of_birth.is_some_and(|day| day > context.now.date_naive()) {
-            faults.add("/dateOfBirth", "out_of_range", "takes a day that has come");
+            violations.add("/dateOfBirth", "out_of_range", "takes a day that has come");
         }
         if self.language.as_deref().is_some_and(|tag| !is_language(tag)) {
-            faults.add("/language", "not_a_language", "takes a language tag such as en or pt-BR");
+            violations.add("/language", "not_a_language", "takes a language tag such as en or pt-BR");
         }
         if self.time_zone.as_deref().is_some_and(|zone| !is_time_zone(zone)) {
-            faults.add("/timeZone", "not_a_time_zone", "takes a time zone such as Europe/Berlin");
+            violations.add("/timeZone", "not_a_time_zone", "takes a time zone such as Europe/Berlin");
         }
-        contacts::apply(points, phone, email, context.region, &mut self.contact_points, faults);
-        contacts::apply_addresses(addresses, &mut self.addresses, faults);
-        self.apply_name(name, name_is_derived, faults);
+        contacts::apply(points, phone, email, context.region, &mut self.contact_points, violations);
+        contacts::apply_addresses(addresses, &mut self.addresses, violations);
+        self.apply_name(name, name_is_derived, violations);
     }
 
     /// A name that was derived follows its parts; one that was given stays.
-    fn apply_name(&mut self, change: Change<String>, was_derived: bool, faults: &mut Faults) {
+    fn apply_name(&mut self, change: Change<String>, was_derived: bool, violations: &mut Violations) {
         let mut name = None;
         match change {
             Change::Keep if !was_derived && !self.name.is_empty() => return,
             Change::Keep => {}
-            change => faults.text("/name", change, (1, 200), &mut name),
+            change => violations.text("/name", change, (1, 200), &mut name),
         }
         match name.or_else(|| self.derived_name()) {
             Some(name) => self.name = name,
-            None => faults.add("/name", "required", "needs a name, or the parts of one"),
+            None => violations.add("/name", "required", "needs a name, or the parts of one"),
         }
     }
 
@@ -106,7 +106,7 @@ impl Customer {
 /// # Errors
 /// An external id that another customer has, and members that cannot change.
 pub async fn change(connection: &mut PgConnection, before: &Customer, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut faults) = (said.base(before), Faults::default());
+    let (mut after, mut violations) = (said.base(before), Violations::default());
     // The simple form of what is there already says nothing new.
     for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {
         let names_set = !said.is_whole || said.members.contains_key("contactPoints");
@@ -122,12 +122,16 @@ pub async fn change(connection: &mut PgConnection, before: &Customer, mut said: 
     }
     for name in ["amountDue", "dueDate", "accountNumber"] {
         if said.members.remove(name).is_some() {
-            faults.add(format!("/{name}"), "not_changeable", "belongs to an account; only a new customer takes it, to open one");
+            violations.add(
+                format!("/{name}"),
+                "not_changeable",
+                "belongs to an account; only a new customer takes it, to open one",
+            );
         }
     }
-    after.apply(&mut said.members, context, &mut faults);
-    resource::apply(before, &mut after, said, context, &mut faults)?;
-    faults.check()?;
+    after.apply(&mut said.members, context, &mut violations);
+    resource::apply(before, &mut after, said, context, &mut violations)?;
+    violations.check()?;
     update(connection, before, &after, context.by).await
 }
 
@@ -304,12 +308,12 @@ mod tests {
     use super::*;
 
     fn apply(customer: &mut Customer, said: Value) -> Vec<(String, String)> {
-        let (mut said, mut faults) = (said.as_object().cloned().unwrap(), Faults::default());
+        let (mut said, mut violations) = (said.as_object().cloned().unwrap(), Violations::default());
         let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
         let currency = "EUR".parse().unwrap();
         let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
-        customer.apply(&mut said, &context, &mut faults);
-        faults.take().into_iter().map(|fault| (fault.pointer, fault.code.into_owned())).collect()
+        customer.apply(&mut said, &context, &mut violations);
+        violations.take().into_iter().map(|violation| (violation.pointer, violation.code.into_owned())).collect()
     }
 
     fn check(patch: Value, expected: &[(&str, &str)]) {

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::db::rows::Locked;
-use crate::error::{Error, Faults, Object, Result};
+use crate::error::{Error, Object, Result, Violations};
 use crate::features::resource::{self, Resource, Said};
 use crate::http::Routes;
 use crate::routes;
@@ -82,9 +82,9 @@ async fn list_on_account(id: AccountId, _: Caller, request: Request) -> Result<R
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let mut said: Object = request.json().await?;
-    let mut faults = Faults::default();
-    let account = fields::take(&mut said, "accountId", &mut faults).value();
-    faults.check()?;
+    let mut violations = Violations::default();
+    let account = fields::take(&mut said, "accountId", &mut violations).value();
+    violations.check()?;
     record(said, account, &caller, &request).await
 }
 
@@ -93,9 +93,11 @@ async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) 
     if said.remove("accountId").is_some_and(|other| other != id.to_string()) {
         return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
     }
-    // The account is the address here, so one that does not exist is not a fault of the body.
+    // The account is the address here, so one that does not exist is not a violation of the body.
     record(said, Some(id.0), &caller, &request).await.map_err(|error| match error {
-        Error::Invalid(faults) if faults.iter().any(|fault| fault.code == "unknown_account") => Error::NotFound("account"),
+        Error::Invalid(violations) if violations.iter().any(|violation| violation.code == "unknown_account") => {
+            Error::NotFound("account")
+        }
         error => error,
     })
 }
@@ -112,9 +114,9 @@ async fn record(said: Object, account: Option<Uuid>, caller: &Caller, request: &
             if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
                 return Err(rules::unknown_account());
             }
-            let mut faults = Faults::default();
-            let payment = Payment::read_new(said, payee.as_ref(), &context, &mut faults);
-            faults.check()?;
+            let mut violations = Violations::default();
+            let payment = Payment::read_new(said, payee.as_ref(), &context, &mut violations);
+            violations.check()?;
             let id = rules::record(connection, &payment, Some(caller.id)).await?;
             let twin = rules::find_twin(connection, &payment).await?;
             let reply = resource::created::<Payment>(connection, id.0, request).await?;

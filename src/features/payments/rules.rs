@@ -9,7 +9,7 @@ use super::payment::Payment;
 use super::status::{self, Status};
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Faults, Object, OnConstraint, Result};
+use crate::error::{Error, Object, OnConstraint, Result, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Said};
 use crate::search::Access;
@@ -49,54 +49,54 @@ pub(super) async fn lock_payee(connection: &mut PgConnection, account: Option<Uu
 
 impl Payment {
     /// Reads a request for a new payment to the account that it names.
-    pub fn read_new(mut said: Object, payee: Option<&Payee>, context: &Context<'_>, faults: &mut Faults) -> Self {
+    pub fn read_new(mut said: Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) -> Self {
         let mut payment = Self::new(payee.map_or(context.currency, |payee| payee.currency), context.now);
-        require_method(&said, faults);
-        payment.apply_money(&mut said, payee, context, faults);
-        fields::apply(&mut payment, &mut said, faults);
-        fields::refuse_rest::<Self>(&said, context.is_strict, faults);
+        require_method(&said, violations);
+        payment.apply_money(&mut said, payee, context, violations);
+        fields::apply(&mut payment, &mut said, violations);
+        fields::refuse_rest::<Self>(&said, context.is_strict, violations);
         if !payment.status.is_first() {
-            faults.add("/status", "not_a_first_status", "a new payment is one of pending, success, failed");
+            violations.add("/status", "not_a_first_status", "a new payment is one of pending, success, failed");
         }
         payment
     }
 
     /// Takes over account, customer, currency, amount and time, which depend on each other.
-    fn apply_money(&mut self, said: &mut Object, payee: Option<&Payee>, context: &Context<'_>, faults: &mut Faults) {
+    fn apply_money(&mut self, said: &mut Object, payee: Option<&Payee>, context: &Context<'_>, violations: &mut Violations) {
         said.remove("accountId");
         self.account_id = payee.map(|payee| payee.id);
-        let customer = fields::take(said, "customerId", faults);
+        let customer = fields::take(said, "customerId", violations);
         if let Some(payee) = payee {
             if customer.is_present() && customer.clone().value() != Some(payee.customer_id) {
-                faults.add("/customerId", "customer_mismatch", "the account belongs to another customer");
+                violations.add("/customerId", "customer_mismatch", "the account belongs to another customer");
             }
             self.customer_id = Some(payee.customer_id);
         } else {
             customer.apply(&mut self.customer_id);
         }
 
-        let currency = fields::take::<String>(said, "currency", faults);
+        let currency = fields::take::<String>(said, "currency", violations);
         if currency.is_present() {
             let default = payee.map_or(context.currency, |payee| payee.currency);
-            self.currency = faults.currency("/currency", currency.value().as_deref(), default);
+            self.currency = violations.currency("/currency", currency.value().as_deref(), default);
         }
         if let Some(payee) = payee
             && self.currency != payee.currency
         {
-            faults.add("/currency", "currency_mismatch", format!("the account's currency is {}", payee.currency));
+            violations.add("/currency", "currency_mismatch", format!("the account's currency is {}", payee.currency));
         }
         let most = i64::from(context.payment_max) * 10_i64.pow(self.currency.exponent());
-        let minor = match fields::take::<Amount>(said, "amount", faults) {
-            Change::To(Some(amount)) => faults.amount("/amount", &amount, self.currency, 1..=most),
+        let minor = match fields::take::<Amount>(said, "amount", violations) {
+            Change::To(Some(amount)) => violations.amount("/amount", &amount, self.currency, 1..=most),
             Change::Keep if self.amount.minor > 0 => self.amount.minor,
             _ => {
-                faults.add("/amount", "required", "needs an amount");
+                violations.add("/amount", "required", "needs an amount");
                 self.amount.minor
             }
         };
         self.amount = Money { minor, currency: self.currency };
-        let (said, mut received_at) = (fields::take(said, "receivedAt", faults), Some(self.received_at));
-        faults.past("/receivedAt", said, context.now, &mut received_at);
+        let (said, mut received_at) = (fields::take(said, "receivedAt", violations), Some(self.received_at));
+        violations.past("/receivedAt", said, context.now, &mut received_at);
         self.received_at = received_at.unwrap_or(context.now);
     }
 }
@@ -117,8 +117,8 @@ pub async fn record(connection: &mut PgConnection, payment: &Payment, by: Option
 /// # Errors
 /// A step that the status does not allow, a change of money that came, an account that is deleted.
 pub async fn change(connection: &mut PgConnection, before: &Payment, mut said: Said, context: &Context<'_>) -> Result<()> {
-    let (mut after, mut faults) = (said.base(before), Faults::default());
-    let account = match fields::take(&mut said.members, "accountId", &mut faults) {
+    let (mut after, mut violations) = (said.base(before), Violations::default());
+    let account = match fields::take(&mut said.members, "accountId", &mut violations) {
         Change::To(account) => account,
         Change::Keep => after.account_id,
     };
@@ -127,12 +127,12 @@ pub async fn change(connection: &mut PgConnection, before: &Payment, mut said: S
         return Err(Error::conflict("account_deleted", "the payment's account is deleted; restore the account first"));
     }
     if said.is_whole {
-        require_method(&said.members, &mut faults);
+        require_method(&said.members, &mut violations);
         (after.status, after.amount.minor) = (before.status, 0);
     }
-    after.apply_money(&mut said.members, payee.as_ref(), context, &mut faults);
-    resource::apply(before, &mut after, said, context, &mut faults)?;
-    faults.check()?;
+    after.apply_money(&mut said.members, payee.as_ref(), context, &mut violations);
+    resource::apply(before, &mut after, said, context, &mut violations)?;
+    violations.check()?;
     status::step(before.status, after.status)?;
     guard_history(before, &after)?;
     if after == *before {
@@ -213,9 +213,9 @@ fn guard_history(before: &Payment, after: &Payment) -> Result<()> {
     ))
 }
 
-fn require_method(said: &Object, faults: &mut Faults) {
+fn require_method(said: &Object, violations: &mut Violations) {
     if said.get("method").is_none_or(serde_json::Value::is_null) {
-        faults.add("/method", "required", format!("takes one of {}", METHODS.known.join(", ")));
+        violations.add("/method", "required", format!("takes one of {}", METHODS.known.join(", ")));
     }
 }
 

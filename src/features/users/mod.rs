@@ -1,4 +1,4 @@
-//! People who sign in.
+//! Users: creating and listing them.
 
 pub mod store;
 
@@ -9,12 +9,9 @@ use crate::error::{Error, Result};
 use crate::values::clock::Clock;
 use crate::values::ids;
 
-/// Makes the first user, `admin`, if there is none at all, and returns the password, which nobody can learn later.
-///
-/// # Errors
-/// The database's.
-pub async fn make_first(db: &PgPool, clock: &Clock) -> Result<Option<String>> {
-    if store::exist(db).await? {
+/// Creates the user `admin` if there are no users; returns its random password, which is stored only as a hash.
+pub async fn create_first(db: &PgPool, clock: &Clock) -> Result<Option<String>> {
+    if store::any_exists(db).await? {
         return Ok(None);
     }
     let secret = ids::secret();
@@ -22,7 +19,7 @@ pub async fn make_first(db: &PgPool, clock: &Clock) -> Result<Option<String>> {
     let new = store::New { username: "admin", email: None, name: None, role: Role::Admin, password_hash: &password_hash };
     match store::insert(db, new, clock.now()).await {
         Ok(_) => Ok(Some(secret)),
-        // Another server that starts was quicker, and printed its password.
+        // Another server that is starting was faster, and printed its password.
         Err(Error::Conflict { .. }) => Ok(None),
         Err(error) => Err(error),
     }

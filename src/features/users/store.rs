@@ -7,38 +7,23 @@ use crate::auth::Role;
 use crate::error::{Error, OnConstraint, Result};
 use crate::values::ids::UserId;
 
-/// A user to be made.
 pub struct New<'a> {
-    /// The name to sign in with.
     pub username: &'a str,
-    /// An address to sign in with instead.
     pub email: Option<&'a str>,
-    /// The name that others see.
     pub name: Option<&'a str>,
-    /// What the user may do.
     pub role: Role,
     /// From [`crate::auth::password::hash`].
     pub password_hash: &'a str,
 }
 
-/// A user.
 pub struct Row {
-    /// The user.
     pub id: UserId,
-    /// The name to sign in with.
     pub username: String,
-    /// An address to sign in with instead.
     pub email: Option<String>,
-    /// What the user may do.
     pub role: String,
-    /// Since when the user may not sign in.
     pub disabled_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a user.
-///
-/// # Errors
-/// The name or the address is taken.
 pub async fn insert(db: impl PgExecutor<'_>, new: New<'_>, now: DateTime<Utc>) -> Result<UserId> {
     let id = UserId::new();
     sqlx::query!(
@@ -56,16 +41,13 @@ pub async fn insert(db: impl PgExecutor<'_>, new: New<'_>, now: DateTime<Utc>) -
     )
     .execute(db)
     .await
-    .on_constraint("users_username_key", || Error::conflict("username_taken", "there is a user of that name"))
-    .on_constraint("users_email_key", || Error::conflict("email_taken", "there is a user with that e-mail address"))
-    .on_constraint("users_username_length", || Error::invalid("/username", "wrong_length", "takes 2 to 100 characters"))?;
+    .on_constraint("users_username_key", || Error::conflict("username_taken", "a user with this name exists"))
+    .on_constraint("users_email_key", || Error::conflict("email_taken", "a user with this e-mail address exists"))
+    .on_constraint("users_username_length", || Error::invalid("/username", "wrong_length", "accepts 2 to 100 characters"))?;
     Ok(id)
 }
 
-/// Changes the password of the user of a name, and says who that is.
-///
-/// # Errors
-/// The database's.
+/// Changes a password; returns the user, or none if there is no such user name.
 pub async fn set_password(db: impl PgExecutor<'_>, username: &str, password_hash: &str) -> Result<Option<UserId>> {
     let id = sqlx::query_scalar!(
         r#"
@@ -82,10 +64,7 @@ pub async fn set_password(db: impl PgExecutor<'_>, username: &str, password_hash
     Ok(id)
 }
 
-/// Lists all users by name.
-///
-/// # Errors
-/// The database's.
+/// Returns all users, ordered by user name.
 pub async fn list(db: impl PgExecutor<'_>) -> Result<Vec<Row>> {
     let users = sqlx::query_as!(
         Row,
@@ -100,11 +79,7 @@ pub async fn list(db: impl PgExecutor<'_>) -> Result<Vec<Row>> {
     Ok(users)
 }
 
-/// Whether there is any user.
-///
-/// # Errors
-/// The database's.
-pub async fn exist(db: impl PgExecutor<'_>) -> Result<bool> {
-    let exist = sqlx::query_scalar!(r#"select exists (select from users) as "exist!""#).fetch_one(db).await?;
-    Ok(exist)
+pub async fn any_exists(db: impl PgExecutor<'_>) -> Result<bool> {
+    let exists = sqlx::query_scalar!(r#"select exists (select from users) as "exist!""#).fetch_one(db).await?;
+    Ok(exists)
 }

@@ -6,7 +6,7 @@ use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result, Violation};
 use crate::values::money::Currency;
 
 mod value;
@@ -51,12 +51,12 @@ pub struct ParsedList {
     pub hashed: Vec<(String, String)>,
 }
 
-/// Reads the parameters of a list of a collection; a fault for each that is wrong.
+/// Reads the parameters of a list of a collection; a violation for each that is wrong.
 pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>, rules: &Rules) -> Result<ParsedList> {
     let mut parser = Parser::new(collection, rules, &parameters);
     for (name, value) in &parameters {
         if let Err((code, message)) = parser.parameter(name, value) {
-            parser.fault(name, code, message);
+            parser.violation(name, code, message);
         }
     }
     let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
@@ -64,7 +64,7 @@ pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>,
     parser.finish(hashed)
 }
 
-/// Code and message of a fault.
+/// Code and message of a violation.
 type ParameterError = (&'static str, String);
 
 struct Parser<'a> {
@@ -81,7 +81,7 @@ struct Parser<'a> {
     count: Count,
     cursor: Option<String>,
     include_deleted: bool,
-    faults: Vec<Fault>,
+    violations: Vec<Violation>,
 }
 
 impl<'a> Parser<'a> {
@@ -104,7 +104,7 @@ impl<'a> Parser<'a> {
             count: Count::Bounded(rules.total_limit),
             cursor: None,
             include_deleted: false,
-            faults: Vec::new(),
+            violations: Vec::new(),
         }
     }
 
@@ -219,15 +219,19 @@ impl<'a> Parser<'a> {
 
     fn finish(mut self, hashed: Vec<(String, String)>) -> Result<ParsedList> {
         if self.filters.len() > MAX_CONDITIONS {
-            self.fault("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
+            self.violation("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
         }
         let page = self.page.unwrap_or(1);
         if u64::from(page) * u64::from(self.limit) > u64::from(self.rules.total_limit) {
             let limit = self.rules.total_limit;
-            self.fault("page", "too_deep", format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor"));
+            self.violation(
+                "page",
+                "too_deep",
+                format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor"),
+            );
         }
         if self.cursor.is_some() && self.page.is_some() {
-            self.fault("page", "contradiction", "cursor and page cannot be combined".into());
+            self.violation("page", "contradiction", "cursor and page cannot be combined".into());
         }
         if !self.include_deleted
             && let Ok(deleted) = self.field("deletedAt")
@@ -248,10 +252,10 @@ impl<'a> Parser<'a> {
         {
             self.sort.push(Sort { key: SortKey::Field(created), descending: true });
         }
-        if !self.faults.is_empty() {
-            let detail = self.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message));
+        if !self.violations.is_empty() {
+            let detail = self.violations.iter().map(|violation| format!("{}: {}", violation.pointer, violation.message));
             let detail = detail.collect::<Vec<_>>().join("; ");
-            return Err(Error::Malformed { code: "bad_parameter", detail, faults: self.faults });
+            return Err(Error::Malformed { code: "bad_parameter", detail, violations: self.violations });
         }
         Ok(ParsedList {
             query: Query {
@@ -268,8 +272,8 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn fault(&mut self, pointer: &str, code: &'static str, message: String) {
-        self.faults.push(Fault { pointer: pointer.into(), code: code.into(), message });
+    fn violation(&mut self, pointer: &str, code: &'static str, message: String) {
+        self.violations.push(Violation { pointer: pointer.into(), code: code.into(), message });
     }
 }
 

@@ -35,7 +35,7 @@ pub async fn enqueue(
     if ids.is_empty() {
         return Ok(());
     }
-    let position = checkpoint::beat(&mut **transaction).await?;
+    let position = checkpoint::heartbeat(&mut **transaction).await?;
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
     backlog::mark_within(transaction, &keys, Version::new(epoch, position)).await
 }

@@ -28,7 +28,7 @@ use crate::sync::writer::write::is_missing;
 /// How often it is checked whether a run is due, a repair is written or the sync has caught up.
 const IDLE: Duration = Duration::from_secs(1);
 /// Nothing is compared while changes wait longer than this: most differences would be changes in flight.
-const LONGEST_LAG: Duration = Duration::from_secs(1);
+const SWEEP_LAG: Duration = Duration::from_secs(1);
 /// Documents of a range that the log names.
 const NAMED: usize = 20;
 /// Pause after a fault.
@@ -57,7 +57,7 @@ impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
         loop {
-            if self.app.watermark.status.report().lag() > LONGEST_LAG {
+            if self.app.watermark.status.report().lag() > SWEEP_LAG {
                 sleep(IDLE).await;
                 continue;
             }

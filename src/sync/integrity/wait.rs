@@ -30,22 +30,20 @@ pub struct Behind {
 /// # Errors
 /// [`Behind`] if the index comes no nearer.
 pub async fn until_searchable(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
-    let wanted = checkpoint::want(&app.db.sync).await?;
+    let wanted = checkpoint::request_flush(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
-/// The same without a flush request: documents that are held back because they change often are not written for its sake.
+/// The same without a flush of what lingers.
 ///
 /// # Errors
 /// [`Behind`] if the index comes no nearer.
 pub async fn until_caught_up(app: &App, collection: &Collection) -> anyhow::Result<Lsn> {
-    let wanted = checkpoint::beat(&app.db.sync).await?;
+    let wanted = checkpoint::heartbeat(&app.db.sync).await?;
     reached(app, collection, wanted).await
 }
 
 async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Result<Lsn> {
-    // A document that changes again and again holds the LSN back.
-    let limit = LIMIT + Duration::from_millis(app.config.sync.hot_limit_ms);
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
         let standing = checkpoint::read(&app.db.sync).await?.standing;
@@ -56,7 +54,7 @@ async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Res
         let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
-        } else if moved.elapsed() > limit {
+        } else if moved.elapsed() > LIMIT {
             return Err(Behind { wanted, searchable: standing.searchable }.into());
         }
         sleep(PERIOD).await;

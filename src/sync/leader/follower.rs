@@ -32,7 +32,7 @@ pub async fn run(app: App, stop: CancellationToken) {
                 // It may lie behind the last commit, where nothing would come before the leader's next heartbeat.
                 if is_waited_for && waited_for != requested {
                     requested = waited_for;
-                    checkpoint::want(&app.db.server).await.ok();
+                    checkpoint::request_flush(&app.db.server).await.ok();
                 }
             }
         }

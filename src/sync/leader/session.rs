@@ -63,6 +63,6 @@ pub(super) async fn hold(
 }
 
 async fn beat(connection: &mut PgConnection) -> anyhow::Result<()> {
-    timeout(DEADLINE, checkpoint::beat(connection)).await.context("postgres does not answer")??;
+    timeout(DEADLINE, checkpoint::heartbeat(connection)).await.context("postgres does not answer")??;
     Ok(())
 }

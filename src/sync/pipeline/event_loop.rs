@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, OptionFuture};
 use pgwire_replication::ReplicationEvent;
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::SessionChannels;
-use super::dispatcher::Outlet;
+use super::dispatcher::Dispatcher;
 use super::lag::Lag;
 use super::progress::{Progress, raise};
 use crate::app::App;
 use crate::failpoint;
-use crate::sync::store::checkpoint::WANTED;
+use crate::sync::store::checkpoint::FLUSH;
 use crate::sync::stream::ChangeStream;
 use crate::sync::stream::batch::Batch;
 use crate::sync::stream::decoder::Relations;
@@ -53,23 +53,20 @@ pub struct Pipeline<'a, S, T> {
     /// Batches pass the gate one by one, in stream order.
     at_gate: Option<BoxFuture<'static, anyhow::Result<Batch>>>,
     gate_opens: Instant,
-    outlet: Outlet<T>,
+    dispatcher: Dispatcher<T>,
     refreshing: Option<BoxFuture<'static, anyhow::Result<Refreshed>>>,
     refresh_from: Instant,
-    /// Everything up to here can be found, but for hot keys and what is owed.
-    shown: Lsn,
     unwritten: Lag,
     unshown: Lag,
     /// Another process waits for everything up to here.
-    asked: Lsn,
+    flush_request: Lsn,
     heard: Instant,
 }
 
 /// What a refresh was about, and whether the index was there.
 struct Refreshed {
     indices: BTreeSet<String>,
-    settled: Lsn,
-    certain: Lsn,
+    acked: Lsn,
     is_done: bool,
 }
 
@@ -84,8 +81,8 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         unrefreshed: BTreeSet<String>,
     ) -> Self {
         let confirmed = progress.standing.borrow().confirmed;
-        let mut outlet = Outlet::new(Arc::clone(&target), &app.config.sync, confirmed);
-        outlet.touched = unrefreshed;
+        let mut dispatcher = Dispatcher::new(Arc::clone(&target), &app.config.sync, confirmed);
+        dispatcher.touched = unrefreshed;
         Self {
             app,
             stream,
@@ -96,13 +93,12 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             arriving: Batch { end: confirmed, ..Batch::default() },
             at_gate: None,
             gate_opens: Instant::now(),
-            outlet,
+            dispatcher,
             refreshing: None,
             refresh_from: Instant::now(),
-            shown: confirmed,
             unwritten: Lag::default(),
             unshown: Lag::default(),
-            asked: Lsn::default(),
+            flush_request: Lsn::default(),
             heard: Instant::now(),
         }
     }
@@ -119,36 +115,36 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         let mut wanted = self.app.watermark.wanted();
         let mut push_at = None;
         loop {
-            let has_room = self.arriving.len() + self.outlet.waiting() < self.app.config.sync.buffer_keys;
+            let has_room = self.arriving.len() + self.dispatcher.waiting() < self.app.config.sync.buffer_keys;
             let gate_at = self.gate_at();
             let refresh_at = self.refresh_at();
             // What has ended goes before what begins, so that nothing waits for want of luck.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                is_stored = self.outlet.next() => self.settle(is_stored?),
-                passed = finish(&mut self.at_gate) => self.pass(passed?),
-                refreshed = finish(&mut self.refreshing) => self.refreshed(refreshed?),
+                is_stored = self.dispatcher.next() => self.settle(is_stored?),
+                Some(passed) = OptionFuture::from(self.at_gate.as_mut()) => self.pass(passed?),
+                Some(refreshed) = OptionFuture::from(self.refreshing.as_mut()) => self.refreshed(refreshed?),
                 Ok(()) = standing.changed() => self.progress.tell(self.app),
                 Ok(()) = saved.changed() => {
                     failpoint::point("sync-before-confirm");
                     self.stream.confirm(*saved.borrow_and_update());
                 }
                 Ok(()) = wanted.changed() => { push_at.get_or_insert(Instant::now() + PATIENCE); }
-                () = at(push_at) => {
+                Some(()) = OptionFuture::from(push_at.map(sleep_until)) => {
                     push_at = None;
                     if *wanted.borrow_and_update() > self.arriving.end {
                         self.line.push.notify_one();
                     }
                 }
-                () = at(gate_at) => self.approach(),
-                () = at(refresh_at) => self.refresh(),
+                Some(()) = OptionFuture::from(gate_at.map(sleep_until)) => self.approach(),
+                Some(()) = OptionFuture::from(refresh_at.map(sleep_until)) => self.refresh(),
                 event = self.stream.next(), if has_room => self.receive(event?)?,
                 _ = watch.tick() => self.listen(has_room)?,
             }
-            self.outlet.want(self.asked.max(*wanted.borrow()));
-            self.outlet.dispatch();
-            self.progress.applied.send_if_modified(|applied| raise(applied, self.outlet.certain()));
+            self.dispatcher.flush(self.flush_request.max(*wanted.borrow()));
+            self.dispatcher.dispatch();
+            self.progress.applied.send_if_modified(|applied| raise(applied, self.dispatcher.acked));
             self.report();
         }
         self.stream.stop().await;
@@ -175,7 +171,9 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
                     self.arriving.mark(&self.relations, &change);
                 }
             }
-            ReplicationEvent::Message { content, .. } if *content == *WANTED.as_bytes() => self.asked = self.arriving.newest,
+            ReplicationEvent::Message { content, .. } if *content == *FLUSH.as_bytes() => {
+                self.flush_request = self.arriving.newest
+            }
             ReplicationEvent::KeepAlive { .. } | ReplicationEvent::Message { .. } => {}
             ReplicationEvent::StoppedAt { .. } => bail!("the change stream has stopped"),
         }
@@ -183,13 +181,13 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn gate_at(&self) -> Option<Instant> {
-        let has_news = !self.arriving.is_empty() || self.arriving.end > self.outlet.end();
+        let has_news = !self.arriving.is_empty() || self.arriving.end > self.dispatcher.end();
         (has_news && self.at_gate.is_none()).then_some(self.gate_opens)
     }
 
     fn approach(&mut self) {
         let mut batch = self.arriving.take();
-        if batch.end <= self.outlet.end() {
+        if batch.end <= self.dispatcher.end() {
             // A part of a transaction has no position to resume after; its changes are told with its end.
             self.arriving.announcements = std::mem::take(&mut batch.announcements);
         }
@@ -205,6 +203,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
 
     /// From here on whoever reads sees these changes, so they can be announced and written.
     fn pass(&mut self, mut batch: Batch) {
+        self.at_gate = None;
         batch.transactions.clear();
         self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
         failpoint::point("sync-before-announcement");
@@ -213,11 +212,11 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             changes.go_on();
         }
         self.app.feed.announce(&changes, batch.end);
-        self.outlet.add(batch);
+        self.dispatcher.add(batch);
     }
 
     fn settle(&mut self, is_stored: bool) {
-        let owed = std::mem::take(&mut self.outlet.owed);
+        let owed = std::mem::take(&mut self.dispatcher.owed);
         if owed.is_empty() && !is_stored {
             return;
         }
@@ -226,22 +225,22 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         for collection in owed {
             self.progress.owe(collection, since);
         }
-        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.outlet.certain()));
+        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.dispatcher.acked));
     }
 
     /// Nothing waits behind what is being written.
     fn is_calm(&self) -> bool {
-        self.at_gate.is_none() && self.arriving.is_empty() && self.outlet.waiting() == 0
+        self.at_gate.is_none() && self.arriving.is_empty() && self.dispatcher.waiting() == 0
     }
 
     fn has_more_to_show(&self) -> bool {
         let searchable = self.progress.standing.borrow().searchable;
-        !self.outlet.touched.is_empty() || self.outlet.settled > self.shown || self.outlet.certain() > searchable
+        !self.dispatcher.touched.is_empty() || self.dispatcher.acked > searchable
     }
 
     fn refresh_at(&self) -> Option<Instant> {
         let is_due = self.refreshing.is_none() && self.has_more_to_show();
-        let pause = match (self.is_calm(), self.outlet.touched.is_empty()) {
+        let pause = match (self.is_calm(), self.dispatcher.touched.is_empty()) {
             // Nothing of it is searched.
             (true, true) => Duration::ZERO,
             (true, false) => REFRESH_CALM,
@@ -252,8 +251,8 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn refresh(&mut self) {
-        let (target, settled, certain) = (Arc::clone(&self.target), self.outlet.settled, self.outlet.certain());
-        let indices = std::mem::take(&mut self.outlet.touched);
+        let (target, acked) = (Arc::clone(&self.target), self.dispatcher.acked);
+        let indices = std::mem::take(&mut self.dispatcher.touched);
         if !indices.is_empty() {
             self.refresh_from = Instant::now();
         }
@@ -261,20 +260,20 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             failpoint::point("sync-before-refresh");
             let is_done = target.refresh(&indices).await?;
             failpoint::point("sync-after-refresh");
-            Ok(Refreshed { indices, settled, certain, is_done })
+            Ok(Refreshed { indices, acked, is_done })
         }));
     }
 
     /// The slot hears of what is confirmed once it is saved.
     fn refreshed(&mut self, refreshed: Refreshed) {
+        self.refreshing = None;
         if !refreshed.is_done {
-            self.outlet.touched.extend(refreshed.indices);
+            self.dispatcher.touched.extend(refreshed.indices);
             self.refresh_from = Instant::now() + REFRESH_AWAY;
             return;
         }
-        self.shown = refreshed.settled;
         self.progress.standing.send_if_modified(|standing| {
-            raise(&mut standing.confirmed, refreshed.certain) | raise(&mut standing.searchable, refreshed.certain)
+            raise(&mut standing.confirmed, refreshed.acked) | raise(&mut standing.searchable, refreshed.acked)
         });
     }
 
@@ -289,28 +288,13 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
 
     fn report(&mut self) {
         let received = self.arriving.end.max(self.arriving.newest);
-        let arrived = self.outlet.arrived();
-        self.unwritten.note(received, arrived);
-        self.unshown.note(received, self.shown.min(arrived));
+        // What lingers is late on purpose.
+        let is_late = !self.dispatcher.lingers();
+        self.unwritten.note(received, if is_late { self.dispatcher.acked } else { received });
+        self.unshown.note(received, if is_late { self.progress.standing.borrow().searchable } else { received });
         self.app.watermark.status.update(|report| {
             report.unwritten_since = self.unwritten.since();
             report.behind_since = self.unshown.since();
         });
-    }
-}
-
-/// Waits for what is under way, if anything is, and empties its place.
-pub(crate) async fn finish<T>(place: &mut Option<BoxFuture<'static, T>>) -> T {
-    let Some(future) = place else { return std::future::pending().await };
-    let value = future.await;
-    *place = None;
-    value
-}
-
-/// Waits for a moment, if there is one.
-pub(crate) async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,10 +1,10 @@
 //! The running sync: event loop, dispatcher, backlog worker.
 
 pub mod backlog_worker;
-pub mod debounce;
 pub mod dispatcher;
 pub mod event_loop;
 pub mod lag;
+pub mod linger;
 pub mod progress;
 
 use tokio::sync::{Notify, watch};

@@ -186,31 +186,24 @@ pub async fn save(executor: impl PgExecutor<'_>, lease: i64, standing: &Checkpoi
     require_lease(saved.rows_affected())
 }
 
-/// What the message of [`want`] says.
-pub(crate) const WANTED: &str = "wanted";
+/// What a flush request says.
+pub(crate) const FLUSH: &str = "flush";
 
-/// Writes a message into the stream, which shows that it is alive, and returns its position. The index comes to it soon, but for
-/// documents that change too often to be written each time.
-///
-/// # Errors
-/// The database's.
-pub async fn beat(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
-    say(executor, "").await
+/// Writes a logical message into the stream, which shows that it is alive, and returns its LSN.
+pub async fn heartbeat(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
+    send_message(executor, "").await
 }
 
-/// The same, and asks the leader to write everything up to that position at once, because somebody waits for it.
-///
-/// # Errors
-/// The database's.
-pub async fn want(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
-    say(executor, WANTED).await
+/// Sends a heartbeat that asks the leader to write up to its LSN what lingers, because a reader waits.
+pub async fn request_flush(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
+    send_message(executor, FLUSH).await
 }
 
-async fn say(executor: impl PgExecutor<'_>, what: &str) -> sqlx::Result<Lsn> {
+async fn send_message(executor: impl PgExecutor<'_>, content: &str) -> sqlx::Result<Lsn> {
     // Transactional, because only a commit is flushed, and so streamed, at once.
     let position = sqlx::query_scalar!(
         r#"select (pg_logical_emit_message(true, 'collections', $1::text) - '0/0')::bigint as "position!""#,
-        what
+        content
     );
     position.fetch_one(executor).await.map(from_sql)
 }

@@ -126,11 +126,6 @@ impl Batch {
         }
         pieces
     }
-
-    /// Whether it is the last piece of a cut.
-    pub(crate) fn is_last(&self) -> bool {
-        self.end > Lsn::default()
-    }
 }
 
 /// Cuts keys into pieces of at most `size`, at least one.

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Waits until every commit so far is searchable.
 pub async fn wait(pool: &PgPool) -> anyhow::Result<()> {
-    wait_for(pool, checkpoint::want(pool).await?).await
+    wait_for(pool, checkpoint::request_flush(pool).await?).await
 }
 
 /// Waits until everything up to a position is searchable, the stored backlog included.

@@ -144,7 +144,7 @@ pub async fn build_backlog(
     catch_up::wait(pool).await?;
     context.stop_server().await?;
     rows::change(pool, statement, ids, rows_per_commit, value).await?;
-    Ok(checkpoint::want(pool).await?)
+    Ok(checkpoint::request_flush(pool).await?)
 }
 
 /// Starts a server and returns the time from the opening of its stream until the target is searchable.

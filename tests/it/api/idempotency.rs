@@ -113,7 +113,7 @@ async fn a_refused_request_keeps_no_answer() {
 
 #[tokio::test]
 async fn a_key_is_forgotten_after_its_time() {
-    let test = TestApp::start_api(&["--jwt-expires-in", "48h"]).await;
+    let test = TestApp::start_api(&["--jwt-expires-in", "72h"]).await;
     let keyed = test.agent().await.with("idempotency-key", "attempt-1");
     let new = json!({ "amount": 10, "method": "cash" });
     keyed.post("/payments", &new).await.expect(201);

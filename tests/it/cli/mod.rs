@@ -1,4 +1,4 @@
-//! The program as an operator meets it.
+//! The commands.
 
 pub(crate) mod health;
 pub(crate) mod seed;

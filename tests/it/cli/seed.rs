@@ -1,10 +1,10 @@
-//! Synthetic customers: the same from the same seed, with books that balance.
+//! `collections seed`: reproducible, with balances that match their ledgers.
 
 use std::process::Output;
 
 use crate::harness::database::Database;
 
-/// Runs `collections seed` on a database; the day is fixed, because due dates lie around it.
+/// Runs `collections seed` with a fixed day, because due dates depend on it.
 async fn seed(database: &Database, arguments: &[&str]) -> Output {
     tokio::process::Command::new(env!("CARGO_BIN_EXE_collections"))
         .args(["seed", "--today", "2026-01-31"])
@@ -27,7 +27,7 @@ async fn number(database: &Database, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&database.pool).await.unwrap()
 }
 
-/// A digest of everything that the seed decides: all columns but for the moments at which the database itself touched a row.
+/// A digest of all columns that the seed decides; Postgres sets the others.
 async fn digest(database: &Database) -> String {
     sqlx::query_scalar(
         "select md5(string_agg(line, '' order by line)) from (
@@ -45,14 +45,14 @@ async fn digest(database: &Database) -> String {
 }
 
 #[tokio::test]
-async fn the_same_seed_makes_the_same_rows_at_once_or_in_parts() {
+async fn the_same_seed_creates_the_same_rows_at_once_or_in_parts() {
     let (one, other) = (Database::create().await, Database::create().await);
     seeded(&one, &["--customers", "120", "--seed", "7"]).await;
     seeded(&other, &["--customers", "40", "--seed", "7"]).await;
     seeded(&other, &["--customers", "120", "--seed", "7"]).await;
     assert_eq!(digest(&one).await, digest(&other).await);
     let told = seeded(&one, &["--customers", "120", "--seed", "7"]).await;
-    assert!(told.contains("all 120 customers of seed 7 are there"), "{told}");
+    assert!(told.contains("all 120 customers of seed 7 exist"), "{told}");
     seeded(&one, &["--customers", "20", "--seed", "8"]).await;
     assert_eq!(number(&one, "select count(*) from customers").await, 140);
 }
@@ -75,20 +75,20 @@ async fn seeded_balances_are_the_sums_of_their_ledgers() {
 }
 
 #[tokio::test]
-async fn seeding_if_empty_keeps_what_is_there() {
+async fn seeding_if_empty_keeps_existing_customers() {
     let database = Database::create().await;
     seeded(&database, &["--customers", "10", "--if-empty"]).await;
     let told = seeded(&database, &["--customers", "50", "--if-empty"]).await;
-    assert!(told.contains("nothing is seeded"), "{told}");
+    assert!(told.contains("nothing seeded"), "{told}");
     assert_eq!(number(&database, "select count(*) from customers").await, 10);
 }
 
 #[tokio::test]
-async fn demo_logins_are_made_once_and_never_in_production() {
+async fn demo_logins_are_created_once_and_never_in_production() {
     let database = Database::create().await;
     let refused = seed(&database, &["--customers", "0", "--demo", "--environment", "production"]).await;
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("not made in production"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not created in production"));
     assert_eq!(number(&database, "select count(*) from users").await, 0);
     seeded(&database, &["--customers", "0", "--demo"]).await;
     seeded(&database, &["--customers", "0", "--demo"]).await;

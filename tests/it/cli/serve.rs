@@ -1,4 +1,4 @@
-//! `collections serve` as an operator meets it: first start, mistakes, stop.
+//! `collections serve` and `collections user`: first start, mistakes, stop.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -16,8 +16,8 @@ async fn run(mut command: Command) -> Output {
     tokio::time::timeout(Duration::from_secs(180), output).await.expect("the program ends").unwrap()
 }
 
-/// Runs `serve --only api`, which has to fail, and returns what it says.
-async fn complaint(mut command: Command) -> String {
+/// Runs `serve --only api`, which must fail, and returns its standard error.
+async fn failure(mut command: Command) -> String {
     let output = run({
         command.args(["serve", "--only", "api"]);
         command
@@ -30,7 +30,7 @@ async fn complaint(mut command: Command) -> String {
 }
 
 #[tokio::test]
-async fn mistakes_of_an_operator_end_in_one_clear_line() {
+async fn mistakes_of_an_operator_are_reported_in_one_line() {
     let database = Database::create().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let cases: [(&[(&str, &str)], &str); 6] = [
@@ -44,7 +44,7 @@ async fn mistakes_of_an_operator_end_in_one_clear_line() {
     for (settings, expected) in cases {
         let mut command = command(&database);
         command.env("PORT", "0").envs(settings.iter().copied());
-        let text = complaint(command).await;
+        let text = failure(command).await;
         assert!(text.contains(expected), "{settings:?}: {text}");
     }
 }
@@ -57,27 +57,29 @@ async fn settings_come_from_a_file_and_unknown_ones_are_refused() {
     write("# limits\nHTTP_BODY_LIMITS=5\n");
     let mut typed = command(&database);
     typed.arg("--config").arg(&file);
-    let text = complaint(typed).await;
-    assert!(text.contains("line 2: there is no setting HTTP_BODY_LIMITS; did you mean HTTP_BODY_LIMIT?"), "{text}");
+    let text = failure(typed).await;
+    assert!(text.contains("line 2: unknown setting HTTP_BODY_LIMITS; did you mean HTTP_BODY_LIMIT?"), "{text}");
 
     write("DATABASE_URL=\"nonsense\"\nPORT=0\n");
     let mut from_file = command(&database);
     from_file.env_remove("DATABASE_URL").arg("--config").arg(&file);
-    let text = complaint(from_file).await;
+    let text = failure(from_file).await;
     assert!(text.contains("DATABASE_URL is not an address"), "{text}");
     let mut environment_wins = command(&database);
     environment_wins.env("APP_ENV", "production").arg("--config").arg(&file);
-    assert!(complaint(environment_wins).await.contains("JWT_SECRET is not set"));
+    assert!(failure(environment_wins).await.contains("JWT_SECRET is not set"));
     std::fs::remove_file(&file).ok();
 
     let mut mistyped = command(&database);
     mistyped.env("HTTP_MAX_INFLIGHT", "1").env("DATABASE_URL", "nonsense");
-    let text = complaint(mistyped).await;
-    assert!(text.contains("warning: the environment variable HTTP_MAX_INFLIGHT is no setting; did you mean HTTP_MAX_IN_FLIGHT?"));
+    let text = failure(mistyped).await;
+    assert!(
+        text.contains("warning: the environment variable HTTP_MAX_INFLIGHT is not a setting; did you mean HTTP_MAX_IN_FLIGHT?")
+    );
 }
 
 #[tokio::test]
-async fn the_first_start_prints_a_password_once_and_a_signal_ends_it_well() {
+async fn the_first_start_prints_a_password_once_and_sigterm_stops_cleanly() {
     let database = Database::create().await;
     let (first, log) = live(&database, async |client, lines| {
         let line = lines.iter().find(|line| line.starts_with("first start: ")).cloned().unwrap_or_default();
@@ -104,7 +106,7 @@ async fn the_first_start_prints_a_password_once_and_a_signal_ends_it_well() {
     assert!(!log.iter().any(|line| line.starts_with("first start: ")), "{log:?}");
 }
 
-/// Runs a production server while a test talks to it, ends it with SIGTERM, and returns its log.
+/// Runs a production server during `talk`, stops it with SIGTERM, and returns its log.
 async fn live<T>(database: &Database, talk: impl AsyncFnOnce(Client, &[String]) -> T) -> (T, Vec<String>) {
     let port = free_port().await;
     let mut command = command(database);
@@ -121,7 +123,7 @@ async fn live<T>(database: &Database, talk: impl AsyncFnOnce(Client, &[String]) 
     let client = Client::new(format!("http://127.0.0.1:{port}"));
     let mut log = Vec::new();
     let prepared = async {
-        while !log.last().is_some_and(|line: &String| line.contains("postgres is as it should be")) {
+        while !log.last().is_some_and(|line: &String| line.contains("postgres is ready")) {
             log.push(lines.next_line().await.unwrap().expect("the server goes on"));
         }
     };
@@ -155,7 +157,7 @@ async fn users_are_added_changed_and_listed_by_the_command() {
     assert!(type_password(&["add", "kim", "--role", "manager"], "first password").await.0);
     let token = login("first password").await.expect(200)["token"].as_str().unwrap().to_owned();
     let (added, text) = type_password(&["add", "KIM"], "first password").await;
-    assert!(!added && text.contains("there is a user of that name"), "{text}");
+    assert!(!added && text.contains("a user with this name exists"), "{text}");
     let (added, text) = type_password(&["add", "lee"], "short").await;
     assert!(!added && text.contains("at least 8 characters"), "{text}");
     let (changed, text) = type_password(&["passwd", "kim"], "second password").await;
@@ -163,7 +165,7 @@ async fn users_are_added_changed_and_listed_by_the_command() {
     login("first password").await.expect(401);
     login("second password").await.expect(200);
     assert!(type_password(&["list"], "").await.1.contains("kim"));
-    // The server that was not told asks again within seconds.
+    // The server caches sessions for 5 seconds.
     tokio::time::sleep(Duration::from_secs(6)).await;
     test.anonymous().with_token(&token).get("/auth/me").await.expect(401);
 }

@@ -1,4 +1,4 @@
-//! The README's tour, run as it is printed.
+//! Runs the README's tour.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ struct Block {
 }
 
 impl Block {
-    /// What the reader is told to expect: whatever follows `# → ` at the end of a line.
+    /// The texts after `# → `, which the output must contain.
     fn expected(&self) -> impl Iterator<Item = &str> {
         self.text.lines().filter_map(|line| Some(line.split_once("# → ")?.1))
     }
@@ -34,7 +34,7 @@ fn tour() -> Vec<Block> {
         .collect()
 }
 
-/// Runs a block in a shell that goes on with the variables and functions of the blocks before.
+/// Runs a block in a shell with the variables and functions of earlier blocks.
 async fn run(block: &Block, state: &Path) -> String {
     let state = state.display();
     let script = format!(
@@ -46,7 +46,7 @@ async fn run(block: &Block, state: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tour_of_the_readme_does_what_it_says() {
+async fn the_tour_of_the_readme_works() {
     let test = TestApp::start().await;
     process::add_user(&test.database, "manager", "manager", "manager123").await;
     let state = std::env::temp_dir().join(format!("tour-{}", test.database.name));
@@ -62,7 +62,7 @@ async fn the_tour_of_the_readme_does_what_it_says() {
                 assert!(answer.to_lowercase().contains(&expected.to_lowercase()), "{}\n{expected}\n{answer}", block.text);
             }
         }
-        // A reader takes longer than this to type the next line.
+        // Less than a reader needs for the next line.
         test.settle().await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -41,8 +41,11 @@ async fn what_contradicts_itself_or_others_is_refused_with_its_place() {
     let account = agent.post("/accounts", &first).await.expect(201);
     let refused = async |body: Value, status: u16| -> Vec<String> {
         let answer = agent.post("/accounts", &body).await.expect(status);
-        let faults = answer["errors"].as_array().unwrap();
-        faults.iter().map(|fault| format!("{} {}", fault["pointer"].as_str().unwrap(), fault["code"].as_str().unwrap())).collect()
+        let violations = answer["errors"].as_array().unwrap();
+        violations
+            .iter()
+            .map(|violation| format!("{} {}", violation["pointer"].as_str().unwrap(), violation["code"].as_str().unwrap()))
+            .collect()
     };
     assert_eq!(
         refused(json!({ "customer": { "name": "Bob" }, "accountNumber": "INV-1" }), 409).await,

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::harness::app::TestApp;
 use crate::harness::client::Answer;
 
-/// The faults of a refused request, as `pointer code`.
-fn faults(answer: &Answer) -> Vec<String> {
-    let faults = answer.body["errors"].as_array().unwrap_or_else(|| panic!("no faults in {}", answer.body));
+/// The violations of a refused request, as `pointer code`.
+fn violations(answer: &Answer) -> Vec<String> {
+    let violations = answer.body["errors"].as_array().unwrap_or_else(|| panic!("no violations in {}", answer.body));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    faults.iter().map(|fault| format!("{} {}", text(&fault["pointer"]), text(&fault["code"]))).collect()
+    violations.iter().map(|violation| format!("{} {}", text(&violation["pointer"]), text(&violation["code"]))).collect()
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn every_fault_is_named_at_once_with_its_place() {
         )
         .await;
     assert_eq!(refused.status, 422, "{}", refused.body);
-    let mut found = faults(&refused);
+    let mut found = violations(&refused);
     found.sort();
     assert_eq!(
         found,
@@ -80,7 +80,7 @@ async fn every_fault_is_named_at_once_with_its_place() {
     );
     assert_eq!(agent.post("/customers", &json!({ "name": "Ann", "balance": 1 })).await.status / 100, 4);
     assert_eq!(agent.post("/customers", &json!({ "name": "nul\u{0}" })).await.status / 100, 4);
-    assert_eq!(faults(&agent.post("/customers", &json!({})).await), ["/name required"]);
+    assert_eq!(violations(&agent.post("/customers", &json!({})).await), ["/name required"]);
     let rows: i64 = sqlx::query_scalar("select count(*) from customers").fetch_one(&test.database.pool).await.unwrap();
     assert_eq!(rows, 0);
 }
@@ -132,7 +132,7 @@ async fn a_set_of_contact_points_is_replaced_and_counted_as_a_version() {
     let sent_back = json!({ "contactPoints": changed["contactPoints"], "addresses": changed["addresses"] });
     assert_eq!(agent.patch(&path, &sent_back).await.expect(200)["version"], 2);
     let twice = json!({ "contactPoints": [{ "kind": "email", "value": "A@x.y" }, { "kind": "email", "value": "a@X.Y" }] });
-    assert_eq!(faults(&agent.patch(&path, &twice).await), ["/contactPoints/1/value duplicate"]);
+    assert_eq!(violations(&agent.patch(&path, &twice).await), ["/contactPoints/1/value duplicate"]);
     let cleared = agent.patch(&path, &json!({ "contactPoints": [] })).await.expect(200);
     assert_eq!((&cleared["phone"], &cleared["contactPoints"]), (&Value::Null, &json!([])));
 }
@@ -144,7 +144,7 @@ async fn an_external_id_belongs_to_one_customer() {
     agent.post("/customers", &json!({ "name": "Ann", "externalId": "C-1" })).await.expect(201);
     let refused = agent.post("/customers", &json!({ "name": "Bob", "externalId": "C-1", "amountDue": 5 })).await;
     assert_eq!((refused.status, refused.code()), (409, "duplicate"));
-    assert_eq!(faults(&refused), ["/externalId duplicate"]);
+    assert_eq!(violations(&refused), ["/externalId duplicate"]);
     assert!(!refused.body.to_string().contains("Bob"), "an error repeats no personal data");
     let accounts: i64 = sqlx::query_scalar("select count(*) from accounts").fetch_one(&test.database.pool).await.unwrap();
     assert_eq!(accounts, 0, "nothing of a refused request stays");
@@ -189,7 +189,7 @@ async fn a_deleted_customer_is_gone_until_it_is_restored_with_its_accounts() {
     assert!(deleted["deletedAt"].is_string());
     assert_eq!(deleted["accountCount"], 0);
     let refused = manager.post("/accounts", &json!({ "customerId": made["id"] })).await;
-    assert_eq!(faults(&refused), ["/customerId unknown_customer"]);
+    assert_eq!(violations(&refused), ["/customerId unknown_customer"]);
     let restored = manager.post(&format!("{path}/restore"), &json!({})).await.expect(200);
     assert_eq!((&restored["deletedAt"], &restored["accountCount"]), (&Value::Null, &json!(1)));
 }
@@ -223,9 +223,9 @@ async fn single_contact_points_and_addresses_have_their_own_address() {
     let customer = agent.get(&path).await.expect(200);
     assert_eq!((&customer["phone"], &customer["version"]), (&json!("415 555 2672"), &json!(2)));
     let again = agent.post(&format!("{path}/contact-points"), &json!({ "kind": "phone", "value": "+1 415 555 2671" })).await;
-    assert_eq!(faults(&again), ["/value duplicate"]);
+    assert_eq!(violations(&again), ["/value duplicate"]);
     assert_eq!(agent.patch(&location, &json!({ "state": "wrong" })).await.expect(200)["state"], "wrong");
-    assert_eq!(faults(&agent.patch(&location, &json!({ "value": "x" })).await), ["/value too_short"]);
+    assert_eq!(violations(&agent.patch(&location, &json!({ "value": "x" })).await), ["/value too_short"]);
     agent.with("if-match", "\"v2\"").delete(&location).await.expect(412);
     agent.delete(&location).await.expect(204);
     agent.delete(&location).await.expect(404);

@@ -95,7 +95,7 @@ async fn a_payment_that_breaks_rules_is_refused_with_all_of_them() {
         json!({ "amount": "1000.01", "method": "gold", "receiver": "x", "description": "d".repeat(501), "currency": "USD" });
     let refused = agent.post(&payments, &new).await.expect(422);
     let pointers: Vec<&str> =
-        refused["errors"].as_array().unwrap().iter().map(|fault| fault["pointer"].as_str().unwrap()).collect();
+        refused["errors"].as_array().unwrap().iter().map(|violation| violation["pointer"].as_str().unwrap()).collect();
     assert_eq!(pointers, ["/currency", "/amount", "/method", "/receiver", "/description"]);
     for amount in [json!(0), json!(-1), json!("0.001"), json!("1e3"), json!(null), json!([1])] {
         let answer = agent.post(&payments, &json!({ "amount": amount, "method": "cash" })).await;

@@ -1,8 +1,8 @@
-//! Random work on all tables, as SQL. Much of it is refused by constraints or fails for locks, as in life.
+//! Random SQL on all tables. Many statements violate constraints or wait for locks.
 
 use crate::harness::dice::Dice;
 
-/// Rows of each kind that the work is about.
+/// Rows of each table.
 const ROWS: u64 = 24;
 const NAMES: [&str; 6] = ["Maria Muster", "Otto Other", "Zoë Čapek", "ACME GmbH", "Li Wei", "O'Brien"];
 const CURRENCIES: [&str; 3] = ["EUR", "USD", "JPY"];
@@ -19,12 +19,11 @@ fn name(dice: &mut Dice) -> String {
     format!("{} {}", dice.pick(&NAMES), dice.roll(1_000)).replace('\'', "''")
 }
 
-/// A number now and then, and otherwise nothing.
+/// Returns the value, or null in a third of all cases.
 fn maybe(dice: &mut Dice, value: String) -> String {
     if dice.roll(3) == 0 { "null".into() } else { value }
 }
 
-/// One statement.
 pub fn statement(dice: &mut Dice) -> String {
     match dice.roll(12) {
         0..=2 => about_customers(dice),
@@ -134,7 +133,7 @@ fn about_users(dice: &mut Dice) -> String {
     }
 }
 
-/// One transaction: of one or several statements, some of them taken back.
+/// One transaction of one or several statements, some rolled back.
 pub fn transaction(dice: &mut Dice) -> String {
     let mut parts = vec!["begin".to_owned(), statement(dice)];
     match dice.roll(6) {
@@ -147,6 +146,6 @@ pub fn transaction(dice: &mut Dice) -> String {
     parts.join(";\n")
 }
 
-/// Empties the tables of which the rest of the work has most.
+/// Empties the largest tables.
 pub const EMPTY: &str =
     "begin; set local session_replication_role = replica; truncate accounts, payments, ledger_entries; commit";

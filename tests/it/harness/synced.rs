@@ -183,7 +183,7 @@ impl Synced {
         let mut wanted = None;
         // A server that was restarted has ended the connections that the pool still believes in.
         eventually("the database answers", async || {
-            wanted = checkpoint::beat(&self.app.db.sync).await.ok();
+            wanted = checkpoint::heartbeat(&self.app.db.sync).await.ok();
             wanted.is_some()
         })
         .await;

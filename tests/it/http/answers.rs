@@ -1,4 +1,4 @@
-//! What every answer has in common: errors, methods, headers, names.
+//! What all responses share: problem details, methods, headers, request ids.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::harness::app::TestApp;
 use crate::harness::client::Client;
 use crate::harness::raw_socket::{Wire, status};
 
-/// Serves rows of a test beside the application's own.
+/// Serves routes of a test.
 pub async fn serve(app: &App, routes: Routes) -> SocketAddr {
     let socket = http::bind(&app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -59,7 +59,7 @@ fn check_problem(answer: &crate::harness::client::Answer, expected: u16, code: &
 }
 
 #[tokio::test]
-async fn every_error_is_a_problem_of_one_shape() {
+async fn all_errors_are_problem_details_of_one_shape() {
     let test = TestApp::start_api(&["--http-body-limit", "1000"]).await;
     let (anonymous, admin) = (test.anonymous(), test.admin().await);
     check_problem(&anonymous.get("/nowhere").await, 404, "not_found");
@@ -92,7 +92,7 @@ async fn requests_that_are_not_valid_http_are_refused() {
 }
 
 #[tokio::test]
-async fn faults_of_ours_show_nothing_of_the_inside() {
+async fn internal_errors_reveal_no_cause() {
     let test = TestApp::start_api(&[]).await;
     let odd = Client::new(format!("http://{}", serve(&test.app, odd(&test.app)).await));
     for path in ["/api/../odd/explode", "/api/../odd/fail"] {
@@ -101,11 +101,11 @@ async fn faults_of_ours_show_nothing_of_the_inside() {
         let text = answer.body.to_string();
         assert!(!text.contains("4111") && !text.contains("secret") && !text.contains("panic"), "{text}");
     }
-    assert_eq!(odd.get("/api/../odd/tagged").await.status, 200, "a panic ends nothing but its request");
+    assert_eq!(odd.get("/api/../odd/tagged").await.status, 200, "a panic ends only its request");
 }
 
 #[tokio::test]
-async fn a_405_lists_the_methods_of_the_tables() {
+async fn a_405_lists_the_allowed_methods() {
     let test = TestApp::start_api(&[]).await;
     let admin = test.admin().await;
     let answer = admin.patch("/auth/login", &json!({})).await;
@@ -117,7 +117,7 @@ async fn a_405_lists_the_methods_of_the_tables() {
 }
 
 #[tokio::test]
-async fn every_row_answers_at_both_addresses_and_refuses_strangers() {
+async fn every_route_exists_at_both_prefixes_and_needs_a_token() {
     let test = TestApp::start_api(&[]).await;
     let table = server::routes(&test.app).table;
     let mut rows = 0;
@@ -131,7 +131,7 @@ async fn every_row_answers_at_both_addresses_and_refuses_strangers() {
         assert!(table.iter().any(|row| row.path == other), "{other}");
         rows += 1;
     }
-    assert!(rows >= 3, "the tables were looked at");
+    assert!(rows >= 3, "the tables have rows");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn head_is_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn what_the_client_has_is_not_sent_again() {
+async fn a_matching_etag_yields_304() {
     let test = TestApp::start_api(&[]).await;
     let odd = Client::new(format!("http://{}", serve(&test.app, odd(&test.app)).await));
     let path = "/api/../odd/tagged";
@@ -163,7 +163,7 @@ async fn what_the_client_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn every_answer_has_safe_headers_and_a_name() {
+async fn every_response_has_security_headers_and_a_request_id() {
     let test = TestApp::start_api(&[]).await;
     let anonymous = test.anonymous();
     for answer in [anonymous.get("/health/live").await, anonymous.get("/nowhere").await, anonymous.get("/auth/me").await] {
@@ -190,13 +190,13 @@ async fn every_answer_has_safe_headers_and_a_name() {
 }
 
 #[tokio::test]
-async fn a_401_says_how_to_sign_in() {
+async fn a_401_names_the_bearer_scheme() {
     let test = TestApp::start_api(&[]).await;
     assert_eq!(test.anonymous().get("/auth/me").await.header("www-authenticate"), "Bearer");
 }
 
 #[tokio::test]
-async fn health_tells_what_the_server_depends_on() {
+async fn health_shows_every_dependency() {
     let test = TestApp::start_api(&[]).await;
     let health = test.anonymous().get("/health").await.expect(200);
     assert_eq!((&health["status"], &health["environment"]), (&json!("ok"), &json!("test")));
@@ -219,7 +219,7 @@ async fn a_server_that_stops_is_not_ready() {
 }
 
 #[tokio::test]
-async fn metrics_count_requests_by_address_pattern() {
+async fn metrics_count_requests_by_route() {
     let test = TestApp::start_api(&[]).await;
     test.client(Role::Viewer).await.get("/auth/me").await.expect(200);
     test.anonymous().get("/nowhere/jane@example.org").await.expect(404);

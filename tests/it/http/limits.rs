@@ -1,4 +1,4 @@
-//! Limits: slow, silent and greedy clients, too many requests, and a gentle end.
+//! Limits: slow and silent clients, too many requests, and graceful shutdown.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,8 +17,7 @@ use crate::harness::eventually::eventually;
 use crate::harness::raw_socket::{Wire, body, status};
 use crate::http::answers::serve;
 
-/// Requests that entered [`wait`], and permits to leave it. One gate to a test binary is enough: each test has an address of
-/// its own, told apart by the query.
+/// Counts requests in [`wait`] and lets them leave. Each test uses its own, chosen by the query.
 struct Gate {
     entered: AtomicUsize,
     finished: AtomicUsize,
@@ -57,7 +56,7 @@ fn get(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn slow_clients_are_cut_off_and_others_served() {
+async fn slow_clients_are_disconnected_and_others_served() {
     let test = TestApp::start_api_tuned(&[], |config| {
         config.http.header_timeout = Duration::from_millis(300);
         config.http.body_timeout = Duration::from_millis(300);
@@ -87,7 +86,7 @@ async fn slow_clients_are_cut_off_and_others_served() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_answer_is_cut_off() {
+async fn a_client_that_reads_no_response_is_disconnected() {
     let test = TestApp::start_api_tuned(&["--http-max-connections", "1"], |config| {
         config.http.write_timeout = Duration::from_millis(300);
     })
@@ -95,7 +94,7 @@ async fn a_client_that_takes_no_answer_is_cut_off() {
     let address = serve(&test.app, odd(&test.app)).await;
     let mut greedy = Wire::open(address).await;
     greedy.send(get("/odd/large")).await;
-    // There is room for one connection, so the next is served only once the first is gone; and it was never read from.
+    // With one connection allowed, the next is served only after the first was closed.
     let next = Wire::exchange(address, "GET /odd/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&next), 404);
 }
@@ -115,7 +114,7 @@ async fn chunked_bodies_are_read_up_to_the_limit() {
     assert_eq!(status(&endless.answer().await), 413);
     let both = "POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /odd/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = Wire::exchange(address, both).await;
-    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "nothing is smuggled behind two lengths: {answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "no request is smuggled: {answer}");
 }
 
 #[tokio::test]
@@ -153,7 +152,7 @@ async fn a_deadline_or_a_disconnect_never_cancels_a_handler() {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
+async fn a_stop_finishes_requests_in_progress_and_accepts_no_new_ones() {
     let test = TestApp::start_api(&[]).await;
     let socket = collections::http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -165,7 +164,7 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
     let busy = tokio::spawn(Wire::exchange(address, get("/odd/wait?2")));
     eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
     test.app.stop.cancel();
-    assert_eq!(idle.rest().await, "", "an idle connection is closed");
+    assert_eq!(idle.rest().await, "", "the idle connection is closed");
     eventually("the port is closed", async || std::net::TcpStream::connect(address).is_err()).await;
     assert!(!server.is_finished(), "the server waits for the request");
     gate.leave.add_permits(1);
@@ -176,7 +175,7 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_ever() {
+async fn a_stop_waits_no_longer_than_its_timeout() {
     let test = TestApp::start_api(&["--shutdown-timeout", "300ms"]).await;
     let socket = collections::http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -190,7 +189,7 @@ async fn a_stop_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn many_silent_connections_leave_room_for_one_that_speaks() {
+async fn many_silent_connections_leave_room_for_an_active_one() {
     let test = TestApp::start_api_tuned(&[], |config| config.http.header_timeout = Duration::from_secs(60)).await;
     let address = serve(&test.app, odd(&test.app)).await;
     let mut silent = Vec::new();

@@ -1,4 +1,4 @@
-//! The transport.
+//! HTTP transport.
 
 pub(crate) mod answers;
 pub(crate) mod limits;

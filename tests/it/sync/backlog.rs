@@ -64,7 +64,7 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
     .await;
     test.sql("update customers set name = 'Second' where name = 'First'").await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
-    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     assert!(test.app.watermark.reached("customers", wanted, Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert_eq!(test.document("customers", CANARY).await["name"], "Renamed");
     test.settle().await;
@@ -84,7 +84,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     })
     .await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
-    let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     let reached = async |collection, deadline| test.app.watermark.reached(collection, wanted, deadline).await;
     assert!(reached("customers", Duration::from_secs(60)).await, "customers do not wait for accounts");
     assert!(!reached("accounts", Duration::ZERO).await, "a list would show the name before");
@@ -121,7 +121,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
         })
         .await;
         // What is owed is owed from an earlier position on.
-        let wanted = checkpoint::beat(&test.app.db.sync).await.unwrap();
+        let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
         assert!(test.app.watermark.reached("accounts", wanted, Duration::from_secs(30)).await);
     };
     tokio::select! {
@@ -170,7 +170,7 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
             ))
             .await;
         }
-        let wanted = checkpoint::beat(&test.pool).await.unwrap();
+        let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
         test.sql("truncate addresses").await;
         eventually("what waits is stored and confirmed", async || {
             let standing = checkpoint::read(&test.pool).await.unwrap().standing;
@@ -203,7 +203,7 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     let mut frozen = test.pool.begin().await.unwrap();
     sqlx::query("select from sync_backlog for update").execute(&mut *frozen).await.unwrap();
     proxy.set(Mode::Pass);
-    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().standing.searchable >= wanted)
         .await;
     // Time for several rounds through the backlog.
@@ -227,7 +227,7 @@ async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too(
         for _ in 0..20 {
             test.sql("insert into customers (id, name) select gen_random_uuid(), 'Meanwhile' from generate_series(1, 50)").await;
         }
-        let wanted = checkpoint::beat(&test.pool).await.unwrap();
+        let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
         eventually("what waits is stored and confirmed", async || {
             checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= Lsn(wanted.0 - 50_000)
         })
@@ -271,7 +271,7 @@ async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index
     let test = family(&settings, 1).await;
     proxy.set(Mode::Refuse);
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
-    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'After it' from generate_series(1, 500)").await;
     eventually("all of it is stored and confirmed", async || {
         checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted

@@ -337,7 +337,7 @@ async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
     let writer = Writer::new(test.app.db.sync.clone(), elastic, epoch, &test.app.config);
     writer.add(find(name).unwrap(), &index);
     let servers = Servers { writer: Arc::new(writer), fanout_inline: 10 };
-    let commit = checkpoint::beat(&test.pool).await.unwrap();
+    let commit = checkpoint::heartbeat(&test.pool).await.unwrap();
     // Another reader at the same place in the log, of which two may see different rows, would have this one.
     test.sql("update customers set name = 'After'").await;
     let batch = Batch { keys: [(name, [WITNESS].into())].into(), newest: commit, ..Batch::default() };

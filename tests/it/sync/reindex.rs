@@ -256,7 +256,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     let problem = problem().await;
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
-    let wanted = checkpoint::beat(&test.pool).await.unwrap();
+    let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
@@ -319,7 +319,7 @@ async fn a_document_lost_during_a_rebuild_is_repaired_before_the_swap() {
 #[tokio::test]
 async fn damage_with_equal_counts_is_repaired_by_the_first_sweep_after_the_swap() {
     let sweep = ["--sync-sweep-rate", "1000000"];
-    let test = Synced::started_with(&[SMALL, sweep].concat()).await;
+    let test = Synced::started_with(&[&SMALL[..], &sweep].concat()).await;
     let ghost = Uuid::from_u128(7);
     let (_, written) = damaged(&test, Some(ghost)).await;
     let is_repaired = "select last_found = 2 and last_repaired = 2

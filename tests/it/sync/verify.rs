@@ -161,7 +161,7 @@ async fn a_killed_sweep_resumes_at_its_cursor() {
     verified(&test).await;
     customers(&test, 3_000).await;
     // What is not confirmed comes again after the kill, and would repair what this test damages.
-    let written = checkpoint::beat(&test.app.db.sync).await.unwrap();
+    let written = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     eventually("the changes are confirmed", async || {
         let confirmed =
             "select bool_and(confirmed_flush_lsn - '0/0' >= $1) from pg_replication_slots where database = current_database()";

@@ -1,7 +1,5 @@
 //! The list of all URLs, and the server that answers them.
 
-mod health;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,50 +9,46 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, customers, payments};
 use crate::http::{self, Routes};
-use crate::{auth, sync};
+use crate::{auth, health, sync};
 
-/// Every address of the API. `/api/v1` is the canonical one, `/api` a permanent alias.
+/// Every route. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
-    let features = vec![
+    let api = Routes::join(vec![
         auth::routes(app),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),
         payments::routes(app),
         sync::routes(app),
-    ];
-    let api = Routes::join(features);
-    Routes::join(vec![api.below("api/v1"), api.below("api"), health::routes(app), health::metrics(app)])
+    ]);
+    Routes::join(vec![api.under("api/v1"), api.under("api"), health::routes(app), health::metrics(app)])
 }
 
-/// A server that answers.
+/// A server that accepts requests.
 pub struct Running {
-    /// Where.
     pub address: SocketAddr,
     /// Cancel it to stop the application.
     pub stop: CancellationToken,
-    /// Ends when everything that was under way is finished.
+    /// Ends when all requests in progress are answered.
     pub ended: JoinHandle<()>,
 }
 
-/// Opens the port and serves until the application is stopped. Hears of changes until the last answer is given.
-///
-/// # Errors
-/// The port is taken, or may not be used.
+/// Opens the port and serves until the application is stopped. Fails if the port is taken.
 pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
-    let (mut ears, answered) = (JoinSet::new(), CancellationToken::new());
-    ears.spawn(Arc::clone(&app.cache).follow(answered.clone()));
-    ears.spawn(Arc::clone(&app.feed).follow(answered.clone()));
-    // Also beside a sync: it may stand by while another process leads.
-    ears.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
+    // The followers run until the last answer, which may still depend on them.
+    let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
+    followers.spawn(Arc::clone(&app.cache).follow(answered.clone()));
+    followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
+    // Also in a process that runs the sync: another one may lead.
+    followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
     let ended = tokio::spawn(async move {
         listening.await;
         answered.cancel();
-        ears.join_all().await;
+        followers.join_all().await;
     });
     Ok(Running { address, stop: app.stop.clone(), ended })
 }

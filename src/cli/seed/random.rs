@@ -1,20 +1,20 @@
-//! Chance that only a seed decides, so that the same seed makes the same data on every machine.
+//! A random generator that yields the same data from the same seed on every machine.
 
 use uuid::{Builder, Uuid};
 
-/// A stream of numbers (SplitMix64). Not of the `rand` crate, whose generators may change from version to version.
-pub(super) struct Dice {
+/// SplitMix64. The generators of the `rand` crate may change with its version.
+pub(super) struct Random {
     state: u64,
     millis: u64,
 }
 
-impl Dice {
-    /// The dice of one customer: what is drawn for it does not depend on who came before.
+impl Random {
+    /// Starts the numbers of one customer, which do not depend on other customers.
     pub(super) fn new(seed: u32, index: u64) -> Self {
-        // Identifiers sort by customer and lie in the past (from 2020 on), before those of rows that people make.
-        let mut dice = Self { state: (u64::from(seed) << 40) ^ index, millis: 1_577_836_800_000 + index };
-        dice.state = dice.next();
-        dice
+        // Identifiers sort by customer, from 2020 on, before those of rows that users create.
+        let mut numbers = Self { state: (u64::from(seed) << 40) ^ index, millis: 1_577_836_800_000 + index };
+        numbers.state = numbers.next();
+        numbers
     }
 
     fn next(&mut self) -> u64 {
@@ -24,28 +24,28 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to below the bound.
+    /// Returns a number from 0 up to the bound, which is excluded.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
-    /// A number between two others, both included.
+    /// Returns a number between two others, which are included.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// Returns true with this probability in percent.
     pub(super) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    /// One of several, each as likely as the others.
+    /// Picks an item, all with the same probability.
     pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    /// A place in a list of this length by Zipf's law: the second is half as likely as the first, the third a third.
+    /// Picks an index by Zipf's law: the second is half as likely as the first, the third a third.
     pub(super) fn rank(&mut self, length: usize) -> usize {
         let chance = self.below(1 << 32) as f64 / (1u64 << 32) as f64;
         ((length as f64 + 1.0).powf(chance) as usize - 1).min(length - 1)
@@ -63,7 +63,7 @@ impl Dice {
             .collect()
     }
 
-    /// An identifier in the form of UUID version 7.
+    /// Returns an identifier in the form of UUID version 7.
     pub(super) fn id(&mut self) -> Uuid {
         let random = (u128::from(self.next()) << 64 | u128::from(self.next())).to_be_bytes();
         let mut tail = [0; 10];

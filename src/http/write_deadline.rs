@@ -1,4 +1,4 @@
-//! A connection whose writes have a deadline: a client that takes no answer does not keep its connection.
+//! A deadline for writes: a client that reads no response loses its connection.
 
 use std::io;
 use std::pin::Pin;

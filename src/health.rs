@@ -30,7 +30,7 @@ const OVERVIEW: &str = "sync overview";
 const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 
 /// The rows below `/health`.
-pub(super) fn routes(app: &App) -> Routes {
+pub(crate) fn routes(app: &App) -> Routes {
     started();
     routes! { app, "health";
         get ()        public => health;
@@ -40,7 +40,7 @@ pub(super) fn routes(app: &App) -> Routes {
 }
 
 /// The row `/metrics`.
-pub(super) fn metrics(app: &App) -> Routes {
+pub(crate) fn metrics(app: &App) -> Routes {
     routes! { app, "metrics";
         get () public => scrape;
     }
@@ -98,8 +98,8 @@ async fn scrape(request: Request) -> Result<Reply> {
     }
     let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
     let is_leading = request.app.watermark.status.report().role == Role::Leading;
-    gauges.set("collections_sync_leading", "Whether this process leads the sync.", f64::from(is_leading));
-    gauges.set("collections_sync_known", "Whether Postgres has told the state of the sync.", f64::from(sync.is_some()));
+    gauges.set(metrics::SYNC_LEADING, f64::from(is_leading));
+    gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
     if let Some(sync) = sync {
         set_gauges(&gauges, &sync.health);
     }
@@ -124,42 +124,27 @@ async fn overview(app: &App) -> Option<Overview> {
 
 /// Values that are not known are absent; see `docs/metrics.md`.
 fn set_gauges(gauges: &Gauges, sync: &Health) {
-    let lag = Duration::from_millis(sync.lag_ms).as_secs_f64();
     let bytes = |bytes: Option<i64>| bytes.map(|bytes| bytes as f64);
     let values = [
-        ("collections_sync_lag_seconds", "How long changes have waited to become searchable.", Some(lag)),
-        ("collections_sync_lag_bytes", "Bytes of the log that the index lacks.", bytes(sync.lag_bytes)),
-        (
-            "collections_sync_retained_bytes",
-            "Bytes of the log that Postgres retains for the sync.",
-            bytes(sync.slot.retained_bytes),
-        ),
-        (
-            "collections_sync_oldest_transaction_seconds",
-            "How long the oldest open transaction has been writing.",
-            Some(sync.oldest_transaction_seconds.unwrap_or_default()),
-        ),
-        ("collections_sync_dead_letters", "Documents that Elasticsearch refused.", Some(sync.dead_letters as f64)),
-        ("collections_sync_backlog", "Documents to write again.", Some(sync.backlog as f64)),
-        ("collections_sync_fanouts", "Rows whose children are being written.", Some(sync.fanouts as f64)),
+        (metrics::SYNC_LAG_SECONDS, Some(Duration::from_millis(sync.lag_ms).as_secs_f64())),
+        (metrics::SYNC_LAG_BYTES, bytes(sync.lag_bytes)),
+        (metrics::SYNC_RETAINED_BYTES, bytes(sync.slot.retained_bytes)),
+        (metrics::SYNC_OLDEST_TRANSACTION_SECONDS, Some(sync.oldest_transaction_seconds.unwrap_or_default())),
+        (metrics::SYNC_DEAD_LETTERS, Some(sync.dead_letters as f64)),
+        (metrics::SYNC_BACKLOG, Some(sync.backlog as f64)),
+        (metrics::SYNC_FANOUTS, Some(sync.fanouts as f64)),
     ];
-    for (name, help, value) in values {
+    for (gauge, value) in values {
         if let Some(value) = value {
-            gauges.set(name, help, value);
+            gauges.set(gauge, value);
         }
     }
-    type Value = fn(&Summary) -> Option<f64>;
-    let sweeps: [(&str, &str, Value); 3] = [
-        ("collections_sync_verified_seconds", "Time since all documents had been compared.", |sweep| sweep.verified_seconds_ago),
-        ("collections_sync_drift_found", "Documents that were found to differ, ever.", |sweep| Some(sweep.total_found as f64)),
-        ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.", |sweep| {
-            Some(sweep.total_repaired as f64)
-        }),
-    ];
-    for (name, help, value) in sweeps {
-        let values = sync.sweeps.iter().filter_map(|sweep| Some((sweep.collection.as_str(), value(sweep)?)));
-        gauges.set_each(name, help, values);
-    }
+    let each = |value: fn(&Summary) -> Option<f64>| {
+        sync.sweeps.iter().filter_map(move |sweep| Some((sweep.collection.as_str(), value(sweep)?)))
+    };
+    gauges.set_each(metrics::SYNC_VERIFIED_SECONDS, each(|sweep| sweep.verified_seconds_ago));
+    gauges.set_each(metrics::SYNC_DRIFT_FOUND, each(|sweep| Some(sweep.total_found as f64)));
+    gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|sweep| Some(sweep.total_repaired as f64)));
 }
 
 fn check(up: Option<bool>) -> Value {

@@ -1,4 +1,4 @@
-//! A tree to a type: serde's data format for requests, in which nothing fits by accident.
+//! From a JSON tree to a type: a strict serde deserializer that knows the JSON pointer of every value.
 
 use std::fmt;
 
@@ -12,27 +12,27 @@ use serde_json::Value;
 use super::tree::escape;
 use crate::error::Error;
 
-/// A value, and the way to it.
+/// A value and the path to it.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Located<'a> {
     value: &'a Value,
-    way: Way<'a>,
+    path: Path<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Way<'a> {
+enum Path<'a> {
     Root,
-    Member(&'a Way<'a>, &'a str),
-    Item(&'a Way<'a>, usize),
+    Member(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> Located<'a> {
     pub(crate) fn root(value: &'a Value) -> Self {
-        Self { value, way: Way::Root }
+        Self { value, path: Path::Root }
     }
 }
 
-impl Way<'_> {
+impl Path<'_> {
     fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
@@ -42,25 +42,25 @@ impl Way<'_> {
     }
 }
 
-/// What does not fit, and where: the innermost place that is known.
+/// A value of the wrong type or range, with the innermost known pointer.
 #[derive(Debug)]
-pub(crate) struct Misfit {
+pub(crate) struct Mismatch {
     code: &'static str,
     message: String,
-    /// A member of the place that does not exist in it, so that only its name is known.
-    absent: Option<&'static str>,
+    /// A required member that is missing.
+    missing: Option<&'static str>,
     pointer: Option<String>,
 }
 
-impl Misfit {
+impl Mismatch {
     fn new(code: &'static str, message: String) -> Self {
-        Self { code, message, absent: None, pointer: None }
+        Self { code, message, missing: None, pointer: None }
     }
 
-    fn at(mut self, way: &Way<'_>) -> Self {
+    fn at(mut self, path: &Path<'_>) -> Self {
         if self.pointer.is_none() {
-            let member = self.absent.map(|name| format!("/{}", escape(name))).unwrap_or_default();
-            self.pointer = Some(way.pointer() + &member);
+            let member = self.missing.map(|name| format!("/{}", escape(name))).unwrap_or_default();
+            self.pointer = Some(path.pointer() + &member);
         }
         self
     }
@@ -70,16 +70,16 @@ impl Misfit {
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for Mismatch {}
 
-// Serde's own texts quote the value, which may be somebody's name; these say only what was expected.
-impl de::Error for Misfit {
+// Serde's own messages quote the value, which may be personal data; these say only what was expected.
+impl de::Error for Mismatch {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new("not_acceptable", message.to_string())
     }
@@ -97,14 +97,14 @@ impl de::Error for Misfit {
     }
 
     fn missing_field(name: &'static str) -> Self {
-        Self { absent: Some(name), ..Self::new("required", format!("{name} is required")) }
+        Self { missing: Some(name), ..Self::new("required", format!("{name} is required")) }
     }
 }
 
-impl<'de> Deserializer<'de> for Place<'_> {
-    type Error = Misfit;
+impl<'de> Deserializer<'de> for Located<'_> {
+    type Error = Mismatch;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         let read = match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag) => visitor.visit_bool(*flag),
@@ -114,17 +114,17 @@ impl<'de> Deserializer<'de> for Place<'_> {
                 (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_str(text),
-            Value::Array(array) => visitor.visit_seq(Items { rest: array.iter().enumerate(), way: &self.way }),
-            Value::Object(object) => visitor.visit_map(Members { rest: object.iter(), value: None, way: &self.way }),
+            Value::Array(array) => visitor.visit_seq(Items { rest: array.iter().enumerate(), path: &self.path }),
+            Value::Object(object) => visitor.visit_map(Members { rest: object.iter(), value: None, path: &self.path }),
         };
-        read.map_err(|misfit: Misfit| misfit.at(&self.way))
+        read.map_err(|mismatch: Mismatch| mismatch.at(&self.path))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -134,10 +134,10 @@ impl<'de> Deserializer<'de> for Place<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         match self.value {
             Value::Object(_) => self.deserialize_any(visitor),
-            _ => Err(Misfit::new("wrong_type", "expected an object".into()).at(&self.way)),
+            _ => Err(Mismatch::new("wrong_type", "expected an object".into()).at(&self.path)),
         }
     }
 
@@ -146,17 +146,17 @@ impl<'de> Deserializer<'de> for Place<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         let Value::String(word) = self.value else {
-            return Err(Misfit::new("wrong_type", "expected a word".into()).at(&self.way));
+            return Err(Mismatch::new("wrong_type", "expected a word".into()).at(&self.path));
         };
-        let word: StrDeserializer<'_, Misfit> = word.as_str().into_deserializer();
-        visitor.visit_enum(word).map_err(|misfit| misfit.at(&self.way))
+        let word: StrDeserializer<'_, Mismatch> = word.as_str().into_deserializer();
+        visitor.visit_enum(word).map_err(|mismatch| mismatch.at(&self.path))
     }
 
-    // Derives ignore members that they do not know, unless told otherwise type by type.
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Misfit> {
-        Err(Misfit::new("unknown_member", "there is no such member".into()).at(&self.way))
+    // Derives call this for unknown members.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
+        Err(Mismatch::new("unknown_member", "there is no such member".into()).at(&self.path))
     }
 
     forward_to_deserialize_any! {
@@ -168,36 +168,36 @@ impl<'de> Deserializer<'de> for Place<'_> {
 struct Members<'a> {
     rest: serde_json::map::Iter<'a>,
     value: Option<(&'a String, &'a Value)>,
-    way: &'a Way<'a>,
+    path: &'a Path<'a>,
 }
 
 impl<'de> MapAccess<'de> for Members<'_> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
         self.value = self.rest.next();
         let Some((name, _)) = self.value else { return Ok(None) };
-        let key: StrDeserializer<'_, Misfit> = name.as_str().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|misfit| misfit.at(&Way::Member(self.way, name)))
+        let key: StrDeserializer<'_, Mismatch> = name.as_str().into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|mismatch| mismatch.at(&Path::Member(self.path, name)))
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
-        let (name, value) = self.value.take().ok_or_else(|| Misfit::custom("a value was read before its name"))?;
-        seed.deserialize(Place { value, way: Way::Member(self.way, name) })
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
+        let (name, value) = self.value.take().ok_or_else(|| Mismatch::custom("a value was read before its name"))?;
+        seed.deserialize(Located { value, path: Path::Member(self.path, name) })
     }
 }
 
 struct Items<'a> {
     rest: std::iter::Enumerate<std::slice::Iter<'a, Value>>,
-    way: &'a Way<'a>,
+    path: &'a Path<'a>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Mismatch> {
         let Some((index, value)) = self.rest.next() else { return Ok(None) };
-        seed.deserialize(Place { value, way: Way::Item(self.way, index) }).map(Some)
+        seed.deserialize(Located { value, path: Path::Item(self.path, index) }).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -1,0 +1,81 @@
+//! Linger: documents that are rewritten faster than a budget allows wait a while, so that one write shows many changes.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::sync::stream::batch::Keys;
+
+/// Rewrites are free up to one in this time, however they spread over documents.
+const FREE: Duration = Duration::from_millis(1);
+/// Beyond that each document adds this time to the linger of all of them, up to the longest.
+const COST: Duration = Duration::from_millis(4);
+const LONGEST: Duration = Duration::from_secs(4);
+/// A change is a rewrite if its document was sent within this time, but only so many documents are remembered.
+const WINDOW: Duration = Duration::from_secs(1);
+const REMEMBERED: usize = 20_000;
+
+/// Documents that were sent a moment ago and have changed since.
+pub(crate) struct Linger {
+    sent: HashSet<(&'static str, Uuid)>,
+    window: Instant,
+    waiting: HashSet<(&'static str, Uuid)>,
+    /// Changes of what waits, since the last release.
+    rewrites: u32,
+    released: Instant,
+}
+
+impl Linger {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { sent: HashSet::new(), window: now, waiting: HashSet::new(), rewrites: 0, released: now }
+    }
+
+    /// Takes rewrites out of documents that changed.
+    pub(crate) fn hold(&mut self, keys: &mut Keys) {
+        for (collection, ids) in keys.iter_mut() {
+            ids.retain(|id| {
+                let key = (*collection, *id);
+                let is_rewrite = self.sent.contains(&key) || self.waiting.contains(&key);
+                if is_rewrite {
+                    self.waiting.insert(key);
+                    self.rewrites += 1;
+                }
+                !is_rewrite
+            });
+        }
+        keys.retain(|_, ids| !ids.is_empty());
+    }
+
+    /// Until when everything held waits. Absent if it is free to go.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let documents = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        let until = self.released + (FREE * self.rewrites).min(COST.saturating_mul(documents)).min(LONGEST);
+        (until > Instant::now()).then_some(until)
+    }
+
+    /// Lets go everything held.
+    pub(crate) fn release(&mut self) -> Keys {
+        let mut keys = Keys::new();
+        if !self.waiting.is_empty() {
+            self.released = Instant::now();
+            self.rewrites = 0;
+        }
+        for (collection, id) in self.waiting.drain() {
+            keys.entry(collection).or_default().insert(id);
+        }
+        keys
+    }
+
+    /// Notes what is sent.
+    pub(crate) fn sent(&mut self, keys: &Keys) {
+        if self.window.elapsed() >= WINDOW || self.sent.len() >= REMEMBERED {
+            self.sent.clear();
+            self.window = Instant::now();
+        }
+        let documents = keys.iter().flat_map(|(collection, ids)| ids.iter().map(|id| (*collection, *id)));
+        self.sent.extend(documents.take(REMEMBERED));
+    }
+}
