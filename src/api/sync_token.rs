@@ -1,17 +1,15 @@
-//! The sync token: the position that a write's answer carries, and that a later read must include.
+//! The sync token: the LSN that a write's answer carries, and that a later read must include.
 
 use std::borrow::Cow;
 
+use sqlx::PgExecutor;
+
 use super::Request;
 use crate::error::{Error, Result};
-use crate::feed;
 use crate::values::lsn::Lsn;
 
 impl Request {
-    /// The token that the request brings, in `X-Sync-Token` or else as `syncToken`.
-    ///
-    /// # Errors
-    /// Text that no write has answered.
+    /// The token of the request, in `X-Sync-Token` or else as `syncToken`.
     pub fn sync_token(&self) -> Result<Option<Lsn>> {
         let header = self.header("x-sync-token").map(Cow::from);
         let Some(text) = header.or_else(|| self.parameter("syncToken")) else { return Ok(None) };
@@ -19,9 +17,15 @@ impl Request {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// Whether a position lies behind the end of the database's log: it is of another database, or of this one before a backup was
-    /// restored. To wait for it would be in vain.
-    pub(crate) async fn is_beyond_log(&self, position: Lsn) -> bool {
-        feed::log_end(&self.app.db.read).await.is_ok_and(|end| position > end)
+    /// Whether an LSN lies behind the end of the log, so that waiting for it is in vain: it is of another database, or of this one
+    /// before a backup was restored.
+    pub(crate) async fn is_beyond_log(&self, lsn: Lsn) -> bool {
+        log_end(&self.app.db.read).await.is_ok_and(|end| lsn > end)
     }
+}
+
+/// The end of the log, which is behind everything that has been committed.
+pub(super) async fn log_end(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
+    let end = sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "lsn!""#).fetch_one(executor).await?;
+    end.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 
+use super::sync_token::log_end;
 use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
@@ -54,9 +55,9 @@ impl Request {
             }
         };
         transaction.commit().await?;
-        // The write is done; if its position cannot be had now, the answer goes without.
-        Ok(match position(&mut connection).await {
-            Ok(token) => reply.with(SYNC_TOKEN, &token),
+        // The write is done; if its LSN cannot be had now, the answer goes without.
+        Ok(match log_end(&mut *connection).await {
+            Ok(token) => reply.with(SYNC_TOKEN, &token.to_string()),
             Err(_) => reply,
         })
     }
@@ -180,10 +181,6 @@ impl Key {
         .await?;
         Ok(())
     }
-}
-
-async fn position(connection: &mut PgConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "position!""#).fetch_one(connection).await
 }
 
 /// An answer as it is stored; its body is JSON or empty, so it is text.

@@ -56,7 +56,7 @@ pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     )
     .execute(&app.db.server)
     .await?;
-    app.cache.forget(&cache_key(session));
+    app.cache.invalidate(&cache_key(session));
     Ok(())
 }
 

@@ -1,144 +1,123 @@
-//! What is remembered for seconds, so that the same question is not asked of Postgres with every request.
+//! Answers of Postgres that are kept for seconds, so that not every request asks again: sessions, and the overview of the sync.
 
-mod gossip;
+mod invalidation;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Values remembered at once. When there are more, those that are over go, and if that is not enough all go: it is a cache.
+use invalidation::Invalidation;
+
+/// Most entries. Beyond that the expired ones are removed, and if that is not enough, all.
 const CAPACITY: usize = 50_000;
 
-/// Keys that wait to be told to other servers; what does not fit is told to nobody.
-const GOSSIP_CAPACITY: usize = 1_024;
-
-/// Values by key, each for a limited time, and what several servers tell each other about them.
+/// Values by key, each with a time to live.
 ///
-/// Everything in here is an answer of Postgres that may be some seconds old. Redis only makes these seconds fewer: through it a
-/// server tells the others what to forget at once.
+/// A value may be as old as its time to live. Invalidation through Redis only makes that shorter; without Redis nothing else
+/// changes.
 #[derive(Default)]
 pub struct Cache {
     entries: Mutex<Entries>,
-    others: Option<Others>,
+    invalidation: Option<Invalidation>,
     connected: AtomicBool,
 }
 
 #[derive(Default)]
 struct Entries {
     by_key: HashMap<String, Entry>,
-    /// Counts how often anything was forgotten.
-    forgotten: u64,
+    /// Counts removals, so that a value read before one is not stored after it.
+    removals: u64,
 }
 
 struct Entry {
-    until: Instant,
+    expires: Instant,
     value: Arc<dyn Any + Send + Sync>,
 }
 
-/// The way to the other servers.
-struct Others {
-    client: redis::Client,
-    outgoing: mpsc::Sender<String>,
-    waiting: Mutex<Option<mpsc::Receiver<String>>>,
-}
-
 impl Cache {
-    /// Makes a cache, which tells other servers through Redis if there is an address.
-    ///
-    /// # Errors
-    /// An address that cannot be read.
+    /// Makes a cache, with invalidation between servers if there is an address of Redis.
     pub fn open(redis_url: Option<&str>) -> redis::RedisResult<Self> {
-        let Some(url) = redis_url.filter(|url| !url.is_empty()) else { return Ok(Self::default()) };
-        let (outgoing, waiting) = mpsc::channel(GOSSIP_CAPACITY);
-        let others = Others { client: redis::Client::open(url)?, outgoing, waiting: Mutex::new(Some(waiting)) };
-        Ok(Self { others: Some(others), ..Self::default() })
+        let invalidation = redis_url.filter(|url| !url.is_empty()).map(Invalidation::open).transpose()?;
+        Ok(Self { invalidation, ..Self::default() })
     }
 
-    /// Talks with the other servers until stopped. Only the first call does; without Redis none does.
+    /// Exchanges invalidations with other servers until stopped. Only the first call does; without Redis none does.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let Some(others) = &self.others else { return };
-        let Some(outgoing) = lock(&others.waiting).take() else { return };
-        gossip::run(others.client.clone(), outgoing, Arc::clone(&self), stop).await;
+        if let Some(invalidation) = &self.invalidation {
+            stop.run_until_cancelled(invalidation.run(&self)).await;
+        }
     }
 
-    /// Whether Redis is there; none if it is not meant to be.
+    /// Whether Redis answers; none without an address.
     #[must_use]
     pub fn is_connected(&self) -> Option<bool> {
-        self.others.as_ref().map(|_| self.connected.load(Ordering::Relaxed))
+        self.invalidation.as_ref().map(|_| self.connected.load(Ordering::Relaxed))
     }
 
-    /// Returns what is remembered under a key, if it is of that type and its time is not over.
+    /// Returns the value of a key, if it has that type and has not expired.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self, key: &str) -> Option<T> {
-        let entries = lock(&self.entries);
-        let entry = entries.by_key.get(key).filter(|entry| entry.until > Instant::now())?;
+        let entries = self.entries.lock();
+        let entry = entries.by_key.get(key).filter(|entry| entry.expires > Instant::now())?;
         entry.value.downcast_ref().cloned()
     }
 
-    /// Returns what is remembered under a key, or else what is read, and remembers that for some time.
+    /// Returns the value of a key, or else reads it and keeps it for its time to live.
     ///
-    /// What was read is not remembered if anything was forgotten meanwhile: it may be just that.
-    ///
-    /// # Errors
-    /// Those of reading.
+    /// A value is not kept if anything was invalidated while it was read, because it may be that.
     pub async fn get_or_read<T: Clone + Send + Sync + 'static, E>(
         &self,
         key: String,
-        life: Duration,
+        time_to_live: Duration,
         read: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         if let Some(known) = self.get(&key) {
             return Ok(known);
         }
-        let before = lock(&self.entries).forgotten;
+        let removals = self.entries.lock().removals;
         let value = read.await?;
-        let mut entries = lock(&self.entries);
-        if entries.forgotten == before {
-            entries.put(key, Arc::new(value.clone()), life);
+        let mut entries = self.entries.lock();
+        if entries.removals == removals {
+            entries.insert(key, Arc::new(value.clone()), time_to_live);
         }
         Ok(value)
     }
 
-    /// Forgets what is remembered under a key, on every server.
-    pub fn forget(&self, key: &str) {
-        self.drop_entry(key);
-        if let Some(others) = &self.others {
-            others.outgoing.try_send(key.to_owned()).ok();
+    /// Removes the value of a key, on every server.
+    pub fn invalidate(&self, key: &str) {
+        self.remove(key);
+        if let Some(invalidation) = &self.invalidation {
+            invalidation.queue(key);
         }
     }
 
-    fn drop_entry(&self, key: &str) {
-        let mut entries = lock(&self.entries);
+    fn remove(&self, key: &str) {
+        let mut entries = self.entries.lock();
         entries.by_key.remove(key);
-        entries.forgotten += 1;
+        entries.removals += 1;
     }
 
-    fn forget_all(&self) {
-        let mut entries = lock(&self.entries);
+    fn clear(&self) {
+        let mut entries = self.entries.lock();
         entries.by_key.clear();
-        entries.forgotten += 1;
+        entries.removals += 1;
     }
 }
 
 impl Entries {
-    fn put(&mut self, key: String, value: Arc<dyn Any + Send + Sync>, life: Duration) {
+    fn insert(&mut self, key: String, value: Arc<dyn Any + Send + Sync>, time_to_live: Duration) {
         let now = Instant::now();
         if self.by_key.len() >= CAPACITY {
-            self.by_key.retain(|_, entry| entry.until > now);
+            self.by_key.retain(|_, entry| entry.expires > now);
             if self.by_key.len() >= CAPACITY {
                 self.by_key.clear();
             }
         }
-        self.by_key.insert(key, Entry { until: now + life, value });
+        self.by_key.insert(key, Entry { expires: now + time_to_live, value });
     }
-}
-
-/// A panic elsewhere leaves what is in here whole: each change is one call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

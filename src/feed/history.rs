@@ -1,4 +1,4 @@
-//! The latest announcements, bounded, and those who read them.
+//! The latest entries, bounded, and the subscriptions that read them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,146 +8,93 @@ use tokio::sync::watch;
 use super::{Entry, Feed};
 use crate::values::lsn::{Epoch, Lsn};
 
-/// Announcements are missing: whoever was told so looks at everything anew, and subscribes first.
+/// Announcements are missing. The consumer subscribes anew, and then looks at everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the announcements behind this position are no longer there")]
+#[error("the announcements after this LSN are no longer there")]
 pub struct Gone;
 
-/// The latest announcements, in the order of the stream.
+/// The latest entries in the order of the stream, each continuing the one before.
 pub(super) struct History {
-    /// The epoch of the positions.
     pub(super) epoch: Option<Epoch>,
     /// Everything up to here was announced.
     pub(super) reached: Lsn,
-    /// The last message heard from another server: its term and number.
-    pub(super) place: Option<(u64, u64)>,
-    /// Everything behind this position is here.
-    floor: Lsn,
+    /// Everything after this LSN is here.
+    pub(super) floor: Lsn,
+    /// Only those that announce something.
     entries: VecDeque<Arc<Entry>>,
-    /// How many entries there were before the oldest one that is here.
-    dropped: u64,
     /// Announcements in all entries.
     size: usize,
     capacity: usize,
 }
 
-impl Entry {
-    /// Where a consumer must have been to miss nothing behind this entry. One that stands at the position of a part may have missed
-    /// the parts before.
-    pub(super) fn floor(&self) -> Lsn {
-        Lsn(self.position.0 + u64::from(self.is_part))
-    }
-
-    /// Whether a consumer that has been told everything up to the position may not have been told this.
-    fn is_behind(&self, position: Lsn) -> bool {
-        self.position > position || (self.position == position && self.is_part)
-    }
-}
-
 impl History {
+    /// Keeps as many announcements as `capacity` says.
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            epoch: None,
-            reached: Lsn::default(),
-            place: None,
-            floor: Lsn::default(),
-            entries: VecDeque::new(),
-            dropped: 0,
-            size: 0,
-            capacity,
+        let (reached, floor) = (Lsn::default(), Lsn::default());
+        Self { epoch: None, reached, floor, entries: VecDeque::new(), size: 0, capacity }
+    }
+
+    /// Prepares for what comes after an LSN. Forgets everything if that does not follow what is here.
+    pub(super) fn continue_from(&mut self, epoch: Epoch, from: Lsn) {
+        if self.epoch != Some(epoch) || from > self.reached {
+            (self.epoch, self.reached, self.floor) = (Some(epoch), from, from);
+            self.entries.clear();
+            self.size = 0;
         }
     }
 
-    /// Forgets everything: what comes next does not follow what was here.
-    pub(super) fn restart(&mut self, epoch: Epoch, from: Lsn) {
-        // One more, so that also who has read everything learns of the gap.
-        self.dropped += self.entries.len() as u64 + 1;
-        self.entries.clear();
-        self.size = 0;
-        (self.epoch, self.reached, self.floor) = (Some(epoch), from, from);
-    }
-
-    /// Adds what comes next. What was announced before comes again after a change of leader, and is then a part of what is here.
-    pub(super) fn push(&mut self, mut entry: Entry) -> Arc<Entry> {
-        entry.is_part |= entry.position <= self.reached;
-        entry.position = entry.position.max(self.reached);
-        for announcement in &mut entry.announcements {
-            announcement.position = entry.position;
+    /// Adds an entry, unless everything in it was announced before; returns whether it did.
+    pub(super) fn push(&mut self, entry: &Arc<Entry>) -> bool {
+        if (Some(entry.epoch), entry.lsn) <= (self.epoch, self.reached) {
+            return false;
         }
-        self.reached = entry.position;
-        let entry = Arc::new(entry);
-        // Heartbeats have told their position; nobody is woken to read nothing.
+        self.continue_from(entry.epoch, entry.after);
+        self.reached = entry.lsn;
         if !entry.announcements.is_empty() {
             self.size += entry.announcements.len();
-            self.entries.push_back(Arc::clone(&entry));
-            while self.size > self.capacity {
-                let Some(oldest) = self.entries.pop_front() else { break };
-                self.size -= oldest.announcements.len();
-                self.dropped += 1;
-                self.floor = self.floor.max(oldest.floor());
-            }
+            self.entries.push_back(Arc::clone(entry));
         }
-        entry
+        while self.size > self.capacity
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.size -= oldest.announcements.len();
+            self.floor = oldest.lsn;
+        }
+        true
     }
 
-    /// Whether this is the message that follows the last one.
-    pub(super) fn is_next(&self, (term, number): (u64, u64)) -> bool {
-        self.place == Some((term, number.wrapping_sub(1)))
-    }
-
-    fn end(&self) -> u64 {
-        self.dropped + self.entries.len() as u64
-    }
-
-    fn get(&self, number: u64) -> Result<Option<Arc<Entry>>, Gone> {
-        let at = number.checked_sub(self.dropped).ok_or(Gone)?;
-        Ok(usize::try_from(at).ok().and_then(|at| self.entries.get(at)).map(Arc::clone))
+    /// The first entry after an LSN, if there is one yet.
+    pub(super) fn next(&self, epoch: Option<Epoch>, after: Lsn) -> Result<Option<Arc<Entry>>, Gone> {
+        if epoch != self.epoch || after < self.floor {
+            return Err(Gone);
+        }
+        let at = self.entries.partition_point(|entry| entry.lsn <= after);
+        Ok(self.entries.get(at).cloned())
     }
 }
 
 /// One consumer. It holds nothing but its place, so it may be as slow as it likes.
 pub struct Subscription {
-    feed: Arc<Feed>,
-    moved: watch::Receiver<u64>,
-    next: u64,
-    after: Lsn,
+    pub(super) feed: Arc<Feed>,
+    pub(super) moved: watch::Receiver<()>,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) after: Lsn,
 }
 
 impl Subscription {
-    pub(super) fn new(feed: Arc<Feed>, moved: watch::Receiver<u64>) -> Self {
-        let next = feed.history().end();
-        Self { feed, moved, next, after: Lsn::default() }
-    }
-
-    pub(super) fn resume(feed: Arc<Feed>, moved: watch::Receiver<u64>, epoch: Epoch, after: Lsn) -> Result<Self, Gone> {
-        let next = {
-            let history = feed.history();
-            if history.epoch != Some(epoch) || after < history.floor {
-                return Err(Gone);
-            }
-            history.dropped
-        };
-        Ok(Self { feed, moved, next, after })
-    }
-
-    /// Waits for the next entry. May be cancelled without losing one.
+    /// Waits for the next entry that announces something; [`Gone`], now and for ever, once announcements are missing.
     ///
-    /// # Errors
-    /// [`Gone`], now and for ever, once announcements are missing.
+    /// May be cancelled without losing an entry.
     pub async fn next(&mut self) -> Result<Arc<Entry>, Gone> {
         loop {
-            self.moved.borrow_and_update();
-            let entry = self.feed.history().get(self.next)?;
-            match entry {
-                Some(entry) => {
-                    self.next += 1;
-                    if entry.is_behind(self.after) {
-                        return Ok(entry);
-                    }
-                }
-                // The feed is held here, so the sender lives.
-                None => self.moved.changed().await.map_err(|_| Gone)?,
+            self.moved.mark_unchanged();
+            let next = self.feed.history().next(self.epoch, self.after)?;
+            if let Some(entry) = next {
+                self.after = entry.lsn;
+                return Ok(entry);
             }
+            // The feed is held here, so the sender lives.
+            self.moved.changed().await.map_err(|_| Gone)?;
         }
     }
 }
@@ -155,44 +102,77 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::{Announcement, Operation};
 
-    fn entry(position: u64, is_part: bool) -> Entry {
-        let announcement = crate::feed::Announcement {
-            collection: "customers".into(),
-            id: uuid::Uuid::from_u128(position.into()),
-            version: Some(1),
-            operation: crate::feed::Operation::Changed,
-            position: Lsn(position),
-        };
-        Entry { position: Lsn(position), is_part, announcements: vec![announcement] }
-    }
+    const EPOCH: Epoch = Epoch(1);
 
-    fn floor_after(entries: &[(u64, bool)], capacity: usize) -> u64 {
-        let mut history = History::new(capacity);
-        history.restart(Epoch(1), Lsn(10));
-        for (position, is_part) in entries {
-            history.push(entry(*position, *is_part));
+    /// A history of three announcements, the first of them after 10.
+    fn with(entries: &[(u64, u64)]) -> History {
+        let mut history = History::new(3);
+        history.continue_from(EPOCH, Lsn(10));
+        for (after, lsn) in entries {
+            history.push(&entry(EPOCH, *after, *lsn));
         }
-        assert!(history.size <= capacity);
-        history.floor.0
+        history
+    }
+
+    fn entry(epoch: Epoch, after: u64, lsn: u64) -> Arc<Entry> {
+        let announcement = Announcement {
+            collection: "customers".into(),
+            id: uuid::Uuid::from_u128(lsn.into()),
+            version: Some(1),
+            operation: Operation::Changed,
+        };
+        Arc::new(Entry { epoch, after: Lsn(after), lsn: Lsn(lsn), announcements: vec![announcement] })
+    }
+
+    /// The LSN of the entry that a consumer gets after one.
+    fn next(history: &History, after: u64) -> Result<Option<u64>, Gone> {
+        Ok(history.next(Some(EPOCH), Lsn(after))?.map(|entry| entry.lsn.0))
     }
 
     #[test]
-    fn the_floor_rises_with_what_is_dropped() {
-        assert_eq!(floor_after(&[(20, false), (30, false)], 2), 10);
-        assert_eq!(floor_after(&[(20, false), (30, false), (40, false)], 2), 20);
-        assert_eq!(floor_after(&[(20, false)], 0), 20, "an entry that is larger than everything is kept by nobody");
-        // Who stands at 20 may have missed the first part of what comes behind it.
-        assert_eq!(floor_after(&[(20, false), (20, true), (20, true)], 1), 21);
+    fn a_consumer_gets_every_entry_after_its_lsn_or_learns_of_a_gap() {
+        let history = with(&[(10, 20), (20, 30), (30, 40)]);
+        assert_eq!(
+            [9, 10, 19, 20, 40, 99].map(|after| next(&history, after)),
+            [Err(Gone), Ok(Some(20)), Ok(Some(20)), Ok(Some(30)), Ok(None), Ok(None)]
+        );
+        assert_eq!(history.next(Some(Epoch(2)), Lsn(20)), Err(Gone), "LSNs of another epoch mean nothing");
     }
 
     #[test]
-    fn positions_never_go_back() {
-        let mut history = History::new(10);
-        history.restart(Epoch(1), Lsn(10));
-        history.push(entry(30, false));
-        let repeated = history.push(entry(20, false));
-        assert_eq!((repeated.position, repeated.is_part), (Lsn(30), true));
-        assert!(repeated.is_behind(Lsn(30)), "it may be news to somebody who resumes there");
+    fn an_entry_that_does_not_continue_the_one_before_is_a_gap() {
+        let history = with(&[(10, 20), (30, 40)]);
+        assert_eq!([20, 30].map(|after| next(&history, after)), [Err(Gone), Ok(Some(40))]);
+    }
+
+    #[test]
+    fn the_oldest_entries_are_dropped_beyond_the_capacity() {
+        let history = with(&[(10, 20), (20, 30), (30, 40), (40, 50)]);
+        assert_eq!([19, 20].map(|after| next(&history, after)), [Err(Gone), Ok(Some(30))]);
+        let mut nothing = History::new(0);
+        nothing.push(&entry(EPOCH, 10, 20));
+        assert_eq!([19, 20].map(|after| next(&nothing, after)), [Err(Gone), Ok(None)]);
+    }
+
+    #[test]
+    fn what_an_earlier_leader_has_announced_is_skipped() {
+        let mut history = with(&[(10, 20), (20, 30)]);
+        // A new leader reads from what was confirmed, in batches of other sizes.
+        history.continue_from(EPOCH, Lsn(15));
+        assert!(!history.push(&entry(EPOCH, 15, 25)));
+        assert!(!history.push(&entry(EPOCH, 25, 30)));
+        assert!(history.push(&entry(EPOCH, 25, 40)));
+        assert_eq!([10, 20, 30].map(|after| next(&history, after)), [Ok(Some(20)), Ok(Some(30)), Ok(Some(40))]);
+    }
+
+    #[test]
+    fn a_new_epoch_begins_anew_wherever_its_lsns_are() {
+        let mut history = with(&[(10, 20)]);
+        assert!(history.push(&entry(Epoch(2), 5, 8)));
+        assert_eq!(next(&history, 20), Err(Gone));
+        assert!(!history.push(&entry(EPOCH, 20, 30)), "a leader of the epoch before is too late");
+        assert_eq!(history.reached, Lsn(8));
     }
 }

@@ -1,67 +1,63 @@
-//! What has changed, told as soon as it can be seen: announcements of changed rows.
+//! Announcements: which rows have changed, told as soon as readers can see the changes.
 //!
-//! The leader of the sync announces a batch of the change stream once its commits are visible to every reader, whatever the search
-//! index does meanwhile. Consumers in the process subscribe; other servers hear the same through Redis.
+//! The sync leader announces each batch of the change stream once its commits are visible to every reader, whatever the search
+//! index does meanwhile. Consumers in the process subscribe; other servers get the same entries through a Redis stream.
 //!
-//! # What a consumer can rely on
+//! # Guarantees
 //!
-//! - Announcements come in the order of the stream, and reading a row after its announcement shows at least that change.
-//! - A consumer that was away resumes after a position, or learns that it cannot: [`Gone`]. Then it looks at everything anew.
-//! - Nobody waits for a consumer. One that falls behind the history learns of the gap.
-//! - Who wants to trust what it has read asks whether the announcements are current: a stream that brings a large transaction, or
-//!   works off a backlog, speaks all the time and is behind.
-//! - After a change of leader some announcements may come again. That is harmless: an announcement says that a row has changed, not
-//!   how, and whoever reads the row again reads what is there.
+//! - Entries come in the order of the change stream, and reading a row after its announcement shows at least that change.
+//! - A consumer that was away resumes after an LSN, or gets [`Gone`] and must look at everything anew.
+//! - The leader waits for no consumer. One that falls behind the history gets [`Gone`].
+//! - After a change of leader some rows may be announced again. That is harmless: an announcement says that a row changed, not how.
 
 mod changes;
-mod current;
 mod history;
-mod leading;
-mod others;
-mod wire;
+mod redis_stream;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use changes::{Changes, Operation};
-pub use current::log_end;
+pub use changes::Changes;
 pub use history::{Gone, Subscription};
-pub use leading::Leading;
 
 use crate::config;
 use crate::values::lsn::{Epoch, Lsn};
-use current::Current;
 use history::History;
-use others::{Others, Outgoing};
-use wire::Message;
+use redis_stream::RedisStream;
 
-/// Announcements to one entry; a larger batch is announced in parts.
-const ENTRY_SIZE: usize = 1_000;
+/// A leader that is silent for longer has stopped or cannot be heard: its heartbeats come every few seconds.
+const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often the others are told of a position at which nothing has changed.
-const HEARTBEAT: Duration = Duration::from_millis(250);
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    Created,
+    /// It changed, or something that belongs to it did.
+    Changed,
+    /// It is gone, or marked as deleted.
+    Deleted,
+}
 
 /// One changed row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
-    /// The collection; or a table that is none, but whose rows are shown by others.
+    /// The collection; or a table that is none, but whose rows others show.
     pub collection: Cow<'static, str>,
-    /// The row.
     pub id: Uuid,
     /// The row's version, the one of its ETag; none if only what belongs to it has changed.
     pub version: Option<i64>,
-    /// What happened.
     pub operation: Operation,
-    /// Where to resume after it.
-    pub position: Lsn,
 }
 
 impl fmt::Display for Announcement {
@@ -71,232 +67,166 @@ impl fmt::Display for Announcement {
     }
 }
 
-/// What is announced at once.
+/// All that changed between two LSNs. Without announcements it is a heartbeat.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Everything up to here is announced with this entry.
-    pub position: Lsn,
-    /// More of what lies behind the position will come: this is a part of something large.
-    pub is_part: bool,
-    /// What has changed, in the order of the stream; a row that changed often comes once.
+    pub epoch: Epoch,
+    /// Covers the commits behind this LSN.
+    pub after: Lsn,
+    /// Covers the commits up to here; a consumer resumes after it.
+    pub lsn: Lsn,
+    /// In the order of the stream; a row that changed often comes once, where it changed last.
     pub announcements: Vec<Announcement>,
 }
 
-/// Where this process hears of changes.
+/// Where this process gets announcements from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// From its own sync, which leads.
+    /// Its own sync, which leads.
     Own,
-    /// From another process, through Redis.
+    /// Another process, through Redis.
     Other,
-    /// From nobody: what is heard is not current, or nothing is.
-    Nobody,
+    /// None: there is no leader, or no way to it.
+    None,
 }
 
 /// The announcements of a process.
 pub struct Feed {
     history: Mutex<History>,
-    moved: watch::Sender<u64>,
-    /// The number of the [`Leading`] that there is; zero while there is none.
-    leading: AtomicU64,
-    current: Mutex<Current>,
-    /// When the others were last told anything.
-    told: Mutex<Option<Instant>>,
-    silence: Duration,
-    is_followed: AtomicBool,
-    others: Option<Others>,
+    moved: watch::Sender<()>,
+    leaders: AtomicUsize,
+    /// When another process was last heard.
+    heard: Mutex<Option<Instant>>,
+    redis: Option<RedisStream>,
     pool: PgPool,
 }
 
+/// The right to announce, which ends when this is dropped.
+pub struct Leading(Arc<Feed>);
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.leaders.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Feed {
-    /// Makes a feed, which speaks with other servers of the same name through Redis if there is an address, and asks Postgres how
-    /// current it is.
-    ///
-    /// # Errors
-    /// An address that cannot be read.
+    /// Makes a feed that shares its entries with servers of the same name through Redis, if there is an address.
     pub fn open(settings: &config::Feed, redis_url: Option<&str>, name: &str, pool: PgPool) -> redis::RedisResult<Arc<Self>> {
-        let others =
-            redis_url.filter(|url| !url.is_empty()).map(|url| Others::open_url(url, name, settings.history)).transpose()?;
+        let redis_url = redis_url.filter(|url| !url.is_empty());
         Ok(Arc::new(Self {
             history: Mutex::new(History::new(settings.history)),
             moved: watch::Sender::default(),
-            leading: AtomicU64::default(),
-            current: Mutex::default(),
-            told: Mutex::default(),
-            silence: Duration::from_millis(settings.silence_ms),
-            is_followed: AtomicBool::default(),
-            others,
+            leaders: AtomicUsize::default(),
+            heard: Mutex::default(),
+            redis: redis_url.map(|url| RedisStream::open(url, name)).transpose()?,
             pool,
         }))
     }
 
-    /// Looks how current the announcements are, speaks and listens through Redis, until stopped. Only the first call does.
+    /// Exchanges entries with other servers until stopped. Only the first call does; without Redis none does.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        if self.is_followed.swap(true, Ordering::AcqRel) {
-            return;
+        if let Some(redis) = &self.redis {
+            stop.run_until_cancelled(redis.run(&self)).await;
         }
-        let talk = async {
-            let Some(others) = &self.others else { return };
-            let Some(outgoing) = others.take() else { return };
-            tokio::join!(others.speak(&self, outgoing, &stop), others.listen(&self, &stop));
-        };
-        tokio::join!(stop.run_until_cancelled(current::watch(&self)), talk);
     }
 
-    /// Begins to announce as the leader of the sync, whose stream starts behind a position, until the value is dropped.
+    /// Begins to announce as the sync leader, whose stream starts after an LSN, until the value is dropped.
     #[must_use]
     pub fn lead(self: &Arc<Self>, epoch: Epoch, from: Lsn) -> Leading {
-        self.continue_from(epoch, from);
-        Leading::begin(Arc::clone(self))
+        self.leaders.fetch_add(1, Ordering::AcqRel);
+        self.history().continue_from(epoch, from);
+        self.moved.send_replace(());
+        Leading(Arc::clone(self))
     }
 
-    /// Announces what has changed up to a position, while this process leads. Every commit up to there is visible to all readers.
-    /// Without changes it moves the position alone. Never waits.
+    /// Announces everything that changed up to an LSN, if this process leads. Every reader must see those commits already.
+    ///
+    /// Never waits. What an earlier leader has announced is skipped.
     pub fn announce(&self, changes: &Changes, upto: Lsn) {
-        let reached = self.reached();
-        match changes.entries(upto, reached) {
-            Some(entries) => {
-                for entry in entries {
-                    let entry = self.publish(entry);
-                    self.tell(entry);
-                }
-            }
-            None => {
-                // Behind the position, so that nobody who stands there takes it for a continuation.
-                if let Some(epoch) = self.epoch() {
-                    self.restart(epoch, Lsn(upto.max(reached).0 + 1));
-                    self.open_term();
-                }
-            }
+        let entry = {
+            let history = self.history();
+            let Some(epoch) = history.epoch.filter(|_| self.leads()) else { return };
+            let announcements = changes.list();
+            // Changes that cannot be listed are a gap: an entry that does not continue the one before.
+            let after = if announcements.is_some() { history.reached } else { upto };
+            Arc::new(Entry { epoch, after, lsn: upto, announcements: announcements.unwrap_or_default() })
+        };
+        if self.add(&entry)
+            && let Some(redis) = &self.redis
+        {
+            redis.queue(entry);
         }
-        self.arrive();
     }
 
-    /// Hears what is announced from now on.
+    /// Subscribes to what is announced from now on.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>) -> Subscription {
-        Subscription::new(Arc::clone(self), self.moved.subscribe())
+        let (epoch, after) = (self.epoch(), self.reached());
+        Subscription { feed: Arc::clone(self), moved: self.moved.subscribe(), epoch, after }
     }
 
-    /// Hears everything that was and is announced behind a position.
-    ///
-    /// # Errors
-    /// [`Gone`], if that cannot be said: the position is of another epoch, or lies further back than the history.
+    /// Subscribes to everything that was and is announced after an LSN; [`Gone`] if the history does not reach back so far, or the
+    /// LSN is of another epoch.
     pub fn resume(self: &Arc<Self>, epoch: Epoch, after: Lsn) -> Result<Subscription, Gone> {
-        Subscription::resume(Arc::clone(self), self.moved.subscribe(), epoch, after)
+        let epoch = Some(epoch);
+        self.history().next(epoch, after)?;
+        Ok(Subscription { feed: Arc::clone(self), moved: self.moved.subscribe(), epoch, after })
     }
 
-    /// The position up to which everything was announced here.
+    /// The LSN up to which everything was announced here.
     #[must_use]
     pub fn reached(&self) -> Lsn {
         self.history().reached
     }
 
-    /// The epoch of the positions; none before anything was heard.
+    /// The epoch of the LSNs; none before the first announcement.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
         self.history().epoch
     }
 
-    /// From whom this process hears, if it does.
     #[must_use]
     pub fn source(&self) -> Source {
-        match (self.current().is_within(self.silence), self.leads()) {
-            (false, _) => Source::Nobody,
-            (true, true) => Source::Own,
-            (true, false) => Source::Other,
+        let is_heard = || self.heard().is_some_and(|heard| heard.elapsed() <= SILENCE);
+        match self.leads() {
+            true => Source::Own,
+            false if is_heard() => Source::Other,
+            false => Source::None,
         }
     }
 
-    /// Whether what is remembered can be trusted: every change is announced but the latest, which are as young as the settings say.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.source() != Source::Nobody
-    }
-
-    /// Goes on behind a position, if everything up to there was announced here; otherwise everybody begins anew.
-    fn continue_from(&self, epoch: Epoch, from: Lsn) {
-        let is_known = {
-            let history = self.history();
-            history.epoch == Some(epoch) && from <= history.reached
-        };
-        if !is_known {
-            self.restart(epoch, from);
+    /// Takes what another server has announced.
+    fn hear(&self, entry: Entry) {
+        if !self.leads() {
+            *self.heard() = Some(Instant::now());
+            self.add(&Arc::new(entry));
         }
     }
 
-    /// Tells everybody to look at everything anew: what is announced next follows a gap.
-    fn restart(&self, epoch: Epoch, from: Lsn) {
-        self.history().restart(epoch, from);
-        self.wake();
+    fn lose_contact(&self) {
+        *self.heard() = None;
     }
 
-    fn publish(&self, entry: Entry) -> Arc<Entry> {
-        let entry = self.history().push(entry);
-        if !entry.announcements.is_empty() {
-            self.wake();
+    /// Returns false if the entry was announced before.
+    fn add(&self, entry: &Arc<Entry>) -> bool {
+        let is_news = self.history().push(entry);
+        if is_news {
+            self.moved.send_replace(());
         }
-        entry
-    }
-
-    /// Takes what another server has said. The first message of its term says where it goes on from; what is missing later shows in
-    /// the numbers.
-    fn hear(&self, message: Message) {
-        if self.leads() {
-            return;
-        }
-        let (epoch, place) = (Epoch(message.epoch), (message.term, message.number));
-        let entry = message.into_entry();
-        if place.1 == 0 {
-            self.continue_from(epoch, entry.position);
-        } else if !self.history().is_next(place) {
-            self.restart(epoch, entry.floor());
-        }
-        self.history().place = Some(place);
-        self.publish(entry);
-        self.arrive();
-    }
-
-    fn open_term(&self) {
-        if let (Some(others), Some(epoch)) = (&self.others, self.epoch()) {
-            others.tell(Outgoing::Open(epoch, self.reached()));
-        }
-    }
-
-    fn tell(&self, entry: Arc<Entry>) {
-        let (Some(others), Some(epoch)) = (&self.others, self.epoch()) else { return };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.is_none_or(|told| told.elapsed() >= HEARTBEAT);
-        if is_due || !entry.announcements.is_empty() {
-            *told = Some(Instant::now());
-            others.tell(Outgoing::Entry(epoch, entry));
-        }
-    }
-
-    /// After an announcement.
-    fn arrive(&self) {
-        let reached = self.reached();
-        self.current().reach(reached);
-    }
-
-    fn fall_silent(&self) {
-        self.current().doubt();
+        is_news
     }
 
     fn leads(&self) -> bool {
-        self.leading.load(Ordering::Acquire) > 0
+        self.leaders.load(Ordering::Acquire) > 0
     }
 
-    fn wake(&self) {
-        self.moved.send_modify(|moved| *moved += 1);
-    }
-
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heard(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.heard.lock()
     }
 
     /// A panic elsewhere leaves what is in here whole: each change is one call.
     fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock()
     }
 }

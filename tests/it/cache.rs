@@ -1,4 +1,4 @@
-//! What servers tell each other through Redis, and that nothing depends on it.
+//! The cache, and its invalidation between servers, without which everything works.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -22,8 +22,8 @@ async fn second(test: &TestApp) -> (App, Client) {
     (app, client)
 }
 
-async fn put(cache: &Cache, key: &str, life: Duration) {
-    cache.get_or_read(key.to_owned(), life, async { Ok::<_, Infallible>(1_u8) }).await.unwrap();
+async fn put(cache: &Cache, key: &str, time_to_live: Duration) {
+    cache.get_or_read(key.to_owned(), time_to_live, async { Ok::<_, Infallible>(1_u8) }).await.unwrap();
 }
 
 async fn until_connected(app: &App, wanted: bool) {
@@ -32,21 +32,21 @@ async fn until_connected(app: &App, wanted: bool) {
 }
 
 #[tokio::test]
-async fn a_logout_on_one_server_is_heard_by_the_others() {
+async fn a_logout_on_one_server_is_known_to_the_others_at_once() {
     let Some(url) = redis_url() else { return };
     let test = TestApp::start_api(&["--redis-url", &url]).await;
     let (other, client) = second(&test).await;
     until_connected(&test.app, true).await;
     until_connected(&other, true).await;
     let token = test.token(Role::Agent).await;
-    // A time that does not pass keeps what was read about a session from running out, so only hearing of it can end it.
+    // The clock stands still, so the cached session does not expire.
     client.with_token(&token).get("/auth/me").await.expect(200);
-    let forgotten = other.cache.clone();
-    put(&forgotten, "session:kept", Duration::from_secs(600)).await;
+    let cache = other.cache.clone();
+    put(&cache, "a", Duration::from_secs(600)).await;
     test.anonymous().with_token(&token).post("/auth/logout", &json!({})).await.expect(204);
-    test.app.cache.forget("session:kept");
-    eventually("the other server hears of it", async || forgotten.get::<u8>("session:kept").is_none()).await;
-    // The channel keeps the order, so the logout was heard too.
+    test.app.cache.invalidate("a");
+    eventually("the other server has invalidated it", async || cache.get::<u8>("a").is_none()).await;
+    // The channel keeps the order, so the session is invalidated too.
     client.with_token(&token).get("/auth/me").await.expect(401);
     other.stop.cancel();
 }
@@ -74,20 +74,20 @@ async fn requests_go_on_while_redis_is_frozen_gone_and_back() {
 }
 
 #[tokio::test]
-async fn values_are_forgotten_when_their_time_is_over() {
+async fn values_expire_and_are_invalidated() {
     let cache = Cache::default();
     put(&cache, "a", Duration::from_secs(600)).await;
     put(&cache, "b", Duration::ZERO).await;
     assert_eq!((cache.get::<u8>("a"), cache.get::<u8>("b"), cache.get::<u16>("a")), (Some(1), None, None));
-    cache.forget("a");
+    cache.invalidate("a");
     assert_eq!(cache.get::<u8>("a"), None);
 }
 
 #[tokio::test]
-async fn what_is_forgotten_while_it_is_read_is_not_remembered() {
+async fn a_value_that_is_invalidated_while_it_is_read_is_not_kept() {
     let cache = Cache::default();
     let read = async {
-        cache.forget("a");
+        cache.invalidate("a");
         Ok::<_, Infallible>(1_u8)
     };
     assert_eq!(cache.get_or_read("a".into(), Duration::from_secs(600), read).await, Ok(1));

@@ -1,4 +1,4 @@
-//! Announcements: exactly what changed, in order, once it can be seen, on every server; and that a consumer learns what it missed.
+//! Announcements: exactly what changed, in order, once it is visible, on every server; and a consumer learns of gaps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,10 @@ async fn all(test: &Synced, subscription: &mut Subscription) -> Vec<Announcement
     until(&test.app.feed, |feed| feed.reached() >= end).await;
     let mut heard = Vec::new();
     while let Ok(entry) = tokio::time::timeout(Duration::from_millis(100), subscription.next()).await {
-        heard.extend(entry.unwrap().announcements.iter().cloned());
+        heard.push(entry.unwrap());
     }
-    heard
+    assert!(heard.is_sorted_by_key(|entry| entry.lsn));
+    heard.iter().flat_map(|entry| entry.announcements.clone()).collect()
 }
 
 async fn until(feed: &Arc<Feed>, condition: impl Fn(&Feed) -> bool) {
@@ -38,7 +39,7 @@ async fn until(feed: &Arc<Feed>, condition: impl Fn(&Feed) -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("never true; the feed hears {:?} and is at {}", feed.source(), feed.reached());
+    panic!("never true; the source is {:?}, and {} is announced", feed.source(), feed.reached());
 }
 
 fn in_words(announcements: &[Announcement]) -> Vec<String> {
@@ -64,7 +65,6 @@ async fn announcements_name_exactly_what_changed_in_order() {
     words.dedup();
     assert_eq!(words.last().unwrap(), &format!("customers {customer} Changed{}", if words.len() == 2 { " 2" } else { "" }));
     assert!(words.contains(&format!("accounts {account} Created 1")), "{words:?}");
-    assert!(heard.is_sorted_by_key(|one| one.position));
     test.sql(&format!("update customers set deleted_at = now() where id = '{customer}'")).await;
     assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Deleted 3")]);
     test.sql(&format!("update customers set deleted_at = null where id = '{customer}'")).await;
@@ -79,16 +79,16 @@ async fn announcements_name_exactly_what_changed_in_order() {
     let gone = in_words(&all(&test, &mut subscription).await);
     assert_eq!(gone, [format!("accounts {account} Deleted"), format!("customers {customer} Changed")]);
     test.stop().await;
-    assert_eq!(test.app.feed.source(), Source::Nobody, "who does not lead any more is not to be trusted");
+    assert_eq!(test.app.feed.source(), Source::None, "it no longer leads");
 }
 
 #[tokio::test]
-async fn a_commit_is_announced_only_when_it_can_be_seen() {
+async fn a_commit_is_announced_only_when_it_is_visible() {
     let held = crate::sync::faults::HeldBack::start().await;
     let feed = Arc::clone(&held.test.app.feed);
     let mut subscription = feed.subscribe();
     let early = tokio::time::timeout(Duration::from_millis(500), subscription.next()).await;
-    assert!(early.is_err(), "nobody sees the commit yet");
+    assert!(early.is_err(), "the commit is not visible yet");
     let (mut test, _cluster) = held.release().await;
     let entry = tokio::time::timeout(LONG, subscription.next()).await.unwrap().unwrap();
     assert_eq!(entry.announcements[0].operation, Operation::Changed);
@@ -108,7 +108,7 @@ async fn announcements_do_not_wait_for_an_index_that_hangs() {
         test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
         let entry = tokio::time::timeout(LONG, subscription.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
-        assert!(entry.position > indexed);
+        assert!(entry.lsn > indexed);
     }
     assert!(test.app.watermark.get() < test.app.feed.reached(), "the index has not got them");
     proxy.set(Mode::Pass);
@@ -123,39 +123,27 @@ async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
     let epoch = feed.epoch().unwrap();
     let mut slow = feed.subscribe();
     let mut quick = feed.subscribe();
-    let mut positions = Vec::new();
+    let mut lsns = Vec::new();
     for number in 0..30 {
         test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
         let entry = tokio::time::timeout(LONG, quick.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
-        positions.push(entry.position);
+        lsns.push(entry.lsn);
     }
     assert_eq!(slow.next().await.err(), Some(Gone), "a slow consumer is told of the gap");
     assert_eq!(slow.next().await.err(), Some(Gone), "and not allowed to overlook it");
-    assert_eq!(feed.resume(epoch, positions[10]).err(), Some(Gone));
-    assert_eq!(feed.resume(Epoch(epoch.0 + 1), positions[25]).err(), Some(Gone), "positions of another epoch mean nothing");
-    let mut resumed = feed.resume(epoch, positions[25]).unwrap();
+    assert_eq!(feed.resume(epoch, lsns[10]).err(), Some(Gone));
+    assert_eq!(feed.resume(Epoch(epoch.0 + 1), lsns[25]).err(), Some(Gone), "LSNs of another epoch mean nothing");
+    let mut resumed = feed.resume(epoch, lsns[25]).unwrap();
     for number in 26..30 {
         let entry = tokio::time::timeout(LONG, resumed.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements[0].id, id(number));
     }
-    assert!(feed.resume(epoch, Lsn(positions[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
+    assert!(feed.resume(epoch, Lsn(lsns[29].0 + 1_000_000)).is_ok(), "another server may be ahead");
 }
 
 #[tokio::test]
-async fn whoever_resumes_at_a_commit_hears_the_beginning_of_the_next_one_that_was_announced_with_it() {
-    let feed = synced::open("postgres://nowhere/nothing", "it", &["--redis-url", ""]).feed.clone();
-    let _leading = feed.lead(Epoch(1), Lsn(10));
-    let mut changes = Changes::default();
-    changes.row("customers", id(1), Operation::Changed, Some(2));
-    changes.go_on();
-    feed.announce(&changes, Lsn(20));
-    let mut resumed = feed.resume(Epoch(1), Lsn(20)).unwrap();
-    assert_eq!(resumed.next().await.unwrap().announcements[0].id, id(1));
-}
-
-#[tokio::test]
-async fn an_emptied_table_is_a_gap_because_nobody_can_say_which_rows_went() {
+async fn an_emptied_table_is_a_gap() {
     let mut test = Synced::started().await;
     test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
     let mut subscription = test.app.feed.subscribe();
@@ -165,8 +153,8 @@ async fn an_emptied_table_is_a_gap_because_nobody_can_say_which_rows_went() {
     test.stop().await;
 }
 
-/// A process that only listens.
-fn listener(test: &Synced, redis: &str) -> App {
+/// A process that only follows.
+fn follower(test: &Synced, redis: &str) -> App {
     let url = test.app.config.database.url.expose_secret();
     let app = synced::open(url, &test.app.config.search.index_prefix, &["--redis-url", redis]);
     tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
@@ -174,11 +162,11 @@ fn listener(test: &Synced, redis: &str) -> App {
 }
 
 #[tokio::test]
-async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
+async fn other_servers_hear_the_same_and_learn_of_gaps() {
     let Some(url) = redis_url() else { return };
     let (proxy, url) = Proxy::before(&url).await;
     let mut test = Synced::started_with(&["--redis-url", &url]).await;
-    let other = listener(&test, &url);
+    let other = follower(&test, &url);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
     let (mut here, mut there) = (test.app.feed.subscribe(), other.feed.subscribe());
     for number in 0..20 {
@@ -189,14 +177,12 @@ async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
     while heard.len() < here.len() {
         let entry = tokio::time::timeout(LONG, there.next()).await.unwrap().unwrap();
         heard.extend(entry.announcements.iter().cloned());
+        assert!(other.feed.resume(entry.epoch, entry.lsn).is_ok(), "a consumer may resume on any server");
     }
     assert_eq!(heard, here);
-    let position = here.last().unwrap().position;
-    let epoch = test.app.feed.epoch().unwrap();
-    assert!(other.feed.resume(epoch, position).is_ok(), "a consumer may resume on any server");
 
     proxy.set(Mode::Refuse);
-    until(&other.feed, |feed| feed.source() == Source::Nobody).await;
+    until(&other.feed, |feed| feed.source() == Source::None).await;
     let mut local = test.app.feed.subscribe();
     for number in 0..4 {
         test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(100 + number))).await;
@@ -223,28 +209,71 @@ async fn other_servers_hear_the_same_and_learn_of_what_they_missed() {
 }
 
 #[tokio::test]
-async fn a_redis_that_has_lost_everything_is_a_gap() {
+async fn what_redis_loses_before_a_server_reads_it_is_a_gap() {
     let Some(url) = redis_url() else { return };
     let (proxy, through) = Proxy::before(&url).await;
-    let mut test = Synced::started_with(&["--redis-url", &through]).await;
-    let other = listener(&test, &through);
-    until(&other.feed, |feed| feed.source() == Source::Other).await;
-    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
-    let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
-    until(&other.feed, |feed| feed.reached() >= end).await;
-    // The leader is heard no more by the listener, whose stream is removed meanwhile.
+    let mut test = Synced::started_with(&["--redis-url", &url]).await;
+    let (near, far) = (follower(&test, &url), follower(&test, &through));
+    for app in [&near, &far] {
+        until(&app.feed, |feed| feed.source() == Source::Other).await;
+    }
+    let mut subscription = far.feed.subscribe();
     proxy.set(Mode::Refuse);
-    until(&other.feed, |feed| feed.source() == Source::Nobody).await;
-    let name = &test.app.config.search.index_prefix;
+    until(&far.feed, |feed| feed.source() == Source::None).await;
+    insert_and_hear(&test, &near, 1).await;
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let removed: i64 = redis::cmd("DEL").arg(format!("{name}:{name}:feed")).query_async(&mut connection).await.unwrap();
-    assert_eq!(removed, 1, "the stream is where it was looked for");
-    test.sql(&format!("insert into customers (id, name) values ('{}', 'Grace')", id(2))).await;
+    let name = &test.app.config.search.index_prefix;
+    let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{name}:{name}:*")).query_async(&mut connection).await.unwrap();
+    redis::cmd("DEL").arg(keys).exec_async(&mut connection).await.unwrap();
+    insert_and_hear(&test, &near, 2).await;
     proxy.set(Mode::Pass);
-    until(&other.feed, |feed| feed.source() == Source::Other).await;
+    assert_eq!(tokio::time::timeout(LONG, subscription.next()).await.unwrap().err(), Some(Gone));
+    until(&far.feed, |feed| feed.reached() >= near.feed.reached()).await;
+    test.stop().await;
+    for app in [near, far] {
+        app.stop.cancel();
+    }
+}
+
+/// Inserts a customer and waits until another server knows.
+async fn insert_and_hear(test: &Synced, other: &App, number: u128) {
+    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
     let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
-    test.stop().await;
-    other.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_new_leader_announces_only_what_the_former_one_has_not() {
+    let Some(url) = redis_url() else { return };
+    let database = crate::harness::database::Database::create().await;
+    let open = || synced::open(&database.url, &database.name, &["--redis-url", &url]);
+    let follow = |app: &App| tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
+    let (former, late, other) = (open(), open(), open());
+    let _following = [follow(&former), follow(&other)];
+    let mut subscription = other.feed.subscribe();
+    let changes = |number| {
+        let mut changes = Changes::default();
+        changes.row("customers", id(number), Operation::Changed, Some(2));
+        changes
+    };
+    let _former = former.feed.lead(Epoch(1), Lsn(10));
+    former.feed.announce(&changes(1), Lsn(20));
+    former.feed.announce(&changes(2), Lsn(30));
+    until(&other.feed, |feed| feed.reached() == Lsn(30)).await;
+    // Its batches have other sizes, and it has not heard what was announced before.
+    let _late = late.feed.lead(Epoch(1), Lsn(10));
+    late.feed.announce(&changes(1), Lsn(15));
+    late.feed.announce(&changes(2), Lsn(30));
+    late.feed.announce(&changes(3), Lsn(40));
+    let _late_following = follow(&late);
+    until(&other.feed, |feed| feed.reached() == Lsn(40)).await;
+    assert_eq!(subscription.next().await.err(), Some(Gone), "it subscribed before there was a leader");
+    let mut subscription = other.feed.resume(Epoch(1), Lsn(10)).unwrap();
+    for number in 1..=3 {
+        assert_eq!(subscription.next().await.unwrap().announcements[0].id, id(number));
+    }
+    for app in [former, late, other] {
+        app.stop.cancel();
+    }
 }

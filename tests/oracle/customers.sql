@@ -4,6 +4,10 @@ select c.id, jsonb_build_object(
   'familyName', c.family_name, 'companyName', c.company_name, 'dateOfBirth', c.date_of_birth, 'taxId', c.tax_id,
   'language', c.language, 'timeZone', c.time_zone, 'status', c.status, 'tags', c.tags, 'metadata', c.metadata, 'custom', c.custom,
   'createdAt', c.created_at, 'updatedAt', c.updated_at, 'deletedAt', c.deleted_at,
+  'phone', (
+    select p.value from contact_points p where p.customer_id = c.id and p.kind = 'phone' order by p.is_primary desc, p.id limit 1),
+  'email', (
+    select p.value from contact_points p where p.customer_id = c.id and p.kind = 'email' order by p.is_primary desc, p.id limit 1),
   'contactPoints', (
     select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'kind', p.kind, 'value', p.value, 'normalized', p.normalized,
       'label', p.label, 'isPrimary', p.is_primary, 'state', p.state) order by p.is_primary desc, p.id), '[]')
@@ -22,12 +26,12 @@ select c.id, jsonb_build_object(
     select case when count(distinct a.currency) = 1 then min(a.currency) end
     from accounts a where a.customer_id = c.id and a.deleted_at is null),
   'balance', (
-    select case when count(distinct a.currency) = 1 then sum(a.balance)::bigint end
+    select case when count(distinct a.currency) = 1 then sum(a.balance) / min(case a.currency when 'JPY' then 1.0 else 100.0 end) end
     from accounts a where a.customer_id = c.id and a.deleted_at is null),
   'balances', (
     select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'amount', s.amount) order by s.currency), '[]')
     from (
-      select a.currency, sum(a.balance)::bigint as amount
+      select a.currency, sum(a.balance) / min(case a.currency when 'JPY' then 1.0 else 100.0 end) as amount
       from accounts a where a.customer_id = c.id and a.deleted_at is null group by a.currency
     ) s)
 )

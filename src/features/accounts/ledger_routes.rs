@@ -66,11 +66,12 @@ struct Page {
 /// Lists the entries, newest first, with the balance that they add up to.
 pub(super) async fn list(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
     let (limit, after) = page_of(&request)?;
-    // The database itself answers, so what a sync token stands for is always there.
+    let includes_deleted = request.includes_deleted()?;
+    // Postgres answers, so every write is included.
     request.sync_token()?;
     let mut snapshot = request.snapshot().await?;
     let account: Account = resource::find(&mut snapshot, id.0).await?;
-    if account.deleted_at.is_some() && !request.includes_deleted()? {
+    if account.deleted_at.is_some() && !includes_deleted {
         return Err(Error::NotFound(Account::NAME));
     }
     let mut data = page(&mut snapshot, id, after, limit + 1).await?;

@@ -142,3 +142,71 @@ fn written(result: sqlx::Result<()>) -> Result<()> {
         .on_constraint("accounts_customer_id_fkey", unknown_customer)
         .on_constraint("accounts_assignee_id_fkey", || Error::invalid("/assigneeId", "unknown_user", "there is no such user"))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::values::ids::CustomerId;
+
+    fn check(said: Value, expected: &[(&str, &str)]) -> Account {
+        let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
+        let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+        let mut violations = Violations::default();
+        let new = NewAccount::read(said.as_object().cloned().unwrap(), &context, &mut violations);
+        let violations = violations.take();
+        let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
+        assert_eq!(found, expected, "{said}");
+        new.account
+    }
+
+    #[test]
+    fn the_opening_balance_can_be_named_in_three_ways() {
+        let amounts = |mut said: Value| {
+            said["customerId"] = json!(CustomerId::new());
+            let account = check(said, &[]);
+            (account.balance.minor, account.original_amount.minor)
+        };
+        assert_eq!(amounts(json!({})), (0, 0));
+        assert_eq!(amounts(json!({ "amountDue": "12.50" })), (1250, 1250));
+        assert_eq!(amounts(json!({ "originalAmount": 100, "balance": 40 })), (4000, 10_000));
+        assert_eq!(amounts(json!({ "balance": "-3", "currency": "jpy" })), (-3, 0));
+    }
+
+    #[test]
+    fn every_violation_is_found_at_once_and_in_its_place() {
+        check(
+            json!({ "balance": 1, "amountDue": 1, "currency": "XXX", "accountNumber": "", "dueDate": "soon", "color": 1, "version": 1 }),
+            &[
+                ("/customerId", "required"),
+                ("/currency", "unknown_currency"),
+                ("/amountDue", "conflicting"),
+                ("/accountNumber", "too_short"),
+                ("/dueDate", "not_a_day"),
+                ("/color", "unknown_member"),
+                ("/version", "not_changeable"),
+            ],
+        );
+        let id = CustomerId::new();
+        check(json!({ "customerId": id, "originalAmount": "1.234" }), &[("/originalAmount", "too_many_decimals")]);
+        check(json!({ "customerId": id, "originalAmount": "-1" }), &[("/originalAmount", "out_of_range")]);
+        check(json!({ "customerId": id, "creditor": 5, "tags": "a" }), &[("/creditor", "wrong_type"), ("/tags", "wrong_type")]);
+    }
+
+    #[test]
+    fn what_is_fixed_can_be_repeated_and_not_changed() {
+        let before = check(json!({ "customerId": CustomerId::new(), "balance": "40.00", "creditor": "ACME" }), &[]);
+        let apply = |said: Value| {
+            let said = Said { members: said.as_object().cloned().unwrap(), is_whole: false };
+            let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
+            let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+            let (mut after, mut violations) = (said.base(&before), Violations::default());
+            resource::apply(&before, &mut after, said, &context, &mut violations).unwrap();
+            violations.take().len()
+        };
+        assert_eq!(apply(json!({ "balance": 40, "originalAmount": "40", "currency": "eur", "daysPastDue": 0 })), 0);
+        assert_eq!(apply(json!({ "balance": 41, "originalAmount": null, "currency": "USD", "customerId": null })), 4);
+    }
+}

@@ -168,7 +168,8 @@ impl Customer {
 }
 
 pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Customer>> {
-    // The primary phone and e-mail are taken from the contact points below.
+    // Arrays fill the structs in the order of their fields; they cost Postgres half as much as objects. The primary phone and
+    // e-mail are taken from the contact points below.
     let customers = sqlx::query_as!(
         Customer,
         r#"
@@ -178,14 +179,15 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           c.tags as "tags!", c.metadata as "metadata!: Json<Object>", c.custom as "custom!: Json<Object>",
           null::text as phone, null::text as email,
           (
-            select coalesce(json_agg(json_build_object('id', p.id, 'kind', p.kind, 'value', p.value, 'normalized', p.normalized,
-              'label', p.label, 'isPrimary', p.is_primary, 'state', p.state) order by p.is_primary desc, p.id), '[]')
+            select coalesce(json_agg(
+              json_build_array(p.id, p.kind, p.value, p.normalized, p.label, p.is_primary, p.state)
+              order by p.is_primary desc, p.id), '[]')
             from contact_points p
             where p.customer_id = c.id
           ) as "contact_points!: Json<Vec<ContactPoint>>",
           (
-            select coalesce(json_agg(json_build_object('id', d.id, 'label', d.label, 'line1', d.line1, 'line2', d.line2,
-              'city', d.city, 'region', d.region, 'postalCode', d.postal_code, 'country', d.country, 'isPrimary', d.is_primary)
+            select coalesce(json_agg(
+              json_build_array(d.id, d.label, d.line1, d.line2, d.city, d.region, d.postal_code, d.country, d.is_primary)
               order by d.is_primary desc, d.id), '[]')
             from addresses d
             where d.customer_id = c.id

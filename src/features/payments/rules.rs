@@ -229,3 +229,56 @@ fn written(result: sqlx::Result<()>) -> Result<()> {
 pub(super) fn unknown_account() -> Error {
     Error::invalid("/accountId", "unknown_account", "there is no such account")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(said: Value, expected: &[(&str, &str)]) {
+        let now = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap().to_utc();
+        let payee = Payee { id: Uuid::nil(), currency: "EUR".parse().unwrap(), customer_id: Uuid::nil(), deleted_at: None };
+        let currency = "USD".parse().unwrap();
+        let context = Context { by: None, now, currency, region: "US", payment_max: 1_000_000, is_strict: true };
+        let mut violations = Violations::default();
+        Payment::read_new(said.as_object().cloned().unwrap(), Some(&payee), &context, &mut violations);
+        let violations = violations.take();
+        let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
+        assert_eq!(found, expected, "{said}");
+    }
+
+    #[test]
+    fn every_violation_is_found_at_once_and_in_its_place() {
+        check(json!({ "amount": 1, "method": "Card", "status": "COMPLETED" }), &[]);
+        check(json!({}), &[("/method", "required"), ("/amount", "required")]);
+        check(
+            json!({ "amount": 0, "method": "gold", "receiver": "x", "description": "d".repeat(501), "status": "refunded" }),
+            &[
+                ("/amount", "out_of_range"),
+                ("/method", "unknown_value"),
+                ("/receiver", "too_short"),
+                ("/description", "too_long"),
+                ("/status", "not_a_first_status"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_amount_has_limits_in_the_currency_of_the_account() {
+        check(json!({ "amount": "1000000.00", "method": "cash" }), &[]);
+        check(json!({ "amount": "1000000.01", "method": "cash" }), &[("/amount", "out_of_range")]);
+        check(json!({ "amount": "0.001", "method": "cash" }), &[("/amount", "too_many_decimals")]);
+        check(json!({ "amount": 1, "method": "cash", "currency": "USD" }), &[("/currency", "currency_mismatch")]);
+        check(json!({ "amount": 1, "method": "cash", "currency": "XYZ" }), &[("/currency", "unknown_currency")]);
+    }
+
+    #[test]
+    fn money_does_not_come_in_tomorrow() {
+        check(json!({ "amount": 1, "method": "cash", "receivedAt": "2026-01-31T12:01:00Z" }), &[]);
+        check(
+            json!({ "amount": 1, "method": "cash", "receivedAt": "2026-02-01T12:00:00Z" }),
+            &[("/receivedAt", "in_the_future")],
+        );
+    }
+}

@@ -40,7 +40,8 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let path = format!("{index}/_mget?filter_path=docs._id,docs._version,docs._source,docs.found,docs.error");
+    // Without a `filter_path`, for which Elasticsearch would write numbers as floats.
+    let path = format!("{index}/_mget");
     let body = Bytes::from(json!({ "ids": ids }).to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
     // A shard that cannot be read does not mean that its documents are absent.
@@ -119,10 +120,10 @@ pub async fn page(
         source: Option<Box<RawValue>>,
         sort: (Option<String>, i64),
     }
-    let path = format!(
-        "{index}/_search?allow_partial_search_results=false\
-         &filter_path=hits.hits._id,hits.hits._version,hits.hits._source,hits.hits.sort"
-    );
+    let mut path = format!("{index}/_search?allow_partial_search_results=false");
+    if detail != Detail::Sources {
+        path.push_str("&filter_path=hits.hits._id,hits.hits._version,hits.hits.sort");
+    }
     let sort = json!([{ "id": "asc" }, { "version": "asc" }]);
     let mut body = json!({ "size": size, "version": true, "sort": sort, "track_total_hits": false });
     match detail {

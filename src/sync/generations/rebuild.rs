@@ -1,10 +1,10 @@
 //! Fills a new index from the rows while the pipeline writes live changes to it as well.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{Stream, TryStreamExt, stream};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
@@ -139,7 +139,7 @@ impl Rebuild<'_> {
         loop {
             let floor = Version::floor(self.writer.epoch, *self.progress.applied.borrow());
             let mut written: Written = self.writer.fill(name, self.index, &ids, floor).await?;
-            self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(written.outdated.remove(name).unwrap_or_default());
+            self.changed.lock().extend(written.outdated.remove(name).unwrap_or_default());
             self.tolerate(written.refused.remove(name).into_iter().flatten().collect()).await?;
             ids = written.unwritten.remove(name).into_iter().flatten().collect();
             if ids.is_empty() {
@@ -174,7 +174,7 @@ impl Rebuild<'_> {
         // Live changes would wait behind a refresh that has everything to write.
         index::flush(&writer.elastic, index).await?;
         index::refresh(&writer.elastic, index).await?;
-        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let changed = std::mem::take(&mut *self.changed.lock());
         let mut wrong = verify::documents(app, &writer.elastic, collection, index, &changed).await?;
         if !self.has_every_row().await? {
             warn!(index, "the new index has not as many documents as there are rows; comparing all of them");

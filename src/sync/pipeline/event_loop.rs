@@ -186,11 +186,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn approach(&mut self) {
-        let mut batch = self.arriving.take();
-        if batch.end <= self.dispatcher.end() {
-            // A part of a transaction has no position to resume after; its changes are told with its end.
-            self.arriving.announcements = std::mem::take(&mut batch.announcements);
-        }
+        let batch = self.arriving.take();
         let target = Arc::clone(&self.target);
         self.gate_opens = Instant::now() + GATE_PAUSE;
         self.at_gate = Some(Box::pin(async move {
@@ -207,11 +203,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         batch.transactions.clear();
         self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
         failpoint::point("sync-before-announcement");
-        let mut changes = std::mem::take(&mut batch.announcements);
-        if batch.is_open() {
-            changes.go_on();
-        }
-        self.app.feed.announce(&changes, batch.end);
+        self.app.feed.announce(&std::mem::take(&mut batch.announcements), batch.end);
         self.dispatcher.add(batch);
     }
 

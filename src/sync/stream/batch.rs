@@ -24,8 +24,10 @@ pub struct Batch {
     pub parents: BTreeMap<usize, HashSet<Uuid>>,
     /// Collections of which every document has to be looked at, because a table was emptied.
     pub emptied: HashSet<&'static str>,
-    /// What is announced once it can be seen.
+    /// What is announced once it can be seen: the changes of complete transactions.
     pub announcements: Changes,
+    /// The changes of the transaction that is still arriving; announced with its end, which is where a consumer can resume.
+    pub open: Changes,
     /// Transactions that a snapshot must see before anything is read.
     pub transactions: Vec<u32>,
     /// Where the newest commit is.
@@ -44,6 +46,7 @@ impl Batch {
     /// Ends a transaction.
     pub fn commit(&mut self, end: Lsn) {
         self.end = self.end.max(end);
+        self.announcements.absorb(std::mem::take(&mut self.open));
     }
 
     /// Marks what follows a change.
@@ -56,7 +59,7 @@ impl Batch {
             Change::Truncate { relations: numbers } => {
                 for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
                     self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
-                    self.announcements.everything();
+                    self.open.everything();
                 }
                 return;
             }
@@ -68,14 +71,8 @@ impl Batch {
                 None => self.keys.entry(edge.collection.name).or_default().extend(ids.iter().flatten()),
                 Some(_) => self.parents.entry(number).or_default().extend(ids.iter().flatten()),
             }
-            announce(&mut self.announcements, edge, relation, ids, new);
+            announce(&mut self.open, edge, relation, ids, new);
         }
-    }
-
-    /// Whether it ends within a transaction, whose other changes are in the next one.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.newest >= self.end
     }
 
     /// Returns how many keys are waiting.
@@ -93,7 +90,8 @@ impl Batch {
     /// Takes everything, so that what comes meanwhile is a batch of its own. A transaction that is still arriving goes on there.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let next = Self { newest: self.newest, end: self.end, ..Self::default() };
+        let open = std::mem::take(&mut self.open);
+        let next = Self { newest: self.newest, end: self.end, open, ..Self::default() };
         std::mem::replace(self, next)
     }
 
@@ -315,7 +313,8 @@ mod tests {
     fn announced(table: &str, columns: &[&str], old: Option<Row>, new: Option<Row>) -> Vec<String> {
         let mut batch = Batch::default();
         batch.mark(&relations(table, columns), &change(old, new));
-        batch.announcements.list().iter().map(ToString::to_string).collect()
+        batch.commit(Lsn(8));
+        batch.announcements.list().unwrap().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -370,12 +369,12 @@ mod tests {
         let first = batch.take();
         assert_eq!((first.newest, first.end, first.len()), (Lsn(200), Lsn(150), 1));
         assert_eq!(first.transactions, [10, 11]);
-        assert!(first.is_open() && batch.is_open());
+        assert!(first.announcements.list().unwrap().is_empty(), "there is no LSN to resume after the part of a transaction");
         batch.mark(&payments, &Change::Insert { relation: 1, new: vec![Value::Id(OWNER)] });
         batch.commit(Lsn(250));
         let second = batch.take();
         assert_eq!((second.newest, second.end, second.len()), (Lsn(200), Lsn(250), 1));
-        assert!(!second.is_open());
+        assert_eq!(second.announcements.list().unwrap().len(), 2);
         assert!(batch.is_empty());
     }
 

@@ -1,10 +1,10 @@
 //! Writes documents into the index: reads the rows again, sends them with one version, settles every outcome.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -102,12 +102,12 @@ impl Writer {
 
     /// From now on writes the documents of the collection into this index too.
     pub fn add(&self, collection: &'static Collection, index: &str) {
-        lock(&self.indices).entry(collection.name).or_default().insert(index.to_owned());
+        self.indices.lock().entry(collection.name).or_default().insert(index.to_owned());
     }
 
     /// Stops writing into an index.
     pub fn remove(&self, index: &str) {
-        for indices in lock(&self.indices).values_mut() {
+        for indices in self.indices.lock().values_mut() {
             indices.remove(index);
         }
     }
@@ -117,12 +117,12 @@ impl Writer {
     /// fine where it is read.
     pub fn assign(&self, generations: &[Generation]) {
         let of = |state| generations.iter().filter(|one| one.state == state).map(|one| one.index.clone()).collect();
-        *lock(&self.uses) = Uses { shown: of(State::Live), spare: of(State::Retired) };
+        *self.uses.lock() = Uses { shown: of(State::Live), spare: of(State::Retired) };
     }
 
     /// Says that lists are about to read an index. What was written to it before has not been refreshed.
     pub fn show(&self, index: &str) {
-        let mut uses = lock(&self.uses);
+        let mut uses = self.uses.lock();
         uses.shown.insert(index.to_owned());
         // One that becomes live again is not given up for what it refuses.
         uses.spare.remove(index);
@@ -131,18 +131,18 @@ impl Writer {
     /// Returns the indices that lists read.
     #[must_use]
     pub fn shown(&self) -> BTreeSet<String> {
-        lock(&self.uses).shown.clone()
+        self.uses.lock().shown.clone()
     }
 
     /// Returns the indices that documents of the collection are written to.
     #[must_use]
     pub fn indices(&self, collection: &str) -> Vec<String> {
-        lock(&self.indices).get(collection).into_iter().flatten().cloned().collect()
+        self.indices.lock().get(collection).into_iter().flatten().cloned().collect()
     }
 
     /// Remembers which documents were refused before, so that a success can be noted.
     pub fn remember(&self, buried: impl IntoIterator<Item = (&'static str, Uuid)>) {
-        lock(&self.buried).extend(buried);
+        self.buried.lock().extend(buried);
     }
 
     /// Counts documents as refused no longer.
@@ -151,7 +151,7 @@ impl Writer {
     /// The database's.
     pub async fn revive(&self, collection: &'static str, ids: &[Uuid]) -> anyhow::Result<()> {
         checkpoint::revive(&self.pool, collection, ids).await?;
-        lock(&self.buried).retain(|(name, id)| *name != collection || !ids.contains(id));
+        self.buried.lock().retain(|(name, id)| *name != collection || !ids.contains(id));
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Writer {
         match self.attempt(keys, None, version).await {
             Err(error) if is_outage(&error) => {
                 warn!(error = %error, "the index does not take documents");
-                lock(&self.faltering).clear();
+                self.faltering.lock().clear();
                 Ok(Written { unwritten: keys.clone(), ..Written::default() })
             }
             attempted => attempted,
@@ -239,7 +239,7 @@ impl Writer {
             });
         }
         if is_well == Some(false) {
-            lock(&self.faltering).clear();
+            self.faltering.lock().clear();
         }
         failpoint::point("sync-after-bulk");
         Ok(written)
@@ -271,10 +271,10 @@ impl Writer {
             sent => sent?,
         };
         if written.unwritten.is_empty() {
-            lock(&self.faltering).remove(index);
+            self.faltering.lock().remove(index);
             return Ok(written);
         }
-        let since = *lock(&self.faltering).entry(index.to_owned()).or_insert_with(Instant::now);
+        let since = *self.faltering.lock().entry(index.to_owned()).or_insert_with(Instant::now);
         if since.elapsed() >= self.patience {
             error!(index, "an index that lists do not read takes no documents; it is given up");
             self.remove(index);
@@ -289,7 +289,7 @@ impl Writer {
         let (collection, id) = key;
         error!(collection, %id, reason, "a document is refused");
         checkpoint::bury(&self.pool, collection, id, version, reason).await?;
-        lock(&self.buried).insert(key);
+        self.buried.lock().insert(key);
         written.refused.entry(collection).or_default().insert(id);
         Ok(())
     }
@@ -302,7 +302,7 @@ impl Writer {
         written: &mut Written,
     ) -> anyhow::Result<()> {
         // As it is after the writes: what is shown from now on is refreshed before.
-        let Uses { shown, spare } = lock(&self.uses).clone();
+        let Uses { shown, spare } = self.uses.lock().clone();
         let (mut taken, mut spared, mut lost) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             let key = (sent.collection, sent.id);
@@ -327,14 +327,14 @@ impl Writer {
             }
         }
         let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        for (collection, id) in taken.into_iter().filter(|key| lock(&self.buried).contains(key)) {
+        for (collection, id) in taken.into_iter().filter(|key| self.buried.lock().contains(key)) {
             revived.entry(collection).or_default().push(id);
         }
         for (collection, ids) in revived {
             self.revive(collection, &ids).await?;
         }
         // What no index takes says nothing of this one.
-        spared.retain(|(_, key)| !lock(&self.buried).contains(key));
+        spared.retain(|(_, key)| !self.buried.lock().contains(key));
         for index in spared.into_iter().map(|(index, _)| index).collect::<BTreeSet<_>>() {
             warn!(index, "the index before does not take what is written now; there is no way back to it");
             self.remove(&index);
@@ -355,8 +355,4 @@ pub fn is_outage(error: &anyhow::Error) -> bool {
 /// Whether an index that was asked has gone.
 pub fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(ElasticError::is_missing)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

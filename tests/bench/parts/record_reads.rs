@@ -13,7 +13,6 @@ use crate::harness::http::client::{Endpoint, Request};
 use crate::harness::http::load::{CONNECTIONS, Run, closed_loop, peak};
 use crate::harness::report::measure::{Goal, Measure};
 use crate::harness::rows;
-use crate::harness::server::{Server, command};
 
 /// Accounts that are read in turn.
 const ROWS: i64 = 500;
@@ -26,35 +25,25 @@ const STATEMENT: &str = "
     left join users u on u.id = a.assignee_id
     where a.id = $1";
 
-/// Measures a server without its row cache, the server as it is configured, and Postgres in turn.
+/// Measures the server and Postgres in turn.
 pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     let ids: Arc<[Uuid]> = rows::random(&context.sandbox.pool, "accounts", ROWS).await?.into();
     ensure!(!ids.is_empty(), "there are no accounts to read");
-    let mut serve = command(context.sandbox, &["serve", "--only", "api"]);
-    serve.env("ROW_CACHE_BYTES", "0");
-    let mut uncached = Server::run(serve, context.log).await?;
-    uncached.sign_in().await?;
-
-    let cached = &context.server()?.endpoint;
-    let (from_postgres, from_memory) = (requests(&uncached.endpoint, &ids)?, requests(cached, &ids)?);
-    for (endpoint, requests) in [(&uncached.endpoint, &from_postgres), (cached, &from_memory)] {
-        peak(endpoint, requests, context.round).await?;
-    }
-    let (mut postgres, mut memory, mut reference) = (Vec::new(), Vec::new(), Vec::new());
+    let endpoint = &context.server()?.endpoint;
+    let requests = requests(endpoint, &ids)?;
+    peak(endpoint, &requests, context.round).await?;
+    let (mut ours, mut reference) = (Vec::new(), Vec::new());
     for _ in 0..context.rounds {
-        postgres.push(peak(&uncached.endpoint, &from_postgres, context.round).await?.rate);
+        ours.push(peak(endpoint, &requests, context.round).await?.rate);
         reference.push(query(context, &ids).await?.rate);
-        memory.push(peak(cached, &from_memory, context.round).await?.rate);
     }
-    uncached.stop().await?;
-
-    let row = |what: &str, ours, goal| Measure {
+    Ok(vec![Measure {
         id: "P11",
-        what: format!("account by id, {what}"),
+        what: "account by id".into(),
         unit: "req/s",
         ours,
-        reference: reference.clone(),
-        goal: Goal::RatioAtLeast(goal),
+        reference,
+        goal: Goal::RatioAtLeast(0.6),
         how: format!(
             "{} accounts in turn over {CONNECTIONS} keep-alive connections (closed loop), {:?} a round. Reference: the same rows \
              by one prepared statement over as many connections to Postgres.",
@@ -62,8 +51,7 @@ pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
             context.round
         ),
         ..context.measure()
-    };
-    Ok(vec![row("from Postgres", postgres, 0.6), row("from memory", memory, 1.5)])
+    }])
 }
 
 fn requests(endpoint: &Endpoint, ids: &[Uuid]) -> anyhow::Result<Arc<[Request]>> {

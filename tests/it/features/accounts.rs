@@ -108,3 +108,41 @@ async fn an_account_is_restored_only_below_a_living_customer() {
     assert_eq!(restored["accountCount"], 0, "an account that was deleted before stays deleted");
     assert_eq!(manager.post(&format!("{path}/restore"), &json!({})).await.expect(200)["deletedAt"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_record_is_accepted_as_it_was_read() {
+    let test = TestApp::start_api(&[]).await;
+    let manager = test.client(Role::Manager).await;
+    let customer = json!({
+        "name": "Ann", "phone": "+1 415 555 2671", "email": "ann@example.com", "addresses": [{ "line1": "Weg 1" }], "tags": ["a"],
+        "metadata": { "a": 1.5 }, "dateOfBirth": "1980-01-01", "language": "en", "timeZone": "Europe/Berlin",
+    });
+    let account =
+        json!({ "customer": customer, "amountDue": "40.50", "dueDate": "2020-01-01", "nextActionAt": "2026-12-01T09:00:00Z" });
+    let account = manager.post("/accounts", &account).await.expect(201);
+    let id = |record: &Value, member: &str| record[member].as_str().unwrap().to_owned();
+    let payment = json!({ "accountId": account["id"], "amount": 1, "method": "cash", "reference": "R-1" });
+    let payment = manager.post("/payments", &payment).await.expect(201);
+    for (path, server_set) in [
+        (
+            format!("/accounts/{}", id(&account, "id")),
+            ["balance", "currency", "customerName", "daysPastDue", "createdAt"].as_slice(),
+        ),
+        (format!("/customers/{}", id(&account, "customerId")), &["balance", "balances", "accountCount", "version"]),
+        (format!("/payments/{}", id(&payment, "id")), &["statusLabel", "accountNumber", "id"]),
+    ] {
+        let read = manager.get(&path).await.expect(200);
+        for version in ["", "/api"] {
+            assert_eq!(manager.patch(&format!("{version}{path}"), &read).await.expect(200), read);
+            assert_eq!(manager.put(&format!("{version}{path}"), &read).await.expect(200), read);
+        }
+        for member in server_set {
+            let mut other = read.clone();
+            other[*member] = json!("1999-01-01");
+            let refused = manager.patch(&path, &other).await.expect(422);
+            assert_eq!(refused["errors"][0]["pointer"], format!("/{member}"), "{refused}");
+            assert_eq!(manager.patch(&format!("/api{path}"), &other).await.expect(200), read, "the older address ignores it");
+        }
+        assert_eq!(manager.patch(&path, &json!({ "colour": "red" })).await.expect(422)["errors"][0]["code"], "unknown_member");
+    }
+}

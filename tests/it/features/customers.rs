@@ -181,7 +181,12 @@ async fn a_deleted_customer_is_gone_until_it_is_restored_with_its_accounts() {
     let path = format!("/customers/{}", made["id"].as_str().unwrap());
     assert_eq!(test.agent().await.delete(&path).await.status, 403);
     assert_eq!(manager.with("if-match", "\"v9\"").delete(&path).await.status, 412);
-    manager.delete(&path).await.expect(204);
+    let refused = manager.delete(&path).await;
+    assert_eq!((refused.status, refused.code()), (409, "open_accounts"));
+    let problem = refused.expect(409);
+    assert_eq!((&problem["openAccountCount"], &problem["openAccounts"][0]["balance"]), (&json!(1), &json!(12.5)));
+    assert_eq!(manager.delete(&format!("{path}?force=perhaps")).await.status, 400);
+    manager.delete(&format!("{path}?force=true")).await.expect(204);
     manager.delete(&path).await.expect(404);
     manager.get(&path).await.expect(404);
     manager.patch(&path, &json!({ "name": "Bea" })).await.expect(404);

@@ -19,7 +19,7 @@ use crate::harness::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-pub(crate) const SMALL: [&str; 4] = ["--sync-batch-size", "80", "--sync-reindex-parallel", "2"];
+pub(crate) const SMALL: [&str; 2] = ["--sync-batch-size", "80"];
 
 pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
@@ -319,7 +319,7 @@ async fn a_document_lost_during_a_rebuild_is_repaired_before_the_swap() {
 #[tokio::test]
 async fn damage_with_equal_counts_is_repaired_by_the_first_sweep_after_the_swap() {
     let sweep = ["--sync-sweep-rate", "1000000"];
-    let test = Synced::started_with(&[&SMALL[..], &sweep].concat()).await;
+    let test = Synced::started_with(&[SMALL, sweep].concat()).await;
     let ghost = Uuid::from_u128(7);
     let (_, written) = damaged(&test, Some(ghost)).await;
     let is_repaired = "select last_found = 2 and last_repaired = 2

@@ -86,7 +86,7 @@ async fn a_rollback_target_that_takes_no_documents_is_abandoned() {
 
 #[tokio::test]
 async fn a_rebuild_whose_index_takes_no_documents_fails() {
-    let test = Synced::started_tuned(&[SMALL[0], "20", SMALL[2], SMALL[3]], impatient).await;
+    let test = Synced::started_tuned(&[SMALL[0], "20"], impatient).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     people(&test, 10).await;
@@ -98,7 +98,7 @@ async fn a_rebuild_whose_index_takes_no_documents_fails() {
 
 #[tokio::test]
 async fn a_rebuild_is_cancelled_while_its_index_takes_no_documents() {
-    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
+    let test = Synced::started_with(&[SMALL[0], "20"]).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
@@ -108,7 +108,7 @@ async fn a_rebuild_is_cancelled_while_its_index_takes_no_documents() {
 
 #[tokio::test]
 async fn a_rebuild_fails_if_its_index_refuses_a_document_of_the_live_index() {
-    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
+    let test = Synced::started_with(&[SMALL[0], "20"]).await;
     let sql = r#"create function deep() returns trigger language plpgsql as
         $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
         create trigger deep before insert on customers for each row execute function deep()"#;
