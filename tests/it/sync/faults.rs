@@ -86,10 +86,10 @@ async fn a_commit_that_is_not_visible_yet_is_waited_for_and_not_lost() {
 
 /// Opens the gate of every sync of this process until it is dropped.
 #[cfg(feature = "failpoints")]
-struct OpenGate;
+struct OpenBarrier;
 
 #[cfg(feature = "failpoints")]
-impl OpenGate {
+impl OpenBarrier {
     fn new() -> Self {
         fail::cfg("sync-barrier-open", "return").unwrap();
         Self
@@ -97,18 +97,18 @@ impl OpenGate {
 }
 
 #[cfg(feature = "failpoints")]
-impl Drop for OpenGate {
+impl Drop for OpenBarrier {
     fn drop(&mut self) {
         fail::remove("sync-barrier-open");
     }
 }
 
-/// What the gate is for.
+/// What the visibility barrier is for.
 #[cfg(feature = "failpoints")]
 #[tokio::test]
-#[ignore = "opens the gate of every test beside it; .ci/run and bin/soak run it alone"]
-async fn without_the_gate_the_commit_would_be_lost() {
-    let _open = OpenGate::new();
+#[ignore = "turns off the visibility barrier of every test beside it; .ci/run and bin/soak run it alone"]
+async fn without_the_barrier_the_commit_would_be_lost() {
+    let _open = OpenBarrier::new();
     let held = HeldBack::start().await;
     eventually("the row is written as it was", async || held.test.version("customers", WITNESS).await > held.before).await;
     let (mut test, _cluster) = held.release().await;
