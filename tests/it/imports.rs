@@ -351,11 +351,3 @@ async fn two_imports_of_one_file_at_once_create_each_record_once() {
     assert_eq!(one.0.failed + two.0.failed + three.0.failed + four.0.failed, 0);
     assert_eq!((desk.count("customers").await, desk.count("payments").await), (61, 60));
 }
-
-#[tokio::test]
-async fn the_branch_of_an_account_is_imported_by_another_heading() {
-    let desk = Desk::open().await;
-    let (done, _) = desk.import(Target::Accounts, "account,customerid,customer,Filiale\nA-1,C-1,Ann,Nord\n").await;
-    assert_eq!(done, summary(1, 0, 0, 0));
-    assert_eq!(desk.text("select branch from accounts").await.as_deref(), Some("Nord"));
-}

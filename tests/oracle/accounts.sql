@@ -5,7 +5,7 @@ select a.id, jsonb_build_object(
   'customerExternalId', (select external_id from customers where id = a.customer_id),
   'currency', a.currency, 'dueDate', a.due_date, 'status', a.status, 'assigneeId', a.assignee_id,
   'assigneeName', (select coalesce(name, username) from users where id = a.assignee_id),
-  'creditor', a.creditor, 'portfolio', a.portfolio, 'product', a.product, 'branch', a.branch, 'lastPaymentAt', a.last_payment_at,
+  'creditor', a.creditor, 'portfolio', a.portfolio, 'product', a.product, 'lastPaymentAt', a.last_payment_at,
   'lastContactAt', a.last_contact_at, 'nextActionAt', a.next_action_at, 'tags', a.tags, 'custom', a.custom,
   'createdAt', a.created_at, 'updatedAt', a.updated_at, 'deletedAt', a.deleted_at,
   'originalAmount', a.original_amount / unit.minor,

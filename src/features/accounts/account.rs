@@ -47,7 +47,6 @@ pub struct Account {
     pub creditor: Option<String>,
     pub portfolio: Option<String>,
     pub product: Option<String>,
-    pub branch: Option<String>,
     #[serde(serialize_with = "milliseconds")]
     pub last_payment_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "milliseconds")]
@@ -135,7 +134,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           c.name as "customer_name!", c.external_id as customer_external_id, a.currency as "currency!: Currency",
           (a.balance, a.currency) as "balance!: Money", (a.original_amount, a.currency) as "original_amount!: Money", a.due_date,
           a.status as "status!: Status", a.assignee_id, coalesce(u.name, u.username) as assignee_name, a.creditor, a.portfolio,
-          a.product, a.branch, a.last_payment_at, a.last_contact_at, a.next_action_at, a.tags as "tags!",
+          a.product, a.last_payment_at, a.last_contact_at, a.next_action_at, a.tags as "tags!",
           a.custom as "custom!: Json<Object>", a.created_at as "created_at!", a.updated_at as "updated_at!", a.deleted_at,
           c.given_name, c.family_name, c.company_name,
           (

@@ -45,7 +45,6 @@ fields! { Account;
         .headings(&["lender", "originalcreditor", "gläubiger"]),
     portfolio => Field::new("portfolio", Text, "a.portfolio").sortable().length(1, 100).headings(&["batch", "placement"]),
     product => Field::new("product", Text, "a.product").sortable().length(1, 100).headings(&["producttype", "accounttype"]),
-    branch => Field::new("branch", Text, "a.branch").sortable().length(1, 100).headings(&["filiale", "office"]),
     last_payment_at => Field::new("lastPaymentAt", Moment, "a.last_payment_at").sortable(),
     last_contact_at => Field::new("lastContactAt", Moment, "a.last_contact_at").sortable().writable(),
     next_action_at => Field::new("nextActionAt", Moment, "a.next_action_at").sortable().writable(),

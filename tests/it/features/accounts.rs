@@ -3,7 +3,7 @@
 use collections::auth::Role;
 use serde_json::{Value, json};
 
-use crate::harness::app::{Engine, TestApp};
+use crate::harness::app::TestApp;
 
 #[tokio::test]
 async fn an_account_is_opened_for_a_known_or_a_new_customer() {
@@ -144,25 +144,5 @@ async fn a_record_is_accepted_as_it_was_read() {
             assert_eq!(manager.patch(&format!("/api{path}"), &other).await.expect(200), read, "the older address ignores it");
         }
         assert_eq!(manager.patch(&path, &json!({ "colour": "red" })).await.expect(422)["errors"][0]["code"], "unknown_member");
-    }
-}
-
-#[tokio::test]
-async fn accounts_are_filtered_and_sorted_by_branch_on_both_engines() {
-    for engine in [Engine::Elasticsearch, Engine::Postgres] {
-        let test = TestApp::start_on(engine).await;
-        let agent = test.agent().await;
-        let customer = agent.post("/customers", &json!({ "name": "Ann" })).await.expect(201)["id"].clone();
-        for branch in ["Nord", "Ost"] {
-            agent.post("/accounts", &json!({ "customerId": customer, "branch": branch })).await.expect(201);
-        }
-        let long = json!({ "customerId": customer, "branch": "x".repeat(101) });
-        assert_eq!(agent.post("/accounts", &long).await.expect(422)["errors"][0]["pointer"], "/branch");
-        test.settle().await;
-        for (query, expected) in [("sort=-branch", json!(["Ost", "Nord"])), ("branch=Nord", json!(["Nord"]))] {
-            let list = agent.get(&format!("/accounts?{query}")).await.expect(200);
-            let branches: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|account| &account["branch"]).collect();
-            assert_eq!(json!(branches), expected, "{query} {engine:?}");
-        }
     }
 }

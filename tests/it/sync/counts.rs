@@ -39,7 +39,6 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("accounts", "creditor", "'Bank'", ""),
     ("accounts", "portfolio", "'North'", ""),
     ("accounts", "product", "'Loan'", ""),
-    ("accounts", "branch", "'North'", ""),
     ("accounts", "last_payment_at", "now()", "summary_changes"),
     ("accounts", "last_contact_at", "now()", ""),
     ("accounts", "next_action_at", "now()", ""),
