@@ -1,7 +1,7 @@
-//! Places where a test kills the process.
+//! Failpoints: places where a test aborts the process, as a power cut would.
 
-/// Aborts the process if this failpoint is set to `return`. Does nothing without the feature `failpoints`.
-pub(crate) fn point(name: &str) {
+/// Aborts if the failpoint is configured as `return`. Does nothing without the feature `failpoints`.
+pub(crate) fn abort_at(name: &str) {
     #[cfg(feature = "failpoints")]
     fail::fail_point!(name, |_| std::process::abort());
     #[cfg(not(feature = "failpoints"))]

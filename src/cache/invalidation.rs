@@ -1,10 +1,10 @@
 //! Invalidation between servers: a Redis channel carries the keys to forget. No request waits for it.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
 use tokio::sync::mpsc;
@@ -41,7 +41,7 @@ impl Invalidation {
 
     /// Publishes and subscribes for ever, connecting again after errors. Only the first call does.
     pub(super) async fn run(&self, cache: &Cache) {
-        let Some(mut queue) = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(mut queue) = self.receiver.lock().take() else { return };
         loop {
             let ended = self.exchange(&mut queue, cache).await;
             if cache.connected.swap(false, Ordering::Relaxed) {

@@ -4,10 +4,11 @@ mod invalidation;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use invalidation::Invalidation;
@@ -61,7 +62,7 @@ impl Cache {
     /// Returns the value of a key, if it has that type and has not expired.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self, key: &str) -> Option<T> {
-        let entries = self.entries();
+        let entries = self.entries.lock();
         let entry = entries.by_key.get(key).filter(|entry| entry.expires > Instant::now())?;
         entry.value.downcast_ref().cloned()
     }
@@ -78,9 +79,9 @@ impl Cache {
         if let Some(known) = self.get(&key) {
             return Ok(known);
         }
-        let removals = self.entries().removals;
+        let removals = self.entries.lock().removals;
         let value = read.await?;
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         if entries.removals == removals {
             entries.insert(key, Arc::new(value.clone()), time_to_live);
         }
@@ -96,20 +97,15 @@ impl Cache {
     }
 
     fn remove(&self, key: &str) {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         entries.by_key.remove(key);
         entries.removals += 1;
     }
 
     fn clear(&self) {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         entries.by_key.clear();
         entries.removals += 1;
-    }
-
-    /// A panic elsewhere leaves what is in here whole: each change is one call.
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Reindex {
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Roll back to the previous generation, which is kept current for SYNC_KEEP_HOURS.
+    /// Roll back to the previous generation, which is kept current for SYNC_KEEP.
     #[arg(long, conflicts_with = "cancel")]
     rollback: bool,
     /// Cancel the rebuild under way.

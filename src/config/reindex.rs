@@ -6,9 +6,6 @@ use clap::Args;
 
 #[derive(Args, Clone, Debug)]
 pub struct Rebuild {
-    /// Bulk writes of a reindex under way at once.
-    #[arg(id = "sync-reindex-parallel", long = "sync-reindex-parallel", env = "SYNC_REINDEX_PARALLEL", default_value_t = 4)]
-    pub parallel: usize,
     /// How long the previous index is kept current after a reindex, for `collections reindex --rollback`.
     #[arg(
         id = "sync-keep",
@@ -27,6 +24,9 @@ pub struct Rebuild {
         action = clap::ArgAction::Set
     )]
     pub auto: bool,
+    /// Bulk requests of a reindex in progress at once; more make live changes wait.
+    #[arg(skip = 4_usize)]
+    pub parallel: usize,
     /// How long a new index or the rollback target may reject what the live index accepts; then it is abandoned.
     #[arg(skip = Duration::from_secs(300))]
     pub patience: Duration,

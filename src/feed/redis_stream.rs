@@ -4,9 +4,10 @@
 //! by an attempt whose answer was lost. That loses nothing, because an entry covers every commit up to its LSN. Each entry says
 //! which LSN it continues, so a reader notices whatever is missing in between.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamReadReply};
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, cmd};
@@ -49,7 +50,7 @@ impl RedisStream {
 
     /// Adds what is queued and reads what others have added, for ever. Only the first call does.
     pub(super) async fn run(&self, feed: &Feed) {
-        let Some(queue) = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(queue) = self.receiver.lock().take() else { return };
         let key = self.key(feed).await;
         tokio::join!(self.write(feed, queue, &key), self.read(feed, &key));
     }

@@ -1,8 +1,9 @@
 //! What the sync task of this process is doing.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -58,29 +59,25 @@ impl Report {
 impl Status {
     #[must_use]
     pub fn report(&self) -> Report {
-        self.lock().clone()
+        self.0.lock().clone()
     }
 
     /// Enters a role; the problem before is solved.
     pub fn enter(&self, role: Role) {
-        let mut report = self.lock();
+        let mut report = self.0.lock();
         report.role = role;
         report.problem = None;
     }
 
     /// Records why the task cannot work.
     pub fn fail(&self, problem: String) {
-        let mut report = self.lock();
+        let mut report = self.0.lock();
         report.role = Role::Starting;
         report.problem = Some(problem);
     }
 
     pub fn update(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.lock());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        change(&mut self.0.lock());
     }
 }
 

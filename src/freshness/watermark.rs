@@ -24,14 +24,14 @@ struct Reached {
     epoch: u16,
     searchable: Lsn,
     /// Documents of these collections with changes from the position on are still to be written.
-    owed: BTreeMap<String, Lsn>,
+    backlog_since: BTreeMap<String, Lsn>,
 }
 
 impl Watermark {
     /// Whether everything of a collection up to a position can be found: the index is there, and nothing before it is owed.
     #[must_use]
-    pub fn includes(searchable: Lsn, owed: &BTreeMap<String, Lsn>, collection: &str, wanted: Lsn) -> bool {
-        searchable >= wanted && owed.get(collection).is_none_or(|since| wanted < *since)
+    pub fn includes(searchable: Lsn, backlog_since: &BTreeMap<String, Lsn>, collection: &str, wanted: Lsn) -> bool {
+        searchable >= wanted && backlog_since.get(collection).is_none_or(|since| wanted < *since)
     }
 
     /// Returns the position, but for what is owed.
@@ -42,7 +42,7 @@ impl Watermark {
 
     /// Moves the position forward and replaces what is owed; what comes with an older position is ignored. In a new epoch all
     /// starts anew: positions of the one before mean nothing there, nor does anybody wait for them.
-    pub fn advance(&self, epoch: Epoch, to: Lsn, owed: BTreeMap<String, Lsn>) {
+    pub fn advance(&self, epoch: Epoch, to: Lsn, backlog_since: BTreeMap<String, Lsn>) {
         self.reached.send_if_modified(|reached| {
             if (epoch.0, to) < (reached.epoch, reached.searchable) {
                 return false;
@@ -50,7 +50,7 @@ impl Watermark {
             if epoch.0 > reached.epoch {
                 self.wanted.send_replace(Lsn::default());
             }
-            let next = Reached { epoch: epoch.0, searchable: to, owed };
+            let next = Reached { epoch: epoch.0, searchable: to, backlog_since };
             let is_news = *reached != next;
             *reached = next;
             is_news
@@ -73,7 +73,7 @@ impl Watermark {
                 is_further
             });
         }
-        let waiting = reached.wait_for(|reached| Self::includes(reached.searchable, &reached.owed, collection, wanted));
+        let waiting = reached.wait_for(|reached| Self::includes(reached.searchable, &reached.backlog_since, collection, wanted));
         tokio::time::timeout(deadline, waiting).await.is_ok_and(|seen| seen.is_ok())
     }
 }
@@ -95,8 +95,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_owed_is_never_that_of_an_older_position() {
         let watermark = Watermark::default();
-        let owed = BTreeMap::from([("accounts".to_owned(), Lsn(121))]);
-        watermark.advance(Epoch(1), Lsn(150), owed);
+        let backlog_since = BTreeMap::from([("accounts".to_owned(), Lsn(121))]);
+        watermark.advance(Epoch(1), Lsn(150), backlog_since);
         watermark.advance(Epoch(1), Lsn(100), BTreeMap::new());
         assert!(!watermark.reached("accounts", Lsn(130), Duration::ZERO).await);
         watermark.advance(Epoch(1), Lsn(150), BTreeMap::new());

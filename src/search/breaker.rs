@@ -1,7 +1,8 @@
 //! A circuit breaker: after failures in a row the server is not asked until a probe has succeeded.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -36,7 +37,7 @@ impl Breaker {
 
     /// Says whether to ask the server. One caller in an interval is told to probe it.
     pub(super) fn circuit(&self, now: Instant) -> Circuit {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match state.probed {
             None => Circuit::Closed,
             Some(probed) if now.duration_since(probed) < self.interval => Circuit::Open,
@@ -49,23 +50,18 @@ impl Breaker {
 
     /// Closes the breaker.
     pub(super) fn succeeded(&self) {
-        *self.lock() = State::default();
+        *self.state.lock() = State::default();
     }
 
     /// Counts a failure. Returns whether it opened the breaker.
     pub(super) fn failed(&self, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.failures = state.failures.saturating_add(1);
         let opens = state.failures >= self.threshold && state.probed.is_none();
         if opens {
             state.probed = Some(now);
         }
         opens
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // A panic while the lock was held cannot have left half a state.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

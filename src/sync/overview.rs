@@ -118,7 +118,7 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
         leader: known.leader,
         problem: report.problem.or(known.problem),
         epoch: known.epoch.0,
-        searchable: known.standing.searchable.to_string(),
+        searchable: known.checkpoint.searchable.to_string(),
         generations: generations::all(pool).await?,
     })
 }

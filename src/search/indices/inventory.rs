@@ -17,7 +17,7 @@ pub struct Held {
     pub id: Uuid,
     /// The external version.
     pub version: Version,
-    /// Everything but the searchable forms, which are not stored.
+    /// As stored.
     pub source: Box<RawValue>,
 }
 

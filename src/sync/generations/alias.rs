@@ -32,14 +32,14 @@ pub async fn repoint(
         Alias::Occupied => bail!(occupied(&writer.elastic, collection)),
         Alias::Missing | Alias::Live(_) | Alias::Ambiguous(_) => {}
     }
-    checkpoint::hold(&app.db.sync, lease).await?;
-    writer.show(&live.index);
+    checkpoint::check_lease(&app.db.sync, lease).await?;
+    writer.add_live(&live.index);
     let swapped = async {
         index::refresh(&writer.elastic, &live.index).await?;
         index::swap(&writer.elastic, collection, &live.index).await
     };
     match swapped.await {
-        Err(error) if error.is_missing() => writer.lose(&live.index).await?,
+        Err(error) if error.is_missing() => writer.forget_index(&live.index).await?,
         swapped => swapped?,
     }
     Ok(true)
@@ -48,7 +48,7 @@ pub async fn repoint(
 /// Removes an index that is no longer kept, unless it belongs to another database: a restored copy of the table of generations names
 /// the indices of the original.
 pub async fn remove(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
-    writer.remove(index);
+    writer.remove_index(index);
     if is_foreign(app, writer, index).await? {
         warn!(index, "index belongs to another database; leaving it alone");
         return Ok(());

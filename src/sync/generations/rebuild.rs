@@ -1,10 +1,10 @@
 //! Fills a new index from the rows while the pipeline writes live changes to it as well.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{Stream, TryStreamExt, stream};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
@@ -19,7 +19,7 @@ use crate::search::{Collection, Template, index};
 use crate::sync::integrity::{verify, wait};
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::generations::{self, Generation};
-use crate::sync::store::{checkpoint, dead_letters, ids};
+use crate::sync::store::{dead_letters, ids};
 use crate::sync::writer::Writer;
 use crate::sync::writer::write::Written;
 use crate::values::lsn::Version;
@@ -84,7 +84,7 @@ impl Rebuild<'_> {
             index::create(elastic, self.collection, self.index, &generations::owner(pool).await?).await?;
         }
         // Batches under way may not know the new index. They have passed the barrier, so what is read from here on includes them.
-        self.writer.add(self.collection, self.index);
+        self.writer.add_index(self.collection, self.index);
         if let Some(cursor) = generation.cursor {
             return Ok((cursor, generation.documents));
         }
@@ -111,7 +111,7 @@ impl Rebuild<'_> {
                 let rate = (documents - before) as f64 / started.elapsed().as_secs_f64().max(0.001);
                 let is_building = generations::advance(&self.app.db.sync, self.index, end, documents, rate).await?;
                 ensure!(is_building, "it was cancelled");
-                failpoint::point("sync-in-rebuild");
+                failpoint::abort_at("sync-in-rebuild");
             }
             Ok(())
         };
@@ -137,10 +137,10 @@ impl Rebuild<'_> {
         let (name, since) = (self.collection.name, Instant::now());
         let mut ids = chunk.clone();
         loop {
-            let floor = Version::floor(self.writer.epoch, *self.progress.applied.borrow());
+            let floor = Version::floor(self.writer.epoch, *self.progress.acked.borrow());
             let mut written: Written = self.writer.fill(name, self.index, &ids, floor).await?;
-            self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(written.outdated.remove(name).unwrap_or_default());
-            self.tolerate(written.refused.remove(name).into_iter().flatten().collect()).await?;
+            self.changed.lock().extend(written.outdated.remove(name).unwrap_or_default());
+            self.tolerate(written.quarantined.remove(name).into_iter().flatten().collect()).await?;
             ids = written.unwritten.remove(name).into_iter().flatten().collect();
             if ids.is_empty() {
                 return Ok(chunk);
@@ -174,7 +174,7 @@ impl Rebuild<'_> {
         // Live changes would wait behind a refresh that has everything to write.
         index::flush(&writer.elastic, index).await?;
         index::refresh(&writer.elastic, index).await?;
-        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let changed = std::mem::take(&mut *self.changed.lock());
         let mut wrong = verify::documents(app, &writer.elastic, collection, index, &changed).await?;
         if !self.has_every_row().await? {
             warn!(index, "the new index has not as many documents as there are rows; comparing all of them");
@@ -198,7 +198,7 @@ impl Rebuild<'_> {
     async fn has_every_row(&self) -> anyhow::Result<bool> {
         let (app, elastic, collection) = (self.app, &self.writer.elastic, self.collection);
         for _ in 0..2 {
-            let refused = checkpoint::buried_of(&app.db.sync, collection.name, None).await?.len();
+            let refused = dead_letters::quarantined_of(&app.db.sync, collection.name, None).await?.len();
             let before = ids::count(&app.db.sync, collection).await?;
             let documents = i64::try_from(index::count(elastic, self.index).await?)? + i64::try_from(refused)?;
             let after = ids::count(&app.db.sync, collection).await?;

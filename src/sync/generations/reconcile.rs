@@ -16,6 +16,7 @@ use crate::sync::integrity::verify;
 use crate::sync::integrity::wait::Behind;
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::checkpoint::{self, Superseded};
+use crate::sync::store::dead_letters;
 use crate::sync::store::generations::{self, Generation, State, Wanted};
 use crate::sync::writer::Writer;
 use crate::sync::writer::write::is_outage;
@@ -46,7 +47,7 @@ pub async fn request(app: &App, collection: &Collection) -> anyhow::Result<Optio
 /// Elasticsearch may be away: what waits for it goes into the backlog.
 pub async fn register(app: &App, writer: &Writer) -> anyhow::Result<()> {
     let generations = generations::all(&app.db.sync).await?;
-    writer.assign(&generations);
+    writer.assign_roles(&generations);
     for generation in generations {
         let Some(collection) = collections::find(&generation.collection) else { continue };
         let is_current = match generation.state {
@@ -56,7 +57,7 @@ pub async fn register(app: &App, writer: &Writer) -> anyhow::Result<()> {
             State::Failed => false,
         };
         if is_current {
-            writer.add(collection, &generation.index);
+            writer.add_index(collection, &generation.index);
         }
     }
     Ok(())
@@ -164,7 +165,7 @@ async fn clean_up(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> 
 /// Rolls back on request, removes expired indices, and checks aliases and shard checkpoints. Returns whether there is more to do.
 async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, checked: &mut Checked) -> anyhow::Result<bool> {
     let generations = generations::all(&app.db.sync).await?;
-    writer.assign(&generations);
+    writer.assign_roles(&generations);
     for generation in generations.iter().filter(|one| one.state == State::Retired) {
         if generation.is_expired {
             delete(app, writer, &generation.index).await?;
@@ -193,7 +194,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
     }
     if live.len() == collections::ALL.len() {
         progress.is_live.send_replace(true);
-        progress.tell(app);
+        progress.publish(app);
     }
     Ok(false)
 }
@@ -225,7 +226,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, chec
         Err(error) => format!("{error:#}"),
     };
     error!(collection = collection.name, index, error = problem, "a rebuild failed");
-    checkpoint::hold(pool, lease).await?;
+    checkpoint::check_lease(pool, lease).await?;
     alias::remove(app, writer, index).await?;
     generations::fail(pool, index, &problem).await?;
     if let Some(live) = generations::live(pool, collection.name).await? {
@@ -244,10 +245,10 @@ fn is_transient(error: &anyhow::Error) -> bool {
 /// The alias moves first: whatever learns that an index is live relies on its alias. Until then both are current.
 async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation) -> anyhow::Result<bool> {
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
-    failpoint::point("sync-before-promotion");
+    failpoint::abort_at("sync-before-promotion");
     alias::repoint(app, writer, lease, collection, generation).await?;
     let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep).await?;
-    failpoint::point("sync-after-promotion");
+    failpoint::abort_at("sync-after-promotion");
     Ok(is_live)
 }
 
@@ -258,10 +259,10 @@ async fn delete(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
 
 /// Releases dead letters that only another index refused: the live index has the documents.
 async fn release_accepted(app: &App, writer: &Writer, collection: &'static Collection, live: &str) -> anyhow::Result<()> {
-    let refused = checkpoint::buried_of(&app.db.sync, collection.name, None).await?;
+    let refused = dead_letters::quarantined_of(&app.db.sync, collection.name, None).await?;
     let wrong = verify::documents(app, &writer.elastic, collection, live, &refused).await?;
     let accepted: Vec<Uuid> = refused.into_iter().filter(|id| !wrong.contains_key(id)).collect();
-    writer.revive(collection.name, &accepted).await
+    writer.release(collection.name, &accepted).await
 }
 
 /// Whether a rebuild is due without a request: no index is live, or its mapping is not this program's and the settings say so.

@@ -1,8 +1,8 @@
 //! How fast a rebuild may go: at full speed while live changes are written in time, and ever slower while they are not.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::app::App;
@@ -30,7 +30,7 @@ impl Throttle {
 
     /// Pauses before a chunk for as long as live changes need.
     pub(crate) async fn pause(&self, app: &App) {
-        let pause = self.pace().next_pause(app.watermark.status.report().write_lag(), Instant::now());
+        let pause = self.0.lock().next_pause(app.watermark.status.report().write_lag(), Instant::now());
         if !pause.is_zero() {
             sleep(pause).await;
         }
@@ -38,11 +38,7 @@ impl Throttle {
 
     /// Returns the size of the next chunk, `full` at most.
     pub(crate) fn chunk(&self, full: usize) -> usize {
-        self.pace().chunk(full, Instant::now())
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().chunk(full, Instant::now())
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn enqueue(
     }
     let position = checkpoint::heartbeat(&mut **transaction).await?;
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
-    backlog::mark_within(transaction, &keys, Version::new(epoch, position)).await
+    backlog::enqueue_within(transaction, &keys, Version::new(epoch, position)).await
 }
 
 /// Counts those of the documents that are still to be written.

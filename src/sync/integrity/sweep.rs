@@ -19,7 +19,8 @@ use super::{repair, wait};
 use crate::app::App;
 use crate::collections;
 use crate::search::Collection;
-use crate::sync::store::checkpoint::{self, Superseded};
+use crate::sync::store::checkpoint::Superseded;
+use crate::sync::store::dead_letters;
 use crate::sync::store::generations;
 use crate::sync::store::sweep_runs::{self, END, Run};
 use crate::sync::writer::Writer;
@@ -94,7 +95,7 @@ impl Sweep {
         }
         match self.compare(collection, &run).await {
             Err(fault) if is_missing(&fault) => {
-                self.writer.lose(&index).await?;
+                self.writer.forget_index(&index).await?;
                 Ok(0)
             }
             compared => compared,
@@ -103,7 +104,7 @@ impl Sweep {
 
     /// Begins a run, with another try for quarantined documents.
     async fn begin(&self, collection: &'static Collection, index: &str) -> anyhow::Result<()> {
-        let quarantined = checkpoint::buried_of(&self.app.db.sync, collection.name, None).await?;
+        let quarantined = dead_letters::quarantined_of(&self.app.db.sync, collection.name, None).await?;
         let mut transaction = self.app.db.sync.begin().await?;
         sweep_runs::begin(&mut *transaction, self.lease, collection.name, index).await?;
         repair::enqueue(&mut transaction, self.writer.epoch, collection, &quarantined).await?;

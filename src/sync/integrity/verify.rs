@@ -9,7 +9,7 @@ use super::wait;
 use crate::app::App;
 use crate::collections;
 use crate::search::{Collection, Elastic, index};
-use crate::sync::store::checkpoint;
+use crate::sync::store::dead_letters;
 use crate::sync::stream::batch::{Keys, split};
 use crate::sync::writer::Writer;
 use crate::values::lsn::Version;
@@ -84,7 +84,7 @@ pub async fn repair(
     let searchable = wait::until_searchable(app, collection).await?;
     let ids: Vec<Uuid> = differences.keys().copied().collect();
     let keys = Keys::from([(collection.name, ids.iter().copied().collect())]);
-    writer.add(collection, index);
+    writer.add_index(collection, index);
     for keys in split(keys, writer.batch_size) {
         writer.write(&keys, Version::floor(writer.epoch, searchable)).await?;
     }
@@ -189,7 +189,7 @@ pub async fn recheck(
 /// Returns the quarantined documents by collection.
 pub async fn quarantined(app: &App) -> anyhow::Result<Keys> {
     let mut keys = Keys::new();
-    for (name, id) in checkpoint::buried(&app.db.sync).await? {
+    for (name, id) in dead_letters::quarantined(&app.db.sync).await? {
         if let Some(collection) = collections::find(&name) {
             keys.entry(collection.name).or_default().insert(id);
         }
@@ -207,7 +207,7 @@ pub async fn split_off_quarantined(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = differences.keys().copied().collect();
-    let quarantined = checkpoint::buried_of(&app.db.sync, collection.name, Some(&ids)).await?;
+    let quarantined = dead_letters::quarantined_of(&app.db.sync, collection.name, Some(&ids)).await?;
     differences.retain(|id, _| !quarantined.contains(id));
     Ok(quarantined)
 }

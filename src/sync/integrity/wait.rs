@@ -46,16 +46,16 @@ pub async fn until_caught_up(app: &App, collection: &Collection) -> anyhow::Resu
 async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Result<Lsn> {
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
-        let standing = checkpoint::read(&app.db.sync).await?.standing;
-        if standing.includes(collection.name, wanted) {
-            return Ok(standing.searchable);
+        let checkpoint = checkpoint::read(&app.db.sync).await?.checkpoint;
+        if checkpoint.includes(collection.name, wanted) {
+            return Ok(checkpoint.searchable);
         }
         // Once the LSN is there, only the backlog is left.
-        let near = (standing.searchable.min(wanted), standing.owed.get(collection.name).copied());
+        let near = (checkpoint.searchable.min(wanted), checkpoint.backlog_since.get(collection.name).copied());
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
         } else if moved.elapsed() > LIMIT {
-            return Err(Behind { wanted, searchable: standing.searchable }.into());
+            return Err(Behind { wanted, searchable: checkpoint.searchable }.into());
         }
         sleep(PERIOD).await;
     }

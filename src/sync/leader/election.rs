@@ -21,14 +21,14 @@ use crate::search::Elastic;
 use crate::sync::generations::reconcile;
 use crate::sync::integrity::{sweep, verify};
 use crate::sync::pipeline::SessionChannels;
-use crate::sync::pipeline::backlog_worker::Lane;
+use crate::sync::pipeline::backlog_worker::BacklogWorker;
 use crate::sync::pipeline::event_loop::Pipeline;
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::backlog;
 use crate::sync::store::checkpoint::{self, Backlogged, Checkpoint, State};
 use crate::sync::stream::source::{Opened, Source};
 use crate::sync::writer::Writer;
-use crate::sync::writer::apply::Servers;
+use crate::sync::writer::apply::IndexTarget;
 use crate::values::lsn::{Epoch, Lsn, Version};
 
 /// How often a standby tries to lead.
@@ -92,7 +92,7 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         return Ok(());
     };
     status.update(|report| report.role = Role::Starting);
-    let lease = checkpoint::lead(&mut connection, &format!("process {}", std::process::id())).await?;
+    let lease = checkpoint::take_lease(&mut connection, &format!("process {}", std::process::id())).await?;
     status.update(|report| report.lease = Some(lease));
     let Opened { mut source, origin, confirmed, is_new } = Source::open(app).await?;
     let mut known = checkpoint::read(&mut connection).await?;
@@ -100,15 +100,15 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         None => Some("this is the first start"),
         Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
         Some(_) if is_new => Some("the replication slot was missing or lost"),
-        Some(_) if confirmed > known.standing.confirmed => Some("another program has moved the replication slot"),
+        Some(_) if confirmed > known.checkpoint.confirmed => Some("another program has moved the replication slot"),
         Some(_) => None,
     };
     let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
         warn!(reason, "building every index anew; until then postgres answers lists");
-        checkpoint::adopt(&app.db.sync, lease, &origin, epoch, confirmed).await?;
+        checkpoint::start_epoch(&app.db.sync, lease, &origin, epoch, confirmed).await?;
         app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
-        let standing = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
-        anyhow::Ok(State { epoch, standing, ..known })
+        let checkpoint = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
+        anyhow::Ok(State { epoch, checkpoint, ..known })
     };
     if let Some(reason) = discontinuity {
         let epoch = if known.origin.is_some() { known.epoch.next() } else { known.epoch };
@@ -117,30 +117,30 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     if let Some(ahead) = high_water_mark::epoch_ahead(app, &elastic, &known).await? {
         known = start_epoch(known, ahead.next(), "the database has gone back in time: the index has seen later changes").await?;
     }
-    let State { epoch, mut standing, .. } = known;
+    let State { epoch, mut checkpoint, .. } = known;
 
     let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config));
     reconcile::register(app, &writer).await?;
-    for waiting in backlog::waiting(&app.db.sync).await?.into_iter().filter(|one| !one.is_nothing()) {
+    for waiting in backlog::pending(&app.db.sync).await?.into_iter().filter(|one| !one.is_empty()) {
         // An earlier leader ended before it could save since when.
-        standing.owed.entry(waiting.collection).or_insert(Lsn(standing.confirmed.0 + 1));
+        checkpoint.backlog_since.entry(waiting.collection).or_insert(Lsn(checkpoint.confirmed.0 + 1));
     }
-    retry_quarantined(app, &writer, Version::new(epoch, standing.confirmed)).await?;
+    retry_quarantined(app, &writer, Version::new(epoch, checkpoint.confirmed)).await?;
     source.start().await?;
-    info!(epoch = epoch.0, position = %standing.confirmed, "became sync leader");
-    let from = standing.confirmed;
-    let progress = Progress::new(standing);
+    info!(epoch = epoch.0, position = %checkpoint.confirmed, "became sync leader");
+    let from = checkpoint.confirmed;
+    let progress = Progress::new(checkpoint);
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
 
     let _leading = app.feed.lead(epoch, confirmed);
     let channels = SessionChannels::default();
-    let servers = Arc::new(Servers { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
-    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &channels, writer.shown());
+    let servers = Arc::new(IndexTarget { writer: Arc::clone(&writer), fanout_inline: app.config.sync.fanout_inline });
+    let pipeline = Pipeline::new(app, source, Arc::clone(&servers), &progress, &channels, writer.live_indices());
     // Boxed without their types: the compiler would take minutes to look through all of them as one.
     tokio::select! {
         ended = pipeline.run(stop).boxed() => ended,
-        ended = Lane::new(app, &servers, &progress).run().boxed() => ended,
+        ended = BacklogWorker::new(app, &servers, &progress).run().boxed() => ended,
         ended = session::hold(connection, lease, &progress, &channels).boxed() => ended,
         ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels.saved).boxed() => ended,
         ended = reconcile::run(app, &writer, lease, &progress).boxed() => ended,
@@ -151,8 +151,8 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
 /// Enqueues quarantined documents: this version of the program may build them otherwise.
 async fn retry_quarantined(app: &App, writer: &Writer, version: Version) -> anyhow::Result<()> {
     let quarantined = verify::quarantined(app).await?;
-    writer.remember(quarantined.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
-    Ok(backlog::mark(&app.db.sync, &quarantined, version).await?)
+    writer.remember_quarantined(quarantined.iter().flat_map(|(name, ids)| ids.iter().map(|id| (*name, *id))));
+    Ok(backlog::enqueue(&app.db.sync, &quarantined, version).await?)
 }
 
 /// Takes the advisory lock of the leader, which ends with its connection.

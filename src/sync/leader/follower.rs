@@ -20,7 +20,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut requested = Lsn::default();
     while !stop.is_cancelled() {
         match searchable(&app).await {
-            Ok(State { epoch, standing, .. }) => app.watermark.advance(epoch, standing.searchable, standing.owed),
+            Ok(State { epoch, checkpoint, .. }) => app.watermark.advance(epoch, checkpoint.searchable, checkpoint.backlog_since),
             Err(error) => debug!(error = %error, "cannot read the checkpoint"),
         }
         let waited_for = *wanted.borrow_and_update();
@@ -46,7 +46,7 @@ async fn searchable(app: &App) -> sqlx::Result<State> {
     let generations = generations::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == generations::State::Live).count();
     if live < collections::ALL.len() {
-        state.standing = Checkpoint::default();
+        state.checkpoint = Checkpoint::default();
     }
     Ok(state)
 }

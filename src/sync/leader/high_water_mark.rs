@@ -31,7 +31,7 @@ pub async fn epoch_ahead(app: &App, elastic: &Elastic, known: &State) -> anyhow:
             None
         }
     };
-    let is_ahead = |mark: &Version| *mark > Version::new(known.epoch, known.standing.confirmed);
+    let is_ahead = |mark: &Version| *mark > Version::new(known.epoch, known.checkpoint.confirmed);
     Ok(mark.filter(is_ahead).map(Version::epoch))
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn persist(app: App) {
             continue;
         }
         let problem = current.as_ref().and_then(|(_, problem)| problem.as_deref());
-        match checkpoint::complain(&app.db.sync, lease, problem).await {
+        match checkpoint::save_problem(&app.db.sync, lease, problem).await {
             Ok(()) => persisted = current,
             Err(error) => debug!(%error, "cannot persist the sync's problem"),
         }

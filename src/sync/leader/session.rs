@@ -34,29 +34,29 @@ pub(super) async fn hold(
 ) -> anyhow::Result<()> {
     connection.execute(END_WHEN_SILENT).await?;
     let logs_snapshots = checkpoint::may_log_snapshots(&mut connection).await?;
-    let mut logged = *progress.passed.borrow();
+    let mut logged = *progress.visible.borrow();
     let mut log_check = interval(LOG_CHECK);
     let mut heartbeat = interval(HEARTBEAT);
-    let mut standing = progress.standing.subscribe();
+    let mut checkpoint = progress.checkpoint.subscribe();
     loop {
         tokio::select! {
             _ = heartbeat.tick() => beat(&mut connection).await?,
             _ = log_check.tick(), if logs_snapshots => {
-                let passed = *progress.passed.borrow();
+                let passed = *progress.visible.borrow();
                 if passed.0.saturating_sub(logged.0) >= LOG_STEP {
                     timeout(DEADLINE, checkpoint::log_snapshot(&mut connection)).await.context("postgres does not answer")??;
                     logged = passed;
                 }
             }
-            () = channels.push.notified() => beat(&mut connection).await?,
-            changed = standing.changed() => {
+            () = channels.heartbeat_now.notified() => beat(&mut connection).await?,
+            changed = checkpoint.changed() => {
                 changed?;
-                let standing = standing.borrow_and_update().clone();
-                let saving = checkpoint::save(&mut connection, lease, &standing);
-                failpoint::point("sync-before-save");
+                let checkpoint = checkpoint.borrow_and_update().clone();
+                let saving = checkpoint::save(&mut connection, lease, &checkpoint);
+                failpoint::abort_at("sync-before-save");
                 timeout(DEADLINE, saving).await.context("postgres does not answer")??;
-                failpoint::point("sync-after-save");
-                channels.saved.send_replace(standing.confirmed);
+                failpoint::abort_at("sync-after-save");
+                channels.saved.send_replace(checkpoint.confirmed);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The slow lane: writes what is in the backlog beside the fresh changes, in small pieces, so that none of those waits for long.
+//! The backlog worker: writes what is in the backlog beside fresh changes, in small requests, so that none of those waits for long.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,138 +17,129 @@ use crate::search::inventory::{self, Detail};
 use crate::search::{Collection, index};
 use crate::sync::store::backlog::{self, Fanouts};
 use crate::sync::stream::batch::Keys;
-use crate::sync::writer::apply::Servers;
+use crate::sync::writer::apply::IndexTarget;
 use crate::sync::writer::write::{is_missing, is_outage};
 use crate::sync::writer::{Target, Writer};
 use crate::values::lsn::{Lsn, Version};
 
-/// How soon something new in the backlog is seen.
+/// How often an empty backlog is read.
 const PERIOD: Duration = Duration::from_millis(250);
-/// Children whose ids are read at once: sorting all that are left for every piece would be quadratic.
-const PAGE: usize = 100_000;
-/// Documents whose ids are read at once, as many as the index gives: for each page it looks at every document.
-const LISTED: usize = 10_000;
-/// Time between refreshes of what the lane has written.
+/// Ids of children that are read at once: to sort all that are left for every request would be quadratic.
+const CHILDREN: usize = 100_000;
+/// Ids of documents that are read at once, as many as Elasticsearch returns: each page scans every document.
+const PAGE: usize = 10_000;
 const REFRESH: Duration = Duration::from_secs(1);
-/// Pauses while the index is away double from the first to the last.
+/// Pauses while Elasticsearch is away double from the first to the last.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Fresh changes that have waited for so long are let by.
+/// The worker yields to fresh changes that wait longer than this.
 const YIELD_AFTER: Duration = Duration::from_millis(200);
-/// Longest pause for their sake, so that the lane always gets on.
+/// Longest pause for their sake, so that the worker always makes progress.
 const LONGEST_YIELD: Duration = Duration::from_millis(500);
 
-/// The slow lane of one leader.
-pub struct Lane<'a> {
+/// The backlog worker of one leader.
+pub struct BacklogWorker<'a> {
     app: &'a App,
-    servers: &'a Servers,
+    target: &'a IndexTarget,
     progress: &'a Progress,
-    /// Where to go on among the documents that wait.
+    /// The last document of the backlog that was claimed in this round.
     after: Option<(String, Uuid)>,
-    /// How often the last of the documents that wait was reached, and none was left out on the way.
+    /// Rounds through all documents of the backlog in which none was skipped.
     rounds: u64,
     has_skipped: bool,
-    under_way: Option<UnderWay>,
+    running: Option<RunningFanouts>,
     marks: BTreeMap<String, Mark>,
     touched: BTreeSet<String>,
     refreshed: Instant,
 }
 
-/// Fan-outs that are being worked on.
-struct UnderWay {
+struct RunningFanouts {
     fanouts: Fanouts,
     edge: &'static Edge,
     /// The next children, in order.
     children: VecDeque<Uuid>,
-    /// Whether there are no others.
-    is_last: bool,
+    is_last_page: bool,
 }
 
-/// A moment: what went into the backlog before it are changes up to the position, and maybe more.
-#[derive(Clone, Copy)]
+/// A moment in the life of a collection's backlog: what was in it then has no changes after `acked`.
+#[derive(Clone, Copy, Debug)]
 struct Mark {
-    applied: Lsn,
+    acked: Lsn,
     at: DateTime<Utc>,
     rounds: u64,
 }
 
-/// What a step came to.
 enum Step {
-    /// There is more.
+    /// There may be more.
     Done,
-    /// There is nothing to do.
     Idle,
-    /// The index is away or busy.
+    /// Elasticsearch is away or busy.
     Away,
 }
 
-impl<'a> Lane<'a> {
-    /// Makes the lane; [`Lane::run`] works on it.
+impl<'a> BacklogWorker<'a> {
     #[must_use]
-    pub fn new(app: &'a App, servers: &'a Servers, progress: &'a Progress) -> Self {
+    pub fn new(app: &'a App, target: &'a IndexTarget, progress: &'a Progress) -> Self {
         Self {
             app,
-            servers,
+            target,
             progress,
             after: None,
             rounds: 0,
             has_skipped: false,
-            under_way: None,
+            running: None,
             marks: BTreeMap::new(),
-            // Of what the leader before has written last, nobody knows whether it was refreshed.
-            touched: servers.writer.shown(),
+            // The previous leader may not have refreshed its last writes.
+            touched: target.writer.live_indices(),
             refreshed: Instant::now(),
         }
     }
 
-    /// Works until it is cancelled. What was under way then is done again by the next leader.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Works until it is cancelled. The next leader repeats the step that was under way.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let drained = self.drain().await?;
-            let spread = self.spread().await?;
-            match (drained, spread) {
+            let fanned_out = self.fan_out().await?;
+            match (drained, fanned_out) {
                 (Step::Away, _) | (_, Step::Away) => {
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 (Step::Idle, Step::Idle) => {
-                    self.forgive().await?;
+                    self.clear_written().await?;
                     sleep(PERIOD).await;
                 }
                 _ => {
                     pause = SHORTEST_PAUSE;
                     if self.refreshed.elapsed() > REFRESH {
-                        self.forgive().await?;
+                        self.clear_written().await?;
                     }
-                    self.give_way().await;
+                    self.yield_to_changes().await;
                 }
             }
         }
     }
 
-    /// Whatever is read now includes every commit up to this version.
+    /// The version of rows that are read now: they include every visible commit.
     fn version(&self) -> Version {
-        Version::new(self.servers.writer.epoch, *self.progress.passed.borrow())
+        Version::new(self.target.writer.epoch, *self.progress.visible.borrow())
     }
 
-    /// Writes the next documents that wait. They are gone from the backlog only once the index has taken all of them.
+    /// Writes the next documents. They leave the backlog once the index has taken all of them.
     async fn drain(&mut self) -> anyhow::Result<Step> {
-        let writer = &self.servers.writer;
+        let writer = &self.target.writer;
         let version = self.version();
         let mut transaction = writer.pool.begin().await?;
-        let taken = backlog::take(&mut transaction, self.after.take(), version, self.app.config.sync.batch_size).await?;
-        self.has_skipped |= taken.has_skipped;
-        if taken.last.is_none() {
+        let claimed = backlog::claim(&mut transaction, self.after.take(), version, self.app.config.sync.batch_size).await?;
+        self.has_skipped |= claimed.has_skipped;
+        if claimed.last.is_none() {
             self.rounds += u64::from(!self.has_skipped);
             self.has_skipped = false;
             return Ok(Step::Idle);
         }
         let mut keys = Keys::new();
-        for (name, id) in taken.keys {
+        for (name, id) in claimed.keys {
             if let Some(collection) = collections::find(&name) {
                 keys.entry(collection.name).or_default().insert(id);
             }
@@ -160,109 +151,103 @@ impl<'a> Lane<'a> {
                 return Ok(Step::Away);
             }
         }
-        for collection in taken.emptied.iter().filter_map(|name| collections::find(name)) {
-            match mark_every(writer, &mut transaction, collection, version).await {
+        for collection in claimed.emptied.iter().filter_map(|name| collections::find(name)) {
+            match enqueue_all(writer, &mut transaction, collection, version).await {
                 Err(error) if is_outage(&error) => return Ok(Step::Away),
-                marked => marked?,
+                enqueued => enqueued?,
             }
         }
-        failpoint::point("sync-in-drain");
+        failpoint::abort_at("sync-in-drain");
         transaction.commit().await?;
-        self.after = taken.last;
+        self.after = claimed.last;
         Ok(Step::Done)
     }
 
-    /// Goes on with the oldest fan-outs.
-    async fn spread(&mut self) -> anyhow::Result<Step> {
-        let pool = &self.servers.writer.pool;
+    /// Writes the next children of the oldest fan-outs.
+    async fn fan_out(&mut self) -> anyhow::Result<Step> {
+        let pool = &self.target.writer.pool;
         let Some(mut work) = self.next_fanouts().await? else { return Ok(Step::Idle) };
-        let size = self.app.config.sync.backlog_batch_size().min(PAGE).min(work.children.len());
+        let size = self.app.config.sync.backlog_batch_size().min(work.children.len());
         let ids: Vec<Uuid> = work.children.iter().take(size).copied().collect();
         if let Some(last) = ids.last() {
             let keys = Keys::from([(work.edge.collection.name, ids.iter().copied().collect())]);
-            let written = self.servers.writer.write(&keys, self.version()).await?;
+            let written = self.target.writer.write(&keys, self.version()).await?;
             self.touched.extend(written.indices);
             if !written.unwritten.is_empty() {
                 return Ok(Step::Away);
             }
             work.fanouts.advance(pool, *last).await?;
-            failpoint::point("sync-in-fanout");
+            failpoint::abort_at("sync-in-fanout");
             work.children.drain(..size);
         }
         if !work.children.is_empty() {
-            self.under_way = Some(work);
-        } else if work.is_last {
+            self.running = Some(work);
+        } else if work.is_last_page {
             work.fanouts.finish(pool).await?;
-            info!(edge = work.edge.name(), "a fan-out has ended");
+            info!(edge = work.edge.name(), "fan-out finished");
         }
         Ok(Step::Done)
     }
 
-    async fn next_fanouts(&mut self) -> anyhow::Result<Option<UnderWay>> {
-        if self.under_way.is_some() {
-            return Ok(self.under_way.take());
+    async fn next_fanouts(&mut self) -> anyhow::Result<Option<RunningFanouts>> {
+        if self.running.is_some() {
+            return Ok(self.running.take());
         }
-        let pool = &self.servers.writer.pool;
-        let Some(fanouts) = backlog::fanouts(pool, self.version()).await? else { return Ok(None) };
+        let pool = &self.target.writer.pool;
+        let Some(fanouts) = backlog::claim_fanouts(pool, self.version()).await? else { return Ok(None) };
         let Some((edge, sql)) = Edge::find(&fanouts.edge).and_then(|edge| Some((edge, edge.children?))) else {
-            warn!(edge = fanouts.edge, "nothing follows this any more");
+            warn!(edge = fanouts.edge, "dropping a fan-out over an edge that no longer exists");
             fanouts.finish(pool).await?;
             return Ok(None);
         };
-        let children: VecDeque<Uuid> = fanouts.children(pool, sql, PAGE).await?.into();
-        let is_last = children.len() < PAGE;
-        Ok(Some(UnderWay { fanouts, edge, children, is_last }))
+        let children: VecDeque<Uuid> = fanouts.children(pool, sql, CHILDREN).await?.into();
+        let is_last_page = children.len() < CHILDREN;
+        Ok(Some(RunningFanouts { fanouts, edge, children, is_last_page }))
     }
 
-    /// Lets lists rely again on what the lane has written. Under renames that never end something always waits, so what waited at
-    /// some moment is followed until it is gone.
-    async fn forgive(&mut self) -> anyhow::Result<()> {
-        let owed: BTreeSet<String> = self.progress.standing.borrow().owed.keys().cloned().collect();
-        if owed.is_empty() && self.touched.is_empty() {
+    /// Re-enables read-your-writes once the backlog seen at the last mark is written. Under endless renames a backlog is never
+    /// empty.
+    async fn clear_written(&mut self) -> anyhow::Result<()> {
+        let backlogged: BTreeSet<String> = self.progress.checkpoint.borrow().backlog_since.keys().cloned().collect();
+        if backlogged.is_empty() && self.touched.is_empty() {
             return Ok(());
         }
-        let (applied, version) = (*self.progress.applied.borrow(), self.version());
-        let debts = self.progress.debts.borrow().clone();
-        let waiting = backlog::waiting(&self.servers.writer.pool).await?;
-        // What is in the backlog no more can be found after a refresh from here on.
-        if !self.refresh().await? {
+        let (acked, version) = (*self.progress.acked.borrow(), self.version());
+        let backlog_marks = self.progress.backlog_marks.borrow().clone();
+        let pool = &self.target.writer.pool;
+        let pending = backlog::pending(pool).await?;
+        // What has left the backlog is searchable after a refresh from here on.
+        if !self.target.refresh(&self.touched).await? {
             return Ok(());
         }
-        for waiting in waiting.into_iter().filter(|one| owed.contains(&one.collection)) {
-            let name = waiting.collection.as_str();
-            if waiting.is_nothing() && self.progress.debts.borrow().get(name) == debts.get(name) {
-                info!(collection = name, "the backlog is written");
-                self.progress.forgive(name);
+        self.touched.clear();
+        self.refreshed = Instant::now();
+        for pending in pending.into_iter().filter(|one| backlogged.contains(&one.collection)) {
+            let name = pending.collection.as_str();
+            if pending.is_empty() && self.progress.backlog_marks.borrow().get(name) == backlog_marks.get(name) {
+                info!(collection = name, "backlog is written");
+                self.progress.clear_backlog(name);
                 self.marks.remove(name);
                 continue;
             }
             if let Some(mark) = self.marks.get(name) {
-                // The round at that moment may have been past the document.
-                let is_spilled = waiting.is_spilled && self.rounds < mark.rounds + 2;
-                if is_spilled || waiting.fanout.is_some_and(|since| since <= mark.at) {
+                // The round at that moment may have passed a document by.
+                let has_documents = pending.has_documents && self.rounds < mark.rounds + 2;
+                if has_documents || pending.oldest_fanout.is_some_and(|since| since <= mark.at) {
                     continue;
                 }
-                self.progress.owe_less(name, Lsn(mark.applied.0 + 1));
+                self.progress.raise_backlog_since(name, Lsn(mark.acked.0 + 1));
                 self.marks.remove(name);
             }
-            // Every round leaves out what an earlier leader has stored and this one has not come to again.
-            if !waiting.is_spilled || !backlog::is_ahead(&self.servers.writer.pool, name, version).await? {
-                self.marks.insert(name.to_owned(), Mark { applied, at: waiting.at, rounds: self.rounds });
+            // No round claims what an earlier leader has stored at an LSN that this one has yet to reach.
+            if !pending.has_documents || !backlog::has_newer(pool, name, version).await? {
+                self.marks.insert(name.to_owned(), Mark { acked, at: pending.at, rounds: self.rounds });
             }
         }
         Ok(())
     }
 
-    async fn refresh(&mut self) -> anyhow::Result<bool> {
-        let is_done = self.servers.refresh(&self.touched).await?;
-        if is_done {
-            self.touched.clear();
-            self.refreshed = Instant::now();
-        }
-        Ok(is_done)
-    }
-
-    async fn give_way(&self) {
+    async fn yield_to_changes(&self) {
         let lag = self.app.watermark.status.report().lag();
         if lag > YIELD_AFTER {
             sleep((lag - YIELD_AFTER).min(LONGEST_YIELD)).await;
@@ -270,24 +255,23 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Puts every document of a collection into the backlog that any of its indices holds.
-async fn mark_every(
+/// Enqueues every document of a collection that any of its indices holds.
+async fn enqueue_all(
     writer: &Writer,
     transaction: &mut PgTransaction<'_>,
     collection: &'static Collection,
     version: Version,
 ) -> anyhow::Result<()> {
     for index in writer.indices(collection.name) {
-        match mark_held(writer, transaction, collection, &index, version).await {
-            Err(error) if is_missing(&error) => writer.lose(&index).await?,
-            marked => marked?,
+        match enqueue_all_of(writer, transaction, collection, &index, version).await {
+            Err(error) if is_missing(&error) => writer.forget_index(&index).await?,
+            enqueued => enqueued?,
         }
     }
     Ok(())
 }
 
-/// The same of one index.
-async fn mark_held(
+async fn enqueue_all_of(
     writer: &Writer,
     transaction: &mut PgTransaction<'_>,
     collection: &'static Collection,
@@ -298,9 +282,9 @@ async fn mark_held(
     index::refresh(&writer.elastic, index).await?;
     let mut after = None;
     loop {
-        let page = inventory::page(&writer.elastic, index, after, None, LISTED, Detail::Ids).await?;
+        let page = inventory::page(&writer.elastic, index, after, None, PAGE, Detail::Ids).await?;
         let keys = Keys::from([(collection.name, page.entries.into_iter().map(|entry| entry.id).collect())]);
-        backlog::mark_within(transaction, &keys, version).await?;
+        backlog::enqueue_within(transaction, &keys, version).await?;
         if page.end.is_none() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Sends bulk requests concurrently and knows up to which LSN all of them are acknowledged.
 //!
-//! What the index does not take comes back and is collected with what has changed since. When too much waits, it is stored in the
-//! backlog, so that neither memory nor the server's log grows for as long as the index is away.
+//! What Elasticsearch does not take is sent again along with later changes. When too much waits, it goes into the backlog, so that
+//! neither memory nor the log of Postgres grows while Elasticsearch is away.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,46 +18,45 @@ use tracing::{info, warn};
 use super::linger::Linger;
 use crate::config;
 use crate::sync::stream::batch::Batch;
-use crate::sync::writer::{Applied, Target};
+use crate::sync::writer::{BatchResult, Target};
 use crate::values::lsn::Lsn;
 
-/// Pauses between checks whether the index is back double from the first to the last.
+/// Pauses between probes of Elasticsearch double from the first to the last.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The number of a chunk's split, the chunk, and what became of it.
-type Sent = (u64, Batch, anyhow::Result<Applied>);
+/// The number of a chunk's split, the chunk, and the result.
+type Sent = (u64, Batch, anyhow::Result<BatchResult>);
 
-/// The collections that a stored batch left a backlog for, and the batch's end.
+/// The collections that a stored batch has put into the backlog, and its end.
 type Stored = anyhow::Result<(BTreeSet<&'static str>, Lsn)>;
 
-/// What is visible and not in the index yet.
+/// Batches that are visible and not acked.
 pub(crate) struct Dispatcher<T> {
     target: Arc<T>,
     settings: config::Sync,
     linger: Linger,
     linger_until: Option<Instant>,
-    /// What will be split next.
+    /// What is split next.
     ready: Batch,
     /// What was split last and is not sent yet.
     chunks: VecDeque<Batch>,
-    /// Chunks that are being written; they end in the order of their splits.
+    /// They end in the order of their splits.
     in_flight: FuturesOrdered<AbortOnDropHandle<Sent>>,
     storing: Option<BoxFuture<'static, Stored>>,
     probing: Option<BoxFuture<'static, bool>>,
     /// Counts splits.
     splits: u64,
-    /// Something of an earlier split came back and is part of this one: until its end nothing is acknowledged.
+    /// Documents of an earlier split are sent again with this one: until its end nothing is acked.
     blocked_until: u64,
-    /// While the index is away or busy, the pause before the next attempt.
+    /// The pause before the next probe while Elasticsearch is away or busy.
     pause: Option<Duration>,
     retry_at: Option<Instant>,
-    /// Everything up to here is acknowledged by the index or stored in the backlog.
     pub(crate) acked: Lsn,
-    /// Indices that were written to and not refreshed since.
+    /// Live indices that were written to since their last refresh.
     pub(crate) touched: BTreeSet<String>,
-    /// Collections that have a backlog by what has ended.
-    pub(crate) owed: BTreeSet<&'static str>,
+    /// Collections that documents or fan-outs went into the backlog for.
+    pub(crate) backlogged: BTreeSet<&'static str>,
 }
 
 impl<T: Target> Dispatcher<T> {
@@ -78,17 +77,16 @@ impl<T: Target> Dispatcher<T> {
             retry_at: None,
             acked,
             touched: BTreeSet::new(),
-            owed: BTreeSet::new(),
+            backlogged: BTreeSet::new(),
         }
     }
 
-    /// Adds what is visible.
     pub(crate) fn add(&mut self, mut batch: Batch) {
         self.linger.hold(&mut batch.keys);
         self.ready.absorb(batch);
     }
 
-    /// Lets go of what lingers if a reader waits for an LSN that is not acknowledged.
+    /// Ends the linger if a request waits for an LSN that is not acked.
     pub(crate) fn flush(&mut self, wanted: Lsn) {
         if wanted > self.acked {
             self.release();
@@ -100,37 +98,36 @@ impl<T: Target> Dispatcher<T> {
         self.ready.absorb(Batch { keys: self.linger.release(), ..Batch::default() });
     }
 
-    /// Whether documents wait that could be written.
+    /// Whether documents wait that Elasticsearch would take.
     pub(crate) fn lingers(&self) -> bool {
         self.linger_until.is_some()
     }
 
-    /// Keys that wait for the index and are not being written.
+    /// Counts documents that wait for Elasticsearch and are not in flight.
     pub(crate) fn waiting(&self) -> usize {
         self.ready.len() + self.chunks.iter().map(Batch::len).sum::<usize>()
     }
 
-    /// What will be acknowledged once everything here is written.
+    /// What is acked once everything here is written.
     pub(crate) fn end(&self) -> Lsn {
         self.ready.end
     }
 
-    /// Waits until something has ended, and says whether what is acknowledged now may be confirmed at once: it is in the backlog,
-    /// where no refresh has to show it. May be cancelled.
+    /// Waits for an event; returns true if a batch was stored in the backlog, which is confirmed without a refresh. May be cancelled.
     pub(crate) async fn next(&mut self) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             Some(sent) = self.in_flight.next() => {
-                let (split, chunk, applied) = sent.context("a chunk was not finished")?;
-                self.settle(split, chunk, applied?);
+                let (split, chunk, result) = sent.context("a chunk was not finished")?;
+                self.settle(split, chunk, result?);
                 Ok(false)
             }
             Some(stored) = OptionFuture::from(self.storing.as_mut()) => {
                 self.storing = None;
-                let (owed, end) = stored?;
+                let (backlogged, end) = stored?;
                 self.blocked_until = 0;
                 self.acked = self.acked.max(end);
-                self.owed.extend(owed);
+                self.backlogged.extend(backlogged);
                 Ok(true)
             }
             Some(answers) = OptionFuture::from(self.probing.as_mut()) => {
@@ -143,7 +140,7 @@ impl<T: Target> Dispatcher<T> {
             Some(()) = OptionFuture::from(self.retry_at.map(sleep_until)) => {
                 self.retry_at = None;
                 let target = Arc::clone(&self.target);
-                // A hanging index would keep a real write for as long as its deadline, and with it everything that could be stored.
+                // A real write would hang as long as its deadline, and with it everything that could be stored.
                 self.probing = Some(Box::pin(async move { target.answers().await }));
                 Ok(false)
             }
@@ -155,7 +152,7 @@ impl<T: Target> Dispatcher<T> {
         }
     }
 
-    /// Sends what there is room for. A single change goes at once; under load what comes meanwhile is collected.
+    /// Sends what there is room for. A single change goes at once; under load changes are collected meanwhile.
     pub(crate) fn dispatch(&mut self) {
         if self.storing.is_some() {
             return;
@@ -178,8 +175,8 @@ impl<T: Target> Dispatcher<T> {
             };
             let (split, target) = (self.splits, Arc::clone(&self.target));
             self.in_flight.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
-                let applied = target.write(chunk.clone()).await;
-                (split, chunk, applied)
+                let result = target.write(chunk.clone()).await;
+                (split, chunk, result)
             })));
         }
     }
@@ -188,14 +185,14 @@ impl<T: Target> Dispatcher<T> {
         let is_much = self.waiting() >= self.settings.buffer_keys;
         let is_far = self.ready.end.0.saturating_sub(self.acked.0) >= self.settings.retain_bytes;
         let is_away = self.pause.is_some();
-        // Storing a part of a transaction lets the server forget nothing, as it keeps all of it until its end. But while the index
-        // is away it makes room for the rest.
+        // Storing a part of a transaction frees no log, because Postgres keeps all of it until its end. But while Elasticsearch is away
+        // it makes room for the rest.
         if self.ready.end > self.acked { is_much || (is_far && is_away) } else { is_much && is_away }
     }
 
-    /// Splits what is ready, if it is worth a request, and says whether there is anything to send.
+    /// Splits what is ready into chunks if it is worth a request; returns whether there are any.
     fn split(&mut self) -> bool {
-        // Documents of an emptied table are found in the index, where those of earlier batches must have arrived.
+        // Documents of an emptied table are found in the index, which must have those of earlier batches.
         let is_full = self.ready.len() >= self.settings.batch_size && self.ready.emptied.is_empty();
         if !self.in_flight.is_empty() && !is_full {
             return false;
@@ -214,19 +211,19 @@ impl<T: Target> Dispatcher<T> {
         let mut batch = self.ready.take();
         self.linger.sent(&batch.keys);
         if self.lingers() {
-            // Some of what changed before its end is not part of it.
+            // Documents that linger have changed before its end.
             batch.end = Lsn::default();
         }
-        self.chunks.extend(batch.cut(self.settings.batch_size.max(1)));
+        self.chunks.extend(batch.into_chunks(self.settings.batch_size.max(1)));
         true
     }
 
-    fn settle(&mut self, split: u64, chunk: Batch, applied: Applied) {
-        self.touched.extend(applied.touched);
-        self.owed.extend(applied.owed);
-        if applied.unwritten.is_empty() {
+    fn settle(&mut self, split: u64, chunk: Batch, result: BatchResult) {
+        self.touched.extend(result.touched);
+        self.backlogged.extend(result.backlogged);
+        if result.unwritten.is_empty() {
             if self.pause.take().is_some() {
-                info!("the index takes documents again");
+                info!("elasticsearch takes documents again");
             }
             if split >= self.blocked_until {
                 self.acked = self.acked.max(chunk.end);
@@ -234,7 +231,7 @@ impl<T: Target> Dispatcher<T> {
             return;
         }
         self.blocked_until = self.splits + 1;
-        self.ready.absorb(Batch { newest: chunk.newest, ..applied.unwritten });
+        self.ready.absorb(Batch { newest: chunk.newest, ..result.unwritten });
         for chunk in std::mem::take(&mut self.chunks) {
             self.ready.absorb(chunk);
         }
@@ -243,7 +240,7 @@ impl<T: Target> Dispatcher<T> {
         }
     }
 
-    /// Leaves the index alone for a while, each time for longer.
+    /// Pauses before the next probe, each time for longer.
     fn back_off(&mut self) {
         let pause = self.pause.map_or(SHORTEST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
         self.pause = Some(pause);
@@ -254,7 +251,7 @@ impl<T: Target> Dispatcher<T> {
         self.release();
         self.splits += 1;
         let batch = self.ready.take();
-        warn!(documents = batch.len(), "the index does not keep up; what waits is stored until it does");
+        warn!(documents = batch.len(), "elasticsearch does not keep up; moving changed documents to the backlog");
         let (target, end) = (Arc::clone(&self.target), batch.end);
         self.storing = Some(Box::pin(async move { Ok((target.store(batch).await?, end)) }));
     }
@@ -276,21 +273,21 @@ mod tests {
         sync: config::Sync,
     }
 
-    /// An index that takes 15 ms for each request.
+    /// Takes 15 ms for each bulk request.
     #[derive(Default)]
     struct Slow {
         documents: Mutex<Vec<Uuid>>,
     }
 
     impl Target for Slow {
-        async fn gate(&self, _: &[u32]) -> anyhow::Result<()> {
+        async fn wait_visible(&self, _: &[u32]) -> anyhow::Result<()> {
             Ok(())
         }
 
-        async fn write(&self, batch: Batch) -> anyhow::Result<Applied> {
+        async fn write(&self, batch: Batch) -> anyhow::Result<BatchResult> {
             tokio::time::sleep(ROUND).await;
             self.documents.lock().unwrap().extend(batch.keys.into_values().flatten());
-            Ok(Applied::default())
+            Ok(BatchResult::default())
         }
 
         async fn store(&self, _: Batch) -> anyhow::Result<BTreeSet<&'static str>> {
@@ -307,7 +304,7 @@ mod tests {
     }
 
     const ROUND: Duration = Duration::from_millis(15);
-    /// A change waits for the request before it and for its own.
+    /// A change waits for the bulk request before it and for its own.
     const AT_ONCE: Duration = Duration::from_millis(2 * 15 + 2);
 
     fn dispatcher() -> Dispatcher<Slow> {
@@ -322,7 +319,7 @@ mod tests {
 
     async fn run_until(dispatcher: &mut Dispatcher<Slow>, end: Instant) {
         while let Ok(next) = tokio::time::timeout_at(end, dispatcher.next()).await {
-            assert!(!next.unwrap(), "nothing is stored");
+            assert!(!next.unwrap(), "no batch goes into the backlog");
             dispatcher.dispatch();
         }
     }
@@ -343,7 +340,7 @@ mod tests {
                 longest = longest.max(since.elapsed());
             }
         }
-        assert!(waiting.is_empty(), "a change is never written");
+        assert!(waiting.is_empty(), "a change was never acked");
         (changes / dispatcher.target.documents.lock().unwrap().len() as u64, longest)
     }
 
@@ -371,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_lingers_delays_no_other_document_and_no_reader() {
+    async fn a_linger_delays_neither_other_documents_nor_requests_that_wait() {
         let mut dispatcher = dispatcher();
         let begin = Instant::now();
         for round in 1..200 {
@@ -382,7 +379,7 @@ mod tests {
         change(&mut dispatcher, 5_000..5_001, 200);
         run_until(&mut dispatcher, Instant::now() + AT_ONCE).await;
         assert!(dispatcher.target.documents.lock().unwrap().contains(&Uuid::from_u128(5_000)));
-        assert!(dispatcher.acked < Lsn(200), "what lingers counts as written");
+        assert!(dispatcher.acked < Lsn(200), "documents that linger are acked");
         dispatcher.flush(Lsn(200));
         dispatcher.dispatch();
         run_until(&mut dispatcher, Instant::now() + AT_ONCE).await;

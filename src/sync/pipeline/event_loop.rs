@@ -1,4 +1,4 @@
-//! The running sync: reads the stream, lets batches through the gate in its order, announces them, refreshes, confirms.
+//! The event loop: reads the stream, holds batches at the visibility barrier, announces them, refreshes, confirms.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::SessionChannels;
 use super::dispatcher::Dispatcher;
 use super::lag::Lag;
-use super::progress::{Progress, raise};
+use super::progress::{Progress, advance};
 use crate::app::App;
 use crate::failpoint;
 use crate::sync::store::checkpoint::FLUSH;
@@ -24,127 +24,128 @@ use crate::sync::stream::decoder::Relations;
 use crate::sync::writer::Target;
 use crate::values::lsn::Lsn;
 
-/// How often the stream is asked whether it is alive.
-const WATCH: Duration = Duration::from_secs(3);
-/// Time between refreshes when nothing waits, and under load, where each costs throughput.
+/// How often the stream is checked for silence.
+const SILENCE_CHECK: Duration = Duration::from_secs(3);
+/// Time between refreshes when nothing waits, and under load, where each refresh costs throughput.
 const REFRESH_CALM: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
-/// The longest: what is shown is late anyway then.
+/// Longest time between refreshes: under that much load changes are late anyway.
 const REFRESH_LATE: Duration = Duration::from_secs(2);
-/// Pause after a refresh that the index was not there for.
+/// Pause after a refresh that Elasticsearch did not answer.
 const REFRESH_AWAY: Duration = Duration::from_secs(1);
-/// Time between two looks through the gate: each is a query, and a busy stream has news at any moment.
-const GATE_PAUSE: Duration = Duration::from_millis(1);
-/// A waiting list usually gets its commit within this time; then the stream is given a push.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// Events taken at once before the other work gets its turn.
-const GULP: usize = 1_000;
+/// Time between two passes of the barrier: each is a query, and a busy stream has news at any moment.
+const BARRIER_PAUSE: Duration = Duration::from_millis(1);
+/// Time within which the commit that a list waits for usually arrives; then a heartbeat is requested.
+const HEARTBEAT_DELAY: Duration = Duration::from_millis(20);
+/// Events read at once before other work gets its turn.
+const EVENTS: usize = 1_000;
 
 /// The running sync of one leader.
 pub struct Pipeline<'a, S, T> {
     app: &'a App,
     stream: S,
-    line: &'a SessionChannels,
+    channels: &'a SessionChannels,
     target: Arc<T>,
     progress: &'a Progress,
     relations: Relations,
-    /// What has come since a batch was last sent to the gate.
-    arriving: Batch,
-    /// Batches pass the gate one by one, in stream order.
-    at_gate: Option<BoxFuture<'static, anyhow::Result<Batch>>>,
-    gate_opens: Instant,
+    /// Changes since the last batch went to the barrier.
+    received: Batch,
+    /// Batches pass the barrier one by one, in stream order.
+    at_barrier: Option<BoxFuture<'static, anyhow::Result<Batch>>>,
+    barrier_from: Instant,
     dispatcher: Dispatcher<T>,
     refreshing: Option<BoxFuture<'static, anyhow::Result<Refreshed>>>,
     refresh_from: Instant,
-    unwritten: Lag,
-    unshown: Lag,
-    /// Another process waits for everything up to here.
-    flush_request: Lsn,
-    heard: Instant,
+    unacked: Lag,
+    unsearchable: Lag,
+    /// A request of another process waits for everything up to here.
+    flush_requested: Lsn,
+    last_event: Instant,
 }
 
-/// What a refresh was about, and whether the index was there.
+/// Indices that were to be refreshed, and what was acked before.
 struct Refreshed {
     indices: BTreeSet<String>,
     acked: Lsn,
+    /// Whether Elasticsearch answered.
     is_done: bool,
 }
 
 impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
-    /// Starts where `progress` says, with every index in doubt that may have unrefreshed documents.
+    /// Starts at the checkpoint. Indices that the previous leader may not have refreshed are refreshed first.
     pub fn new(
         app: &'a App,
         stream: S,
         target: Arc<T>,
         progress: &'a Progress,
-        line: &'a SessionChannels,
+        channels: &'a SessionChannels,
         unrefreshed: BTreeSet<String>,
     ) -> Self {
-        let confirmed = progress.standing.borrow().confirmed;
+        let confirmed = progress.checkpoint.borrow().confirmed;
         let mut dispatcher = Dispatcher::new(Arc::clone(&target), &app.config.sync, confirmed);
         dispatcher.touched = unrefreshed;
         Self {
             app,
             stream,
-            line,
+            channels,
             target,
             progress,
             relations: Relations::default(),
-            arriving: Batch { end: confirmed, ..Batch::default() },
-            at_gate: None,
-            gate_opens: Instant::now(),
+            received: Batch { end: confirmed, ..Batch::default() },
+            at_barrier: None,
+            barrier_from: Instant::now(),
             dispatcher,
             refreshing: None,
             refresh_from: Instant::now(),
-            unwritten: Lag::default(),
-            unshown: Lag::default(),
-            flush_request: Lsn::default(),
-            heard: Instant::now(),
+            unacked: Lag::default(),
+            unsearchable: Lag::default(),
+            flush_requested: Lsn::default(),
+            last_event: Instant::now(),
         }
     }
 
     /// Runs until it is told to stop.
     ///
     /// # Errors
-    /// The stream broke, the database is away or another process leads now. Starting again is safe: what was not confirmed comes
-    /// again, and loses against what is newer.
+    /// The stream broke, the database is away or another process leads now. It is safe to start again: unconfirmed changes come
+    /// again, and lose against newer documents.
     pub async fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut watch = interval(WATCH);
-        let mut saved = self.line.saved.subscribe();
-        let mut standing = self.progress.standing.subscribe();
+        let mut silence_check = interval(SILENCE_CHECK);
+        let mut saved = self.channels.saved.subscribe();
+        let mut checkpoint = self.progress.checkpoint.subscribe();
         let mut wanted = self.app.watermark.wanted();
-        let mut push_at = None;
+        let mut heartbeat_at = None;
         loop {
-            let has_room = self.arriving.len() + self.dispatcher.waiting() < self.app.config.sync.buffer_keys;
-            let gate_at = self.gate_at();
+            let has_room = self.received.len() + self.dispatcher.waiting() < self.app.config.sync.buffer_keys;
+            let barrier_at = self.barrier_at();
             let refresh_at = self.refresh_at();
-            // What has ended goes before what begins, so that nothing waits for want of luck.
+            // What ends goes before what begins, so that nothing starves.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                is_stored = self.dispatcher.next() => self.settle(is_stored?),
-                Some(passed) = OptionFuture::from(self.at_gate.as_mut()) => self.pass(passed?),
+                is_stored = self.dispatcher.next() => self.acknowledged(is_stored?),
+                Some(visible) = OptionFuture::from(self.at_barrier.as_mut()) => self.visible(visible?),
                 Some(refreshed) = OptionFuture::from(self.refreshing.as_mut()) => self.refreshed(refreshed?),
-                Ok(()) = standing.changed() => self.progress.tell(self.app),
+                Ok(()) = checkpoint.changed() => self.progress.publish(self.app),
                 Ok(()) = saved.changed() => {
-                    failpoint::point("sync-before-confirm");
+                    failpoint::abort_at("sync-before-confirm");
                     self.stream.confirm(*saved.borrow_and_update());
                 }
-                Ok(()) = wanted.changed() => { push_at.get_or_insert(Instant::now() + PATIENCE); }
-                Some(()) = OptionFuture::from(push_at.map(sleep_until)) => {
-                    push_at = None;
-                    if *wanted.borrow_and_update() > self.arriving.end {
-                        self.line.push.notify_one();
+                Ok(()) = wanted.changed() => { heartbeat_at.get_or_insert(Instant::now() + HEARTBEAT_DELAY); }
+                Some(()) = OptionFuture::from(heartbeat_at.map(sleep_until)) => {
+                    heartbeat_at = None;
+                    if *wanted.borrow_and_update() > self.received.end {
+                        self.channels.heartbeat_now.notify_one();
                     }
                 }
-                Some(()) = OptionFuture::from(gate_at.map(sleep_until)) => self.approach(),
+                Some(()) = OptionFuture::from(barrier_at.map(sleep_until)) => self.enter_barrier(),
                 Some(()) = OptionFuture::from(refresh_at.map(sleep_until)) => self.refresh(),
                 event = self.stream.next(), if has_room => self.receive(event?)?,
-                _ = watch.tick() => self.listen(has_room)?,
+                _ = silence_check.tick() => self.check_silence(has_room)?,
             }
-            self.dispatcher.flush(self.flush_request.max(*wanted.borrow()));
+            self.dispatcher.flush(self.flush_requested.max(*wanted.borrow()));
             self.dispatcher.dispatch();
-            self.progress.applied.send_if_modified(|applied| raise(applied, self.dispatcher.acked));
+            self.progress.acked.send_if_modified(|acked| advance(acked, self.dispatcher.acked));
             self.report();
         }
         self.stream.stop().await;
@@ -152,27 +153,27 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
     }
 
     fn receive(&mut self, first: ReplicationEvent) -> anyhow::Result<()> {
-        self.heard = Instant::now();
+        self.last_event = Instant::now();
         self.collect(first)?;
-        for _ in 0..GULP {
+        for _ in 0..EVENTS {
             let Some(event) = self.stream.next().now_or_never() else { break };
             self.collect(event?)?;
         }
-        failpoint::point("sync-received");
+        failpoint::abort_at("sync-received");
         Ok(())
     }
 
     fn collect(&mut self, event: ReplicationEvent) -> anyhow::Result<()> {
         match event {
-            ReplicationEvent::Begin { final_lsn, xid, .. } => self.arriving.begin(xid, Lsn(final_lsn.as_u64())),
-            ReplicationEvent::Commit { end_lsn, .. } => self.arriving.commit(Lsn(end_lsn.as_u64())),
+            ReplicationEvent::Begin { final_lsn, xid, .. } => self.received.begin(xid, Lsn(final_lsn.as_u64())),
+            ReplicationEvent::Commit { end_lsn, .. } => self.received.commit(Lsn(end_lsn.as_u64())),
             ReplicationEvent::XLogData { data, .. } => {
                 if let Some(change) = self.relations.read(&data)? {
-                    self.arriving.mark(&self.relations, &change);
+                    self.received.mark(&self.relations, &change);
                 }
             }
             ReplicationEvent::Message { content, .. } if *content == *FLUSH.as_bytes() => {
-                self.flush_request = self.arriving.newest
+                self.flush_requested = self.received.newest
             }
             ReplicationEvent::KeepAlive { .. } | ReplicationEvent::Message { .. } => {}
             ReplicationEvent::StoppedAt { .. } => bail!("the change stream has stopped"),
@@ -180,66 +181,62 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         Ok(())
     }
 
-    fn gate_at(&self) -> Option<Instant> {
-        let has_news = !self.arriving.is_empty() || self.arriving.end > self.dispatcher.end();
-        (has_news && self.at_gate.is_none()).then_some(self.gate_opens)
+    fn barrier_at(&self) -> Option<Instant> {
+        let has_news = !self.received.is_empty() || self.received.end > self.dispatcher.end();
+        (has_news && self.at_barrier.is_none()).then_some(self.barrier_from)
     }
 
-    fn approach(&mut self) {
-        let batch = self.arriving.take();
+    fn enter_barrier(&mut self) {
+        let batch = self.received.take();
         let target = Arc::clone(&self.target);
-        self.gate_opens = Instant::now() + GATE_PAUSE;
-        self.at_gate = Some(Box::pin(async move {
-            failpoint::point("sync-before-gate");
-            target.gate(&batch.transactions).await?;
-            failpoint::point("sync-after-gate");
+        self.barrier_from = Instant::now() + BARRIER_PAUSE;
+        self.at_barrier = Some(Box::pin(async move {
+            failpoint::abort_at("sync-before-barrier");
+            target.wait_visible(&batch.transactions).await?;
+            failpoint::abort_at("sync-after-barrier");
             Ok(batch)
         }));
     }
 
-    /// From here on whoever reads sees these changes, so they can be announced and written.
-    fn pass(&mut self, mut batch: Batch) {
-        self.at_gate = None;
+    /// Announces and dispatches a batch: every read from now on includes its changes.
+    fn visible(&mut self, mut batch: Batch) {
+        self.at_barrier = None;
         batch.transactions.clear();
-        self.progress.passed.send_if_modified(|passed| raise(passed, batch.newest));
-        failpoint::point("sync-before-announcement");
+        self.progress.visible.send_if_modified(|visible| advance(visible, batch.newest));
+        failpoint::abort_at("sync-before-announcement");
         self.app.feed.announce(&std::mem::take(&mut batch.announcements), batch.end);
         self.dispatcher.add(batch);
     }
 
-    fn settle(&mut self, is_stored: bool) {
-        let owed = std::mem::take(&mut self.dispatcher.owed);
-        if owed.is_empty() && !is_stored {
+    fn acknowledged(&mut self, is_stored: bool) {
+        let backlogged = std::mem::take(&mut self.dispatcher.backlogged);
+        if backlogged.is_empty() && !is_stored {
             return;
         }
-        // Whatever was settled before is not in doubt.
-        let since = Lsn(self.progress.applied.borrow().0 + 1);
-        for collection in owed {
-            self.progress.owe(collection, since);
+        // Everything acked before is in the index.
+        let since = Lsn(self.progress.acked.borrow().0 + 1);
+        for collection in backlogged {
+            self.progress.mark_backlogged(collection, since);
         }
-        self.progress.standing.send_if_modified(|standing| raise(&mut standing.confirmed, self.dispatcher.acked));
+        self.progress.checkpoint.send_if_modified(|checkpoint| advance(&mut checkpoint.confirmed, self.dispatcher.acked));
     }
 
-    /// Nothing waits behind what is being written.
+    /// Whether nothing waits behind what is being written.
     fn is_calm(&self) -> bool {
-        self.at_gate.is_none() && self.arriving.is_empty() && self.dispatcher.waiting() == 0
-    }
-
-    fn has_more_to_show(&self) -> bool {
-        let searchable = self.progress.standing.borrow().searchable;
-        !self.dispatcher.touched.is_empty() || self.dispatcher.acked > searchable
+        self.at_barrier.is_none() && self.received.is_empty() && self.dispatcher.waiting() == 0
     }
 
     fn refresh_at(&self) -> Option<Instant> {
-        let is_due = self.refreshing.is_none() && self.has_more_to_show();
-        let pause = match (self.is_calm(), self.dispatcher.touched.is_empty()) {
-            // Nothing of it is searched.
+        let touched = &self.dispatcher.touched;
+        let has_news = !touched.is_empty() || self.dispatcher.acked > self.progress.checkpoint.borrow().searchable;
+        let pause = match (self.is_calm(), touched.is_empty()) {
+            // There is no index to refresh.
             (true, true) => Duration::ZERO,
             (true, false) => REFRESH_CALM,
-            // The later what is written, the less a refresh at once is worth.
-            (false, _) => (self.unwritten.wait() / 2).clamp(REFRESH_BUSY, REFRESH_LATE),
+            // The later changes are, the less a refresh at once is worth.
+            (false, _) => (self.unacked.wait() / 2).clamp(REFRESH_BUSY, REFRESH_LATE),
         };
-        is_due.then(|| self.refresh_from + pause)
+        (has_news && self.refreshing.is_none()).then(|| self.refresh_from + pause)
     }
 
     fn refresh(&mut self) {
@@ -249,14 +246,14 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             self.refresh_from = Instant::now();
         }
         self.refreshing = Some(Box::pin(async move {
-            failpoint::point("sync-before-refresh");
+            failpoint::abort_at("sync-before-refresh");
             let is_done = target.refresh(&indices).await?;
-            failpoint::point("sync-after-refresh");
+            failpoint::abort_at("sync-after-refresh");
             Ok(Refreshed { indices, acked, is_done })
         }));
     }
 
-    /// The slot hears of what is confirmed once it is saved.
+    /// Moves the checkpoint; the slot is told once it is saved.
     fn refreshed(&mut self, refreshed: Refreshed) {
         self.refreshing = None;
         if !refreshed.is_done {
@@ -264,29 +261,33 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             self.refresh_from = Instant::now() + REFRESH_AWAY;
             return;
         }
-        self.progress.standing.send_if_modified(|standing| {
-            raise(&mut standing.confirmed, refreshed.acked) | raise(&mut standing.searchable, refreshed.acked)
+        self.progress.checkpoint.send_if_modified(|checkpoint| {
+            advance(&mut checkpoint.confirmed, refreshed.acked) | advance(&mut checkpoint.searchable, refreshed.acked)
         });
     }
 
-    fn listen(&mut self, is_listening: bool) -> anyhow::Result<()> {
-        if !is_listening {
-            self.heard = Instant::now();
-        } else if self.heard.elapsed() > self.app.config.sync.silence {
-            bail!("the change stream is silent; connecting anew");
+    fn check_silence(&mut self, is_reading: bool) -> anyhow::Result<()> {
+        if !is_reading {
+            self.last_event = Instant::now();
+        } else if self.last_event.elapsed() > self.app.config.sync.silence {
+            bail!("the change stream is silent; reconnecting");
         }
         Ok(())
     }
 
     fn report(&mut self) {
-        let received = self.arriving.end.max(self.arriving.newest);
-        // What lingers is late on purpose.
-        let is_late = !self.dispatcher.lingers();
-        self.unwritten.note(received, if is_late { self.dispatcher.acked } else { received });
-        self.unshown.note(received, if is_late { self.progress.standing.borrow().searchable } else { received });
+        let received = self.received.end.max(self.received.newest);
+        // What lingers is late on purpose and does not count.
+        let [acked, searchable] = if self.dispatcher.lingers() {
+            [received; 2]
+        } else {
+            [self.dispatcher.acked, self.progress.checkpoint.borrow().searchable]
+        };
+        self.unacked.record(received, acked);
+        self.unsearchable.record(received, searchable);
         self.app.watermark.status.update(|report| {
-            report.unwritten_since = self.unwritten.since();
-            report.behind_since = self.unshown.since();
+            report.unwritten_since = self.unacked.since();
+            report.behind_since = self.unsearchable.since();
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Linger: documents that are rewritten faster than a budget allows wait a while, so that one write shows many changes.
+//! Linger: documents that are rewritten faster than a budget allows wait, so that one write shows many changes.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use uuid::Uuid;
 
 use crate::sync::stream::batch::Keys;
 
-/// Rewrites are free up to one in this time, however they spread over documents.
+/// One rewrite in this time is free: 1,000 a second, over all documents.
 const FREE: Duration = Duration::from_millis(1);
-/// Beyond that each document adds this time to the linger of all of them, up to the longest.
+/// Beyond that each document lengthens the linger of all of them by this time, up to the longest.
 const COST: Duration = Duration::from_millis(4);
 const LONGEST: Duration = Duration::from_secs(4);
-/// A change is a rewrite if its document was sent within this time, but only so many documents are remembered.
+/// A change is a rewrite if its document was sent within this time. At most this many documents are remembered.
 const WINDOW: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 20_000;
 
-/// Documents that were sent a moment ago and have changed since.
+/// Holds documents that were sent a moment ago and have changed since.
 pub(crate) struct Linger {
     sent: HashSet<(&'static str, Uuid)>,
     window: Instant,
     waiting: HashSet<(&'static str, Uuid)>,
-    /// Changes of what waits, since the last release.
+    /// Changes of the waiting documents since the last release.
     rewrites: u32,
     released: Instant,
 }
@@ -33,7 +33,7 @@ impl Linger {
         Self { sent: HashSet::new(), window: now, waiting: HashSet::new(), rewrites: 0, released: now }
     }
 
-    /// Takes rewrites out of documents that changed.
+    /// Moves rewrites from `keys` to the waiting documents.
     pub(crate) fn hold(&mut self, keys: &mut Keys) {
         for (collection, ids) in keys.iter_mut() {
             ids.retain(|id| {
@@ -49,14 +49,14 @@ impl Linger {
         keys.retain(|_, ids| !ids.is_empty());
     }
 
-    /// Until when everything held waits. Absent if it is free to go.
+    /// When the waiting documents may go, if that is not now.
     pub(crate) fn until(&self) -> Option<Instant> {
         let documents = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         let until = self.released + (FREE * self.rewrites).min(COST.saturating_mul(documents)).min(LONGEST);
         (until > Instant::now()).then_some(until)
     }
 
-    /// Lets go everything held.
+    /// Returns the waiting documents.
     pub(crate) fn release(&mut self) -> Keys {
         let mut keys = Keys::new();
         if !self.waiting.is_empty() {
@@ -69,7 +69,6 @@ impl Linger {
         keys
     }
 
-    /// Notes what is sent.
     pub(crate) fn sent(&mut self, keys: &Keys) {
         if self.window.elapsed() >= WINDOW || self.sent.len() >= REMEMBERED {
             self.sent.clear();

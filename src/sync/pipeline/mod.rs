@@ -15,7 +15,7 @@ use crate::values::lsn::Lsn;
 #[derive(Debug, Default)]
 pub struct SessionChannels {
     /// Asks for a heartbeat now: a request waits for an LSN past the last commit, which no change would ever reach.
-    pub push: Notify,
-    /// The last LSN that is stored, and so may be confirmed to the slot.
+    pub heartbeat_now: Notify,
+    /// The confirmed LSN of the last checkpoint that is saved.
     pub saved: watch::Sender<Lsn>,
 }

@@ -1,4 +1,14 @@
-//! How far the sync is, for those who write beside it, who remember it and who wait for it.
+//! How far the sync is, for the tasks that write beside the pipeline, that save it and that wait for it.
+//!
+//! Every change passes these LSNs, in this order:
+//!
+//! | LSN | every change up to it | kept in |
+//! |---|---|---|
+//! | received | has come through the stream | the event loop |
+//! | visible | is seen by every new snapshot, so that rows read from now on include it | [`Progress::visible`] |
+//! | acked | is acknowledged by Elasticsearch or stored in the backlog | [`Progress::acked`] |
+//! | searchable | is found by searches, except for the backlog | [`Checkpoint::searchable`] |
+//! | confirmed | survives a crash of the leader: acked, and refreshed or stored; the slot may forget it once it is saved | [`Checkpoint::confirmed`] |
 
 use std::collections::BTreeMap;
 
@@ -8,66 +18,65 @@ use crate::app::App;
 use crate::sync::store::checkpoint::Checkpoint;
 use crate::values::lsn::{Epoch, Lsn};
 
-/// How far the pipeline is, for those who write beside it.
+/// What the tasks of a leader know of one another.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The newest commit that has passed the gate: whatever is read now includes it and all before.
-    pub passed: watch::Sender<Lsn>,
-    /// Everything up to here is acknowledged by the index or stored in the backlog.
-    pub applied: watch::Sender<Lsn>,
-    /// What is remembered.
-    pub standing: watch::Sender<Checkpoint>,
-    /// How often something of a collection went into the backlog.
-    pub debts: watch::Sender<BTreeMap<&'static str, u64>>,
-    /// Whether every collection has an index that lists read; before, nothing can be found.
+    pub visible: watch::Sender<Lsn>,
+    pub acked: watch::Sender<Lsn>,
+    /// What the leader session saves next.
+    pub checkpoint: watch::Sender<Checkpoint>,
+    /// How often each collection was marked as backlogged.
+    pub backlog_marks: watch::Sender<BTreeMap<&'static str, u64>>,
+    /// Whether every collection has a live index; until then nothing is searchable.
     pub is_live: watch::Sender<bool>,
 }
 
 impl Progress {
-    /// Starts where an earlier leader has stopped.
+    /// Starts at the checkpoint of the previous leader.
     #[must_use]
-    pub fn new(standing: Checkpoint) -> Self {
+    pub fn new(checkpoint: Checkpoint) -> Self {
         let progress = Self::default();
-        progress.applied.send_replace(standing.confirmed);
+        progress.acked.send_replace(checkpoint.confirmed);
         // The next commit may begin exactly where the confirmed one ends, and has to win against what is read before it.
-        progress.passed.send_replace(standing.confirmed.before());
-        progress.standing.send_replace(standing);
+        progress.visible.send_replace(checkpoint.confirmed.before());
+        progress.checkpoint.send_replace(checkpoint);
         progress
     }
 
-    /// Notes that documents of a collection with changes from a position on wait in the backlog.
-    pub(crate) fn owe(&self, collection: &'static str, since: Lsn) {
-        self.debts.send_modify(|debts| *debts.entry(collection).or_default() += 1);
-        self.standing.send_modify(|standing| {
-            standing.owed.entry(collection.to_owned()).or_insert(since);
+    /// Notes that changes of a collection from an LSN on are in the backlog.
+    pub(crate) fn mark_backlogged(&self, collection: &'static str, since: Lsn) {
+        self.backlog_marks.send_modify(|marks| *marks.entry(collection).or_default() += 1);
+        self.checkpoint.send_modify(|checkpoint| {
+            checkpoint.backlog_since.entry(collection.to_owned()).or_insert(since);
         });
     }
 
-    /// Notes that of a collection nothing waits in the backlog but for changes from a position on.
-    pub fn owe_less(&self, collection: &str, since: Lsn) {
-        self.standing.send_if_modified(|standing| standing.owed.get_mut(collection).is_some_and(|owed| raise(owed, since)));
+    /// Notes that the backlog of a collection has no changes before an LSN.
+    pub fn raise_backlog_since(&self, collection: &str, lsn: Lsn) {
+        self.checkpoint
+            .send_if_modified(|checkpoint| checkpoint.backlog_since.get_mut(collection).is_some_and(|since| advance(since, lsn)));
     }
 
-    /// Notes that of a collection nothing waits in the backlog.
-    pub fn forgive(&self, collection: &str) {
-        self.standing.send_if_modified(|standing| standing.owed.remove(collection).is_some());
+    /// Notes that the backlog of a collection is empty.
+    pub fn clear_backlog(&self, collection: &str) {
+        self.checkpoint.send_if_modified(|checkpoint| checkpoint.backlog_since.remove(collection).is_some());
     }
 
-    /// Lets lists know how far the index is, if there is one for each of them.
-    pub fn tell(&self, app: &App) {
+    /// Moves the watermark that lists wait for.
+    pub fn publish(&self, app: &App) {
         if *self.is_live.borrow() {
-            let standing = self.standing.borrow();
+            let checkpoint = self.checkpoint.borrow();
             let epoch = Epoch(app.watermark.status.report().epoch);
-            app.watermark.advance(epoch, standing.searchable, standing.owed.clone());
+            app.watermark.advance(epoch, checkpoint.searchable, checkpoint.backlog_since.clone());
         }
     }
 }
 
-/// Moves a position forward and says whether it did.
-pub(crate) fn raise(position: &mut Lsn, to: Lsn) -> bool {
-    let further = to > *position;
-    *position = to.max(*position);
-    further
+/// Moves an LSN forward; returns whether it moved.
+pub(crate) fn advance(lsn: &mut Lsn, to: Lsn) -> bool {
+    let is_ahead = to > *lsn;
+    *lsn = to.max(*lsn);
+    is_ahead
 }
 
 #[cfg(test)]
@@ -76,10 +85,10 @@ mod tests {
     use crate::values::lsn::Version;
 
     #[test]
-    fn what_is_read_before_the_first_commit_loses_against_it() {
+    fn a_row_read_before_the_first_commit_loses_against_it() {
         let confirmed = Lsn(0x16_B374_D848);
         let progress = Progress::new(Checkpoint { confirmed, ..Checkpoint::default() });
-        let version = |position| Version::new(Epoch(1), position);
-        assert!(version(*progress.passed.borrow()) < version(confirmed));
+        let version = |lsn| Version::new(Epoch(1), lsn);
+        assert!(version(*progress.visible.borrow()) < version(confirmed));
     }
 }

@@ -1,4 +1,4 @@
-//! Documents that are still owed to the index, kept in Postgres: what waits there the replication slot may forget.
+//! The backlog in Postgres: documents and fan-outs that are still to be written. The slot may forget their changes.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,28 +10,22 @@ use crate::collections::EDGES;
 use crate::sync::stream::batch::{Batch, Keys};
 use crate::values::lsn::{Epoch, Version};
 
-/// In the place of a key: every document of the collection.
+/// In place of a key: every document of the collection.
 const EVERY: Uuid = Uuid::nil();
-/// Rows to one insert.
+/// Rows in one insert.
 const CHUNK: usize = 10_000;
-/// Fan-outs that are worked on together.
+/// Fan-outs that run together.
 const GROUP: i64 = 1_000;
 
-/// Asks the leader to write documents again, with a version that beats whatever was written before that version.
-///
-/// # Errors
-/// The database's.
-pub async fn mark(pool: &PgPool, keys: &Keys, version: Version) -> sqlx::Result<()> {
+/// Enqueues documents to be written again, with a version above everything written before `version`.
+pub async fn enqueue(pool: &PgPool, keys: &Keys, version: Version) -> sqlx::Result<()> {
     let mut transaction = begin(pool).await?;
-    mark_within(&mut transaction, keys, version).await?;
+    enqueue_within(&mut transaction, keys, version).await?;
     transaction.commit().await
 }
 
-/// The same as a part of a transaction.
-///
-/// # Errors
-/// The database's.
-pub async fn mark_within(transaction: &mut PgTransaction<'_>, keys: &Keys, version: Version) -> sqlx::Result<()> {
+/// The same as part of a transaction.
+pub async fn enqueue_within(transaction: &mut PgTransaction<'_>, keys: &Keys, version: Version) -> sqlx::Result<()> {
     for (collection, ids) in keys {
         for ids in sorted(ids).chunks(CHUNK) {
             sqlx::query!(
@@ -53,19 +47,16 @@ pub async fn mark_within(transaction: &mut PgTransaction<'_>, keys: &Keys, versi
     Ok(())
 }
 
-/// Keeps everything that a batch has marked and returns the collections that are owed something by it.
-///
-/// # Errors
-/// The database's.
+/// Stores a batch; returns its collections.
 pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<BTreeSet<&'static str>> {
     let version = Version::new(epoch, batch.newest);
-    let mut owed = BTreeSet::new();
+    let mut backlogged = BTreeSet::new();
     let mut transaction = begin(pool).await?;
     let emptied = batch.emptied.iter().map(|collection| (*collection, vec![EVERY]));
     for (collection, ids) in batch.keys.iter().map(|(collection, ids)| (*collection, sorted(ids))).chain(emptied) {
-        owed.insert(collection);
+        backlogged.insert(collection);
         for ids in ids.chunks(CHUNK) {
-            // What waits already is read when its turn comes, so the older row speaks for this change too.
+            // A waiting document is read when it is claimed, so the older entry covers this change too.
             sqlx::query!(
                 r#"
                 insert into sync_backlog (collection, key, version)
@@ -82,9 +73,9 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
     }
     for (number, parents) in &batch.parents {
         let edge = &EDGES[*number];
-        owed.insert(edge.collection.name);
+        backlogged.insert(edge.collection.name);
         for parents in sorted(parents).chunks(CHUNK) {
-            // One that has not begun will show this change too. One that runs has passed some of the children by.
+            // A fan-out that has not begun covers this change too. A running one has already passed some of the children.
             sqlx::query!(
                 r#"
                 insert into sync_fanouts (edge, parent, version)
@@ -102,39 +93,35 @@ pub async fn store(pool: &PgPool, batch: &Batch, epoch: Epoch) -> sqlx::Result<B
         }
     }
     transaction.commit().await?;
-    Ok(owed)
+    Ok(backlogged)
 }
 
-/// Whoever drains the backlog holds the rows for as long as one bulk takes, so an insert of the same keys may have to wait for that.
+/// The backlog worker locks rows for as long as a bulk request takes, so an insert of the same keys may have to wait that long.
 async fn begin(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("set local lock_timeout = 0").execute(&mut *transaction).await?;
     Ok(transaction)
 }
 
-/// What was taken from the backlog; it is gone from there when the transaction ends well.
+/// Entries claimed from the backlog; the commit of the transaction removes them.
 #[derive(Debug, Default)]
-pub struct Taken {
-    /// Documents to write.
+pub struct Claimed {
     pub keys: Vec<(String, Uuid)>,
-    /// Collections of which every document has to be looked at.
+    /// Collections whose documents all have to be written again.
     pub emptied: Vec<String>,
-    /// Where to go on.
+    /// Where the next claim continues.
     pub last: Option<(String, Uuid)>,
-    /// Whether some were left to whoever holds them: a drain that was interrupted, or one who marks them again.
+    /// Whether some are locked by another transaction: an interrupted worker, or an insert of the same keys.
     pub has_skipped: bool,
 }
 
-/// Takes the next documents that were marked before `version`. Does not wait for those that somebody else holds.
-///
-/// # Errors
-/// The database's.
-pub async fn take(
+/// Claims the next entries up to `version`, except those that another transaction has locked.
+pub async fn claim(
     transaction: &mut PgTransaction<'_>,
     after: Option<(String, Uuid)>,
     version: Version,
     size: usize,
-) -> sqlx::Result<Taken> {
+) -> sqlx::Result<Claimed> {
     let (collection, key) = after.unwrap_or_default();
     let rows = sqlx::query!(
         r#"
@@ -167,24 +154,23 @@ pub async fn take(
     )
     .fetch_all(&mut **transaction)
     .await?;
-    let mut taken = Taken::default();
+    let mut claimed = Claimed::default();
     for row in rows {
-        taken.last = taken.last.max(Some((row.collection.clone(), row.key)));
+        claimed.last = claimed.last.max(Some((row.collection.clone(), row.key)));
         if !row.is_taken {
-            taken.has_skipped = true;
+            claimed.has_skipped = true;
         } else if row.key == EVERY {
-            taken.emptied.push(row.collection);
+            claimed.emptied.push(row.collection);
         } else {
-            taken.keys.push((row.collection, row.key));
+            claimed.keys.push((row.collection, row.key));
         }
     }
-    Ok(taken)
+    Ok(claimed)
 }
 
-/// Fan-outs of one edge that are equally far, so that they can go on together.
+/// Fan-outs of one edge with the same cursor, so that they run together.
 #[derive(Debug)]
 pub struct Fanouts {
-    /// The edge's name.
     pub edge: String,
     /// The last child that was written.
     cursor: Uuid,
@@ -192,14 +178,11 @@ pub struct Fanouts {
     parents: Vec<Uuid>,
 }
 
-/// Takes up the fan-outs that are next, if they are of changes up to `version`.
+/// Starts or continues the oldest fan-outs of changes up to `version`.
 ///
-/// A leader that has not come to them yet could write their children with no greater a version than they have. From here on a parent
-/// that changes again asks for another one.
-///
-/// # Errors
-/// The database's.
-pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fanouts>> {
+/// Later ones wait until the leader has reached their LSN again, because it would write their children with too low a version. From
+/// now on a parent that changes again gets another fan-out.
+pub async fn claim_fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fanouts>> {
     let rows = sqlx::query!(
         r#"
         with first as (
@@ -232,9 +215,6 @@ pub async fn fanouts(pool: &PgPool, version: Version) -> sqlx::Result<Option<Fan
 
 impl Fanouts {
     /// Reads the next children, in the order of their ids.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn children(&self, pool: &PgPool, sql: &str, size: usize) -> sqlx::Result<Vec<Uuid>> {
         let sql = format!("select id from ({sql}) as child where id > $2 order by id limit $3");
         sqlx::query_scalar(AssertSqlSafe(sql))
@@ -245,10 +225,7 @@ impl Fanouts {
             .await
     }
 
-    /// Remembers how far they are.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Saves the cursor.
     pub async fn advance(&mut self, pool: &PgPool, cursor: Uuid) -> sqlx::Result<()> {
         self.cursor = cursor;
         sqlx::query!("update sync_fanouts set cursor = $2, updated_at = now() where id = any($1)", &self.ids, cursor)
@@ -257,50 +234,39 @@ impl Fanouts {
             .map(drop)
     }
 
-    /// Forgets them.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn finish(self, pool: &PgPool) -> sqlx::Result<()> {
         sqlx::query!("delete from sync_fanouts where id = any($1)", &self.ids).execute(pool).await.map(drop)
     }
 }
 
-/// What waits of a collection.
+/// What a collection's backlog holds at a moment.
 #[derive(Debug)]
-pub struct Waiting {
-    /// The collection's name.
+pub struct Pending {
     pub collection: String,
-    /// Whether single documents do.
-    pub is_spilled: bool,
-    /// Since when the oldest fan-out does.
-    pub fanout: Option<DateTime<Utc>>,
-    /// When that was so.
+    pub has_documents: bool,
+    /// When the oldest fan-out was requested.
+    pub oldest_fanout: Option<DateTime<Utc>>,
     pub at: DateTime<Utc>,
 }
 
-impl Waiting {
-    /// Whether nothing waits.
+impl Pending {
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        !self.is_spilled && self.fanout.is_none()
+    pub fn is_empty(&self) -> bool {
+        !self.has_documents && self.oldest_fanout.is_none()
     }
 }
 
-/// Tells of every collection what waits.
-///
-/// # Errors
-/// The database's.
-pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
-    // One look into an ordered index for each collection, however many documents there are.
+/// Returns the state of every collection's backlog.
+pub async fn pending(pool: &PgPool) -> sqlx::Result<Vec<Pending>> {
+    // One index lookup for each collection, however many documents wait.
     let collections: Vec<String> = crate::collections::ALL.iter().map(|collection| collection.name.to_owned()).collect();
     sqlx::query_as!(
-        Waiting,
+        Pending,
         r#"
         select
           name as "collection!",
-          exists (select from sync_backlog where collection = name) as "is_spilled!",
-          (select min(created_at) from sync_fanouts where split_part(edge, '/', 2) = name) as fanout,
+          exists (select from sync_backlog where collection = name) as "has_documents!",
+          (select min(created_at) from sync_fanouts where split_part(edge, '/', 2) = name) as oldest_fanout,
           clock_timestamp() as "at!"
         from unnest($1::text[]) as name
         "#,
@@ -310,29 +276,23 @@ pub async fn waiting(pool: &PgPool) -> sqlx::Result<Vec<Waiting>> {
     .await
 }
 
-/// Whether documents of a collection wait that were marked after `version`. Looks at all of them.
-///
-/// # Errors
-/// The database's.
-pub async fn is_ahead(pool: &PgPool, collection: &str, version: Version) -> sqlx::Result<bool> {
-    let ahead = sqlx::query_scalar!(
-        r#"select exists (select from sync_backlog where collection = $1 and version > $2) as "is_ahead!""#,
+/// Whether a collection's backlog has documents beyond `version`. Scans all of them.
+pub async fn has_newer(pool: &PgPool, collection: &str, version: Version) -> sqlx::Result<bool> {
+    let has_newer = sqlx::query_scalar!(
+        r#"select exists (select from sync_backlog where collection = $1 and version > $2) as "has_newer!""#,
         collection,
         version.0,
     );
-    ahead.fetch_one(pool).await
+    has_newer.fetch_one(pool).await
 }
 
-/// Forgets everything, because every index is built anew.
-///
-/// # Errors
-/// The database's.
+/// Empties the backlog, because every index is built anew.
 pub async fn clear(transaction: &mut PgTransaction<'_>) -> sqlx::Result<()> {
     sqlx::query!("delete from sync_backlog").execute(&mut **transaction).await?;
     sqlx::query!("delete from sync_fanouts").execute(&mut **transaction).await.map(drop)
 }
 
-/// In one order everywhere, so that two who insert the same rows wait for each other and never in a circle.
+/// Sorts, so that two transactions that insert the same keys cannot deadlock.
 fn sorted(ids: &HashSet<Uuid>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.iter().copied().collect();
     ids.sort_unstable();

@@ -204,7 +204,7 @@ pub async fn fail(executor: impl PgExecutor<'_>, index: &str, reason: &str) -> s
 
 /// Makes a generation live: one that is built, or the rollback target. Returns false if it was given up meanwhile.
 ///
-/// The live one before retires and is kept for some hours; older ones expire.
+/// The live one before retires and is kept for a while; older ones expire.
 ///
 /// # Errors
 /// [`super::checkpoint::Superseded`] if another leader has taken over.

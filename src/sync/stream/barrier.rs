@@ -1,4 +1,4 @@
-//! Waits until a batch's transactions can be seen: Postgres streams a commit before other sessions see it.
+//! The visibility barrier: Postgres streams a commit before other sessions see it, so a batch waits until all of its are visible.
 
 use std::time::Duration;
 
@@ -9,34 +9,31 @@ use tracing::warn;
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns once a snapshot sees all of these transactions. Whatever is read afterwards, by any session, includes them.
+/// Waits until a new snapshot sees all of these transactions. Every later read of any session includes them.
 ///
-/// Batches must pass in stream order. If a later one overtook, its higher version would bury what the earlier one has to write.
-///
-/// # Errors
-/// The database's.
-pub async fn pass(pool: &PgPool, transactions: &[u32]) -> sqlx::Result<()> {
-    fail::fail_point!("sync-gate-open", |_| Ok(()));
+/// Batches must pass in stream order. If a later one overtook, the writes of the earlier one would lose against its higher version.
+pub async fn wait_visible(pool: &PgPool, transactions: &[u32]) -> sqlx::Result<()> {
+    fail::fail_point!("sync-barrier-open", |_| Ok(()));
     if transactions.is_empty() {
         return Ok(());
     }
     let since = Instant::now();
     let mut pause = SHORTEST_PAUSE;
-    let mut warned = false;
+    let mut has_warned = false;
     loop {
         let text = sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#).fetch_one(pool).await?;
         let snapshot = Snapshot::parse(&text).ok_or_else(|| sqlx::Error::Protocol(format!("not a snapshot: {text}")))?;
         let Some(hidden) = transactions.iter().find(|transaction| !snapshot.sees(**transaction)) else { return Ok(()) };
-        if !warned && since.elapsed() > Duration::from_secs(1) {
-            warned = true;
-            warn!(transaction = hidden, "sync waits for a commit that is not visible yet; a synchronous standby may be slow");
+        if !has_warned && since.elapsed() > Duration::from_secs(1) {
+            has_warned = true;
+            warn!(transaction = hidden, "waiting for a commit that is not visible yet; a synchronous standby may be slow");
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// What a session sees: everything that ended before, and nothing of what was running.
+/// What a session sees: transactions that had ended, and none that were running.
 #[derive(Debug, PartialEq, Eq)]
 struct Snapshot {
     oldest: u32,
@@ -45,7 +42,7 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads `xmin:xmax:xip,…`. The numbers have 64 bits and the stream's have 32, so the low ones are compared.
+    /// Parses `xmin:xmax:xip,…`. These numbers have 64 bits and those of the stream 32, so the low ones are compared.
     fn parse(text: &str) -> Option<Self> {
         let low = |number: &str| number.parse::<u64>().ok().and_then(|number| u32::try_from(number & 0xffff_ffff).ok());
         let mut parts = text.split(':');
@@ -59,7 +56,7 @@ impl Snapshot {
     }
 }
 
-/// Compares transaction numbers, which wrap around: half of all are before any one of them.
+/// Compares transaction ids, which wrap around: half of all are before any one of them.
 fn before(one: u32, other: u32) -> bool {
     one != other && other.wrapping_sub(one) < 1 << 31
 }
@@ -80,19 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_sees_what_had_ended() {
+    fn a_snapshot_sees_transactions_that_had_ended() {
         check("100:100:", &[99, 3], &[100, 101]);
         check("100:105:100,103", &[99, 101, 102, 104], &[100, 103, 105, 106]);
     }
 
     #[test]
-    fn transaction_numbers_wrap_around() {
+    fn transaction_ids_wrap_around() {
         check("4294967290:4294967300:4294967295,4294967297", &[4_294_967_289, 4_294_967_294, 0, 2, 3], &[4_294_967_295, 1, 4, 5]);
         check("8589934600:8589934600:", &[7, 4_294_967_295], &[8, 9]);
     }
 
     #[test]
-    fn what_is_no_snapshot_is_refused() {
+    fn broken_snapshots_are_rejected() {
         for broken in ["", "1", "1:2", "a:2:", "1:2:x"] {
             assert_eq!(Snapshot::parse(broken), None, "{broken}");
         }

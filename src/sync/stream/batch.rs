@@ -1,4 +1,4 @@
-//! Collects changes into the set of documents that have to be written again: what changed often is written once.
+//! Coalesces changes into the set of documents that have to be written again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,51 +9,50 @@ use crate::collections::{self, EDGES, Edge, When};
 use crate::feed::{Changes, Operation};
 use crate::values::lsn::Lsn;
 
-/// The documents to write again, by collection.
+/// Ids of documents by collection.
 pub type Keys = BTreeMap<&'static str, HashSet<Uuid>>;
 
-/// What has come since the last batch was taken.
+/// Changes since the last batch was taken.
 ///
-/// All of a batch is written with one version, that of its newest commit. The gate makes sure that whatever is read afterwards
-/// includes every commit of this batch and all before, so that version is true for each of its documents.
+/// All documents of a batch are written with one version, that of its newest commit. This is right for each of them: behind the
+/// visibility barrier every read includes all commits of the batch and all before.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Documents whose own row, or whose part, changed.
+    /// Documents whose own row changed, or a part of it.
     pub keys: Keys,
-    /// Rows whose children follow, by index into [`EDGES`].
+    /// Rows that the documents of their children show, by index into [`EDGES`].
     pub parents: BTreeMap<usize, HashSet<Uuid>>,
-    /// Collections of which every document has to be looked at, because a table was emptied.
+    /// Collections whose documents all have to be written again, because a table was truncated.
     pub emptied: HashSet<&'static str>,
-    /// What is announced once it can be seen: the changes of complete transactions.
+    /// Changes of complete transactions, to be announced once they are visible.
     pub announcements: Changes,
-    /// The changes of the transaction that is still arriving; announced with its end, which is where a consumer can resume.
+    /// Changes of the transaction that is still arriving, announced with its end: only there a consumer can resume.
     pub open: Changes,
-    /// Transactions that a snapshot must see before anything is read.
+    /// Transactions that must be visible before anything is read.
     pub transactions: Vec<u32>,
-    /// Where the newest commit is.
+    /// Start of the newest commit, from which the version follows.
     pub newest: Lsn,
-    /// What can be confirmed once all of this is written: the end of the last transaction that is complete.
+    /// End of the last complete transaction, which is acked once all of this is written.
     pub end: Lsn,
 }
 
 impl Batch {
-    /// Begins a transaction, which the stream sends only after its commit, so its commit's position is known.
+    /// Begins a transaction. The stream sends it only after its commit, whose LSN is known therefore.
     pub fn begin(&mut self, transaction: u32, commit: Lsn) {
         self.transactions.push(transaction);
         self.newest = self.newest.max(commit);
     }
 
-    /// Ends a transaction.
     pub fn commit(&mut self, end: Lsn) {
         self.end = self.end.max(end);
         self.announcements.absorb(std::mem::take(&mut self.open));
     }
 
-    /// Marks what follows a change.
+    /// Adds the documents, parents and announcements that follow from a change.
     pub fn mark(&mut self, relations: &Relations, change: &Change) {
         let (relation, old, new) = match change {
             Change::Insert { relation, new } => (relation, None, Some(new)),
-            // An identity that has not changed is not sent.
+            // The old row is sent only if its replica identity changed.
             Change::Update { relation, old, new } => (relation, old.as_ref().or(Some(new)), Some(new)),
             Change::Delete { relation, old } => (relation, Some(old), None),
             Change::Truncate { relations: numbers } => {
@@ -75,19 +74,19 @@ impl Batch {
         }
     }
 
-    /// Returns how many keys are waiting.
+    /// Counts documents and parents.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.values().chain(self.parents.values()).map(HashSet::len).sum()
     }
 
-    /// Says whether there is nothing to write. There may still be something to confirm.
+    /// Whether there is nothing to write. There may still be an end to confirm.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.parents.is_empty() && self.emptied.is_empty()
     }
 
-    /// Takes everything, so that what comes meanwhile is a batch of its own. A transaction that is still arriving goes on there.
+    /// Takes everything and leaves an empty batch, in which a transaction that is still arriving goes on.
     #[must_use]
     pub fn take(&mut self) -> Self {
         let open = std::mem::take(&mut self.open);
@@ -95,7 +94,7 @@ impl Batch {
         std::mem::replace(self, next)
     }
 
-    /// Adds what another batch has marked. Versions only grow by it, which is true as long as both have passed the gate or neither.
+    /// Adds another batch. Its documents may get a higher version, which is right if both have passed the barrier, or neither.
     pub fn absorb(&mut self, other: Self) {
         for (collection, ids) in other.keys {
             self.keys.entry(collection).or_default().extend(ids);
@@ -109,56 +108,56 @@ impl Batch {
         self.end = self.end.max(other.end);
     }
 
-    /// Cuts it into pieces of one request each, at least one. Only the last has an end, because only then all of it is written.
+    /// Splits into chunks of one request each, at least one. Only the last has an end, because only then all of it is written.
     #[must_use]
-    pub fn cut(self, size: usize) -> Vec<Self> {
+    pub fn into_chunks(self, size: usize) -> Vec<Self> {
         let newest = self.newest;
-        let piece = |keys| Self { keys, newest, ..Self::default() };
-        let mut pieces: Vec<Self> = split(self.keys, size).into_iter().map(piece).collect();
-        if let Some(first) = pieces.first_mut() {
+        let chunk = |keys| Self { keys, newest, ..Self::default() };
+        let mut chunks: Vec<Self> = split(self.keys, size).into_iter().map(chunk).collect();
+        if let Some(first) = chunks.first_mut() {
             first.parents = self.parents;
             first.emptied = self.emptied;
         }
-        if let Some(last) = pieces.last_mut() {
+        if let Some(last) = chunks.last_mut() {
             last.end = self.end;
         }
-        pieces
+        chunks
     }
 }
 
-/// Cuts keys into pieces of at most `size`, at least one.
+/// Splits keys into chunks of at most `size`, at least one.
 #[must_use]
 pub fn split(keys: Keys, size: usize) -> Vec<Keys> {
-    let mut pieces = vec![Keys::new()];
+    let mut chunks = vec![Keys::new()];
     let mut room = size;
     for (collection, ids) in keys {
-        // Neighbours are read and written together.
+        // Neighbouring ids are read and written together.
         let mut ids: Vec<Uuid> = ids.into_iter().collect();
         ids.sort_unstable();
         for id in ids {
             if room == 0 {
-                pieces.push(Keys::new());
+                chunks.push(Keys::new());
                 room = size;
             }
             room -= 1;
-            if let Some(piece) = pieces.last_mut() {
-                piece.entry(collection).or_default().insert(id);
+            if let Some(chunk) = chunks.last_mut() {
+                chunk.entry(collection).or_default().insert(id);
             }
         }
     }
-    pieces
+    chunks
 }
 
 fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
     EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
 }
 
-/// Whether a change is one that the documents of an edge follow.
+/// Whether the documents of an edge show what changed.
 fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row>) -> bool {
     let is_counted = |count| {
         [edge.column, count].into_iter().any(|column| {
             let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
-            // What was written before there was the count does not tell.
+            // A row from before the counter existed does not tell.
             before != after || before == Some(Value::Absent)
         })
     };
@@ -169,7 +168,7 @@ fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row
     }
 }
 
-/// Notes what is announced of a change: of the row itself, of the rows that it is a part of, and of a row that only others show.
+/// Announces a change of the row itself, of the rows that it is a part of, and of a row that has no document.
 fn announce(changes: &mut Changes, edge: &Edge, relation: &Relation, ids: [Option<Uuid>; 2], new: Option<&Row>) {
     let [before, after] = ids;
     match edge.children {
@@ -186,7 +185,7 @@ fn announce(changes: &mut Changes, edge: &Edge, relation: &Relation, ids: [Optio
         Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
             after.into_iter().for_each(|id| changes.part(edge.table, id));
         }
-        // The row itself is announced, or the children are found by the part but do not show it.
+        // Announced by another edge, or the children are found by the part but do not show it.
         Some(_) => {}
     }
 }
@@ -231,7 +230,7 @@ mod tests {
         }
     }
 
-    /// Marks one change of a table with these columns and compares what follows, in words.
+    /// Compares, in words, what follows from one change of a table with these columns.
     #[track_caller]
     fn check_change(table: &str, columns: &[&str], change: &Change, expected: &[(&str, Uuid)]) {
         let mut batch = Batch::default();
@@ -248,7 +247,7 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// The same of a table with the columns `id` and, if it has a parent, `customer_id`, and from before there were counts.
+    /// The same for rows from before the counters: `id` and, if the table has a parent, `customer_id`.
     #[track_caller]
     fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
         let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_followed_by_those_who_show_what_it_changed() {
+    fn an_update_marks_only_documents_that_show_the_change() {
         let row = |owner, embedded, summary| {
             Some(vec![Value::Id(ID), Value::Id(owner), Value::Number(embedded), Value::Number(summary), Value::Other])
         };
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_edge_marks_what_shows_the_row() {
+    fn every_edge_marks_the_documents_that_show_the_row() {
         let row = |ids: &[Uuid]| Some(ids.to_vec());
         check("customers", None, row(&[ID]), &[("customers", ID)]);
         let renamed = [("customers", ID), ("accounts of customers", ID), ("payments of customers", ID)];
@@ -309,7 +308,7 @@ mod tests {
         check("payments", row(ID), row(OWNER), &[("payments", ID), ("payments", OWNER)]);
     }
 
-    /// Notes one change of a table with these columns; returns what is announced, in words.
+    /// Returns, in words, what is announced of one change of a table with these columns.
     fn announced(table: &str, columns: &[&str], old: Option<Row>, new: Option<Row>) -> Vec<String> {
         let mut batch = Batch::default();
         batch.mark(&relations(table, columns), &change(old, new));
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_announced_with_their_version_and_what_happened() {
+    fn rows_are_announced_with_version_and_operation() {
         let columns = ["id", "embedded_changes", "version", "deleted_at"];
         let row = |version, deleted| Some(vec![Value::Id(ID), Value::Number(0), Value::Number(version), deleted]);
         let check = |old: Option<Row>, new: Option<Row>, expected: &str| {
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_a_part_is_announced_as_one_of_its_owners() {
+    fn a_change_of_a_part_is_announced_as_a_change_of_its_owners() {
         let columns = ["id", "customer_id"];
         let row = |owner| Some(vec![Value::Id(ID), Value::Id(owner)]);
         let changed = |owner| format!("customers {owner} Changed");
@@ -345,21 +344,21 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_only_others_show_is_announced_when_that_changes() {
+    fn a_row_without_a_document_is_announced_when_it_changes() {
         let row = || Some(vec![Value::Id(ID)]);
         assert_eq!(announced("users", &["id"], None, row()), Vec::<String>::new());
         assert_eq!(announced("users", &["id"], row(), row()), [format!("users {ID} Changed")]);
     }
 
     #[test]
-    fn an_emptied_table_puts_every_document_that_shows_it_in_doubt() {
+    fn a_truncated_table_marks_every_collection_that_shows_it() {
         let mut batch = Batch::default();
         batch.mark(&relations("contact_points", &["id", "customer_id"]), &Change::Truncate { relations: vec![1] });
         assert_eq!(batch.emptied, HashSet::from(["customers", "accounts"]));
     }
 
     #[test]
-    fn a_transaction_is_confirmed_only_when_it_is_complete() {
+    fn a_batch_ends_with_the_last_complete_transaction() {
         let payments = relations("payments", &["id"]);
         let mut batch = Batch::default();
         batch.begin(10, Lsn(100));
@@ -379,15 +378,15 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_ends_with_its_last_piece() {
+    fn only_the_last_chunk_has_an_end() {
         let ids: HashSet<Uuid> = (0..5).map(Uuid::from_u128).collect();
         let keys = Keys::from([("customers", ids.clone()), ("payments", ids)]);
         let batch = Batch { keys, newest: Lsn(200), end: Lsn(250), ..Batch::default() };
-        let pieces = batch.clone().cut(4);
-        assert_eq!(pieces.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
-        assert_eq!(pieces.iter().map(|piece| piece.end.0).collect::<Vec<_>>(), [0, 0, 250]);
+        let chunks = batch.clone().into_chunks(4);
+        assert_eq!(chunks.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(chunks.iter().map(|chunk| chunk.end.0).collect::<Vec<_>>(), [0, 0, 250]);
         let mut whole = Batch::default();
-        pieces.into_iter().for_each(|piece| whole.absorb(piece));
+        chunks.into_iter().for_each(|chunk| whole.absorb(chunk));
         assert_eq!((whole.keys, whole.newest, whole.end), (batch.keys, batch.newest, batch.end));
     }
 }

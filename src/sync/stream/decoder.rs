@@ -1,40 +1,30 @@
-//! Decodes what the `pgoutput` plugin (protocol version 1) says about rows, and of rows only UUIDs and whole numbers.
+//! Decodes row messages of the `pgoutput` plugin, protocol version 1. Of the values only UUIDs and integers are read.
 //!
-//! Begin, Commit and Message arrive decoded by the replication client.
+//! The replication client decodes Begin, Commit and Message. Format: "Logical Replication Message Formats" in the manual of Postgres.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
-/// What happened to rows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A row came.
+    /// `relation` is the table's number; see [`Relations::get`].
     Insert {
-        /// The table's number; see [`Relations::get`].
         relation: u32,
-        /// The row.
         new: Row,
     },
-    /// A row changed.
+    /// `old` is the replica identity before, if that changed.
     Update {
-        /// The table's number.
         relation: u32,
-        /// The row's identity before, if that changed.
         old: Option<Row>,
-        /// The row after.
         new: Row,
     },
-    /// A row went.
+    /// `old` is the replica identity.
     Delete {
-        /// The table's number.
         relation: u32,
-        /// The row's identity.
         old: Row,
     },
-    /// Tables were emptied.
     Truncate {
-        /// Their numbers.
         relations: Vec<u32>,
     },
 }
@@ -42,44 +32,39 @@ pub enum Change {
 /// The published columns of a row, in order.
 pub type Row = Vec<Value>;
 
-/// The value of a column, as far as anybody asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Null, or left out.
     Absent,
-    /// A UUID.
     Id(Uuid),
-    /// A whole number.
     Number(i64),
-    /// Anything else; only that it is there matters.
+    /// Anything else; only its presence matters.
     Other,
 }
 
 impl Value {
-    /// The UUID, if it is one.
     #[must_use]
     pub fn id(self) -> Option<Uuid> {
         if let Self::Id(id) = self { Some(id) } else { None }
     }
 
-    /// The number, if it is one.
     #[must_use]
     pub fn number(self) -> Option<i64> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
 }
 
-/// A table, as far as it is published.
+/// A published table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
-    /// Name without the schema.
+    /// Without the schema.
     pub table: String,
-    /// Names of the columns.
+    /// Names of the published columns.
     pub columns: Vec<String>,
 }
 
 impl Relation {
-    /// The value of a column; absent also if the column is not published.
+    /// Returns the value of a column, which is absent too if the column is not published.
     #[must_use]
     pub fn value(&self, row: &Row, column: &str) -> Value {
         let at = self.columns.iter().position(|name| name == column);
@@ -87,26 +72,25 @@ impl Relation {
     }
 }
 
-/// A message that is not one of `pgoutput`'s.
+/// A message that `pgoutput` never sends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("broken change stream: {0}")]
 pub struct Broken(&'static str);
 
-/// The tables that the stream has described so far, which later messages refer to by number.
+/// The tables that the stream has described so far; later messages refer to them by number.
 #[derive(Debug, Default)]
 pub struct Relations(HashMap<u32, Relation>);
 
 impl Relations {
-    /// Returns the table of that number.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Relation> {
         self.0.get(&number)
     }
 
-    /// Reads one message. Descriptions of tables, types and origins yield no change.
+    /// Reads one message. Descriptions of tables, types and origins return no change.
     ///
     /// # Errors
-    /// A message that is cut short, has bytes left over, is of an unknown kind or refers to a table that was not described.
+    /// The message is too short or too long, of an unknown kind, or refers to a table that was not described.
     pub fn read(&mut self, message: &[u8]) -> Result<Option<Change>, Broken> {
         let mut rest = Bytes(message);
         let change = match rest.byte()? {
@@ -228,14 +212,14 @@ impl<'a> Bytes<'a> {
 
     fn column(&mut self) -> Result<Value, Broken> {
         match self.byte()? {
-            // Null, or an unchanged value that is stored apart; nothing that is published ever is.
+            // Null, or an unchanged TOAST value; no published column is large enough for TOAST.
             b'n' | b'u' => Ok(Value::Absent),
             b't' => {
                 let length = usize::try_from(self.number()?).map_err(|_| Broken("a length beyond this machine"))?;
                 let value = self.take(length)?;
                 Ok(match length {
                     36 => Uuid::try_parse_ascii(value).map_or(Value::Other, Value::Id),
-                    // Longer ones do not fit into 64 bits.
+                    // Longer numbers exceed 64 bits.
                     1..=20 => {
                         std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).map_or(Value::Other, Value::Number)
                     }
@@ -320,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_with_what_they_were_before() {
+    fn updates_and_deletes_carry_the_old_identity() {
         let check = |message: &[u8], change| assert_eq!(known().read(message), Ok(Some(change)));
         let (relation, whole) = (7, || vec![value(Some(ID)), value(Some(OWNER))]);
         check(&message(b'I', &[(b'N', [Some(ID), Some(OWNER)])]), Change::Insert { relation, new: whole() });
@@ -332,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_the_presence_of_everything_else_are_read() {
+    fn integers_are_read_and_of_other_values_only_the_presence() {
         let check = |text: &str, expected: Value| {
             let mut message = message(b'I', &[]);
             message.extend(b"N\0\x02t");
@@ -352,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn emptied_tables_are_named() {
+    fn truncated_tables_are_listed() {
         assert_eq!(known().read(b"T\0\0\0\x01\x00\0\0\0\x07"), Ok(Some(Change::Truncate { relations: vec![7] })));
         assert_eq!(known().read(b"T\0\0\0\x01\x00\0\0\0\x08"), Err(Broken("an unknown table")));
     }
 
     #[test]
-    fn every_message_that_is_cut_short_or_too_long_is_an_error() {
+    fn messages_that_are_too_short_or_too_long_are_errors() {
         for message in every_kind() {
             assert!(known().read(&message).is_ok());
             for length in 0..message.len() {

@@ -11,12 +11,12 @@ use crate::values::lsn::Lsn;
 
 /// Where changes come from.
 pub trait ChangeStream: Send {
-    /// Waits for the next event. May be cancelled without losing one.
+    /// Waits for the next event. Cancelling loses none.
     fn next(&mut self) -> impl Future<Output = anyhow::Result<ReplicationEvent>> + Send;
 
-    /// Lets the server forget what is before the position.
-    fn confirm(&self, position: Lsn);
+    /// Lets Postgres drop its log before an LSN.
+    fn confirm(&self, lsn: Lsn);
 
-    /// Ends the stream so that the last confirmation arrives.
+    /// Ends the stream in order, so that the last confirmation arrives.
     fn stop(self) -> impl Future<Output = ()> + Send;
 }

@@ -1,9 +1,10 @@
-//! The change stream: connects to the replication slot, makes it if it is missing, and says in plain words what is wrong.
+//! The replication slot as a change stream: connects, creates the slot if it is missing, explains what is wrong.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use percent_encoding::percent_decode_str;
 use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent, SslMode, TlsConfig};
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -13,39 +14,37 @@ use crate::app::App;
 use crate::sync::store::checkpoint::Origin;
 use crate::values::lsn::Lsn;
 
-/// The publication, made by the migrations.
+/// Created by the migrations.
 const PUBLICATION: &str = "collections";
-/// How the stream's connection is called, so that a leader knows those of the leaders before.
+/// The application name of the stream's connection, by which a leader finds those of earlier leaders.
 const APPLICATION: &str = "collections sync stream";
-/// Longest wait, in milliseconds, until such a connection has gone.
+/// Longest wait in milliseconds for the end of such a connection.
 const EVICTION_MS: u32 = 5_000;
 /// The client has no time limit of its own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the server hears how far the index is.
+/// How often Postgres is told the confirmed LSN.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// An open change stream.
 pub struct Source {
     client: ReplicationClient,
 }
 
 /// A slot that is ready to stream.
 pub struct Opened {
-    /// The stream; [`Source::start`] lets it flow.
+    /// [`Source::start`] starts the stream.
     pub source: Source,
-    /// Where it comes from.
     pub origin: Origin,
-    /// Where the slot stands.
+    /// The slot's own confirmed LSN.
     pub confirmed: Lsn,
-    /// Whether the slot was missing or lost and is a new one.
+    /// Whether the slot was missing or lost and has been created.
     pub is_new: bool,
 }
 
 impl Source {
-    /// Connects and makes sure that there is a slot, without streaming yet.
+    /// Connects and ensures that the slot exists, without streaming yet.
     ///
     /// # Errors
-    /// Says what is wrong and what to do: settings of the server, rights of the user, a slot that another process holds.
+    /// They tell an operator what to do: settings of Postgres, rights of the user, a slot that another process holds.
     pub async fn open(app: &App) -> anyhow::Result<Opened> {
         require_publication(app).await?;
         let slot = &app.config.sync.slot;
@@ -63,7 +62,7 @@ impl Source {
                 found => found.is_none(),
             };
             if is_new {
-                // Replication commands know capitals only. This one waits for all transactions that run anywhere in the cluster.
+                // Replication commands are upper case only. This one waits for every running transaction of the cluster.
                 source.command(&format!(r#"CREATE_REPLICATION_SLOT "{slot}" LOGICAL pgoutput NOEXPORT_SNAPSHOT"#)).await?;
             }
             let confirmed = match found {
@@ -74,11 +73,11 @@ impl Source {
             let origin = Origin { system: system.system_id, timeline, slot: slot.clone() };
             Ok(Opened { source, origin, confirmed, is_new })
         };
-        // Making a slot can take long, so the limit stands for the whole and is generous.
+        // Creating a slot can take long, so the limit is generous.
         tokio::time::timeout(CONNECT_TIMEOUT * 6, opening).await.context("postgres does not answer")?
     }
 
-    /// Lets the stream flow from where the slot stands.
+    /// Starts the stream at the slot's confirmed LSN.
     ///
     /// # Errors
     /// Another process holds the slot, or it has become invalid.
@@ -90,7 +89,7 @@ impl Source {
         tokio::time::timeout(CONNECT_TIMEOUT, starting).await.context("postgres does not start the stream")?
     }
 
-    /// Ends the stream of a leader before, which is frozen or out of reach: it has lost the lock, and Postgres would wait for it.
+    /// Ends the stream of an earlier leader that is frozen or unreachable. It has lost the lock, but still holds the slot.
     async fn evict(&mut self, slot: &str) -> anyhow::Result<()> {
         let ending = format!(
             "select pg_terminate_backend(pid, {EVICTION_MS})
@@ -113,15 +112,15 @@ impl ChangeStream for Source {
         self.client.recv().await.map_err(explain)?.context("postgres has ended the change stream")
     }
 
-    /// The server hears of it within about a second.
-    fn confirm(&self, position: Lsn) {
-        self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(position.0));
+    /// Postgres is told within about a second.
+    fn confirm(&self, lsn: Lsn) {
+        self.client.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
     }
 
     async fn stop(mut self) {
         let stopped = tokio::time::timeout(Duration::from_secs(2), self.client.shutdown()).await;
         if !matches!(stopped, Ok(Ok(()))) {
-            tracing::debug!("the change stream did not end in order; what was not confirmed comes again");
+            tracing::debug!("the change stream did not end in order; unconfirmed changes come again");
         }
     }
 }
@@ -155,7 +154,7 @@ async fn find_slot(app: &App) -> anyhow::Result<Option<Slot>> {
     if let Some(pid) = row.active_pid {
         bail!("the replication slot {slot} is in use by the server process {pid}; waiting for it");
     }
-    let confirmed = row.confirmed.context("the replication slot has no position")?;
+    let confirmed = row.confirmed.context("the replication slot has no confirmed LSN")?;
     Ok(Some(Slot { confirmed: Lsn::from_str(&confirmed)?, lost: row.lost == Some(true) }))
 }
 
@@ -204,13 +203,13 @@ fn settings(app: &App) -> anyhow::Result<ReplicationConfig> {
     settings.port = options.get_port();
     settings.tls = TlsConfig { mode, ..TlsConfig::default() };
     settings.status_interval = STATUS_INTERVAL;
-    // Short, so that the slot of a leader that died is soon free.
+    // Short, so that the slot of a dead leader is soon free.
     settings.options = Some("-c wal_sender_timeout=10s".into());
     settings.application_name = Some(APPLICATION.into());
     Ok(settings)
 }
 
-/// The client gives the server's words with the SQLSTATE in brackets, and no code of its own.
+/// Adds advice to an error. The client passes on the text of Postgres with its SQLSTATE, and has no code of its own.
 fn explain(error: PgWireError) -> anyhow::Error {
     let text = error.to_string();
     let hint = |code: &str| text.contains(&format!("SQLSTATE {code}"));
@@ -227,21 +226,13 @@ fn explain(error: PgWireError) -> anyhow::Error {
     }
 }
 
-/// Sqlx keeps the password to itself, so it is taken from the address, or as there from the environment.
+/// Reads the password from the URL, or as sqlx does from the environment: sqlx does not expose it.
 fn password(url: &str) -> String {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
     let Some((_, encoded)) = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')) else {
         return std::env::var("PGPASSWORD").unwrap_or_default();
     };
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        let escape = tail.get(..2).filter(|_| *byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let value = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(value.unwrap_or(*byte));
-        rest = if value.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decode_str(encoded).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -249,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_is_the_one_of_the_address() {
+    fn the_password_is_read_from_the_url() {
         assert_eq!(password("postgres://user:p%40ss%2Fw%@host:5432/db?sslmode=disable"), "p@ss/w%");
         assert_eq!(password("postgres://user:plain@/db"), "plain");
     }

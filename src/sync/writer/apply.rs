@@ -1,4 +1,4 @@
-//! Writes a batch: finds the children that follow, now if they are few and in the slow lane if they are many.
+//! Writes a batch: few children of a changed row at once, many as a fan-out in the backlog.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Applied, Target, Writer};
+use super::{BatchResult, Target, Writer};
 use crate::collections::EDGES;
 use crate::failpoint;
 use crate::search::index;
@@ -17,22 +17,21 @@ use crate::sync::stream::barrier;
 use crate::sync::stream::batch::Batch;
 use crate::values::lsn::Version;
 
-/// The index, and the backlog in Postgres.
-pub struct Servers {
-    /// Writes documents.
+/// Elasticsearch, and the backlog in Postgres.
+pub struct IndexTarget {
     pub writer: Arc<Writer>,
-    /// Children that are written at once with their parent.
+    /// More children than this become a fan-out.
     pub fanout_inline: usize,
 }
 
-impl Target for Servers {
-    async fn gate(&self, transactions: &[u32]) -> anyhow::Result<()> {
-        Ok(barrier::pass(&self.writer.pool, transactions).await?)
+impl Target for IndexTarget {
+    async fn wait_visible(&self, transactions: &[u32]) -> anyhow::Result<()> {
+        Ok(barrier::wait_visible(&self.writer.pool, transactions).await?)
     }
 
-    async fn write(&self, mut batch: Batch) -> anyhow::Result<Applied> {
-        let mut applied = Applied::default();
-        // What would hold up others, or is found only by looking through an index, is left to the slow lane.
+    async fn write(&self, mut batch: Batch) -> anyhow::Result<BatchResult> {
+        let mut result = BatchResult::default();
+        // What would delay other changes, or needs the scan of an index, is left to the backlog worker.
         let mut later = Batch { newest: batch.newest, emptied: std::mem::take(&mut batch.emptied), ..Batch::default() };
         for (number, parents) in std::mem::take(&mut batch.parents) {
             let edge = EDGES.get(number).context("an unknown edge")?;
@@ -49,29 +48,29 @@ impl Target for Servers {
             }
         }
         if !later.is_empty() {
-            // Before anything is confirmed, so that a crash does not forget it.
-            applied.owed = backlog::store(&self.writer.pool, &later, self.writer.epoch).await?;
+            // Before the batch is acked, so that a crash does not lose it.
+            result.backlogged = backlog::store(&self.writer.pool, &later, self.writer.epoch).await?;
         }
         batch.keys.retain(|_, ids| !ids.is_empty());
         if !batch.keys.is_empty() {
             let written = self.writer.write(&batch.keys, Version::new(self.writer.epoch, batch.newest)).await?;
-            applied.touched = written.indices;
-            applied.unwritten.keys = written.unwritten;
+            result.touched = written.indices;
+            result.unwritten.keys = written.unwritten;
         }
-        Ok(applied)
+        Ok(result)
     }
 
     async fn store(&self, batch: Batch) -> anyhow::Result<BTreeSet<&'static str>> {
-        failpoint::point("sync-before-store");
-        let owed = backlog::store(&self.writer.pool, &batch, self.writer.epoch).await?;
-        failpoint::point("sync-after-store");
-        Ok(owed)
+        failpoint::abort_at("sync-before-store");
+        let backlogged = backlog::store(&self.writer.pool, &batch, self.writer.epoch).await?;
+        failpoint::abort_at("sync-after-store");
+        Ok(backlogged)
     }
 
     async fn refresh(&self, indices: &BTreeSet<String>) -> anyhow::Result<bool> {
         let refreshes = indices.iter().map(|name| async {
             match index::refresh(&self.writer.elastic, name).await {
-                // A generation that was replaced meanwhile.
+                // It was replaced and removed meanwhile.
                 Err(error) if error.is_missing() => Ok(()),
                 refreshed => refreshed,
             }

@@ -1,9 +1,9 @@
-//! Writes documents: loads rows, builds bulk requests, settles every outcome.
+//! Writes documents: loads rows, builds bulk requests, handles every outcome.
 
 pub mod apply;
 pub mod rows;
 pub mod target;
 pub mod write;
 
-pub use target::{Applied, Target};
+pub use target::{BatchResult, Target};
 pub use write::Writer;

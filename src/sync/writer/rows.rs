@@ -1,4 +1,4 @@
-//! Makes documents of rows, and tells the rows apart of which none can be made: one of them must not stop the rest.
+//! Builds documents from rows and isolates rows from which none can be built: one of them must not stop the rest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -9,30 +9,26 @@ use uuid::Uuid;
 
 use crate::search::Collection;
 
-/// What some rows are as documents. Those that are in neither do not exist.
+/// Documents of rows. An id in neither map has no row.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// The documents.
     pub documents: HashMap<Uuid, Vec<u8>>,
-    /// Rows that hold what no document can, and what that is, without values.
+    /// Rows with a value that no document can hold, and the reason, without personal data.
     pub unreadable: BTreeMap<Uuid, String>,
 }
 
-/// Reads rows in the snapshot of a transaction. A fault of one row is found by halves.
-///
-/// # Errors
-/// The database's, but for those that the rows themselves are to blame for.
+/// Reads rows in the snapshot of a transaction. A broken row is found by bisection.
 pub async fn read(snapshot: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Rows> {
     let mut rows = Rows::default();
     let mut parts = vec![ids];
     while let Some(part) = parts.pop() {
-        // A fault would end the transaction, and with it the snapshot.
-        let mut point = snapshot.begin().await?;
-        // A date beyond what the program can count panics.
-        let loaded = AssertUnwindSafe((collection.load)(&mut point, part)).catch_unwind().await;
+        // An error would end the transaction, and with it the snapshot.
+        let mut savepoint = snapshot.begin().await?;
+        // A date beyond chrono's range panics.
+        let loaded = AssertUnwindSafe((collection.load)(&mut savepoint, part)).catch_unwind().await;
         let fault = match loaded {
             Ok(Ok(loaded)) => {
-                point.commit().await?;
+                savepoint.commit().await?;
                 rows.documents.extend(loaded.into_iter().map(|document| (document.id, document.source)));
                 continue;
             }
@@ -42,16 +38,18 @@ pub async fn read(snapshot: &mut PgConnection, collection: &Collection, ids: &[U
             },
             Err(_) => "its row holds a value that is out of range".to_owned(),
         };
-        point.rollback().await?;
+        savepoint.rollback().await?;
         match part {
-            [id] => drop(rows.unreadable.insert(*id, fault)),
+            [id] => {
+                rows.unreadable.insert(*id, fault);
+            }
             _ => parts.extend(<[_; 2]>::from(part.split_at(part.len() / 2))),
         }
     }
     Ok(rows)
 }
 
-/// Says what is wrong with a row, if that is what an error says. Its own words may quote personal data.
+/// Describes an error that a row is to blame for. The text of Postgres may quote personal data.
 fn fault_of_a_row(error: &sqlx::Error) -> Option<String> {
     match error {
         sqlx::Error::Database(error) => {

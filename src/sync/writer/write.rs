@@ -1,10 +1,10 @@
-//! Writes documents into the index: reads the rows again, sends them with one version, settles every outcome.
+//! Writes documents into their indices: reads the rows again, sends them with one version, handles every outcome.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -14,7 +14,7 @@ use super::rows;
 use crate::config::Config;
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError};
-use crate::sync::store::checkpoint;
+use crate::sync::store::dead_letters;
 use crate::sync::store::generations::{self, Generation, State};
 use crate::sync::stream::batch::Keys;
 use crate::values::lsn::{Epoch, Version};
@@ -22,53 +22,48 @@ use crate::{collections, failpoint};
 
 /// Writes documents. May be called from many tasks at once.
 pub struct Writer {
-    /// Where rows are read and what was refused is kept.
     pub pool: PgPool,
-    /// The index.
     pub elastic: Elastic,
-    /// The high bits of the versions.
     pub epoch: Epoch,
-    /// Documents to one read of the rows.
     pub batch_size: usize,
-    /// Size of one request.
+    /// Bytes of one bulk request.
     pub bulk_bytes: usize,
-    /// How long an index that lists do not read may refuse what the one that they read takes.
+    /// How long an index that is not live may fail to take what the live one takes.
     patience: Duration,
     indices: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    uses: Mutex<Uses>,
-    /// Since when some do.
-    faltering: Mutex<BTreeMap<String, Instant>>,
-    buried: Mutex<HashSet<(&'static str, Uuid)>>,
+    roles: Mutex<Roles>,
+    failing_since: Mutex<BTreeMap<String, Instant>>,
+    quarantined: Mutex<HashSet<(&'static str, Uuid)>>,
 }
 
-/// What indices are written for.
+/// What indices are written for; others are being built.
 #[derive(Clone, Debug, Default)]
-struct Uses {
-    /// Lists read them.
-    shown: BTreeSet<String>,
-    /// They are kept for a way back.
-    spare: BTreeSet<String>,
+struct Roles {
+    live: BTreeSet<String>,
+    rollback_targets: BTreeSet<String>,
 }
 
 /// What became of some documents.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The indices that were written to, of those that lists read: they have to be refreshed before it can be found.
+    /// Live indices that were written to and have to be refreshed.
     pub indices: BTreeSet<String>,
-    /// Documents that the index was too busy for, or away.
+    /// Documents that Elasticsearch was too busy for, or away.
     pub unwritten: Keys,
     /// Documents that an index will never take.
-    pub refused: Keys,
-    /// Documents of which an index that lists do not read has a version that is as new or newer.
+    pub quarantined: Keys,
+    /// Documents of which an index that is not live has the same version or a newer one.
     pub outdated: Keys,
 }
 
 impl Written {
     fn add(&mut self, other: Self) {
         self.indices.extend(other.indices);
-        for (keys, more) in
-            [(&mut self.unwritten, other.unwritten), (&mut self.refused, other.refused), (&mut self.outdated, other.outdated)]
-        {
+        for (keys, more) in [
+            (&mut self.unwritten, other.unwritten),
+            (&mut self.quarantined, other.quarantined),
+            (&mut self.outdated, other.outdated),
+        ] {
             for (collection, ids) in more {
                 keys.entry(collection).or_default().extend(ids);
             }
@@ -76,14 +71,14 @@ impl Written {
     }
 }
 
-/// One write of a bulk, in its order.
+/// One item of a bulk request.
 struct Sent {
     collection: &'static str,
     index: String,
     id: Uuid,
 }
 
-/// A request, and what it writes.
+/// A bulk request and its items, in the same order.
 #[derive(Default)]
 struct Request {
     bulk: Bulk,
@@ -91,80 +86,74 @@ struct Request {
 }
 
 impl Writer {
-    /// Makes a writer that knows no index yet.
+    /// Makes a writer without indices.
     #[must_use]
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, config: &Config) -> Self {
         let (batch_size, bulk_bytes) = (config.sync.batch_size.max(1), config.sync.bulk_bytes);
         let patience = config.reindex.patience;
-        let (indices, uses, faltering, buried) = Default::default();
-        Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, uses, faltering, buried }
+        let (indices, roles, failing_since, quarantined) = Default::default();
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, roles, failing_since, quarantined }
     }
 
-    /// From now on writes the documents of the collection into this index too.
-    pub fn add(&self, collection: &'static Collection, index: &str) {
-        lock(&self.indices).entry(collection.name).or_default().insert(index.to_owned());
+    /// Writes documents of a collection into this index too from now on.
+    pub fn add_index(&self, collection: &'static Collection, index: &str) {
+        self.indices.lock().entry(collection.name).or_default().insert(index.to_owned());
     }
 
-    /// Stops writing into an index.
-    pub fn remove(&self, index: &str) {
-        for indices in lock(&self.indices).values_mut() {
+    pub fn remove_index(&self, index: &str) {
+        for indices in self.indices.lock().values_mut() {
             indices.remove(index);
         }
     }
 
-    /// Says what the indices are for. Only those that lists read are refreshed: the others would take the time of their refreshes.
-    /// One that is kept for a way back and refuses a document, because its mapping is an older one, is given up: the document is
-    /// fine where it is read.
-    pub fn assign(&self, generations: &[Generation]) {
+    /// Sets the roles of indices. Only live ones are refreshed, since a refresh costs throughput. A rollback target that refuses a
+    /// document, because its mapping is older, is retired: the live index has the document.
+    pub fn assign_roles(&self, generations: &[Generation]) {
         let of = |state| generations.iter().filter(|one| one.state == state).map(|one| one.index.clone()).collect();
-        *lock(&self.uses) = Uses { shown: of(State::Live), spare: of(State::Retired) };
+        *self.roles.lock() = Roles { live: of(State::Live), rollback_targets: of(State::Retired) };
     }
 
-    /// Says that lists are about to read an index. What was written to it before has not been refreshed.
-    pub fn show(&self, index: &str) {
-        let mut uses = lock(&self.uses);
-        uses.shown.insert(index.to_owned());
-        // One that becomes live again is not given up for what it refuses.
-        uses.spare.remove(index);
+    /// Makes an index live, before the alias leads to it. Earlier writes to it have not been refreshed.
+    pub fn add_live(&self, index: &str) {
+        let mut roles = self.roles.lock();
+        roles.live.insert(index.to_owned());
+        // A rollback target that becomes live is not retired for what it refuses.
+        roles.rollback_targets.remove(index);
     }
 
-    /// Returns the indices that lists read.
     #[must_use]
-    pub fn shown(&self) -> BTreeSet<String> {
-        lock(&self.uses).shown.clone()
+    pub fn live_indices(&self) -> BTreeSet<String> {
+        self.roles.lock().live.clone()
     }
 
-    /// Returns the indices that documents of the collection are written to.
+    /// Returns the indices that documents of a collection are written to.
     #[must_use]
     pub fn indices(&self, collection: &str) -> Vec<String> {
-        lock(&self.indices).get(collection).into_iter().flatten().cloned().collect()
+        self.indices.lock().get(collection).into_iter().flatten().cloned().collect()
     }
 
-    /// Remembers which documents were refused before, so that a success can be noted.
-    pub fn remember(&self, buried: impl IntoIterator<Item = (&'static str, Uuid)>) {
-        lock(&self.buried).extend(buried);
+    /// Adds documents that were quarantined before, so that a successful write releases them.
+    pub fn remember_quarantined(&self, quarantined: impl IntoIterator<Item = (&'static str, Uuid)>) {
+        self.quarantined.lock().extend(quarantined);
     }
 
-    /// Counts documents as refused no longer.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn revive(&self, collection: &'static str, ids: &[Uuid]) -> anyhow::Result<()> {
-        checkpoint::revive(&self.pool, collection, ids).await?;
-        lock(&self.buried).retain(|(name, id)| *name != collection || !ids.contains(id));
+    /// Ends the quarantine of documents.
+    pub async fn release(&self, collection: &'static str, ids: &[Uuid]) -> anyhow::Result<()> {
+        dead_letters::release(&self.pool, collection, ids).await?;
+        self.quarantined.lock().retain(|(name, id)| *name != collection || !ids.contains(id));
         Ok(())
     }
 
-    /// Writes documents into all their indices, once. Whoever tries again reads the rows again: a request that is older than the
-    /// memory of deletions could bring a deleted document back.
+    /// Writes documents into all their indices, once. To try again is to read the rows again: a request older than
+    /// `index.gc_deletes` could bring a deleted document back.
     ///
     /// # Errors
-    /// The database's. The index's only if it does not understand a request as a whole.
+    /// Of Elasticsearch only if it rejects a request as a whole.
     pub async fn write(&self, keys: &Keys, version: Version) -> anyhow::Result<Written> {
         match self.attempt(keys, None, version).await {
             Err(error) if is_outage(&error) => {
-                warn!(error = %error, "the index does not take documents");
-                lock(&self.faltering).clear();
+                warn!(error = %error, "elasticsearch does not take documents");
+                self.failing_since.lock().clear();
                 Ok(Written { unwritten: keys.clone(), ..Written::default() })
             }
             attempted => attempted,
@@ -172,29 +161,23 @@ impl Writer {
     }
 
     /// Writes documents into one index, once.
-    ///
-    /// # Errors
-    /// The database's or the index's.
     pub async fn fill(&self, collection: &'static str, index: &str, ids: &[Uuid], version: Version) -> anyhow::Result<Written> {
         let keys = Keys::from([(collection, ids.iter().copied().collect())]);
         self.attempt(&keys, Some(index), version).await
     }
 
-    /// Forgets an index that somebody removed. Without its row a new one is built.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn lose(&self, index: &str) -> sqlx::Result<()> {
-        error!(index, "an index has gone; it will be built again");
-        self.remove(index);
+    /// Forgets an index that was removed by another client. Without its row a new one is built.
+    pub async fn forget_index(&self, index: &str) -> sqlx::Result<()> {
+        error!(index, "index is missing; building it anew");
+        self.remove_index(index);
         generations::delete(&self.pool, index).await
     }
 
     async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
-        // Before the rows are read: what an index that comes later lacks of them is read again when it is filled.
+        // Before the rows are read: the filling of an index that is added later reads them again.
         let indices_of = |name: &&'static str| only.map_or_else(|| self.indices(name), |index| vec![index.to_owned()]);
         let targets: BTreeMap<&str, Vec<String>> = keys.keys().map(|name| (*name, indices_of(name))).collect();
-        let shown = self.shown();
+        let live = self.live_indices();
         let mut requests: BTreeMap<Option<&str>, Vec<Request>> = BTreeMap::new();
         let mut written = Written::default();
         let mut unreadable = Vec::new();
@@ -206,10 +189,10 @@ impl Writer {
             ids.sort_unstable();
             let rows = rows::read(&mut snapshot, collection, &ids).await?;
             for index in targets.get(name).into_iter().flatten() {
-                // What lists do not read has requests of its own: it may be broken while the rest is well.
-                let own = (!shown.contains(index)).then_some(index.as_str());
+                // An index that is not live has its own requests: it may be broken while the live ones are fine.
+                let own = (!live.contains(index)).then_some(index.as_str());
                 for id in ids.iter().filter(|id| !rows.unreadable.contains_key(id)) {
-                    let Request { bulk, sent } = self.room(requests.entry(own).or_default());
+                    let Request { bulk, sent } = self.request_with_room(requests.entry(own).or_default());
                     match rows.documents.get(id) {
                         Some(source) => bulk.index(index, *id, version, source),
                         None => bulk.delete(index, *id, version),
@@ -221,32 +204,31 @@ impl Writer {
         }
         snapshot.commit().await?;
         for (key, reason) in unreadable {
-            self.bury(key, version, &reason, &mut written).await?;
+            self.quarantine(key, version, &reason, &mut written).await?;
         }
-        failpoint::point("sync-before-bulk");
-        // What lists read comes first: only beside it, one that takes nothing is to blame.
-        let mut is_well = None;
+        failpoint::abort_at("sync-before-bulk");
+        // Live indices come first: another index is to blame only if they took the documents.
+        let mut is_live_fine = None;
         for (own, requests) in requests {
             let sent = self.send(requests, version).await;
             written.add(match own {
-                Some(index) if is_well == Some(true) => self.bear_with(index, sent, keys).await?,
+                Some(index) if is_live_fine == Some(true) => self.tolerate(index, sent, keys).await?,
                 Some(_) => sent?,
                 None => {
                     let sent = sent?;
-                    is_well = Some(sent.unwritten.is_empty());
+                    is_live_fine = Some(sent.unwritten.is_empty());
                     sent
                 }
             });
         }
-        if is_well == Some(false) {
-            lock(&self.faltering).clear();
+        if is_live_fine == Some(false) {
+            self.failing_since.lock().clear();
         }
-        failpoint::point("sync-after-bulk");
+        failpoint::abort_at("sync-after-bulk");
         Ok(written)
     }
 
-    /// Returns the request to add to.
-    fn room<'a>(&self, requests: &'a mut Vec<Request>) -> &'a mut Request {
+    fn request_with_room<'a>(&self, requests: &'a mut Vec<Request>) -> &'a mut Request {
         if requests.last().is_none_or(|request| request.bulk.size() >= self.bulk_bytes) {
             requests.push(Request::default());
         }
@@ -258,57 +240,61 @@ impl Writer {
         let mut written = Written::default();
         for Request { bulk, sent } in requests {
             let outcomes = bulk::send(&self.elastic, bulk).await?;
-            self.settle(sent, outcomes, version, &mut written).await?;
+            self.handle(sent, outcomes, version, &mut written).await?;
         }
         Ok(written)
     }
 
-    /// Takes what became of writes to an index that lists do not read. One that for too long does not take what the one that they
-    /// read has taken is given up, so that lists do not wait for it.
-    async fn bear_with(&self, index: &str, sent: anyhow::Result<Written>, keys: &Keys) -> anyhow::Result<Written> {
+    /// Tolerates failing writes to an index that is not live, but only for a while: lists wait for them.
+    async fn tolerate(&self, index: &str, sent: anyhow::Result<Written>, keys: &Keys) -> anyhow::Result<Written> {
         let mut written = match sent {
             Err(error) if is_outage(&error) => Written { unwritten: keys.clone(), ..Written::default() },
             sent => sent?,
         };
         if written.unwritten.is_empty() {
-            lock(&self.faltering).remove(index);
+            self.failing_since.lock().remove(index);
             return Ok(written);
         }
-        let since = *lock(&self.faltering).entry(index.to_owned()).or_insert_with(Instant::now);
+        let since = *self.failing_since.lock().entry(index.to_owned()).or_insert_with(Instant::now);
         if since.elapsed() >= self.patience {
-            error!(index, "an index that lists do not read takes no documents; it is given up");
-            self.remove(index);
+            error!(index, "index takes no documents while the live index does; abandoning it");
+            self.remove_index(index);
             generations::abandon(&self.pool, index, "it took no documents while the live index did").await?;
             written.unwritten.clear();
         }
         Ok(written)
     }
 
-    /// Sets a document aside that an index will never take, or that cannot be made.
-    async fn bury(&self, key: (&'static str, Uuid), version: Version, reason: &str, written: &mut Written) -> anyhow::Result<()> {
+    /// Quarantines a document that an index will never take, or that cannot be built.
+    async fn quarantine(
+        &self,
+        key: (&'static str, Uuid),
+        version: Version,
+        reason: &str,
+        written: &mut Written,
+    ) -> anyhow::Result<()> {
         let (collection, id) = key;
-        error!(collection, %id, reason, "a document is refused");
-        checkpoint::bury(&self.pool, collection, id, version, reason).await?;
-        lock(&self.buried).insert(key);
-        written.refused.entry(collection).or_default().insert(id);
+        error!(collection, %id, reason, "document is quarantined");
+        dead_letters::quarantine(&self.pool, collection, id, version, reason).await?;
+        self.quarantined.lock().insert(key);
+        written.quarantined.entry(collection).or_default().insert(id);
         Ok(())
     }
 
-    async fn settle(
+    async fn handle(
         &self,
         sent: Vec<Sent>,
         outcomes: Vec<Outcome>,
         version: Version,
         written: &mut Written,
     ) -> anyhow::Result<()> {
-        // As it is after the writes: what is shown from now on is refreshed before.
-        let Uses { shown, spare } = lock(&self.uses).clone();
-        let (mut taken, mut spared, mut lost) = (Vec::new(), Vec::new(), BTreeSet::new());
+        // The roles after the writes: an index that becomes live later is refreshed before.
+        let Roles { live, rollback_targets } = self.roles.lock().clone();
+        let (mut taken, mut refused, mut missing) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             let key = (sent.collection, sent.id);
             match outcome {
-                // What lists do not read says nothing of what they do.
-                Outcome::Written | Outcome::Outdated if shown.contains(&sent.index) => {
+                Outcome::Written | Outcome::Outdated if live.contains(&sent.index) => {
                     taken.push(key);
                     written.indices.insert(sent.index);
                 }
@@ -320,43 +306,39 @@ impl Writer {
                     written.unwritten.entry(sent.collection).or_default().insert(sent.id);
                 }
                 Outcome::NoIndex => {
-                    lost.insert(sent.index);
+                    missing.insert(sent.index);
                 }
-                Outcome::Poison { .. } if spare.contains(&sent.index) => spared.push((sent.index, key)),
-                Outcome::Poison { reason, .. } => self.bury(key, version, &reason, written).await?,
+                Outcome::Poison { .. } if rollback_targets.contains(&sent.index) => refused.push((sent.index, key)),
+                Outcome::Poison { reason, .. } => self.quarantine(key, version, &reason, written).await?,
             }
         }
-        let mut revived: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        for (collection, id) in taken.into_iter().filter(|key| lock(&self.buried).contains(key)) {
-            revived.entry(collection).or_default().push(id);
+        let mut released: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
+        for (collection, id) in taken.into_iter().filter(|key| self.quarantined.lock().contains(key)) {
+            released.entry(collection).or_default().push(id);
         }
-        for (collection, ids) in revived {
-            self.revive(collection, &ids).await?;
+        for (collection, ids) in released {
+            self.release(collection, &ids).await?;
         }
-        // What no index takes says nothing of this one.
-        spared.retain(|(_, key)| !lock(&self.buried).contains(key));
-        for index in spared.into_iter().map(|(index, _)| index).collect::<BTreeSet<_>>() {
-            warn!(index, "the index before does not take what is written now; there is no way back to it");
-            self.remove(&index);
+        // A document that the live index refuses too is not the fault of the rollback target.
+        refused.retain(|(_, key)| !self.quarantined.lock().contains(key));
+        for index in refused.into_iter().map(|(index, _)| index).collect::<BTreeSet<_>>() {
+            warn!(index, "the rollback target refuses a document; removing it");
+            self.remove_index(&index);
             generations::abandon(&self.pool, &index, "it refused a document").await?;
         }
-        for index in lost {
-            self.lose(&index).await?;
+        for index in missing {
+            self.forget_index(&index).await?;
         }
         Ok(())
     }
 }
 
-/// Whether trying again makes sense because the index, and not the request, is to blame.
+/// Whether Elasticsearch, and not the request, is to blame, so that trying again makes sense.
 pub fn is_outage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ElasticError>().is_some_and(ElasticError::is_outage)
 }
 
-/// Whether an index that was asked has gone.
+/// Whether the index does not exist.
 pub fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(ElasticError::is_missing)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,8 +23,8 @@ pub async fn wait(pool: &PgPool) -> anyhow::Result<()> {
 pub async fn wait_for(pool: &PgPool, wanted: Lsn) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
-        let standing = checkpoint::read(pool).await?.standing;
-        if ALL.iter().all(|collection| standing.includes(collection.name, wanted)) {
+        let checkpoint = checkpoint::read(pool).await?.checkpoint;
+        if ALL.iter().all(|collection| checkpoint.includes(collection.name, wanted)) {
             return Ok(());
         }
         ensure!(begin.elapsed() < TIMEOUT, "the sync has not caught up after {TIMEOUT:?}");

@@ -96,8 +96,8 @@ async fn nothing_is_lost_whatever_breaks() {
 #[cfg(feature = "failpoints")]
 const KILL_POINTS: [&str; 18] = [
     "sync-received",
-    "sync-before-gate",
-    "sync-after-gate",
+    "sync-before-barrier",
+    "sync-after-barrier",
     "sync-before-announcement",
     "sync-before-bulk",
     "sync-after-bulk",

@@ -116,7 +116,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     };
     let waiting = async {
         eventually("renames wait, and accounts are owed", async || {
-            let owed = checkpoint::read(&test.pool).await.unwrap().standing.owed;
+            let owed = checkpoint::read(&test.pool).await.unwrap().checkpoint.backlog_since;
             count(&test, "sync_fanouts").await > 20 && owed.contains_key("accounts")
         })
         .await;
@@ -161,7 +161,7 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
     let mut test = family(&settings, 30).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
-        let before = checkpoint::read(&test.pool).await.unwrap().standing;
+        let before = checkpoint::read(&test.pool).await.unwrap().checkpoint;
         for round in 0..20 {
             test.sql(&format!(
                 "insert into customers (id, name) select gen_random_uuid(), 'Round {round}' from generate_series(1, 50);
@@ -173,12 +173,12 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
         let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
         test.sql("truncate addresses").await;
         eventually("what waits is stored and confirmed", async || {
-            let standing = checkpoint::read(&test.pool).await.unwrap().standing;
-            standing.confirmed > before.confirmed && standing.confirmed >= Lsn(wanted.0 - 50_000)
+            let checkpoint = checkpoint::read(&test.pool).await.unwrap().checkpoint;
+            checkpoint.confirmed > before.confirmed && checkpoint.confirmed >= Lsn(wanted.0 - 50_000)
         })
         .await;
-        let standing = checkpoint::read(&test.pool).await.unwrap().standing;
-        assert!(!standing.owed.is_empty(), "{standing:?}");
+        let checkpoint = checkpoint::read(&test.pool).await.unwrap().checkpoint;
+        assert!(!checkpoint.backlog_since.is_empty(), "{checkpoint:?}");
         assert!(count(&test, "sync_backlog").await > 0);
         // What is stored is known to whoever comes next.
         test.kill();
@@ -204,11 +204,11 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
     sqlx::query("select from sync_backlog for update").execute(&mut *frozen).await.unwrap();
     proxy.set(Mode::Pass);
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
-    eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().standing.searchable >= wanted)
+    eventually("fresh changes are written", async || checkpoint::read(&test.pool).await.unwrap().checkpoint.searchable >= wanted)
         .await;
     // Time for several rounds through the backlog.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert!(!checkpoint::read(&test.pool).await.unwrap().standing.includes("customers", wanted), "a list would miss them");
+    assert!(!checkpoint::read(&test.pool).await.unwrap().checkpoint.includes("customers", wanted), "a list would miss them");
     frozen.rollback().await.unwrap();
     test.settle().await;
     assert_eq!(count(&test, "sync_backlog").await, 0);
@@ -229,7 +229,7 @@ async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too(
         }
         let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
         eventually("what waits is stored and confirmed", async || {
-            checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= Lsn(wanted.0 - 50_000)
+            checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= Lsn(wanted.0 - 50_000)
         })
         .await;
         test.kill();
@@ -274,7 +274,7 @@ async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
     test.sql("insert into customers (id, name) select gen_random_uuid(), 'After it' from generate_series(1, 500)").await;
     eventually("all of it is stored and confirmed", async || {
-        checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted
+        checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= wanted
     })
     .await;
     proxy.set(Mode::Pass);
@@ -290,7 +290,7 @@ async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
         let parents = [(edge, [PARENT].into())].into();
         backlog::store(&test.pool, &Batch { parents, newest: Lsn(at), ..Batch::default() }, epoch).await.unwrap();
     };
-    let next = async || backlog::fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
+    let next = async || backlog::claim_fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
     renamed(80).await;
     renamed(160).await;
     assert_eq!(count(&test, "sync_fanouts").await, 1, "one that has not begun serves both");

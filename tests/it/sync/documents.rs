@@ -1,7 +1,7 @@
 //! From a commit in SQL to a document: every kind of change, on real servers.
 
 use collections::sync::integrity::verify;
-use collections::sync::store::checkpoint;
+use collections::sync::store::{checkpoint, dead_letters};
 use uuid::Uuid;
 
 use crate::harness::synced::Synced;
@@ -204,10 +204,10 @@ async fn a_document_that_the_index_refuses_does_not_hold_up_the_rest() {
     test.sql("update customers set name = 'Fine' where name = 'Maria Muster'").await;
     test.settle().await;
     assert_eq!(test.document("customers", id(1)).await["name"], "Fine");
-    assert_eq!(checkpoint::buried(&test.app.db.sync).await.unwrap(), [("customers".to_owned(), id(2))]);
+    assert_eq!(dead_letters::quarantined(&test.app.db.sync).await.unwrap(), [("customers".to_owned(), id(2))]);
     test.sql("update customers set tags = '{ok}' where name = 'Otto Other'").await;
     test.settle().await;
-    assert_eq!(checkpoint::buried(&test.app.db.sync).await.unwrap(), []);
+    assert_eq!(dead_letters::quarantined(&test.app.db.sync).await.unwrap(), []);
     test.expect_equal().await;
 }
 

@@ -91,7 +91,7 @@ struct OpenGate;
 #[cfg(feature = "failpoints")]
 impl OpenGate {
     fn new() -> Self {
-        fail::cfg("sync-gate-open", "return").unwrap();
+        fail::cfg("sync-barrier-open", "return").unwrap();
         Self
     }
 }
@@ -99,7 +99,7 @@ impl OpenGate {
 #[cfg(feature = "failpoints")]
 impl Drop for OpenGate {
     fn drop(&mut self) {
-        fail::remove("sync-gate-open");
+        fail::remove("sync-barrier-open");
     }
 }
 

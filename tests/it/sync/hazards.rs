@@ -10,7 +10,7 @@ use collections::search::{Elastic, index};
 use collections::sync::leader::high_water_mark;
 use collections::sync::store::{checkpoint, generations};
 use collections::sync::stream::batch::Batch;
-use collections::sync::writer::apply::Servers;
+use collections::sync::writer::apply::IndexTarget;
 use collections::sync::writer::{Target, Writer};
 use collections::values::lsn::Version;
 use serde_json::json;
@@ -335,8 +335,8 @@ async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
     let (name, index, epoch) = ("customers", test.index("customers").await, checkpoint::read(&test.pool).await.unwrap().epoch);
     let elastic = Elastic::open(&test.app.config.search).unwrap().unwrap();
     let writer = Writer::new(test.app.db.sync.clone(), elastic, epoch, &test.app.config);
-    writer.add(find(name).unwrap(), &index);
-    let servers = Servers { writer: Arc::new(writer), fanout_inline: 10 };
+    writer.add_index(find(name).unwrap(), &index);
+    let servers = IndexTarget { writer: Arc::new(writer), fanout_inline: 10 };
     let commit = checkpoint::heartbeat(&test.pool).await.unwrap();
     // Another reader at the same place in the log, of which two may see different rows, would have this one.
     test.sql("update customers set name = 'After'").await;

@@ -1,4 +1,4 @@
-//! Who leads: a frozen leader is replaced and harms nothing when it comes back, and a stranger at the slot is waited for.
+//! Leadership: a frozen leader is replaced and does no harm when it resumes, and a slot in use is awaited.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Frozen {
 }
 
 #[tokio::test]
-async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the_old_indices() {
+async fn a_follower_never_applies_the_checkpoint_of_a_new_epoch_to_old_indices() {
     let mut test = Synced::started().await;
     test.stop().await;
     let follower = Synced::beside(&test);
@@ -57,7 +57,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
     let begin = "update sync_state set epoch = epoch + 1, searchable_lsn = searchable_lsn + (1::bigint << 40);
                  update index_generations set state = 'retired', expires_at = now()";
     sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
-    let ahead = checkpoint::read(&mut *new_leader).await.unwrap().standing.searchable;
+    let ahead = checkpoint::read(&mut *new_leader).await.unwrap().checkpoint.searchable;
     new_leader.commit().await.unwrap();
     assert!(!follower.app.watermark.reached("customers", ahead, Duration::from_millis(500)).await);
     stop.cancel();
@@ -65,7 +65,7 @@ async fn who_follows_never_takes_the_position_of_a_new_beginning_for_that_of_the
 }
 
 #[tokio::test]
-async fn who_follows_does_not_believe_in_positions_from_before_the_database_went_back() {
+async fn a_follower_drops_a_checkpoint_from_before_the_database_went_back() {
     let mut test = Synced::started().await;
     test.stop().await;
     let follower = Synced::beside(&test);
@@ -83,7 +83,7 @@ async fn who_follows_does_not_believe_in_positions_from_before_the_database_went
 }
 
 #[tokio::test]
-async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
+async fn a_frozen_leader_is_replaced_and_does_no_harm_when_it_resumes() {
     let database = Database::create().await;
     let first = Frozen::start(&database);
     let leader = format!("process {}", first.id());
@@ -128,7 +128,7 @@ async fn a_frozen_leader_is_replaced_and_harms_nothing_afterwards() {
 }
 
 #[tokio::test]
-async fn a_slot_that_somebody_else_reads_is_waited_for() {
+async fn a_leader_waits_for_a_slot_that_another_program_reads() {
     let mut test = Synced::started().await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
     test.settle().await;
@@ -152,7 +152,7 @@ async fn a_slot_that_somebody_else_reads_is_waited_for() {
     .await;
     test.launch();
     test.sql("update customers set name = 'Meanwhile'").await;
-    eventually("it says who is in the way", async || {
+    eventually("it reports who reads the slot", async || {
         let problem = test.app.watermark.status.report().problem;
         problem.is_some_and(|problem| problem.contains("is in use by the server process"))
     })
@@ -164,7 +164,7 @@ async fn a_slot_that_somebody_else_reads_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_deployment_with_the_slot_of_another_database_says_so_and_ends_no_stream() {
+async fn a_slot_of_another_database_is_reported_and_its_stream_goes_on() {
     let first = Synced::started().await;
     let reader = async || {
         let sql = "select active_pid from pg_replication_slots where slot_name = $1";

@@ -1,4 +1,4 @@
-//! Rebuilds beside the live path: they go on after a kill, leave no ghosts, can be taken back, and touch nobody else's index.
+//! Rebuilds beside the live path: they resume after a kill, leave no ghosts, can be rolled back, and touch no foreign index.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use collections::freshness::status::Role;
 use collections::search::Collection;
 use collections::search::index::{self, Alias};
 use collections::sync::generations::reconcile;
-use collections::sync::store::checkpoint;
 use collections::sync::store::generations::{self, Generation, State};
+use collections::sync::store::{checkpoint, dead_letters};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::harness::synced::Synced;
 const WITNESS: Uuid = Uuid::from_u128(1);
 
 /// Small pieces, so that there is a middle to be killed in.
-pub(crate) const SMALL: [&str; 4] = ["--sync-batch-size", "80", "--sync-reindex-parallel", "2"];
+pub(crate) const SMALL: [&str; 2] = ["--sync-batch-size", "80"];
 
 pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
@@ -46,7 +46,7 @@ pub(crate) async fn half_built(test: &Synced, documents: i64) -> Generation {
     generation(test, State::Building).await.expect("it is not finished")
 }
 
-/// Builds the customers' index anew and returns the names of the one before and the new one.
+/// Rebuilds the customers and returns the names of the previous and the new index.
 pub(crate) async fn rebuilt(test: &Synced) -> (String, String) {
     let before = test.index("customers").await;
     let index = reconcile::request(&test.app, customers()).await.unwrap().expect("a new generation");
@@ -119,13 +119,13 @@ async fn deletes_during_a_rebuild_leave_no_ghosts() {
 }
 
 #[tokio::test]
-async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
+async fn a_rollback_serves_the_previous_generation_with_later_writes() {
     let test = Synced::started().await;
     people(&test, 10).await;
     test.settle().await;
     let (before, after) = rebuilt(&test).await;
     let count = async |index| index::count(&test.elastic, index).await.unwrap();
-    eventually("what nobody searches is no longer refreshed", async || {
+    eventually("an index that is not live is no longer refreshed", async || {
         people(&test, 1).await;
         test.settle().await;
         count(&before).await < count(&after).await
@@ -137,7 +137,7 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     assert!(!shows_witness(&test, &before).await);
 
     assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().as_deref(), Some(before.as_str()));
-    eventually("the index before is live", async || test.index("customers").await == before).await;
+    eventually("the previous index is live", async || test.index("customers").await == before).await;
     assert!(is_behind_alias(&test, &before).await);
     assert!(shows_witness(&test, &before).await);
     assert_eq!(test.document("customers", WITNESS).await["name"], "Since");
@@ -152,13 +152,13 @@ async fn a_rollback_serves_the_index_before_with_what_was_written_since() {
     test.expect_equal().await;
 }
 
-/// Documents that are counted as refused.
+/// Quarantined documents.
 pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
-    checkpoint::buried(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
+    dead_letters::quarantined(&test.app.db.sync).await.unwrap().into_iter().map(|(_, id)| id).collect()
 }
 
 #[tokio::test]
-async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
+async fn a_document_stays_quarantined_until_the_live_index_accepts_it() {
     let test = Synced::started().await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Deep')").await;
     test.settle().await;
@@ -171,13 +171,13 @@ async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
     assert_eq!(refused(&test).await, [WITNESS]);
 
     let (before, after) = rebuilt(&test).await;
-    eventually("the new index has taken it", async || refused(&test).await.is_empty()).await;
+    eventually("the new index has accepted it", async || refused(&test).await.is_empty()).await;
     test.settle().await;
     test.expect_equal().await;
 
     assert_eq!(generations::request_rollback(&test.app.db.sync, "customers").await.unwrap(), Some(before.clone()));
-    eventually("the index before is live", async || test.index("customers").await == before).await;
-    eventually("it counts as refused although the other index takes it", async || {
+    eventually("the previous index is live", async || test.index("customers").await == before).await;
+    eventually("it is quarantined although the other index accepts it", async || {
         test.sql(r#"update customers set custom = '{"a": {"b": {"c": 2}}}'"#).await;
         test.settle().await;
         refused(&test).await == [WITNESS]
@@ -187,7 +187,7 @@ async fn what_an_index_refuses_is_counted_until_one_that_lists_read_takes_it() {
 }
 
 #[tokio::test]
-async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
+async fn a_document_that_no_index_accepts_keeps_the_rollback_target() {
     let test = Synced::started().await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Long')").await;
     test.settle().await;
@@ -202,7 +202,7 @@ async fn a_document_that_no_index_takes_leaves_the_way_back_open() {
 }
 
 #[tokio::test]
-async fn a_retired_index_is_kept_for_its_time_and_no_longer() {
+async fn a_retired_index_is_removed_when_it_expires() {
     let mut test = Synced::started().await;
     people(&test, 10).await;
     let (before, _) = rebuilt(&test).await;
@@ -222,7 +222,7 @@ async fn a_retired_index_is_kept_for_its_time_and_no_longer() {
 }
 
 #[tokio::test]
-async fn an_alias_that_a_sleeping_leader_moved_is_put_right() {
+async fn an_alias_moved_by_a_suspended_leader_is_repointed() {
     let test = Synced::started().await;
     let (before, after) = rebuilt(&test).await;
     index::swap(&test.elastic, customers(), &before).await.unwrap();
@@ -230,7 +230,7 @@ async fn an_alias_that_a_sleeping_leader_moved_is_put_right() {
 }
 
 #[tokio::test]
-async fn a_leader_of_the_past_moves_no_alias() {
+async fn a_leader_with_an_old_lease_promotes_nothing() {
     let mut test = Synced::started().await;
     let (before, after) = rebuilt(&test).await;
     test.stop().await;
@@ -239,8 +239,8 @@ async fn a_leader_of_the_past_moves_no_alias() {
     assert_eq!(retired.index, before);
     let promoted = generations::promote(&test.app.db.sync, lease - 1, &retired, Duration::from_secs(60)).await;
     assert!(promoted.unwrap_err().to_string().contains("taken over"));
-    assert!(collections::sync::store::checkpoint::hold(&test.app.db.sync, lease - 1).await.is_err());
-    collections::sync::store::checkpoint::hold(&test.app.db.sync, lease).await.unwrap();
+    assert!(collections::sync::store::checkpoint::check_lease(&test.app.db.sync, lease - 1).await.is_err());
+    collections::sync::store::checkpoint::check_lease(&test.app.db.sync, lease).await.unwrap();
     assert_eq!(test.index("customers").await, after);
 }
 
@@ -252,12 +252,12 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     index::swap(&test.elastic, customers(), &foreign).await.unwrap();
     test.launch();
     let problem = async || test.app.watermark.status.report().problem.unwrap_or_default();
-    eventually("the leader refuses", async || problem().await.contains("of another database")).await;
+    eventually("the leader reports it", async || problem().await.contains("of another database")).await;
     let problem = problem().await;
     assert!(problem.contains(&foreign) && problem.contains("delete") && problem.contains("INDEX_PREFIX"), "{problem}");
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
-    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().standing.confirmed >= wanted).await;
+    eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
     eventually("others are told too", async || says("problem      the alias").await).await;
@@ -270,7 +270,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_of_this_database_is_cleared_away() {
+async fn orphaned_indices_of_this_database_are_removed() {
     let mut test = Synced::started().await;
     let owner = generations::owner(&test.app.db.sync).await.unwrap();
     let name = |what: &str| format!("{}-v1-{what}", index::alias(&test.elastic, customers()));
@@ -317,8 +317,8 @@ async fn a_document_lost_during_a_rebuild_is_repaired_before_the_swap() {
 }
 
 #[tokio::test]
-async fn damage_that_counts_do_not_show_is_repaired_by_the_first_sweep_after_the_swap() {
-    let sweep = ["--sync-sweep-rate", "1000000", "--sync-sweep-period-s", "3600"];
+async fn damage_with_equal_counts_is_repaired_by_the_first_sweep_after_the_swap() {
+    let sweep = ["--sync-sweep-rate", "1000000"];
     let test = Synced::started_with(&[SMALL, sweep].concat()).await;
     let ghost = Uuid::from_u128(7);
     let (_, written) = damaged(&test, Some(ghost)).await;
@@ -335,7 +335,7 @@ async fn damage_that_counts_do_not_show_is_repaired_by_the_first_sweep_after_the
 }
 
 #[tokio::test]
-async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() {
+async fn a_rollback_target_that_refuses_a_document_is_abandoned() {
     let mut test = Synced::started().await;
     rebuilt(&test).await;
     test.stop().await;
@@ -346,7 +346,7 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
     test.sql(&format!("update index_generations set index_name = '{older}' where state = 'retired'")).await;
     test.start().await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
-    eventually("it is given up", async || generation(&test, State::Retired).await.is_none()).await;
+    eventually("it is abandoned", async || generation(&test, State::Retired).await.is_none()).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "New");
     let refused: i64 = sqlx::query_scalar("select count(*) from sync_dead_letters").fetch_one(&test.pool).await.unwrap();
@@ -354,12 +354,12 @@ async fn a_retired_index_that_refuses_a_document_is_given_up_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn lists_read_an_index_before_it_counts_as_live_also_on_the_way_back() {
+async fn a_rollback_moves_the_alias_before_the_index_counts_as_live() {
     let test = Synced::started().await;
     let (before, _) = rebuilt(&test).await;
     generations::request_rollback(&test.app.db.sync, "customers").await.unwrap();
     while test.index("customers").await != before {
         tokio::task::yield_now().await;
     }
-    assert!(is_behind_alias(&test, &before).await, "what is written from here on is refreshed in this one alone");
+    assert!(is_behind_alias(&test, &before).await, "from here on only this index is refreshed");
 }

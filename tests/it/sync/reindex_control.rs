@@ -1,4 +1,4 @@
-//! Asking for a rebuild, giving it up and going back: over HTTP, by the command, and by itself.
+//! Requests for a rebuild, its cancellation and a rollback: over HTTP, by the command, and automatically.
 
 use collections::auth::Role;
 use collections::collections::find;
@@ -20,13 +20,13 @@ fn index_of(answer: &Value, state: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_admin_starts_a_reindex_and_takes_it_back_over_http() {
+async fn an_admin_starts_a_reindex_and_rolls_it_back_over_http() {
     let test = TestApp::start().await;
     let admin = test.admin().await;
     assert_eq!(test.client(Role::Manager).await.get("/sync/reindex").await.status, 403);
     let before = index_of(&admin.get("/sync/reindex").await.expect(200), "live").unwrap();
 
-    // Nothing can be read, so the rebuild cannot end before it is looked at.
+    // With the table locked the rebuild cannot end before it is observed.
     let mut hold = test.database.pool.begin().await.unwrap();
     sqlx::query("lock table customers in access exclusive mode").execute(&mut *hold).await.unwrap();
     let only = json!({ "collection": "customers" });
@@ -48,11 +48,11 @@ async fn an_admin_starts_a_reindex_and_takes_it_back_over_http() {
 
     let back = json!({ "collection": "customers", "rollback": true });
     admin.post("/sync/reindex", &back).await.expect(202);
-    eventually("the index before is live", async || is_live(&before).await).await;
+    eventually("the previous index is live", async || is_live(&before).await).await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_rebuilt_is_refused() {
+async fn impossible_reindex_requests_are_refused() {
     let test = TestApp::start().await;
     let admin = test.admin().await;
     let refused = async |body: Value| {
@@ -68,7 +68,7 @@ async fn what_cannot_be_rebuilt_is_refused() {
 }
 
 #[tokio::test]
-async fn a_cancelled_rebuild_leaves_the_live_index_and_its_reason() {
+async fn a_cancelled_rebuild_keeps_the_live_index_and_records_its_reason() {
     let test = Synced::started().await;
     let before = test.index("customers").await;
     let mut hold = test.pool.begin().await.unwrap();
@@ -80,7 +80,7 @@ async fn a_cancelled_rebuild_leaves_the_live_index_and_its_reason() {
         let generations = generations::all(&test.app.db.sync).await.unwrap();
         generations.into_iter().find(|one| one.index == index && one.state == State::Failed).and_then(|one| one.reason)
     };
-    eventually("it is given up", async || reason().await.as_deref() == Some("it was cancelled")).await;
+    eventually("it has failed", async || reason().await.as_deref() == Some("it was cancelled")).await;
     assert!(!collections::search::index::exists(&test.elastic, &index).await.unwrap());
     assert_eq!(test.index("customers").await, before);
     assert!(!generations::cancel(&test.app.db.sync, "customers").await.unwrap(), "nothing is left to cancel");
@@ -90,15 +90,15 @@ async fn a_cancelled_rebuild_leaves_the_live_index_and_its_reason() {
 }
 
 #[tokio::test]
-async fn another_mapping_is_built_by_itself_if_the_settings_say_so() {
+async fn a_changed_mapping_is_rebuilt_without_a_request_if_configured() {
     let test = Synced::started_with(&["--sync-auto-reindex", "true"]).await;
     let before = test.index("customers").await;
     test.sql("update index_generations set hash = '00000000' where collection = 'customers'").await;
     eventually("a new index is live", async || test.index("customers").await != before).await;
     let after = test.index("customers").await;
-    // Somebody went back: the program does not insist.
+    // After a rollback the program does not insist.
     generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
-    eventually("the index before is live", async || test.index("customers").await == before).await;
+    eventually("the previous index is live", async || test.index("customers").await == before).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     let generations = generations::all(&test.app.db.sync).await.unwrap();
     let own: Vec<_> = generations.iter().filter(|one| one.collection == "customers").map(|one| &one.index).collect();

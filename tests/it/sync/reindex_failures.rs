@@ -1,4 +1,4 @@
-//! Rebuilds that must not end well, and indices that are given up: what lists read stays as it is.
+//! Rebuilds that have to fail, and rollback targets that are abandoned: the live index stays.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
 use crate::sync::reindex::{SMALL, customers, generation, half_built, people, rebuilt, refused, shows_witness};
 
-/// Asks for a rebuild of the customers as somebody else may have done.
-async fn ask_for(test: &Synced, index: &str, hash: &str) {
+/// Requests a rebuild of the customers with any name and hash.
+async fn request(test: &Synced, index: &str, hash: &str) {
     assert!(generations::request(&test.app.db.sync, "customers", index, hash).await.unwrap());
 }
 
@@ -31,7 +31,7 @@ async fn a_rebuild_touches_no_index_of_another_database() {
     let foreign = format!("{}-v1-of-another", index::alias(&test.elastic, customers()));
     index::create(&test.elastic, customers(), &foreign, "another").await.unwrap();
     // As in a copy of another database, where a rebuild was waiting when the copy was made.
-    ask_for(&test, &foreign, &Template::new(customers()).unwrap().hash).await;
+    request(&test, &foreign, &Template::new(customers()).unwrap().hash).await;
     test.launch();
     assert!(failure(&test).await.contains("another database"));
     assert!(index::exists(&test.elastic, &foreign).await.unwrap());
@@ -43,11 +43,11 @@ async fn a_rebuild_touches_no_index_of_another_database() {
 }
 
 #[tokio::test]
-async fn an_index_is_built_only_from_the_mapping_that_was_asked_for() {
+async fn a_rebuild_requested_with_another_mapping_fails() {
     let test = Synced::started().await;
     let before = test.index("customers").await;
     let index = index::name(&test.elastic.prefix, customers(), "00000000", test.app.clock.now());
-    ask_for(&test, &index, "00000000").await;
+    request(&test, &index, "00000000").await;
     assert!(failure(&test).await.contains("another version"));
     assert!(!index::exists(&test.elastic, &index).await.unwrap());
     assert_eq!(test.index("customers").await, before);
@@ -72,21 +72,21 @@ fn impatient(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn an_index_that_lists_do_not_read_is_given_up_when_it_takes_nothing() {
+async fn a_rollback_target_that_takes_no_documents_is_abandoned() {
     let test = Synced::started_tuned(&[], impatient).await;
     let (before, after) = rebuilt(&test).await;
     block(&test, &before).await;
     test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
     eventually("lists read it at once", async || shows_witness(&test, &after).await).await;
-    eventually("the way back is given up", async || generation(&test, State::Retired).await.is_none()).await;
+    eventually("the rollback target is abandoned", async || generation(&test, State::Retired).await.is_none()).await;
     assert!(!index::exists(&test.elastic, &before).await.unwrap());
     test.settle().await;
     test.expect_equal().await;
 }
 
 #[tokio::test]
-async fn a_rebuild_whose_index_takes_nothing_fails() {
-    let test = Synced::started_tuned(&[SMALL[0], "20", SMALL[2], SMALL[3]], impatient).await;
+async fn a_rebuild_whose_index_takes_no_documents_fails() {
+    let test = Synced::started_tuned(&[SMALL[0], "20"], impatient).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     people(&test, 10).await;
@@ -97,8 +97,8 @@ async fn a_rebuild_whose_index_takes_nothing_fails() {
 }
 
 #[tokio::test]
-async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
-    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
+async fn a_rebuild_is_cancelled_while_its_index_takes_no_documents() {
+    let test = Synced::started_with(&[SMALL[0], "20"]).await;
     let building = started(&test).await;
     block(&test, &building.index).await;
     assert!(generations::cancel(&test.app.db.sync, "customers").await.unwrap());
@@ -107,8 +107,8 @@ async fn a_rebuild_is_cancelled_also_while_its_index_takes_nothing() {
 }
 
 #[tokio::test]
-async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs() {
-    let test = Synced::started_with(&[SMALL[0], "20", SMALL[2], SMALL[3]]).await;
+async fn a_rebuild_fails_if_its_index_refuses_a_document_of_the_live_index() {
+    let test = Synced::started_with(&[SMALL[0], "20"]).await;
     let sql = r#"create function deep() returns trigger language plpgsql as
         $$ begin new.custom = '{"a": {"b": {"c": 1}}}'; return new; end $$;
         create trigger deep before insert on customers for each row execute function deep()"#;
@@ -120,6 +120,6 @@ async fn an_index_that_refuses_what_lists_have_does_not_take_the_place_of_theirs
     let reason = failure(&test).await;
     assert!(reason.contains("refuses") && reason.contains("[custom]"), "{reason}");
     assert!(!index::exists(&test.elastic, &building.index).await.unwrap());
-    eventually("nothing counts as refused that lists have", async || refused(&test).await.is_empty()).await;
+    eventually("no document of the live index is quarantined", async || refused(&test).await.is_empty()).await;
     test.expect_equal().await;
 }

@@ -1,4 +1,4 @@
-//! Comparing the index with the rows: what counts as different, the rolling comparison, and the commands that show it.
+//! Comparison of the index with the rows: what counts as different, the sweep, and the commands that show it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
 
-/// The settings under which a cycle of a test's few documents takes no time, and only one runs.
-const ONE_CYCLE: [&str; 2] = ["--sync-sweep-rate", "1000000"];
+/// Settings with which a sweep run over a test's few documents takes no time, and only one begins.
+const ONE_RUN: [&str; 2] = ["--sync-sweep-rate", "1000000"];
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -58,7 +58,7 @@ async fn swept(test: &Synced) -> Option<Summary> {
     all.into_iter().find(|swept| swept.collection == "customers")
 }
 
-/// Waits until a cycle has gone through the customers, and returns what it found.
+/// Waits until a sweep run over the customers has ended, and returns what it found.
 async fn verified(test: &Synced) -> Summary {
     eventually("the customers are verified", async || {
         swept(test).await.is_some_and(|swept| swept.verified_at.is_some() && swept.started_at.is_none())
@@ -67,14 +67,14 @@ async fn verified(test: &Synced) -> Summary {
     swept(test).await.unwrap()
 }
 
-/// Lets the next cycle begin, whenever the last one was.
+/// Makes the next run due.
 async fn due(test: &Synced) {
     test.sql("update sync_sweeps set last_started_at = null").await;
 }
 
 #[tokio::test]
-async fn one_percent_damaged_is_found_and_repaired_within_one_cycle() {
-    let test = Synced::started_with(&ONE_CYCLE).await;
+async fn one_percent_of_drift_is_found_and_repaired_within_one_sweep_run() {
+    let test = Synced::started_with(&ONE_RUN).await;
     verified(&test).await;
     customers(&test, 3_000).await;
     let document = test.document("customers", id(1)).await;
@@ -101,7 +101,7 @@ async fn one_percent_damaged_is_found_and_repaired_within_one_cycle() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_gone_is_noticed_although_nothing_is_written() {
+async fn the_sweep_notices_a_removed_index_without_any_write() {
     let test =
         Synced::started_tuned(&["--sync-sweep-rate", "1000000"], |config| config.sync.sweep_period = Duration::from_secs(1))
             .await;
@@ -116,7 +116,7 @@ async fn an_index_that_is_gone_is_noticed_although_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn constant_writes_are_no_difference_and_hide_none() {
+async fn constant_writes_neither_count_as_drift_nor_hide_it() {
     let test = Synced::started().await;
     customers(&test, 300).await;
     // No write of the sync replaces this one.
@@ -156,7 +156,7 @@ async fn constant_writes_are_no_difference_and_hide_none() {
 }
 
 #[tokio::test]
-async fn a_killed_comparison_goes_on_at_its_cursor() {
+async fn a_killed_sweep_resumes_at_its_cursor() {
     let mut test = Synced::started_with(&["--sync-sweep-rate", "500"]).await;
     verified(&test).await;
     customers(&test, 3_000).await;
@@ -170,11 +170,11 @@ async fn a_killed_comparison_goes_on_at_its_cursor() {
     })
     .await;
     due(&test).await;
-    eventually("the cycle is under way", async || swept(&test).await.is_some_and(|swept| swept.checked >= 1_000)).await;
+    eventually("the run is under way", async || swept(&test).await.is_some_and(|swept| swept.checked >= 1_000)).await;
     test.kill();
     let checked = swept(&test).await.unwrap().checked;
     assert!(checked < 3_000, "{checked} were compared before the kill");
-    // Behind the cursor nobody looks again in this cycle.
+    // What is behind the cursor is not compared again in this run.
     corrupt(&test, id(1)).await;
     corrupt(&test, id(3_000)).await;
     test.launch();
@@ -184,7 +184,7 @@ async fn a_killed_comparison_goes_on_at_its_cursor() {
 }
 
 #[tokio::test]
-async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
+async fn dead_letters_are_listed_and_retried_by_every_sweep_run() {
     let test =
         Synced::started_tuned(&["--sync-sweep-rate", "1000000"], |config| config.sync.sweep_period = Duration::from_secs(1))
             .await;
@@ -204,17 +204,17 @@ async fn what_the_index_refused_is_listed_and_tried_again_by_every_cycle() {
         "{said}"
     );
     // It is known, so it is no drift.
-    eventually("a cycle has ended", async || swept(&test).await.is_some_and(|swept| swept.last_checked >= 20)).await;
+    eventually("a run has ended", async || swept(&test).await.is_some_and(|swept| swept.last_checked >= 20)).await;
     assert_eq!(swept(&test).await.unwrap().total_found, 0);
 
     test.sql("update customers set tags = '{ok}' where name = 'Customer 2'").await;
     test.settle().await;
-    assert_eq!(checkpoint::buried(&test.app.db.sync).await.unwrap(), []);
+    assert_eq!(dead_letters::quarantined(&test.app.db.sync).await.unwrap(), []);
     test.expect_equal().await;
 }
 
 #[tokio::test]
-async fn verify_says_by_its_exit_code_whether_the_index_is_true() {
+async fn the_exit_code_of_verify_says_whether_the_index_equals_the_rows() {
     let mut test = Synced::new().await;
     let (code, said) = test.command(&["sync", "verify"]).await;
     assert_eq!(code, Some(2), "{said}");
@@ -273,8 +273,8 @@ fn shape(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn the_status_has_names_that_programs_can_rely_on() {
-    let test = Synced::started_with(&ONE_CYCLE).await;
+async fn the_status_has_stable_member_names() {
+    let test = Synced::started_with(&ONE_RUN).await;
     for collection in ALL {
         eventually("everything is verified", async || {
             let all = sweep_runs::all(&test.app.db.sync).await.unwrap();
@@ -325,7 +325,7 @@ async fn every_document_ends_with_the_forms_that_are_not_stored() {
 }
 
 #[tokio::test]
-async fn what_was_verified_of_another_index_says_nothing() {
+async fn a_sweep_of_another_index_verifies_nothing() {
     let test = Synced::started().await;
     let index = test.index("customers").await;
     test.sql(&format!(

@@ -1,6 +1,6 @@
 //! A proxy in front of Elasticsearch that records every search.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::ensure;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Client, Endpoint, Request};
@@ -41,7 +42,7 @@ impl RecordingProxy {
 
     /// Sends a request to the server in front and returns the one search that it caused.
     pub async fn record(&self, client: &mut Client, request: &Request) -> anyhow::Result<Request> {
-        let take = || std::mem::take(&mut *self.searches.lock().unwrap_or_else(PoisonError::into_inner));
+        let take = || std::mem::take(&mut *self.searches.lock());
         take();
         client.read(request).await?;
         let mut searches = take();
@@ -67,7 +68,7 @@ async fn forward(stream: TcpStream, elasticsearch: Endpoint, searches: Searches)
         let body = request.into_body().collect().await?.to_bytes();
         let request = elasticsearch.request(method, &path, body)?;
         if path.contains("/_search") {
-            searches.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+            searches.lock().push(request.clone());
         }
         let (mut parts, body) = client.lock().await.exchange(&request).await?.into_parts();
         parts.headers.remove(TRANSFER_ENCODING);

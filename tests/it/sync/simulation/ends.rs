@@ -9,7 +9,7 @@ use collections::sync::pipeline::SessionChannels;
 use collections::sync::pipeline::progress::Progress;
 use collections::sync::stream::ChangeStream;
 use collections::sync::stream::batch::Batch;
-use collections::sync::writer::{Applied, Target};
+use collections::sync::writer::{BatchResult, Target};
 use collections::values::lsn::{Lsn, Version};
 use pgwire_replication::ReplicationEvent;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -123,7 +123,7 @@ impl ChangeStream for Wire {
 }
 
 impl Target for Stage {
-    async fn gate(&self, transactions: &[u32]) -> anyhow::Result<()> {
+    async fn wait_visible(&self, transactions: &[u32]) -> anyhow::Result<()> {
         loop {
             self.dawdle(5).await;
             let world = self.world();
@@ -134,11 +134,11 @@ impl Target for Stage {
         }
     }
 
-    async fn write(&self, mut batch: Batch) -> anyhow::Result<Applied> {
+    async fn write(&self, mut batch: Batch) -> anyhow::Result<BatchResult> {
         let version = Version::new(EPOCH, batch.newest);
         let mut keys: Vec<Uuid> = batch.keys.remove(NAME).into_iter().flatten().collect();
         keys.sort();
-        let mut applied = Applied::default();
+        let mut applied = BatchResult::default();
         {
             let mut world = self.world();
             world.note(format!("write {:?} at {}, emptied {}", shorts(&keys), batch.newest, batch.emptied.len()));
@@ -146,7 +146,7 @@ impl Target for Stage {
                 for key in 1..=u128::from(KEYS) {
                     world.mark(Uuid::from_u128(key), version);
                 }
-                applied.owed.insert(NAME);
+                applied.backlogged.insert(NAME);
             }
         }
         applied.touched.insert(INDEX.to_owned());
@@ -194,14 +194,14 @@ impl Target for Stage {
 
 /// Remembers the position after a while, as a statement takes it.
 pub(super) async fn anchor(stage: &Stage, progress: &Progress, line: &SessionChannels) {
-    let mut standing = progress.standing.subscribe();
-    while standing.changed().await.is_ok() {
-        let standing = standing.borrow_and_update().clone();
-        stage.world().check_searchable(&standing);
+    let mut checkpoint = progress.checkpoint.subscribe();
+    while checkpoint.changed().await.is_ok() {
+        let checkpoint = checkpoint.borrow_and_update().clone();
+        stage.world().check_searchable(&checkpoint);
         stage.dawdle(20).await;
-        stage.world().saved = standing.clone();
+        stage.world().saved = checkpoint.clone();
         stage.dawdle(20).await;
-        line.saved.send_replace(standing.confirmed);
+        line.saved.send_replace(checkpoint.confirmed);
     }
 }
 
@@ -226,11 +226,11 @@ pub(super) async fn reader(stage: &Stage, app: &App) {
 pub(super) async fn lane(stage: &Stage, progress: &Progress) {
     loop {
         stage.dawdle(300).await;
-        let version = Version::new(EPOCH, *progress.passed.borrow());
-        let debts = progress.debts.borrow().clone();
+        let version = Version::new(EPOCH, *progress.visible.borrow());
+        let debts = progress.backlog_marks.borrow().clone();
         if stage.world().spill.is_empty() {
-            if stage.refresh(&BTreeSet::new()).await.unwrap() && *progress.debts.borrow() == debts {
-                progress.forgive(NAME);
+            if stage.refresh(&BTreeSet::new()).await.unwrap() && *progress.backlog_marks.borrow() == debts {
+                progress.clear_backlog(NAME);
             }
             continue;
         }

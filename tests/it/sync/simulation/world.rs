@@ -218,9 +218,11 @@ impl World {
     }
 
     /// Everything up to the position can be found, but for what is owed.
-    pub(super) fn check_searchable(&mut self, standing: &Checkpoint) {
-        let missing = self.missing(&self.searchable, |end| standing.includes(NAME, end));
-        self.expect(missing.is_none(), || format!("not searchable at {}: {}", standing.searchable, missing.unwrap_or_default()));
+    pub(super) fn check_searchable(&mut self, checkpoint: &Checkpoint) {
+        let missing = self.missing(&self.searchable, |end| checkpoint.includes(NAME, end));
+        self.expect(missing.is_none(), || {
+            format!("not searchable at {}: {}", checkpoint.searchable, missing.unwrap_or_default())
+        });
     }
 
     /// Everything up to the position is in the index or in the backlog.
@@ -240,7 +242,7 @@ impl World {
 
     pub(super) fn is_over(&self) -> bool {
         let end = self.commits.last().unwrap().end;
-        self.saved.searchable >= end && self.saved.owed.is_empty() && self.pending.is_empty()
+        self.saved.searchable >= end && self.saved.backlog_since.is_empty() && self.pending.is_empty()
     }
 }
 
