@@ -334,6 +334,6 @@ async fn dates_beyond_every_calendar_are_refused_and_sums_beyond_every_number_ar
     )
     .await;
     test.settle().await;
-    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["balance"], i64::MAX);
+    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["search"]["balance"], i64::MAX);
     test.expect_equal().await;
 }
