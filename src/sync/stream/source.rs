@@ -19,7 +19,7 @@ const PUBLICATION: &str = "collections";
 /// The application name of the stream's connection, by which a leader finds those of earlier leaders.
 const APPLICATION: &str = "collections sync stream";
 /// Longest wait in milliseconds for the end of such a connection.
-const EVICTION_MS: u32 = 5_000;
+const TERMINATION_MS: u32 = 5_000;
 /// The client has no time limit of its own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often Postgres is told the confirmed LSN.
@@ -52,7 +52,7 @@ impl Source {
             let mut client = ReplicationClient::connect_gated(settings(app)?).await.map_err(explain)?;
             let system = client.identify_system().await.map_err(explain)?;
             let mut source = Self { client };
-            source.evict(slot).await?;
+            source.terminate(slot).await?;
             let found = find_slot(app).await?;
             let is_new = match &found {
                 Some(found) if found.lost => {
@@ -90,9 +90,9 @@ impl Source {
     }
 
     /// Ends the stream of an earlier leader that is frozen or unreachable. It has lost the lock, but still holds the slot.
-    async fn evict(&mut self, slot: &str) -> anyhow::Result<()> {
+    async fn terminate(&mut self, slot: &str) -> anyhow::Result<()> {
         let ending = format!(
-            "select pg_terminate_backend(pid, {EVICTION_MS})
+            "select pg_terminate_backend(pid, {TERMINATION_MS})
             from pg_stat_activity
             where application_name = '{APPLICATION}'
             and pid = (

@@ -84,7 +84,7 @@ async fn a_commit_that_is_not_visible_yet_is_waited_for_and_not_lost() {
     test.stop().await;
 }
 
-/// Opens the gate of every sync of this process until it is dropped.
+/// Turns off the visibility barrier of every sync of this process until it is dropped.
 #[cfg(feature = "failpoints")]
 struct OpenBarrier;
 
