@@ -1,13 +1,13 @@
 //! The conventions of the API: requests, replies, JSON, lists, writes, idempotency.
 
 pub mod fields;
+mod idempotency;
 pub(crate) mod json;
 pub mod paging;
 mod record;
 mod reply;
 mod request;
 mod routes;
-mod snapshot;
 mod sync_token;
 mod write;
 

@@ -1,6 +1,6 @@
-//! One read by id, from Postgres.
+//! Reads from Postgres: one record by id, or several statements of one snapshot.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::paging::READ_SOURCE;
 use super::{Reply, Request};
@@ -27,5 +27,10 @@ impl Request {
         let record = read(&mut *self.app.db.read.acquire().await?).await?;
         let record = record.filter(|record| !record.is_deleted || includes_deleted);
         Ok(record.ok_or(Error::NotFound(name))?.reply.with(READ_SOURCE, "postgres"))
+    }
+
+    /// Begins a read-only transaction, for a read that needs several statements of one moment.
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>> {
+        Ok(self.app.db.server.begin_with("begin isolation level repeatable read read only").await?)
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::http::{Response, problem};
 
-/// An answer that is ready but for its last headers.
+/// An answer, complete but for the headers of the transport.
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) status: StatusCode,
@@ -19,31 +19,23 @@ pub struct Reply {
 }
 
 /// Answers 200 with a JSON body.
-///
-/// # Errors
-/// A value that cannot be written as JSON, which is a internal error.
 pub fn json(value: &impl Serialize) -> Result<Reply> {
     Ok(Reply::json(serde_json::to_vec(value).map_err(Error::internal)?))
 }
 
-/// Answers 201 with a JSON body and the new thing's address.
-///
-/// # Errors
-/// A value that cannot be written as JSON, which is a internal error.
+/// Answers 201 with a JSON body and the address of what was created.
 pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
     let mut reply = json(value)?.with(LOCATION, location);
     reply.status = StatusCode::CREATED;
     Ok(reply)
 }
 
-/// Answers 200 with plain text.
 #[must_use]
 pub fn text(content_type: &'static str, body: String) -> Reply {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
     Reply { status: StatusCode::OK, headers, body: body.into_bytes() }
 }
 
-/// Answers 204.
 #[must_use]
 pub fn no_content() -> Reply {
     Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
@@ -66,17 +58,16 @@ impl Reply {
         self
     }
 
-    /// Answers with another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// Adds the row's version and a digest of what is shown as `ETag: "v17-5c1f2a90"`.
+    /// Adds the row's version and a digest of the body as `ETag: "v17-5c1f2a90"`.
     ///
-    /// `If-Match` looks at the version alone. The digest is for `If-None-Match`: a record also shows what belongs to others, such
-    /// as a customer's balances, and that changes without a new version of its row.
+    /// `If-Match` compares the version alone. The digest is for `If-None-Match`: a record also shows other rows, such as a
+    /// customer's balances, which change without a new version of its own row.
     #[must_use]
     pub fn with_version(self, version: i64) -> Self {
         let tag = match Sha256::digest(&self.body)[..] {

@@ -28,6 +28,9 @@ pub struct Database {
     /// How long a request waits for a connection. Requests that wait longer only make an overloaded database slower.
     #[arg(skip = Duration::from_millis(250))]
     pub acquire_timeout: Duration,
+    /// How long a list that Postgres answers waits for a connection: when Elasticsearch stalls, all lists come at once.
+    #[arg(skip = Duration::from_secs(2))]
+    pub search_acquire_timeout: Duration,
     /// How long a statement waits for a row lock: longer than any transaction of ours, shorter than a client's patience.
     #[arg(skip = Duration::from_secs(2))]
     pub lock_timeout: Duration,

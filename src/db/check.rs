@@ -1,4 +1,4 @@
-//! Whether a database is one that the program can work with, and what to do about it if not.
+//! Whether the program can work with a database, and what the operator has to do if not.
 
 use std::time::Duration;
 
@@ -8,23 +8,20 @@ use tokio::time::timeout;
 use super::{MIGRATIONS, SERVER_ROLE, SYNC_ROLE, options};
 use crate::config::Database;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a database cannot be worked with.
+/// Why the program cannot work with a database.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// It does not answer now; that passes.
+    /// It does not answer now, which passes.
     #[error("postgres does not answer: {0}")]
     Away(String),
-    /// Somebody has to do something; says what.
+    /// The operator has to act; says how.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// Checks the address, the roles, the schema and, where the sync task will run, the write-ahead log.
-///
-/// # Errors
-/// The first thing that stands in the way.
+/// Checks the address, the roles, the schema and, where the sync will run, the write-ahead log.
 pub async fn check(config: &Database, with_sync: bool) -> Result<(), Trouble> {
     let mut connection = connect(config, SERVER_ROLE).await?;
     check_schema(&mut connection).await?;
@@ -36,15 +33,15 @@ pub async fn check(config: &Database, with_sync: bool) -> Result<(), Trouble> {
 
 async fn connect(config: &Database, role: &str) -> Result<PgConnection, Trouble> {
     let options = options(config, role, "collections check").map_err(|error| Trouble::Wrong(format!("DATABASE_URL: {error}")))?;
-    match timeout(PATIENCE, PgConnection::connect_with(&options)).await {
+    match timeout(TIMEOUT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(judge(&error, role)),
+        Ok(Err(error)) => Err(classify(&error, role)),
         Err(_) => Err(Trouble::Away("no connection within 5 s".into())),
     }
 }
 
-/// Tells what passes by itself from what somebody has to mend.
-fn judge(error: &sqlx::Error, role: &str) -> Trouble {
+/// Tells what passes by itself from what the operator has to correct.
+fn classify(error: &sqlx::Error, role: &str) -> Trouble {
     let cause = match error {
         sqlx::Error::Database(cause) => cause,
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => return Trouble::Away(error.to_string()),
@@ -52,8 +49,8 @@ fn judge(error: &sqlx::Error, role: &str) -> Trouble {
     };
     let message = cause.message();
     match cause.code().as_deref() {
-        Some("3D000") => Trouble::Wrong(format!("{message}; create it, or mend DATABASE_URL")),
-        Some("28000" | "28P01") => Trouble::Wrong(format!("{message}; mend the user or the password in DATABASE_URL")),
+        Some("3D000") => Trouble::Wrong(format!("{message}; create it, or correct DATABASE_URL")),
+        Some("28000" | "28P01") => Trouble::Wrong(format!("{message}; correct the user or the password in DATABASE_URL")),
         Some("22023") => Trouble::Wrong(format!("{message}; run `collections migrate up`, which makes the role")),
         Some("42501") => Trouble::Wrong(format!(
             "the user of DATABASE_URL may not act as {role}; as a superuser: grant {role} to the user ({message})"
@@ -71,7 +68,7 @@ async fn check_schema(connection: &mut PgConnection) -> Result<(), Trouble> {
     let has_history: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
         .fetch_one(&mut *connection)
         .await
-        .map_err(|error| judge(&error, SERVER_ROLE))?;
+        .map_err(|error| classify(&error, SERVER_ROLE))?;
     if !has_history {
         return Err(migrate("the database has no schema yet"));
     }
@@ -86,13 +83,13 @@ async fn check_schema(connection: &mut PgConnection) -> Result<(), Trouble> {
     let has_trigrams: bool = sqlx::query_scalar("select exists (select from pg_extension where extname = 'pg_trgm')")
         .fetch_one(connection)
         .await
-        .map_err(|error| judge(&error, SERVER_ROLE))?;
+        .map_err(|error| classify(&error, SERVER_ROLE))?;
     if has_trigrams { Ok(()) } else { Err(Trouble::Wrong("the extension pg_trgm is missing: create extension pg_trgm".into())) }
 }
 
 async fn check_log(connection: &mut PgConnection) -> Result<(), Trouble> {
     let level: String =
-        sqlx::query_scalar("show wal_level").fetch_one(&mut *connection).await.map_err(|error| judge(&error, SYNC_ROLE))?;
+        sqlx::query_scalar("show wal_level").fetch_one(&mut *connection).await.map_err(|error| classify(&error, SYNC_ROLE))?;
     if level != "logical" {
         return Err(Trouble::Wrong(format!(
             "postgres runs with wal_level={level} and the sync needs logical: alter system set wal_level = logical, then restart it"
@@ -101,7 +98,7 @@ async fn check_log(connection: &mut PgConnection) -> Result<(), Trouble> {
     let may: bool = sqlx::query_scalar("select rolreplication or rolsuper from pg_roles where rolname = session_user")
         .fetch_one(connection)
         .await
-        .map_err(|error| judge(&error, SYNC_ROLE))?;
+        .map_err(|error| classify(&error, SYNC_ROLE))?;
     if may {
         Ok(())
     } else {

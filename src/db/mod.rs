@@ -37,9 +37,6 @@ const SEARCH_POOL_SIZE: u32 = 6;
 /// Connections for the sync: its writers, its backlog worker and the sweep.
 const SYNC_POOL_SIZE: u32 = 8;
 
-/// How long a list waits for a connection: when Elasticsearch stalls, all lists come at once.
-const SEARCH_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// How long background work waits for a connection, and how long its statements run: no client waits for them.
 const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -74,9 +71,8 @@ impl Pools {
     }
 }
 
-/// Lists that Postgres answers have timed out on Elasticsearch together and all come at once, so they wait longer.
 fn patient(config: &Database) -> Database {
-    Database { acquire_timeout: SEARCH_ACQUIRE_TIMEOUT, ..config.clone() }
+    Database { acquire_timeout: config.search_acquire_timeout, ..config.clone() }
 }
 
 /// Limits for work that no client waits for.
@@ -94,7 +90,11 @@ fn pool(config: &Database, role: &'static str, name: &str, size: u32) -> sqlx::R
 ///
 /// If a transaction were left open here after all, nothing could be lost: each of its statements still sees the latest commits.
 fn read_pool(config: &Database) -> sqlx::Result<PgPool> {
-    let options = options(config, SERVER_ROLE, "collections read")?.options([("default_transaction_read_only", "on")]);
+    let options = options(config, SERVER_ROLE, "collections read")?.options([
+        ("default_transaction_read_only", "on"),
+        // Lookups by key: to plan one takes five times as long as to run it, and a plan for the very values is no better.
+        ("plan_cache_mode", "force_generic_plan"),
+    ]);
     Ok(pool_options(config, config.pool_size).connect_lazy_with(options))
 }
 

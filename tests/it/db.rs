@@ -1,4 +1,4 @@
-//! The Postgres driver on bad days.
+//! The Postgres driver: connections that break, transactions that are left open, pools that are exhausted.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::harness::database::Database;
 use crate::harness::eventually::eventually;
 use crate::harness::proxy::{Mode, Proxy};
 
-/// Lets other tasks run a number of times, and so lets a future be dropped at every one of its stages.
+/// Lets other tasks run a number of times, so that a future is dropped at each of its stages.
 async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;
@@ -58,14 +58,14 @@ async fn a_connection_to_a_peer_that_is_gone_is_not_lent_again() {
     config.database.acquire_timeout = Duration::from_secs(10);
     let pool = Pools::open(&config.database).unwrap().server;
     assert!(insert(&pool, "before").await);
-    // Long enough to be asked for a sign of life.
+    // Long enough for a ping before it is lent.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     proxy.set(Mode::Abandon);
     assert!(insert(&pool, "after").await, "the one connection was replaced by a new one");
 }
 
 #[tokio::test]
-async fn an_exhausted_pool_refuses_soon_and_says_when_to_come_back() {
+async fn an_exhausted_pool_refuses_soon_and_says_when_to_retry() {
     let test = TestApp::start_api_tuned(&["--db-pool-size", "1"], |config| {
         config.database.acquire_timeout = Duration::from_millis(200);
     })
@@ -95,9 +95,10 @@ async fn reads_by_id_do_not_wait_for_transactions_and_cannot_write() {
 #[tokio::test]
 async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    // As in production.
     let test = TestApp::start_tuned(&["--elasticsearch-url", &url, "--search-timeout", "500ms"], |config| {
         config.database.acquire_timeout = Duration::from_millis(250);
+        // So long that a slow machine cannot be why a list is refused.
+        config.database.search_acquire_timeout = Duration::from_secs(60);
     })
     .await;
     let client = test.agent().await;
@@ -124,7 +125,7 @@ async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
 }
 
 #[tokio::test]
-async fn postgres_away_is_503_and_back_is_well() {
+async fn postgres_away_is_503_until_it_is_back() {
     let database = Database::create().await;
     let (proxy, url) = Proxy::before(&database.url).await;
     let test = TestApp::start_api_tuned(&[], |config| config.database.acquire_timeout = Duration::from_millis(500)).await;
@@ -162,7 +163,7 @@ async fn postgres_away_is_503_and_back_is_well() {
 }
 
 #[tokio::test]
-async fn what_an_operator_has_to_mend_is_said_in_a_sentence() {
+async fn what_the_operator_has_to_correct_is_said_in_a_sentence() {
     let database = Database::create().await;
     let good = config(&database, &[]).database;
     db::check(&good, true).await.unwrap();
@@ -174,11 +175,11 @@ async fn what_an_operator_has_to_mend_is_said_in_a_sentence() {
     assert!(matches!(db::check(&away, true).await, Err(Trouble::Away(_))));
 
     // Roles belong to the whole cluster, so this one has the name of the test's database.
-    let nobody = format!("{}_nobody", database.name);
-    sqlx::query(AssertSqlSafe(format!("create role {nobody} login"))).execute(&database.pool).await.unwrap();
+    let powerless_role = format!("{}_powerless", database.name);
+    sqlx::query(AssertSqlSafe(format!("create role {powerless_role} login"))).execute(&database.pool).await.unwrap();
     let mut powerless = good.clone();
     let (_, host) = database.url.split_once('@').unwrap();
-    powerless.url = format!("postgres://{nobody}@{host}").into();
+    powerless.url = format!("postgres://{powerless_role}@{host}").into();
     check_wrong(db::check(&powerless, true).await, &["may not act as collections_server", "grant"]);
     sqlx::query("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
         .execute(&database.pool)
@@ -187,7 +188,7 @@ async fn what_an_operator_has_to_mend_is_said_in_a_sentence() {
     check_wrong(db::check(&good, true).await, &["lacks 1 migration", "collections migrate up"]);
     sqlx::query("drop table _sqlx_migrations").execute(&database.pool).await.unwrap();
     check_wrong(db::check(&good, true).await, &["no schema", "collections migrate up"]);
-    sqlx::query(AssertSqlSafe(format!("drop role {nobody}"))).execute(&database.pool).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("drop role {powerless_role}"))).execute(&database.pool).await.unwrap();
 }
 
 #[track_caller]
@@ -199,13 +200,13 @@ fn check_wrong(outcome: Result<(), Trouble>, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_was_given_back_in_order_is_lent_again() {
+async fn a_connection_that_was_returned_outside_a_transaction_is_lent_again() {
     let test = TestApp::start_api(&["--db-pool-size", "1"]).await;
     let pool = &test.app.db.server;
     let pid = || sqlx::query_scalar::<_, i32>("select pg_backend_pid()").fetch_one(pool);
     let first = pid().await.unwrap();
     for _ in 0..20 {
-        // The guard runs in a task of its own after a connection is given back.
+        // The check runs in a task of its own after a connection is returned.
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         assert_eq!(pid().await.unwrap(), first);
     }

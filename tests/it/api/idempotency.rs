@@ -22,7 +22,7 @@ async fn the_same_key_gets_the_same_answer_and_has_one_effect() {
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
     assert_eq!(first.body, again.body);
-    assert!(!again.header("x-sync-token").is_empty(), "a repeated answer can be waited for too");
+    assert!(!again.header("x-sync-token").is_empty(), "a repeated answer carries a sync token too");
     for header in ["etag", "location", "content-type"] {
         assert_eq!(first.header(header), again.header(header), "{header}");
     }
@@ -32,8 +32,8 @@ async fn the_same_key_gets_the_same_answer_and_has_one_effect() {
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
     let elsewhere = keyed.post("/customers", &json!({ "name": "Ann" })).await;
     assert_eq!((elsewhere.status, elsewhere.code()), (422, "idempotency_key_reused"));
-    let stranger = test.agent().await.with("idempotency-key", "attempt-1");
-    assert_eq!(stranger.post("/payments", &new).await.header("idempotent-replayed"), "", "keys belong to their caller");
+    let other_caller = test.agent().await.with("idempotency-key", "attempt-1");
+    assert_eq!(other_caller.post("/payments", &new).await.header("idempotent-replayed"), "", "keys belong to their caller");
     assert_eq!(payments(&test).await, 2);
 }
 
@@ -67,7 +67,7 @@ async fn fifty_at_once_with_one_key_have_one_effect() {
 }
 
 #[tokio::test]
-async fn a_key_under_way_is_told_to_wait() {
+async fn a_key_whose_first_request_still_works_is_a_conflict() {
     let test = TestApp::start_api(&[]).await;
     let agent = test.agent().await;
     let account = agent.post("/accounts", &json!({ "customer": { "name": "Ann" } })).await.expect(201);
@@ -93,7 +93,7 @@ async fn a_key_under_way_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_refused_request_keeps_no_answer() {
+async fn the_answer_to_a_refused_request_is_not_stored() {
     let test = TestApp::start_api(&[]).await;
     let agent = test.agent().await;
     let keyed = agent.with("idempotency-key", "attempt-1");
@@ -112,7 +112,7 @@ async fn a_refused_request_keeps_no_answer() {
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_after_its_time() {
+async fn a_stored_answer_expires() {
     let test = TestApp::start_api(&["--jwt-expires-in", "72h"]).await;
     let keyed = test.agent().await.with("idempotency-key", "attempt-1");
     let new = json!({ "amount": 10, "method": "cash" });
@@ -125,11 +125,11 @@ async fn a_key_is_forgotten_after_its_time() {
     test.clock.advance(TimeDelta::hours(25));
     keyed.with("idempotency-key", "attempt-2").post("/payments", &new).await.expect(201);
     let kept: i64 = sqlx::query_scalar("select count(*) from idempotency_keys").fetch_one(&test.database.pool).await.unwrap();
-    assert_eq!(kept, 1, "an answer that nobody can ask for any more is cleared away");
+    assert_eq!(kept, 1, "expired answers are deleted");
 }
 
 #[tokio::test]
-async fn payments_can_be_made_to_need_a_key() {
+async fn a_setting_makes_payments_require_a_key() {
     let test = TestApp::start_api(&["--require-idempotency", "true"]).await;
     let agent = test.agent().await;
     let new = json!({ "amount": 10, "method": "cash" });
