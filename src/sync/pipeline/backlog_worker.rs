@@ -159,7 +159,8 @@ impl<'a> BacklogWorker<'a> {
         }
         failpoint::abort_at("sync-in-drain");
         transaction.commit().await?;
-        self.after = claimed.last;
+        // The documents of a truncated collection may lie behind the last one claimed, and belong to this round.
+        self.after = claimed.emptied.into_iter().min().map(|name| (name, Uuid::nil())).or(claimed.last);
         Ok(Step::Done)
     }
 

@@ -46,7 +46,7 @@ async fn count(test: &Synced, table: &str) -> i64 {
 /// How many accounts show that name.
 async fn shown(test: &Synced, name: &str) -> i64 {
     let index = test.index("accounts").await;
-    let body = json!({ "size": 0, "track_total_hits": true, "query": { "term": { "customerName": name } } });
+    let body = json!({ "size": 0, "track_total_hits": true, "query": { "term": { "search.sort": name.to_lowercase() } } });
     let answer = test.raw(reqwest::Method::POST, &format!("{index}/_search"), Some(body)).await;
     answer["hits"]["total"]["value"].as_i64().unwrap()
 }
