@@ -29,7 +29,7 @@ pub struct State {
     pub search: Search,
     /// How far Elasticsearch has followed Postgres.
     pub watermark: Watermark,
-    /// Cancelled when the process is told to stop.
+    /// Cancelled by a stop signal.
     pub stop: CancellationToken,
 }
 

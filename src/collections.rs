@@ -59,7 +59,7 @@ pub enum When {
 /// What a change of a row makes dirty.
 ///
 /// A comparison with the indexed parent could not replace the counts: the parent may have
-/// been read ahead of a rename that is then taken back, while a child was read in between.
+/// been read before a rename that is rolled back, while a child was read in between.
 pub static EDGES: [Edge; 11] = [
     own("customers", "id", &CUSTOMERS),
     children("customers", "id", When::Renamed("embedded_changes"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),

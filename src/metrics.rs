@@ -26,34 +26,36 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 /// A gauge of the sync: its name and its help text.
-pub type Meaning = (&'static str, &'static str);
+pub type Description = (&'static str, &'static str);
 
-pub const SYNC_LEADING: Meaning = ("collections_sync_leading", "Whether this process leads the sync.");
-pub const SYNC_KNOWN: Meaning = ("collections_sync_known", "Whether Postgres has told the state of the sync.");
-pub const SYNC_LAG_SECONDS: Meaning = ("collections_sync_lag_seconds", "How long changes have waited to become searchable.");
-pub const SYNC_LAG_BYTES: Meaning = ("collections_sync_lag_bytes", "Bytes of the log that the index lacks.");
-pub const SYNC_RETAINED_BYTES: Meaning =
+pub const SYNC_LEADING: Description = ("collections_sync_leading", "Whether this process leads the sync.");
+pub const SYNC_KNOWN: Description = ("collections_sync_known", "Whether the state of the sync could be read from Postgres.");
+pub const SYNC_LAG_SECONDS: Description = ("collections_sync_lag_seconds", "How long changes have waited to become searchable.");
+pub const SYNC_LAG_BYTES: Description = ("collections_sync_lag_bytes", "Bytes of the log that the index lacks.");
+pub const SYNC_RETAINED_BYTES: Description =
     ("collections_sync_retained_bytes", "Bytes of the log that Postgres retains for the sync.");
-pub const SYNC_DEAD_LETTERS: Meaning = ("collections_sync_dead_letters", "Documents that Elasticsearch refused.");
-pub const SYNC_OLDEST_TRANSACTION_SECONDS: Meaning =
+pub const SYNC_DEAD_LETTERS: Description = ("collections_sync_dead_letters", "Documents that Elasticsearch refused.");
+pub const SYNC_OLDEST_TRANSACTION_SECONDS: Description =
     ("collections_sync_oldest_transaction_seconds", "How long the oldest open transaction has been writing.");
-pub const SYNC_BACKLOG: Meaning = ("collections_sync_backlog", "Documents to write again.");
-pub const SYNC_FANOUTS: Meaning = ("collections_sync_fanouts", "Rows whose children are being written.");
-pub const SYNC_VERIFIED_SECONDS: Meaning = ("collections_sync_verified_seconds", "Time since all documents had been compared.");
-pub const SYNC_DRIFT_FOUND: Meaning = ("collections_sync_drift_found", "Documents that were found to differ, ever.");
-pub const SYNC_DRIFT_REPAIRED: Meaning = ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
+pub const SYNC_BACKLOG: Description = ("collections_sync_backlog", "Documents to write again.");
+pub const SYNC_FANOUTS: Description = ("collections_sync_fanouts", "Rows whose children are being written.");
+pub const SYNC_VERIFIED_SECONDS: Description =
+    ("collections_sync_verified_seconds", "Time since all documents had been compared.");
+pub const SYNC_DRIFT_FOUND: Description = ("collections_sync_drift_found", "Documents that were found to differ, ever.");
+pub const SYNC_DRIFT_REPAIRED: Description =
+    ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
 
 /// The sync's gauges for one scrape. Unknown values are absent: a registered gauge would keep showing an old value.
 #[derive(Default)]
 pub struct Gauges(Registry);
 
 impl Gauges {
-    pub fn set(&self, (name, help): Meaning, value: f64) {
+    pub fn set(&self, (name, help): Description, value: f64) {
         registered_in(&self.0, Gauge::new(name, help)).set(value);
     }
 
     /// Sets one value for each collection.
-    pub fn set_each<'a>(&self, (name, help): Meaning, values: impl IntoIterator<Item = (&'a str, f64)>) {
+    pub fn set_each<'a>(&self, (name, help): Description, values: impl IntoIterator<Item = (&'a str, f64)>) {
         let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &["collection"]));
         for (collection, value) in values {
             gauge.with_label_values(&[collection]).set(value);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # $project comes from bin/services
 # Servers from docker-compose.yml, for bin/services.
 
-# The client alone is not enough: an engine has to answer, and compose has to be there.
+# The client alone is not enough: an engine must answer, and compose must exist.
 docker_answers() {
   command -v docker >/dev/null && timeout 10 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
 }
@@ -10,7 +10,7 @@ compose() { docker compose --project-directory "$project" "$@"; }
 
 inner_port() { case $1 in postgres) echo 5432 ;; redis) echo 6379 ;; elasticsearch) echo 9200 ;; esac; }
 
-# The port of loopback where the running container of server $1 listens; nothing when it is down.
+# Prints the loopback port of the container of server $1; nothing if it is down.
 docker_port() { compose port "$1" "$(inner_port "$1")" 2>/dev/null | sed -n 's/.*:\([1-9][0-9]*\)$/\1/p'; }
 
 docker_start() {

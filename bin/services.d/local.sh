@@ -1,22 +1,22 @@
 # shellcheck shell=bash disable=SC2154 # $project comes from bin/services
-# Local servers below .services/, for bin/services. What the machine lacks comes from Debian's packages (when root) and
-# from Maven Central, which has both servers as artifacts.
+# Local servers below .services/, for bin/services. Missing programs come from Debian's packages (as root) and from Maven
+# Central, which has both servers as artifacts.
 #
-# A server's processes are recognised by their working folder and program, never by a pidfile: a pidfile lies after a
-# kill -9 and when the pid has been given to another process.
+# A server's processes are recognised by working folder and program. A pidfile is wrong after a kill -9, or when another process
+# has the pid.
 
 postgres_version=18.1.0
 elasticsearch_version=${ELASTICSEARCH_VERSION:-8.19.8}
 state=
 
-# Sets $user, who runs the servers, and $state, the folder with everything of theirs; then waits for its turn. Once.
+# Sets $user, who runs the servers, and $state, their folder, and takes the lock. Once.
 local_prepare() {
   [ -z "$state" ] || return 0
   state=$project/.services
   user=$(id -un)
   if [ "$(id -u)" = 0 ]; then
     choose_user
-    # Below a folder that only root can enter the servers would not reach their data; it then lives elsewhere, behind a link.
+    # If only root can enter the checkout, the servers could not reach their data; it then lives elsewhere, behind a link.
     if ! as_server test -x "$project"; then
       state=/var/lib/collections-services/$(basename "$project")-$(printf %s "$project" | sha256sum | cut -c1-8)
       mkdir -p "$(dirname "$state")"
@@ -26,7 +26,7 @@ local_prepare() {
     fi
     mkdir -p "$state" && chown "$user:" "$state"
   elif ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ]; then
-    fail "$state belongs to $(stat -Lc %U "$state" 2>/dev/null || echo somebody else); run as that user or as root"
+    fail "$state belongs to $(stat -Lc %U "$state" 2>/dev/null || echo another user); run as that user or as root"
   fi
   state=$(cd "$state" && pwd -P)
   cd "$state" || exit
@@ -35,17 +35,17 @@ local_prepare() {
   flock -n 9 || { say "waiting for another bin/services to finish"; flock 9; }
 }
 
-# The servers refuse to run as root. The owner of an earlier start or of the checkout is asked first, so that root and
-# that user can take turns.
+# The servers refuse to run as root. The owner of an earlier start or of the checkout runs them if possible, so that root and
+# that user can alternate.
 choose_user() {
   user=$(stat -Lc %U "$state" 2>/dev/null || stat -c %U "$project")
   case $user in root | UNKNOWN) user=collections ;; *) return ;; esac
   id "$user" >/dev/null 2>&1 ||
     useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user" 2>/dev/null ||
-    user=nobody
+    user=$(id -un 65534)
 }
 
-# Runs a command as the servers' user, without the lock, which would otherwise be held for as long as the server lives.
+# Runs a command as the servers' user, without the lock, which a server would otherwise hold.
 as_server() {
   if [ "$(id -u)" = 0 ]; then
     setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups env HOME="$state" USER="$user" "$@" 9<&-
@@ -56,8 +56,8 @@ as_server() {
 
 local_port() { cat "$project/.services/$1.port" 2>/dev/null || true; }
 
-# The processes of server $1, also those left from a checkout that was deleted and made again. Asked as their own user: in
-# a container root may not look into other users' processes.
+# Prints the processes of server $1, also those of a deleted checkout. Runs as their user: in a container root may not inspect
+# other users' processes.
 local_pids() {
   local process folder
   as_server find /proc/[0-9]*/cwd -maxdepth 0 -printf '%h %l\n' 2>/dev/null | while read -r process folder; do
@@ -87,14 +87,14 @@ local_start() {
 local_binaries() {
   local_prepare
   require_packages postgres
-  obtain postgres || fail "the programs of Postgres cannot be had; see above, or set POSTGRES_BIN"
+  obtain postgres || fail "cannot get the programs of Postgres; see above, or set POSTGRES_BIN"
   echo "$state/dist/postgres-$postgres_version/bin"
 }
 
 # Fetches the programs of server $1; fails if packages are missing.
 obtain() { [ -z "$(lacking "$1")" ] && "${1}_fetch"; }
 
-# The Debian packages without which server $1 cannot be had.
+# Prints the Debian packages that server $1 lacks.
 lacking() {
   case $1 in
     postgres) [ -d "$state/dist/postgres-$postgres_version" ] || { lacking_maven; has xz || echo xz-utils; } ;;
@@ -107,16 +107,16 @@ lacking() {
 lacking_maven() { has mvn || echo maven; has unzip || echo unzip; }
 has() { command -v "$1" >/dev/null; }
 
-# The packages that all these servers lack.
+# Prints the packages that these servers lack.
 all_lacking() {
   local packages
   packages=$(for name in "$@"; do lacking "$name"; done | sort -u)
-  # Debian 13 has a later Java under this name only.
+  # Debian 13 has another version of Java.
   apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 || packages=${packages/openjdk-17/default}
   echo "$packages"
 }
 
-# Installs the packages that these servers lack when root, and says which are still missing.
+# As root, installs the packages that these servers lack; then says which are still missing.
 require_packages() {
   if [ "$(all_lacking "$@")" ] && has apt-get && [ "$(id -u)" = 0 ]; then install_packages "$@"; fi
   local packages
@@ -130,7 +130,7 @@ install_packages() {
   apt-get -qq update >install.log 2>&1 9<&- || true
   mapfile -t packages < <(all_lacking "$@")
   say "installing ${packages[*]}"
-  # Installing redis-server would start the machine's own Redis; this is Debian's way to say that nothing shall start.
+  # Installing redis-server would start the machine's own Redis; this policy prevents it.
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
@@ -144,7 +144,7 @@ start_one() {
   local name=$1 port
   if [ "$(local_pids "$name")" ]; then
     if [ -e "$name.port" ] && await 10 local_runs "$name"; then report "$name"; return; fi
-    say "$name: does not answer, so it is started anew"
+    say "$name: does not answer, restarting"
     local_stop "$name"
   fi
   as_server mkdir -p -m 700 "$state/$name"
@@ -155,7 +155,7 @@ start_one() {
     say "$name: starting on port $port"
     if "${name}_launch" "$port" && await 10 local_runs "$name"; then report "$name"; return; fi
     local_stop "$name"
-    taken "$port" || break # Another program took the port in the meantime, so the next one is worth a try.
+    taken "$port" || break # Otherwise another program took the port meanwhile; try the next one.
   done
   say "$name did not start; the end of its log:"
   tail -n 5 "$name"/*.log >&2 || true
@@ -163,7 +163,7 @@ start_one() {
   return 1
 }
 
-# Ends the processes of server $1, politely first.
+# Stops the processes of server $1, gracefully first.
 local_stop() {
   local name=$1 pids main signal=TERM
   local_prepare
@@ -171,7 +171,7 @@ local_stop() {
   [ ${#pids[@]} != 0 ] || return 0
   say "$name: stopping"
   if [ "$name" = postgres ]; then
-    # Only the postmaster takes the order for a fast shutdown; without it the others are the remains of a kill -9.
+    # Only the postmaster handles a fast shutdown; without it the others are left from a kill -9.
     main=$(as_server head -n 1 postgres/data/postmaster.pid 2>/dev/null || true)
     if [[ " ${pids[*]} " == *" $main "* ]]; then pids=("$main") signal=INT; else signal=KILL; fi
   fi
@@ -179,7 +179,7 @@ local_stop() {
   await 30 is_gone "$name" && return
   mapfile -t pids < <(local_pids "$name")
   kill -KILL "${pids[@]}" 2>/dev/null || true
-  await 10 is_gone "$name" || fail "$name does not end: processes ${pids[*]}"
+  await 10 is_gone "$name" || fail "$name does not stop: processes ${pids[*]}"
 }
 is_gone() { [ -z "$(local_pids "$1")" ]; }
 
@@ -189,10 +189,10 @@ local_reset() {
   say "$1: data deleted"
 }
 
-# Unpacks Maven artifact $2 to dist/$1, once. A .txz inside, as in the Postgres artifact, is what is wanted of it.
+# Unpacks Maven artifact $2 to dist/$1, once; of the Postgres artifact only the .txz inside.
 fetch() {
   [ ! -d "dist/$1" ] || return 0
-  say "fetching $1 from Maven Central, or from the cache of an earlier time"
+  say "fetching $1 from Maven Central or its local cache"
   rm -rf fetch; mkdir -p dist fetch/packed fetch/unpacked
   if ! mvn -q -B dependency:copy "-Dartifact=$2" "-DoutputDirectory=$state/fetch/packed" >fetch.log 2>&1 9<&-; then
     say "Maven could not fetch $2: $(grep -m1 ERROR fetch.log || echo "see $state/fetch.log")"
@@ -221,16 +221,16 @@ postgres_launch() {
   if [ ! -d "$data" ]; then
     rm -rf "$data.new"
     as_server "$bin/initdb" -D "$data.new" -U collections --auth=trust --encoding=UTF8 --locale=C.UTF-8 >postgres/start.log 2>&1 || return 1
-    # The artifact has no psql; a single-user server takes the one statement that is needed.
+    # The artifact has no psql; a single-user server runs the one statement.
     as_server "$bin/postgres" --single -D "$data.new" template1 <<<'create database collections' >>postgres/start.log 2>&1 || return 1
     as_server mv "$data.new" "$data"
   fi
-  # One cluster serves the whole test suite: a database and a replication slot for each test that runs.
+  # One cluster for the test suite: each running test has a database and a replication slot.
   for setting in port="$1" listen_addresses=127.0.0.1 unix_socket_directories= wal_level=logical max_connections=300 \
     max_wal_senders=100 max_replication_slots=100 max_slot_wal_keep_size=8GB shared_buffers=256MB max_wal_size=2GB; do
     options+=" -c $setting"
   done
-  rm -f "$data/postmaster.pid" # No process of this cluster is left, as was just checked.
+  rm -f "$data/postmaster.pid" # No process of this cluster runs, as checked before.
   as_server setsid "$bin/pg_ctl" start -s -w -t 60 -D "$data" -l postgres/server.log -o "$options" >postgres/start.log 2>&1 </dev/null
 }
 
@@ -245,7 +245,7 @@ elasticsearch_fetch() {
   fetch "elasticsearch-$elasticsearch_version" "org.elasticsearch.distribution.integ-test-zip:elasticsearch:$elasticsearch_version:zip"
 }
 
-# The home of a Java of version 17 or later that the servers' user may run.
+# Prints the home of a Java of version 17 or later that the servers' user may run.
 java_home() {
   local home version
   for home in "${ES_JAVA_HOME-}" "${JAVA_HOME-}" "$(readlink -f "$(command -v java)" | sed 's:/bin/java$::')" /usr/lib/jvm/*; do
@@ -259,8 +259,8 @@ java_home() {
 elasticsearch_launch() {
   local home=$state/dist/elasticsearch-$elasticsearch_version config=$state/elasticsearch/config data=$state/elasticsearch/data
   as_server mkdir -p "$config" elasticsearch/{logs,tmp}
-  # In a chroot Java cannot see the mount below its data and gives up. An index can always be built again from Postgres,
-  # so shared memory will do there.
+  # In a chroot Java cannot see the mount of its data folder and fails; there it uses shared memory, since indices can be rebuilt
+  # from Postgres.
   if [ -d "$data" ]; then :
   elif grep -q " $(stat -c %m .) " /proc/self/mounts; then as_server mkdir "$data"
   else as_server ln -sfn "$(as_server mktemp -d /dev/shm/collections.XXXXXX)" "$data"; fi

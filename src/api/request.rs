@@ -61,7 +61,7 @@ impl Request {
 
     /// What the rules of a write depend on.
     #[must_use]
-    pub fn context(&self, by: UserId) -> Context<'_> {
+    pub fn rule_context(&self, by: UserId) -> Context<'_> {
         let config = &self.app.config;
         Context {
             by: Some(by),

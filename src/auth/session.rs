@@ -42,7 +42,7 @@ pub(super) async fn start(
     Ok(id)
 }
 
-/// Ends a session: at once on this server, on others when they hear of it, in [`CACHE_LIFE`] at the latest.
+/// Ends a session: at once on this server, on others when notified, and within [`CACHE_LIFE`] at the latest.
 pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     sqlx::query!(
         r#"

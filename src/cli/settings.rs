@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::{Arg, Command};
 
-/// Takes a file of `KEY=value` lines as defaults; environment and command line override them. Refuses unknown keys.
+/// Uses a file of `KEY=value` lines as defaults; environment and command line override them. Refuses unknown keys.
 pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Command> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let known = names(&command);

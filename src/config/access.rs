@@ -11,7 +11,7 @@ use super::Environment;
 const KEY_BYTES: usize = 32;
 
 /// Signs tokens on a developer's machine; everyone knows it.
-const DEVELOPMENT_KEY: &str = "only-for-development-and-known-to-everybody";
+const DEVELOPMENT_KEY: &str = "only-for-development-and-publicly-known";
 
 #[derive(Args, Clone, Debug)]
 pub struct Access {

@@ -31,7 +31,7 @@ pub struct Database {
     /// How long a list that Postgres answers waits for a connection: when Elasticsearch stalls, all lists come at once.
     #[arg(skip = Duration::from_secs(2))]
     pub search_acquire_timeout: Duration,
-    /// How long a statement waits for a row lock: longer than any transaction of ours, shorter than a client's patience.
+    /// How long a statement waits for a row lock: longer than our transactions take, shorter than clients wait.
     #[arg(skip = Duration::from_secs(2))]
     pub lock_timeout: Duration,
 }

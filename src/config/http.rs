@@ -12,7 +12,7 @@ pub struct Http {
     /// Address to listen on.
     #[arg(long, env = "HOST", default_value = "127.0.0.1")]
     pub host: IpAddr,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 picks a free one.
     #[arg(long, env = "PORT", default_value_t = 3000)]
     pub port: u16,
     /// Connections open at once.
@@ -54,7 +54,7 @@ pub struct Http {
     /// Longest wait for a request's whole body: 1 MiB over a connection of 1 Mbit/s.
     #[arg(skip = Duration::from_secs(10))]
     pub body_timeout: Duration,
-    /// Longest wait for a client to take an answer; half the request timeout, since no answer is larger than a page.
+    /// Longest wait for a client to read a response; half the request timeout, since no response is larger than a page.
     #[arg(skip = Duration::from_secs(15))]
     pub write_timeout: Duration,
 }

@@ -192,7 +192,7 @@ pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Reques
 }
 
 async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
-    let context = request.context(caller.id);
+    let context = request.rule_context(caller.id);
     request
         .write(caller.id, async |connection| {
             request.expect_version(lock::<R>(connection, id).await?.version)?;

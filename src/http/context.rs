@@ -1,4 +1,4 @@
-//! What is known of a request outside its handler: its id, where it came from, who calls.
+//! The context of a request: its id, its peer and its caller.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ struct Inner {
 }
 
 impl RequestContext {
-    /// Takes the request's `X-Request-Id` if that is a short plain word, else makes a new id.
+    /// Uses the request's `X-Request-Id` if it is a short plain word, else a new id.
     pub(crate) fn new(peer: IpAddr, headers: &HeaderMap) -> Self {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
         let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);

@@ -98,7 +98,7 @@ impl Header {
     }
 }
 
-/// Leaves one column to a field: the one that was named, else the one that bears its name. Two that are equally sure are wrong.
+/// Leaves one column to a field: the one that was named, else the one with its name. Two that are equally sure are wrong.
 fn keep_surest(field: &'static Field, headings: &[&str], found: &mut [Option<(&'static Field, Match)>], wrong: &mut String) {
     let is_it = |found: &Option<(&'static Field, Match)>| found.is_some_and(|(other, _)| std::ptr::eq(other, field));
     let Some(surest) = found.iter().filter(|found| is_it(found)).flatten().map(|(_, how)| *how).max() else { return };

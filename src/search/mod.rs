@@ -14,17 +14,14 @@ mod phrase;
 mod postgres;
 pub mod query;
 mod router;
-mod score;
 mod template;
-mod terms;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
-pub use phrase::Phrase;
+pub use phrase::{Name, Phrase, Terms};
 pub use query::Engine;
 pub use router::{Answer, Search};
 pub use template::Template;
-pub use terms::{Name, Terms};

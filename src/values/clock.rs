@@ -20,7 +20,7 @@ impl Clock {
         (Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed))).trunc_subsecs(6)
     }
 
-    /// Returns the current day in UTC, by which due dates are judged.
+    /// Returns the current day in UTC, by which debts are overdue.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.now().date_naive()

@@ -70,7 +70,7 @@ async fn hostile_tokens_are_all_refused_with_one_body() {
         format!("{head}.{body}.{}", STANDARD.encode(mac(KEY.as_bytes(), &format!("{head}.{body}")))),
         format!("{head}.{}.{signature}", base64(json!({ "role": "admin" }).to_string())),
         non_canonical(&good),
-        "only-for-development-and-known-to-everybody".into(),
+        "only-for-development-and-publicly-known".into(),
     ];
     for algorithm in ["none", "None", "NONE", "nOnE", "HS384", "HS512", "RS256", "ES256", "EdDSA", "PS256", "", "hs256"] {
         tokens.push(forge(&json!({ "typ": "at+jwt", "alg": algorithm }).to_string(), &text));
@@ -102,7 +102,7 @@ async fn hostile_tokens_are_all_refused_with_one_body() {
         json!({ "nbf": now + 3600 }),
         json!({ "nbf": "0" }),
         json!({ "nbf": null }),
-        json!({ "iss": "somebody" }),
+        json!({ "iss": "another" }),
         json!({ "iss": null }),
         json!({ "iss": ["collections"] }),
         json!({ "aud": "another-api" }),
@@ -216,7 +216,7 @@ async fn every_failed_login_looks_the_same() {
     sqlx::query("update users set disabled_at = now() where username = 'joan'").execute(&test.database.pool).await.unwrap();
     let cases = [
         json!({ "username": "jane", "password": "wrong password" }),
-        json!({ "username": "nobody", "password": crate::harness::app::PASSWORD }),
+        json!({ "username": "unknown", "password": crate::harness::app::PASSWORD }),
         json!({ "username": "joan", "password": crate::harness::app::PASSWORD }),
         json!({ "username": "jane", "password": "" }),
         json!({ "username": "", "password": "" }),

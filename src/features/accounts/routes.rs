@@ -75,7 +75,7 @@ impl Resource for Account {
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let body = request.json().await?;
     let mut violations = Violations::default();
-    let new = NewAccount::read(body, &request.context(caller.id), &mut violations);
+    let new = NewAccount::read(body, &request.rule_context(caller.id), &mut violations);
     violations.check()?;
     request
         .write(caller.id, async |connection| {

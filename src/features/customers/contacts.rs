@@ -328,7 +328,7 @@ mod tests {
         let stranger = json!([{ "id": Uuid::nil(), "kind": "email", "value": "a@b.c" }]);
         check(json!({ "contactPoints": stranger }), &mut Vec::new(), &[("/contactPoints/0/id", "unknown_id")]);
         check(
-            json!({ "contactPoints": [{ "kind": "email", "value": "nobody" }] }),
+            json!({ "contactPoints": [{ "kind": "email", "value": "invalid" }] }),
             &mut Vec::new(),
             &[("/contactPoints/0/value", "not_a_contact")],
         );

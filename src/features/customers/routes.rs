@@ -82,7 +82,7 @@ impl Resource for Customer {
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let mut body: Object = request.json().await?;
-    let context = request.context(caller.id);
+    let context = request.rule_context(caller.id);
     let mut violations = Violations::default();
     let debt = Debt::take(&mut body, context.currency, &mut violations);
     let customer = Customer::read_new(body, &context, &mut violations);

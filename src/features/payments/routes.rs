@@ -107,7 +107,7 @@ async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &
     if settings.require_idempotency && request.is_canonical() && !request.has_idempotency_key() {
         return Err(Error::malformed("idempotency_key_required", "a payment needs an Idempotency-Key header"));
     }
-    let context = request.context(caller.id);
+    let context = request.rule_context(caller.id);
     request
         .write(caller.id, async |connection| {
             let payee = rules::lock_payee(connection, account).await?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::search::phrase::score;
 use crate::search::phrase::{Phrase, Word};
-use crate::search::score;
 
 /// The whole is one of the document's numbers or addresses, or every word matches.
 pub(super) fn strict(phrase: &Phrase) -> Json {

@@ -2,9 +2,10 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
+use crate::search::phrase::score;
 use crate::search::phrase::{Phrase, Word};
 use crate::search::query::Matching;
-use crate::search::{Collection, Compares, Source, score};
+use crate::search::{Collection, Compares, Source};
 
 type Sql = QueryBuilder<Postgres>;
 

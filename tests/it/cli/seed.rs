@@ -51,8 +51,8 @@ async fn the_same_seed_creates_the_same_rows_at_once_or_in_parts() {
     seeded(&other, &["--customers", "40", "--seed", "7"]).await;
     seeded(&other, &["--customers", "120", "--seed", "7"]).await;
     assert_eq!(digest(&one).await, digest(&other).await);
-    let told = seeded(&one, &["--customers", "120", "--seed", "7"]).await;
-    assert!(told.contains("all 120 customers of seed 7 exist"), "{told}");
+    let output = seeded(&one, &["--customers", "120", "--seed", "7"]).await;
+    assert!(output.contains("all 120 customers of seed 7 exist"), "{output}");
     seeded(&one, &["--customers", "20", "--seed", "8"]).await;
     assert_eq!(number(&one, "select count(*) from customers").await, 140);
 }
@@ -78,8 +78,8 @@ async fn seeded_balances_are_the_sums_of_their_ledgers() {
 async fn seeding_if_empty_keeps_existing_customers() {
     let database = Database::create().await;
     seeded(&database, &["--customers", "10", "--if-empty"]).await;
-    let told = seeded(&database, &["--customers", "50", "--if-empty"]).await;
-    assert!(told.contains("nothing seeded"), "{told}");
+    let output = seeded(&database, &["--customers", "50", "--if-empty"]).await;
+    assert!(output.contains("nothing seeded"), "{output}");
     assert_eq!(number(&database, "select count(*) from customers").await, 10);
 }
 

@@ -124,7 +124,7 @@ async fn live<T>(database: &Database, talk: impl AsyncFnOnce(Client, &[String]) 
     let mut log = Vec::new();
     let prepared = async {
         while !log.last().is_some_and(|line: &String| line.contains("postgres is ready")) {
-            log.push(lines.next_line().await.unwrap().expect("the server goes on"));
+            log.push(lines.next_line().await.unwrap().expect("the server runs"));
         }
     };
     tokio::time::timeout(Duration::from_secs(180), prepared).await.expect("the server has made the first user, if any");

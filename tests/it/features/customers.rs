@@ -103,7 +103,7 @@ async fn absent_members_stay_and_null_clears_them() {
     assert!(same.header("etag").starts_with("\"v2-"), "a change that changes nothing keeps the version");
     let merged = agent.put(&format!("/api{path}"), &json!({ "taxId": "T2" })).await.expect(200);
     assert_eq!((&merged["givenName"], &merged["taxId"]), (&json!("Ann"), &json!("T2")));
-    let replaced = agent.put(&path, &json!({ "name": "Somebody" })).await.expect(200);
+    let replaced = agent.put(&path, &json!({ "name": "Other" })).await.expect(200);
     assert_eq!((&replaced["givenName"], &replaced["tags"]), (&Value::Null, &json!([])));
     assert_eq!(agent.put(&path, &json!({ "taxId": "T3" })).await.expect(422)["code"], "invalid");
 }

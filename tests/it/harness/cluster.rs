@@ -123,7 +123,7 @@ fn binaries() -> String {
     std::env::var("POSTGRES_BIN").expect("POSTGRES_BIN is the folder of initdb and pg_ctl; bin/test sets it")
 }
 
-/// Who runs the servers: whoever owns the binaries, for Postgres refuses to run as root.
+/// The user that runs the servers: the owner of the binaries, since Postgres refuses to run as root.
 fn server_user() -> (String, String) {
     let owner = std::fs::metadata(binaries()).expect("the folder POSTGRES_BIN exists");
     if owner.uid() == 0 { ("65534".into(), "65534".into()) } else { (owner.uid().to_string(), owner.gid().to_string()) }

@@ -1,4 +1,4 @@
-//! The program as an operator runs it: a process of its own, which a test can kill.
+//! The program as a process, which a test can kill.
 
 use std::process::Stdio;
 use std::sync::LazyLock;
@@ -11,12 +11,12 @@ use tokio::process::{Child, Command};
 use crate::harness::client::Client;
 use crate::harness::database::Database;
 
-/// The program with its settings, not yet started.
+/// The program with its settings, not started.
 pub fn command(database: &Database) -> Command {
     command_at(&database.url, &database.name)
 }
 
-/// The same on a database that is kept apart by a name of the test's choice.
+/// The same with its own name for slot and indices.
 pub fn command_at(url: &str, name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collections"));
     command
@@ -30,7 +30,7 @@ pub fn command_at(url: &str, name: &str) -> Command {
     command
 }
 
-/// Adds a login as an operator does.
+/// Adds a user by the command.
 pub async fn add_user(database: &Database, username: &str, role: &str, password: &str) {
     add_user_with(command(database), username, role, password).await;
 }
@@ -72,16 +72,15 @@ impl Server {
         Client::new(format!("http://127.0.0.1:{}", self.port))
     }
 
-    /// Kills the process as a power cut would.
+    /// Kills the process (SIGKILL).
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-/// A port that nobody listens on now, another one each time.
+/// A free port, another one each time.
 ///
-/// It lies below those that the kernel gives to whoever connects, so that nobody gets it by chance before its server is there, or
-/// between two starts of that.
+/// It lies below the kernel's ephemeral range, so that no connection gets it before its server starts, or between two starts.
 pub async fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;

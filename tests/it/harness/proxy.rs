@@ -89,7 +89,7 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
                 if mode.changed().await.is_err() {
                     return;
                 }
-                // What was asked of a frozen server is answered by nobody, also after it has come back.
+                // Requests to a frozen server stay without an answer, also when it is back.
                 return;
             }
             _ => {

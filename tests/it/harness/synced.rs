@@ -104,7 +104,7 @@ impl Synced {
         test
     }
 
-    /// Prepares one on a migrated database that somebody else removes.
+    /// Prepares one on a migrated database that its creator removes.
     pub(crate) fn at(url: &str, name: &str, more: &[&str]) -> Self {
         Self::at_tuned(url, name, more, |_| ())
     }
@@ -194,7 +194,7 @@ impl Synced {
         }
     }
 
-    /// The index that lists read.
+    /// The live index.
     pub(crate) async fn index(&self, collection: &str) -> String {
         generations::live(&self.app.db.sync, collection).await.unwrap().expect("the collection has a live index")
     }
@@ -225,7 +225,7 @@ impl Synced {
     pub(crate) async fn differences(&self, collection: &str) -> verify::Differences {
         let index = self.index(collection).await;
         let found = verify::contents(&self.app, &self.elastic, find(collection).unwrap(), &index).await.unwrap();
-        assert_eq!(found.strays.len(), 0, "{collection} of somebody else");
+        assert_eq!(found.strays.len(), 0, "{collection} of another program");
         found.differences
     }
 

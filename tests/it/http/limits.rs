@@ -18,20 +18,20 @@ use crate::harness::raw_socket::{Wire, body, status};
 use crate::http::answers::serve;
 
 /// Counts requests in [`wait`] and lets them leave. Each test uses its own, chosen by the query.
-struct Gate {
+struct Latch {
     entered: AtomicUsize,
     finished: AtomicUsize,
     leave: Semaphore,
 }
 
-static GATES: [Gate; 4] =
-    [const { Gate { entered: AtomicUsize::new(0), finished: AtomicUsize::new(0), leave: Semaphore::const_new(0) } }; 4];
+static LATCHES: [Latch; 4] =
+    [const { Latch { entered: AtomicUsize::new(0), finished: AtomicUsize::new(0), leave: Semaphore::const_new(0) } }; 4];
 
 async fn wait(request: Request) -> Result<Reply> {
-    let gate = &GATES[request.query.parse::<usize>().unwrap()];
-    gate.entered.fetch_add(1, Ordering::SeqCst);
-    gate.leave.acquire().await.unwrap().forget();
-    gate.finished.fetch_add(1, Ordering::SeqCst);
+    let latch = &LATCHES[request.query.parse::<usize>().unwrap()];
+    latch.entered.fetch_add(1, Ordering::SeqCst);
+    latch.leave.acquire().await.unwrap().forget();
+    latch.finished.fetch_add(1, Ordering::SeqCst);
     reply(&json!({}))
 }
 
@@ -122,33 +122,33 @@ async fn requests_beyond_the_limit_are_refused_and_probes_are_not() {
     let test = TestApp::start_api(&["--http-max-in-flight", "2"]).await;
     let address =
         serve(&test.app, collections::http::Routes::join(vec![odd(&test.app), collections::server::routes(&test.app)])).await;
-    let gate = &GATES[0];
+    let latch = &LATCHES[0];
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(Wire::exchange(address, close("/odd/wait?0")))).collect();
-    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
+    eventually("two requests are inside", async || latch.entered.load(Ordering::SeqCst) == 2).await;
     let refused = Wire::exchange(address, close("/odd/wait?0")).await;
     assert_eq!((status(&refused), body(&refused)["code"].as_str()), (503, Some("overloaded")));
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
     assert_eq!(status(&Wire::exchange(address, close("/health/live")).await), 200);
-    gate.leave.add_permits(2);
+    latch.leave.add_permits(2);
     for answer in waiting {
         assert_eq!(status(&answer.await.unwrap()), 200);
     }
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 2);
+    assert_eq!(latch.entered.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn a_deadline_or_a_disconnect_never_cancels_a_handler() {
     let test = TestApp::start_api(&["--http-request-timeout", "300ms"]).await;
     let address = serve(&test.app, odd(&test.app)).await;
-    let gate = &GATES[1];
+    let latch = &LATCHES[1];
     let late = Wire::exchange(address, close("/odd/wait?1")).await;
     assert_eq!((status(&late), body(&late)["code"].as_str()), (504, Some("timeout")));
     let mut gone = Wire::open(address).await;
     gone.send(get("/odd/wait?1")).await;
-    eventually("two requests are inside", async || gate.entered.load(Ordering::SeqCst) == 2).await;
+    eventually("two requests are inside", async || latch.entered.load(Ordering::SeqCst) == 2).await;
     drop(gone);
-    gate.leave.add_permits(2);
-    eventually("both requests are finished", async || gate.finished.load(Ordering::SeqCst) == 2).await;
+    latch.leave.add_permits(2);
+    eventually("both requests are finished", async || latch.finished.load(Ordering::SeqCst) == 2).await;
 }
 
 #[tokio::test]
@@ -157,17 +157,17 @@ async fn a_stop_finishes_requests_in_progress_and_accepts_no_new_ones() {
     let socket = collections::http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
     let server = tokio::spawn(collections::http::listen(test.app.clone(), socket, odd(&test.app)));
-    let gate = &GATES[2];
+    let latch = &LATCHES[2];
     let mut idle = Wire::open(address).await;
     idle.send(get("/odd/nothing")).await;
     idle.answer().await;
     let busy = tokio::spawn(Wire::exchange(address, get("/odd/wait?2")));
-    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    eventually("one request is inside", async || latch.entered.load(Ordering::SeqCst) == 1).await;
     test.app.stop.cancel();
     assert_eq!(idle.rest().await, "", "the idle connection is closed");
     eventually("the port is closed", async || std::net::TcpStream::connect(address).is_err()).await;
     assert!(!server.is_finished(), "the server waits for the request");
-    gate.leave.add_permits(1);
+    latch.leave.add_permits(1);
     let answer = busy.await.unwrap();
     assert_eq!(status(&answer), 200);
     assert!(answer.contains("connection: close\r\n"), "{answer}");
@@ -180,10 +180,10 @@ async fn a_stop_waits_no_longer_than_its_timeout() {
     let socket = collections::http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
     let server = tokio::spawn(collections::http::listen(test.app.clone(), socket, odd(&test.app)));
-    let gate = &GATES[3];
+    let latch = &LATCHES[3];
     let mut stuck = Wire::open(address).await;
     stuck.send(get("/odd/wait?3")).await;
-    eventually("one request is inside", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    eventually("one request is inside", async || latch.entered.load(Ordering::SeqCst) == 1).await;
     test.app.stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), server).await.expect("the stop is bounded").unwrap();
 }

@@ -68,7 +68,7 @@ fn moment(second: u32) -> DateTime<Utc> {
     format!("2026-01-01T00:00:{second:02}Z").parse().unwrap()
 }
 
-/// Creates a generation of nobody's.
+/// Creates an index without a generation.
 pub(crate) async fn create(elastic: &Elastic, collection: &Collection, now: DateTime<Utc>) -> Result<String, ElasticError> {
     let index = index::name(&elastic.prefix, collection, &Template::new(collection).unwrap().hash, now);
     index::create(elastic, collection, &index, "it").await.map(|()| index)

@@ -48,7 +48,7 @@ impl Fault {
         dice.pick(&ALL)
     }
 
-    /// Breaks something, and mends it where it does not mend itself.
+    /// Breaks something, and repairs it if it does not recover by itself.
     pub(super) async fn happen(self, stage: &Stage, dice: &mut Dice) {
         let server = usize::try_from(dice.roll(stage.servers() as u64)).unwrap();
         let pause = Duration::from_millis(500 + dice.roll(6_000));

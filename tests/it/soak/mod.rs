@@ -81,7 +81,7 @@ async fn nothing_is_lost_whatever_breaks() {
             let fault = Fault::draw(&mut dice);
             println!("{:6.1} s {fault:?}", since.elapsed().as_secs_f64());
             fault.happen(&stage, &mut dice).await;
-            stage.revive().await;
+            stage.restart().await;
             tokio::time::sleep(Duration::from_millis(500 + dice.roll(2_500))).await;
             if Instant::now() > until {
                 break;

@@ -29,7 +29,7 @@ pub(super) struct Stage {
     pub(super) tally: Tally,
     /// What every HTTP writer knows to be stored.
     pub(super) written: Mutex<Written>,
-    /// Held for reading by whoever writes, so that a look finds everything at rest.
+    /// Writers hold it for reading, so that a comparison finds everything idle.
     pub(super) pause: RwLock<()>,
     servers: Vec<Mutex<Option<Child>>>,
     ports: Vec<u16>,
@@ -110,7 +110,7 @@ impl Stage {
     }
 
     /// Starts servers that have ended.
-    pub(super) async fn revive(&self) {
+    pub(super) async fn restart(&self) {
         for server in 0..self.servers() {
             if self.has_ended(server).await {
                 self.launch(server, "").await;
@@ -174,7 +174,7 @@ impl Stage {
     /// Waits until everything that is committed can be found, every index is live and nothing is owed.
     async fn settle(&self) {
         eventually("the sync has caught up and nothing is being built", async || {
-            self.revive().await;
+            self.restart().await;
             let generations = generations::all(&self.observer.pool).await.unwrap_or_default();
             let live = generations.iter().filter(|one| one.state == State::Live).count();
             let building = generations.iter().any(|one| one.state == State::Building);

@@ -1,4 +1,4 @@
-//! What is owed to the index: large fan-outs in the slow lane, and everything that waits while the index is away.
+//! The backlog: large fan-outs, and changes that wait while Elasticsearch is away.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     let settings = ["--sync-fanout-inline", "10", "--sync-batch-size", "2"];
     let test = family_tuned(&settings, 300, |config| config.database.lock_timeout = Duration::from_secs(60)).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
-    // Whoever holds the job keeps the lane from going on after the account that it is at.
+    // A lock on the job stops the backlog worker after its current account.
     let mut held = test.pool.begin().await.unwrap();
     eventually("the rename is stored and held up", async || {
         sqlx::query("select from sync_fanouts for update").execute(&mut *held).await.unwrap().rows_affected() == 1
@@ -106,7 +106,7 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
     .await;
     test.start().await;
     let renaming = async {
-        // Never so few that the lane could come to an end.
+        // Never so few that the backlog worker could finish.
         for n in 1..=2000 {
             while count(&test, "sync_fanouts").await > 20 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -180,7 +180,7 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
         let checkpoint = checkpoint::read(&test.pool).await.unwrap().checkpoint;
         assert!(!checkpoint.backlog_since.is_empty(), "{checkpoint:?}");
         assert!(count(&test, "sync_backlog").await > 0);
-        // What is stored is known to whoever comes next.
+        // The next leader knows the stored backlog.
         test.kill();
         test.launch();
         proxy.set(Mode::Pass);

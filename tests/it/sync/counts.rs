@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::harness::synced::Synced;
 use crate::sync::documents::people;
 
-/// A change of every column that somebody may change, and the count that says that others show it.
+/// A change of every writable column, and the change count of its row.
 const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("customers", "external_id", "'E-2'", "embedded_changes"),
     ("customers", "kind", "'company'", ""),

@@ -212,7 +212,7 @@ async fn a_document_that_the_index_refuses_does_not_hold_up_the_rest() {
 }
 
 #[tokio::test]
-async fn repair_finds_and_mends_what_was_changed_behind_its_back() {
+async fn repair_finds_and_repairs_changed_documents() {
     let test = Synced::started().await;
     people(&test).await;
     test.settle().await;

@@ -37,7 +37,7 @@ impl HeldBack {
         test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
         test.start().await;
         let before = test.version("customers", WITNESS).await;
-        cluster.execute("alter system set synchronous_standby_names = 'nobody'").await;
+        cluster.execute("alter system set synchronous_standby_names = 'absent'").await;
         cluster.execute("select pg_reload_conf()").await;
         let mut waiting = cluster.connect().await;
         let commit = tokio::spawn(async move {
@@ -175,7 +175,7 @@ async fn a_lost_slot_raises_the_epoch_and_every_index_is_built_anew() {
 }
 
 #[tokio::test]
-async fn a_slot_that_somebody_else_moved_is_noticed() {
+async fn a_slot_that_another_process_moved_is_noticed() {
     let mut test = Synced::started().await;
     test.settle().await;
     test.stop().await;

@@ -173,7 +173,7 @@ async fn expect_remembered(test: &Synced, index: &str, condition: &str) {
     .await;
 }
 
-/// The index has been given up, and the new one is as it should be.
+/// The index was replaced, and the new one equals the rows.
 async fn expect_built_anew(test: &Synced, lost: &str) {
     test.expect_replaced("customers", lost).await;
     test.settle().await;
@@ -278,7 +278,7 @@ async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
         test.raw(reqwest::Method::GET, &path, None).await["_source"]["name"] == "Arrived"
     })
     .await;
-    assert!(test.app.watermark.status.report().behind_since.is_some(), "nobody knows that it has");
+    assert!(test.app.watermark.status.report().behind_since.is_some(), "no heartbeat has confirmed it");
     test.sql("delete from customers").await;
     test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Other')").await;
     proxy.set(Mode::Pass);

@@ -139,7 +139,7 @@ async fn a_leader_waits_for_a_slot_that_another_program_reads() {
     let slot = test.app.config.sync.slot.clone();
     let mut settings = ReplicationConfig::new(url.host_str().unwrap(), url.username(), password, &slot, &slot, "collections");
     settings.port = url.port().unwrap_or(5432);
-    settings.application_name = Some("somebody else".into());
+    settings.application_name = Some("another process".into());
     let stranger = ReplicationClient::connect(settings).await.unwrap();
     eventually("the slot is in use", async || {
         let active: Option<bool> = sqlx::query_scalar("select active from pg_replication_slots where slot_name = $1")

@@ -38,7 +38,7 @@ async fn held(test: &Synced, collection: &str) -> BTreeMap<Uuid, Value> {
     let mut after = None;
     loop {
         let page = inventory::page(&test.elastic, &index, after, None, PAGE, Detail::Ids).await.unwrap();
-        assert_eq!(page.strays.len(), 0, "{collection} of somebody else");
+        assert_eq!(page.strays.len(), 0, "{collection} of another program");
         let ids: Vec<Uuid> = page.entries.into_iter().map(|entry| entry.id).collect();
         for held in inventory::read(&test.elastic, &index, &ids).await.unwrap() {
             let mut document: Value = serde_json::from_str(held.source.get()).unwrap();

@@ -97,7 +97,7 @@ async fn a_changed_mapping_is_rebuilt_without_a_request_if_configured() {
     eventually("a new index is live", async || test.index("customers").await != before).await;
     let after = test.index("customers").await;
     // After a rollback the program does not insist.
-    generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().expect("the index before is kept");
+    generations::request_rollback(&test.app.db.sync, "customers").await.unwrap().expect("the previous index is kept");
     eventually("the previous index is live", async || test.index("customers").await == before).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     let generations = generations::all(&test.app.db.sync).await.unwrap();

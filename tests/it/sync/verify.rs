@@ -35,7 +35,7 @@ async fn customers(test: &Synced, count: u32) {
 /// Changes a member of a document behind the back of the sync.
 async fn corrupt(test: &Synced, id: Uuid) {
     let mut document = test.document("customers", id).await;
-    document["name"] = json!("Somebody Else");
+    document["name"] = json!("Other Name");
     put(test, id, "", document).await;
 }
 
@@ -236,7 +236,7 @@ async fn the_exit_code_of_verify_says_whether_the_index_equals_the_rows() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&format!("{} stale name\n", id(7))) && said.contains(&format!("{} missing", id(8))), "{said}");
     assert!(said.contains("1 of other programs") && said.contains("3 differences"), "{said}");
-    assert!(!said.contains("Somebody") && !said.contains("accounts"), "{said}");
+    assert!(!said.contains("Other Name") && !said.contains("accounts"), "{said}");
 
     let (code, said) = test.command(&["sync", "repair"]).await;
     assert_eq!(code, Some(0), "{said}");

@@ -11,7 +11,7 @@ pub type Keys = [Option<u64>; DOCUMENTS];
 pub struct Bulk {
     pub keys: Keys,
     pub request: usize,
-    /// What had passed the gate when it was sent.
+    /// What had passed the barrier when it was sent.
     passed: u64,
 }
 
@@ -28,7 +28,7 @@ pub struct Leader {
     epoch: u16,
     received: usize,
     /// Batches of commits, by where each ends in the log.
-    pub at_gate: Vec<(usize, usize)>,
+    pub at_barrier: Vec<(usize, usize)>,
     pub ready: Keys,
     newest: u64,
     passed: u64,
@@ -45,7 +45,7 @@ impl Leader {
         Self {
             epoch: database.epoch,
             received,
-            at_gate: Vec::new(),
+            at_barrier: Vec::new(),
             ready: [None; DOCUMENTS],
             // A later commit may begin where the confirmed one ends.
             newest: database.confirmed - RECORD / 2,
@@ -63,7 +63,7 @@ impl Leader {
 
     /// Takes what the stream has sent, which may be more than others can see.
     pub fn receive(&mut self, until: usize) {
-        self.at_gate.push((self.received, until));
+        self.at_barrier.push((self.received, until));
         self.received = until;
     }
 
@@ -72,15 +72,15 @@ impl Leader {
     }
 
     pub fn passes(&self, rules: Rules, database: &Database, batch: usize) -> bool {
-        let (from, until) = self.at_gate[batch];
-        let is_next = batch == 0 || !rules.gates_in_stream_order;
+        let (from, until) = self.at_barrier[batch];
+        let is_next = batch == 0 || !rules.barrier_keeps_stream_order;
         is_next && (!rules.waits_until_visible || database.log[from..until].iter().all(|commit| commit.is_visible))
     }
 
     /// Merges a batch into what is ready. A rename is stored as a job before anything of it can be confirmed: one that has not begun
     /// shows this rename too, one that runs has passed some of the children by.
     pub fn pass(&mut self, rules: Rules, database: &mut Database, batch: usize) {
-        let (from, until) = self.at_gate.remove(batch);
+        let (from, until) = self.at_barrier.remove(batch);
         for commit in database.log[from..until].iter().cloned() {
             if commit.row < DOCUMENTS {
                 oldest(&mut self.ready[commit.row], commit.begins);
@@ -136,7 +136,7 @@ impl Leader {
         }
     }
 
-    /// What of the backlog a write would win with: the gate must have passed a position behind the mark.
+    /// What of the backlog a write would win with: the barrier must have passed a position behind the mark.
     pub fn drainable(&self, rules: Rules, database: &Database, locked: Keys) -> Keys {
         let reached = |mark: &Mark| !rules.drains_behind_marks || self.passed - RECORD / 2 >= mark.position;
         let mut keys = [None; DOCUMENTS];
@@ -211,8 +211,8 @@ impl Leader {
     /// Up to here everything is in the index, in the backlog or in a job.
     pub fn settled(&self, database: &Database) -> u64 {
         let waiting = self.ready.iter().chain(self.in_flight.iter().flat_map(|bulk| &bulk.keys)).flatten().copied();
-        let gated = self.at_gate.iter().map(|(from, _)| database.log[*from].begins);
-        waiting.chain(gated).min().unwrap_or(self.passed).min(self.passed)
+        let held = self.at_barrier.iter().map(|(from, _)| database.log[*from].begins);
+        waiting.chain(held).min().unwrap_or(self.passed).min(self.passed)
     }
 
     /// Up to here everything can be found.
@@ -224,7 +224,7 @@ impl Leader {
     pub fn is_idle(&self, database: &Database) -> bool {
         let is_empty =
             self.ready == [None; DOCUMENTS] && database.backlog == [None; DOCUMENTS] && self.jobs(database).next().is_none();
-        let is_quiet = self.at_gate.is_empty() && self.in_flight.is_empty() && self.drain.is_none() && self.chunk.is_none();
+        let is_quiet = self.at_barrier.is_empty() && self.in_flight.is_empty() && self.drain.is_none() && self.chunk.is_none();
         is_empty && is_quiet && self.has_received(database)
     }
 }

@@ -1,5 +1,5 @@
 //! A model of the sync without servers: whatever the schedule of commits, reads, writes and faults, the index ends up equal to the
-//! rows, and nobody who waits for a position misses what was committed before it. Each rule that is broken on purpose must make
+//! rows, and no reader that waits for an LSN misses a commit before it. Each rule that is broken on purpose must make
 //! some schedule fail.
 //!
 //! Every schedule is tried for two documents and few commits, with few faults; longer ones are drawn at random, by seed.
@@ -19,7 +19,7 @@ const AN_HOUR: u32 = 60;
 #[derive(Clone, Copy)]
 pub struct Rules {
     waits_until_visible: bool,
-    gates_in_stream_order: bool,
+    barrier_keeps_stream_order: bool,
     versions_from_commits: bool,
     floors_below_commits: bool,
     confirms_in_order: bool,
@@ -36,7 +36,7 @@ pub struct Rules {
 
 const RULES: Rules = Rules {
     waits_until_visible: true,
-    gates_in_stream_order: true,
+    barrier_keeps_stream_order: true,
     versions_from_commits: true,
     floors_below_commits: true,
     confirms_in_order: true,
@@ -83,8 +83,8 @@ fn the_index_equals_the_rows_after_many_more_schedules() {
 #[test]
 fn every_rule_that_is_broken_loses_something() {
     let broken = [
-        ("no gate", Rules { waits_until_visible: false, ..RULES }),
-        ("a gate that can be overtaken", Rules { gates_in_stream_order: false, ..RULES }),
+        ("no barrier", Rules { waits_until_visible: false, ..RULES }),
+        ("a barrier that can be overtaken", Rules { barrier_keeps_stream_order: false, ..RULES }),
         ("versions from the position of the read", Rules { versions_from_commits: false, ..RULES }),
         ("floors at the end of what has passed", Rules { floors_below_commits: false, ..RULES }),
         ("confirming out of order", Rules { confirms_in_order: false, ..RULES }),

@@ -17,7 +17,7 @@ pub const SECOND: Kind = (1, false);
 pub const RENAME: Kind = (PARENT, false);
 pub const KINDS: &[Kind] = &[FIRST, DELETE, SECOND, RENAME];
 
-/// One step of somebody. Leaders are counted from the oldest; all but the last are zombies.
+/// One step of a process. Leaders are counted from the oldest; all but the last are zombies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Commit {
@@ -51,7 +51,7 @@ enum Step {
 }
 
 impl Step {
-    /// Whether nobody but the leader itself could tell when it happens.
+    /// Whether only the leader itself can observe it.
     fn is_private(self) -> bool {
         matches!(self, Self::Pass(_) | Self::Acknowledge(..) | Self::FinishDrain(_) | Self::FinishChunk(_) | Self::Confirm)
     }
@@ -97,7 +97,7 @@ impl World {
         steps.extend((0..requests.len()).filter(|at| !requests[*at].has_arrived && self.index.is_alive(*at)).map(Step::Deliver));
         let leader = self.leaders.last().unwrap();
         steps.extend((leader.received() + 1..=database.log.len()).map(Step::Receive));
-        steps.extend((0..leader.at_gate.len()).filter(|batch| leader.passes(rules, database, *batch)).map(Step::Pass));
+        steps.extend((0..leader.at_barrier.len()).filter(|batch| leader.passes(rules, database, *batch)).map(Step::Pass));
         if leader.settled(database) > database.confirmed {
             steps.push(Step::Confirm);
         }
@@ -219,7 +219,7 @@ impl World {
         self.database = database;
     }
 
-    /// Whether nobody was told of a position that the index has not reached, and, at rest, the index equals the rows.
+    /// Whether no reader saw an LSN that the index has not reached, and, when idle, the index equals the rows.
     fn is_right(&self) -> bool {
         let leader = self.leaders.last().unwrap();
         let applied = leader.applied(&self.database);
@@ -231,10 +231,10 @@ impl World {
         })
     }
 
-    /// Whether a batch would go through the gate as soon as it is received.
+    /// Whether a batch would go through the barrier as soon as it is received.
     fn can_pass(&self, until: usize) -> bool {
         let leader = &self.leaders[self.leaders.len() - 1];
-        leader.at_gate.is_empty() && self.database.log[leader.received()..until].iter().all(|commit| commit.is_visible)
+        leader.at_barrier.is_empty() && self.database.log[leader.received()..until].iter().all(|commit| commit.is_visible)
     }
 
     /// Lets everything come to rest. What is still under way arrives last.

@@ -193,7 +193,7 @@ impl Target for Stage {
 }
 
 /// Remembers the position after a while, as a statement takes it.
-pub(super) async fn anchor(stage: &Stage, progress: &Progress, line: &SessionChannels) {
+pub(super) async fn leader_session(stage: &Stage, progress: &Progress, line: &SessionChannels) {
     let mut checkpoint = progress.checkpoint.subscribe();
     while checkpoint.changed().await.is_ok() {
         let checkpoint = checkpoint.borrow_and_update().clone();
@@ -213,7 +213,7 @@ pub(super) async fn reader(stage: &Stage, app: &App) {
         let Some(end) = stage.world().commits.iter().rev().find(|commit| commit.at <= now).map(|commit| commit.end) else {
             continue;
         };
-        stage.world().note(format!("somebody waits for {end}"));
+        stage.world().note(format!("a reader waits for {end}"));
         if app.watermark.reached(NAME, end, Duration::from_secs(5)).await {
             let mut world = stage.world();
             let missing = world.missing(&world.searchable, |one| one <= end);
@@ -223,7 +223,7 @@ pub(super) async fn reader(stage: &Stage, app: &App) {
 }
 
 /// Drains the backlog.
-pub(super) async fn lane(stage: &Stage, progress: &Progress) {
+pub(super) async fn backlog_worker(stage: &Stage, progress: &Progress) {
     loop {
         stage.dawdle(300).await;
         let version = Version::new(EPOCH, *progress.visible.borrow());
@@ -244,7 +244,7 @@ pub(super) async fn lane(stage: &Stage, progress: &Progress) {
     }
 }
 
-/// What the lane holds of the backlog, which is as it was unless all of it is done.
+/// The backlog that the worker has taken; it stays stored until all of it is written.
 pub(super) struct Taken<'a> {
     stage: &'a Stage,
     keys: Vec<Uuid>,

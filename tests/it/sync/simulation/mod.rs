@@ -19,7 +19,7 @@ use collections::values::clock::Clock;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use ends::{Stage, Wire, anchor, lane, reader};
+use ends::{Stage, Wire, backlog_worker, leader_session, reader};
 use world::{Flaw, INDEX, World};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -61,8 +61,8 @@ async fn play(stage: Stage) {
             () = over => {}
             () = sleep(Duration::from_millis(life)) => stage.world().note("the leader dies".into()),
             ended = pipeline.run(&stop) => stage.world().note(format!("the leader stumbles: {}", ended.unwrap_err())),
-            () = anchor(&stage, &progress, &line) => {}
-            () = lane(&stage, &progress) => {}
+            () = leader_session(&stage, &progress, &line) => {}
+            () = backlog_worker(&stage, &progress) => {}
             () = reader(&stage, &app) => {}
         }
     }

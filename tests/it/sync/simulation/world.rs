@@ -71,7 +71,7 @@ pub(super) struct World {
     pub(super) index: BTreeMap<Uuid, Document>,
     pub(super) searchable: BTreeMap<Uuid, Document>,
     pub(super) spill: BTreeMap<Uuid, Version>,
-    /// What the lane holds of it, with what was marked meanwhile and waits for the lane.
+    /// What the backlog worker has taken of it, with what was marked meanwhile and waits.
     pub(super) held: BTreeMap<Uuid, Option<Version>>,
     pub(super) saved: Checkpoint,
     pub(super) trace: Vec<String>,

@@ -1,6 +1,11 @@
 //! The text of the search box, taken apart: its words, and the ids, numbers and addresses that it may be.
 
+pub(crate) mod score;
+mod terms;
+
 use uuid::Uuid;
+
+pub use terms::{Name, Terms};
 
 use crate::values::text;
 
@@ -56,7 +61,7 @@ impl Phrase {
         let has_letters = folded.chars().any(char::is_alphabetic);
         Some(Self {
             full: text::unordered(&folded),
-            joined: super::terms::neighbours(&folded).collect(),
+            joined: terms::neighbours(&folded).collect(),
             id: typed.trim().parse().ok(),
             email: (typed.contains('@') && typed.split_whitespace().count() == 1).then(|| text::email(typed)),
             phone: (!has_letters && digits.len() >= MIN_DIGITS)

@@ -1,28 +1,28 @@
 //! The score of each way to match, for both engines: whole numbers and addresses, then parts of them, then names, then the rest.
 
 /// The phrase is an id, a whole number, phone or e-mail address.
-pub(super) const IDENTITY: f64 = 1000.0;
+pub(crate) const IDENTITY: f64 = 1000.0;
 /// The phrase is the end of a number or phone, or the beginning of an e-mail address.
-pub(super) const PART: f64 = 500.0;
+pub(crate) const PART: f64 = 500.0;
 /// The phrase is the beginning of a number.
-pub(super) const BEGINNING: f64 = 400.0;
+pub(crate) const BEGINNING: f64 = 400.0;
 /// The phrase is the full name, in any order.
-pub(super) const FULL: f64 = 50.0;
+pub(crate) const FULL: f64 = 50.0;
 /// A word is a word of a name.
-pub(super) const WORD: f64 = 10.0;
+pub(crate) const WORD: f64 = 10.0;
 /// A word is another spelling of a word of a name: `mueller` for `müller`.
-pub(super) const VARIANT: f64 = 9.0;
+pub(crate) const VARIANT: f64 = 9.0;
 /// A word is two words of a name, or the other way round.
-pub(super) const JOINED: f64 = 8.0;
+pub(crate) const JOINED: f64 = 8.0;
 /// A word begins a word of a name.
-pub(super) const PREFIX: f64 = 7.0;
+pub(crate) const PREFIX: f64 = 7.0;
 /// A word differs in one letter from a word of a name.
-pub(super) const ONE_TYPO: f64 = 6.0;
+pub(crate) const ONE_TYPO: f64 = 6.0;
 /// A word is in an address, a text or a number.
-pub(super) const ELSEWHERE: f64 = 5.0;
+pub(crate) const ELSEWHERE: f64 = 5.0;
 /// A word differs in two letters from a word of a name.
-pub(super) const TWO_TYPOS: f64 = 4.0;
+pub(crate) const TWO_TYPOS: f64 = 4.0;
 /// A word differs in one letter from one of an address or text.
-pub(super) const ELSEWHERE_TYPO: f64 = 3.0;
+pub(crate) const ELSEWHERE_TYPO: f64 = 3.0;
 /// Weight of how rare the matching words are, small enough to decide between equals only.
-pub(super) const RARITY: f64 = 0.3;
+pub(crate) const RARITY: f64 = 0.3;
