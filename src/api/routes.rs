@@ -1,6 +1,6 @@
 //! The `routes!` macro: one table per feature, which reads as its access matrix.
 
-/// Builds [`Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
+/// Builds [`crate::http::Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
 ///
 /// The path comes first, then the method, then the permission, so that an unknown address is 404 and not 401. A row without a
 /// permission does not compile. The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller
