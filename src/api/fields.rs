@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::json;
+use crate::db::rows::Locked;
 use crate::error::{Object, Violations};
 use crate::search::{Access, Field, FieldKind};
 use crate::validate::{Change, sensible_days};
@@ -31,6 +32,10 @@ pub struct Context<'a> {
 /// A record described by a table of fields; see [`crate::fields!`].
 pub trait Fields: Sized + 'static {
     const MEMBERS: &'static [Member<Self>];
+
+    fn id(&self) -> Uuid;
+
+    fn locked(&self) -> Locked;
 }
 
 /// A field and the member of the record that holds it.
@@ -42,7 +47,8 @@ pub struct Member<R> {
     pub get_mut: fn(&mut R) -> &mut dyn FieldValue,
 }
 
-/// Declares the table of a record's fields: `FIELDS`, and [`Fields`] with the member that holds each.
+/// Declares the table of a record's fields: `FIELDS`, and [`Fields`] with the member that holds each. Every record has `id`,
+/// `version` and `deleted_at`.
 #[macro_export]
 macro_rules! fields {
     ($record:ident; $($member:ident => $field:expr,)*) => {
@@ -58,6 +64,14 @@ macro_rules! fields {
                     get_mut: |record| &mut record.$member,
                 }
             ),*];
+
+            fn id(&self) -> uuid::Uuid {
+                self.id
+            }
+
+            fn locked(&self) -> $crate::db::rows::Locked {
+                $crate::db::rows::Locked { version: self.version, deleted_at: self.deleted_at }
+            }
         }
     };
 }

@@ -28,10 +28,6 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
 
     fn collection() -> &'static Collection;
 
-    fn id(&self) -> Uuid;
-
-    fn locked(&self) -> Locked;
-
     /// Returns the search forms; amounts are added by the table of fields.
     fn terms(&self) -> Terms;
 

@@ -12,7 +12,6 @@ use crate::api::{Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::db::rows::Locked;
 use crate::error::{Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
@@ -41,14 +40,6 @@ impl Resource for Account {
 
     fn collection() -> &'static Collection {
         &COLLECTION
-    }
-
-    fn id(&self) -> Uuid {
-        self.id
-    }
-
-    fn locked(&self) -> Locked {
-        Locked { version: self.version, deleted_at: self.deleted_at }
     }
 
     fn terms(&self) -> Terms {

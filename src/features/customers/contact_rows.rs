@@ -1,8 +1,8 @@
 //! A customer's contact points and addresses in SQL.
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::customer::{Address, ContactPoint, Customer};
@@ -40,35 +40,21 @@ pub(super) async fn insert_all(connection: &mut PgConnection, customers: &[&Cust
     Ok(())
 }
 
-/// Removes what is not in the new set, and lets the old primaries make room.
-pub(super) async fn clear_contact_points(connection: &mut PgConnection, customer: Uuid, points: &[ContactPoint]) -> Result<()> {
-    let ids: Vec<Uuid> = points.iter().map(|point| point.id).collect();
-    sqlx::query!(
-        r#"
-        delete from contact_points
-        where customer_id = $1
-        and id <> all($2)
-        "#,
-        customer,
-        &ids,
-    )
-    .execute(&mut *connection)
-    .await?;
+/// Removes the rows of a part (`contact_points`, `addresses`) that are not in the new set of ids, each with whether it is primary,
+/// and lets the old primaries make room.
+pub(super) async fn clear(
+    connection: &mut PgConnection,
+    table: &'static str,
+    customer: Uuid,
+    kept: impl Iterator<Item = (Uuid, bool)> + Clone,
+) -> Result<()> {
+    let ids: Vec<Uuid> = kept.clone().map(|(id, _)| id).collect();
+    let sql = format!("delete from {table} where customer_id = $1 and id <> all($2)");
+    sqlx::query(AssertSqlSafe(sql)).bind(customer).bind(ids).execute(&mut *connection).await?;
     // The index that allows one primary of a kind looks at every row on its own, so the old ones step down first.
-    let primaries: Vec<Uuid> = points.iter().filter(|point| point.is_primary).map(|point| point.id).collect();
-    sqlx::query!(
-        r#"
-        update contact_points
-        set is_primary = false
-        where customer_id = $1
-        and is_primary
-        and id <> all($2)
-        "#,
-        customer,
-        &primaries,
-    )
-    .execute(connection)
-    .await?;
+    let primaries: Vec<Uuid> = kept.filter(|(_, is_primary)| *is_primary).map(|(id, _)| id).collect();
+    let sql = format!("update {table} set is_primary = false where customer_id = $1 and is_primary and id <> all($2)");
+    sqlx::query(AssertSqlSafe(sql)).bind(customer).bind(primaries).execute(connection).await?;
     Ok(())
 }
 
@@ -104,37 +90,6 @@ pub(super) async fn put_contact_points(connection: &mut PgConnection, customer: 
         .await
         .on_constraint("contact_points_value_key", repeated)?;
     }
-    Ok(())
-}
-
-/// Removes what is not in the new set, and lets the old primary make room.
-pub(super) async fn clear_addresses(connection: &mut PgConnection, customer: Uuid, addresses: &[Address]) -> Result<()> {
-    let ids: Vec<Uuid> = addresses.iter().map(|address| address.id).collect();
-    sqlx::query!(
-        r#"
-        delete from addresses
-        where customer_id = $1
-        and id <> all($2)
-        "#,
-        customer,
-        &ids,
-    )
-    .execute(&mut *connection)
-    .await?;
-    let primaries: Vec<Uuid> = addresses.iter().filter(|address| address.is_primary).map(|address| address.id).collect();
-    sqlx::query!(
-        r#"
-        update addresses
-        set is_primary = false
-        where customer_id = $1
-        and is_primary
-        and id <> all($2)
-        "#,
-        customer,
-        &primaries,
-    )
-    .execute(connection)
-    .await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::api::{Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::db::rows::{Lock, Locked};
+use crate::db::rows::Lock;
 use crate::error::{Object, Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
@@ -45,14 +45,6 @@ impl Resource for Customer {
 
     fn collection() -> &'static Collection {
         &COLLECTION
-    }
-
-    fn id(&self) -> Uuid {
-        self.id
-    }
-
-    fn locked(&self) -> Locked {
-        Locked { version: self.version, deleted_at: self.deleted_at }
     }
 
     fn terms(&self) -> Terms {

@@ -147,11 +147,13 @@ pub(super) async fn update(connection: &mut PgConnection, before: &Customer, aft
     let updated = rows::update(&mut *connection, COLLECTION.name, after.id, &row, by.map(Uuid::from)).await;
     updated.on_constraint("customers_external_id_key", taken)?;
     if after.contact_points != before.contact_points {
-        contact_rows::clear_contact_points(&mut *connection, after.id, &after.contact_points).await?;
+        let kept = after.contact_points.iter().map(|point| (point.id, point.is_primary));
+        contact_rows::clear(&mut *connection, "contact_points", after.id, kept).await?;
         contact_rows::put_contact_points(&mut *connection, after.id, &after.contact_points).await?;
     }
     if after.addresses != before.addresses {
-        contact_rows::clear_addresses(&mut *connection, after.id, &after.addresses).await?;
+        let kept = after.addresses.iter().map(|address| (address.id, address.is_primary));
+        contact_rows::clear(&mut *connection, "addresses", after.id, kept).await?;
         contact_rows::put_addresses(connection, after.id, &after.addresses).await?;
     }
     Ok(())

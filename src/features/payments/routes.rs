@@ -11,7 +11,6 @@ use crate::api::{Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::db::rows::Locked;
 use crate::error::{Error, Object, Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
@@ -48,14 +47,6 @@ impl Resource for Payment {
 
     fn collection() -> &'static Collection {
         &COLLECTION
-    }
-
-    fn id(&self) -> Uuid {
-        self.id
-    }
-
-    fn locked(&self) -> Locked {
-        Locked { version: self.version, deleted_at: self.deleted_at }
     }
 
     fn terms(&self) -> Terms {
