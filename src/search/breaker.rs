@@ -35,7 +35,7 @@ impl Breaker {
         Self { threshold: threshold.max(1), interval, state: Mutex::default() }
     }
 
-    /// Says whether to ask the server. One caller in an interval is told to probe it.
+    /// Returns whether to ask the server; while the circuit is open, one caller in an interval probes it.
     pub(super) fn circuit(&self, now: Instant) -> Circuit {
         let mut state = self.state.lock();
         match state.probed {

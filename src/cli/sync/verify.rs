@@ -40,7 +40,7 @@ struct Report {
     different: usize,
     /// Documents that were being written whenever they were compared.
     unsettled: usize,
-    /// Documents that another program wrote, with ids that are none of ours.
+    /// Documents that another program wrote, with ids that are no UUIDs.
     strays: usize,
     /// The first documents that differ.
     documents: Vec<Named>,

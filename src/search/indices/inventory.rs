@@ -82,7 +82,7 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Page {
     pub entries: Vec<Entry>,
-    /// Documents of another program: each `_id` that is none of ours.
+    /// Documents of another program, by their `_id`, which is no UUID.
     pub strays: BTreeSet<String>,
     /// The place of the last one, if there may be more.
     pub end: Option<Uuid>,

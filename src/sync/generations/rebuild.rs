@@ -165,7 +165,7 @@ impl Rebuild<'_> {
         bail!("the new index refuses {} documents that the live index has, {first} for one: {reason}", lost.len())
     }
 
-    /// Makes sure that the index is complete before lists read it, and repairs it if it is not.
+    /// Checks that the index is complete before the swap, and repairs it if not.
     ///
     /// The index has acknowledged every row, so only what live changes wrote meanwhile is read back, and documents and rows are
     /// counted. Where the counts differ everything is compared. The first sweep after the swap compares the contents.

@@ -240,7 +240,7 @@ fn is_transient(error: &anyhow::Error) -> bool {
     is_outage(error) || error.is::<sqlx::Error>() || error.is::<Behind>()
 }
 
-/// Swaps an index in, and returns whether it is live: it may have been given up meanwhile.
+/// Makes a generation live. Returns false if it was abandoned meanwhile.
 ///
 /// The alias moves first: whatever learns that an index is live relies on its alias. Until then both are current.
 async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation) -> anyhow::Result<bool> {

@@ -94,7 +94,7 @@ pub struct Range {
     /// Number of ids on either side.
     pub ids: usize,
     pub different: HashMap<Uuid, Observation>,
-    /// Documents with no row and an id that is none of ours, so that no key leads to them.
+    /// Documents without a row, with ids that are no UUIDs, so that no key leads to them.
     pub strays: BTreeSet<String>,
 }
 

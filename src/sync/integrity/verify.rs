@@ -31,7 +31,7 @@ pub struct Findings {
     pub differences: Differences,
     /// Documents that were in flight every time.
     pub unsettled: HashSet<Uuid>,
-    /// Documents that another program wrote, with ids that are none of ours.
+    /// Documents that another program wrote, with ids that are no UUIDs.
     pub strays: BTreeSet<String>,
 }
 

@@ -39,7 +39,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Milliseconds after which a process that froze while it started to lead loses the lock. Creating a slot can take a minute.
 const STARTING_MS: &str = "90000";
 
-/// Keeps the index equal to the rows until it is told to stop. A fault never ends it: it reports the problem and tries again.
+/// Keeps the index equal to the rows until stopped; reports each fault and retries.
 pub async fn run(app: App, stop: CancellationToken) {
     tokio::spawn(Arc::clone(&app.feed).follow(app.stop.clone()));
     let _persisting = AbortOnDropHandle::new(tokio::spawn(problem::persist(app.clone())));
