@@ -16,7 +16,7 @@ use crate::harness::eventually::eventually;
 use crate::harness::process::{self, Server};
 use crate::harness::proxy::{Mode, Proxy};
 
-/// Writers that record payments until they are told to stop, and remember which were acknowledged.
+/// Writers that record payments until they are stopped, and remember which were acknowledged.
 struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,

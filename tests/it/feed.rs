@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use crate::harness::app::redis_url;
+use crate::harness::people::person;
 use crate::harness::proxy::{Mode, Proxy};
 use crate::harness::synced::{self, Synced};
 
@@ -24,12 +25,12 @@ fn id(number: u128) -> Uuid {
 async fn all(test: &Synced, subscription: &mut Subscription) -> Vec<Announcement> {
     let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&test.app.feed, |feed| feed.reached() >= end).await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Ok(entry) = tokio::time::timeout(Duration::from_millis(100), subscription.next()).await {
-        heard.push(entry.unwrap());
+        received.push(entry.unwrap());
     }
-    assert!(heard.is_sorted_by_key(|entry| entry.lsn));
-    heard.iter().flat_map(|entry| entry.announcements.clone()).collect()
+    assert!(received.is_sorted_by_key(|entry| entry.lsn));
+    received.iter().flat_map(|entry| entry.announcements.clone()).collect()
 }
 
 async fn until(feed: &Arc<Feed>, condition: impl Fn(&Feed) -> bool) {
@@ -51,7 +52,7 @@ async fn announcements_name_exactly_what_changed_in_order() {
     let mut test = Synced::started().await;
     let mut subscription = test.app.feed.subscribe();
     let customer = id(1);
-    test.sql(&format!("insert into customers (id, name) values ('{customer}', 'Ada')")).await;
+    test.insert(person(1, "Ada")).await;
     assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("customers {customer} Created 1")]);
     test.sql(&format!("update customers set name = 'Grace' where id = '{customer}'")).await;
     let account = id(2);
@@ -59,8 +60,8 @@ async fn announcements_name_exactly_what_changed_in_order() {
         "insert into accounts (id, account_number, customer_id, currency) values ('{account}', 'A1', '{customer}', 'EUR')"
     ))
     .await;
-    let heard = all(&test, &mut subscription).await;
-    let mut words = in_words(&heard);
+    let received = all(&test, &mut subscription).await;
+    let mut words = in_words(&received);
     // Commits that are close to each other may be announced together; a row is then named where it changed last.
     words.dedup();
     assert_eq!(words.last().unwrap(), &format!("customers {customer} Changed{}", if words.len() == 2 { " 2" } else { "" }));
@@ -105,12 +106,12 @@ async fn announcements_do_not_wait_for_an_index_that_hangs() {
     let indexed = test.app.watermark.get();
     proxy.set(Mode::Hang);
     for number in 0..50 {
-        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+        test.insert(person(number, "Ada")).await;
         let entry = tokio::time::timeout(LONG, subscription.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
         assert!(entry.lsn > indexed);
     }
-    assert!(test.app.watermark.get() < test.app.feed.reached(), "the index has not got them");
+    assert!(test.app.watermark.get() < test.app.feed.reached(), "the index does not have them");
     proxy.set(Mode::Pass);
     test.settle().await;
     test.stop().await;
@@ -125,12 +126,12 @@ async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
     let mut quick = feed.subscribe();
     let mut lsns = Vec::new();
     for number in 0..30 {
-        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+        test.insert(person(number, "Ada")).await;
         let entry = tokio::time::timeout(LONG, quick.next()).await.unwrap().unwrap();
         assert_eq!(entry.announcements.iter().map(|one| one.id).collect::<Vec<_>>(), [id(number)]);
         lsns.push(entry.lsn);
     }
-    assert_eq!(slow.next().await.err(), Some(Gone), "a slow consumer is told of the gap");
+    assert_eq!(slow.next().await.err(), Some(Gone), "a slow consumer gets an error for the gap");
     assert_eq!(slow.next().await.err(), Some(Gone), "and not allowed to overlook it");
     assert_eq!(feed.resume(epoch, lsns[10]).err(), Some(Gone));
     assert_eq!(feed.resume(Epoch(epoch.0 + 1), lsns[25]).err(), Some(Gone), "LSNs of another epoch mean nothing");
@@ -145,7 +146,7 @@ async fn a_consumer_resumes_where_it_was_or_learns_that_it_cannot() {
 #[tokio::test]
 async fn an_emptied_table_is_a_gap() {
     let mut test = Synced::started().await;
-    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(1))).await;
+    test.insert(person(1, "Ada")).await;
     let mut subscription = test.app.feed.subscribe();
     test.sql("truncate contact_points").await;
     let gap = async { while subscription.next().await.is_ok() {} };
@@ -162,7 +163,7 @@ fn follower(test: &Synced, redis: &str) -> App {
 }
 
 #[tokio::test]
-async fn other_servers_hear_the_same_and_learn_of_gaps() {
+async fn other_servers_get_the_same_announcements_and_learn_of_gaps() {
     let Some(url) = redis_url() else { return };
     let (proxy, url) = Proxy::before(&url).await;
     let mut test = Synced::started_with(&["--redis-url", &url]).await;
@@ -170,40 +171,40 @@ async fn other_servers_hear_the_same_and_learn_of_gaps() {
     until(&other.feed, |feed| feed.source() == Source::Other).await;
     let (mut here, mut there) = (test.app.feed.subscribe(), other.feed.subscribe());
     for number in 0..20 {
-        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+        test.insert(person(number, "Ada")).await;
     }
     let here = all(&test, &mut here).await;
-    let mut heard = Vec::new();
-    while heard.len() < here.len() {
+    let mut received = Vec::new();
+    while received.len() < here.len() {
         let entry = tokio::time::timeout(LONG, there.next()).await.unwrap().unwrap();
-        heard.extend(entry.announcements.iter().cloned());
+        received.extend(entry.announcements.iter().cloned());
         assert!(other.feed.resume(entry.epoch, entry.lsn).is_ok(), "a consumer may resume on any server");
     }
-    assert_eq!(heard, here);
+    assert_eq!(received, here);
 
     proxy.set(Mode::Refuse);
     until(&other.feed, |feed| feed.source() == Source::None).await;
     let mut local = test.app.feed.subscribe();
     for number in 0..4 {
-        test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(100 + number))).await;
+        test.insert(person(100 + number, "Ada")).await;
     }
-    assert_eq!(all(&test, &mut local).await.len(), 4, "consumers in the process notice nothing");
+    assert_eq!(all(&test, &mut local).await.len(), 4, "consumers in the process are not affected");
     proxy.set(Mode::Pass);
     until(&other.feed, |feed| feed.source() == Source::Other).await;
     let missed = async {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Ok(entry) = there.next().await {
-            heard.extend(entry.announcements.iter().map(|one| one.id));
-            if heard.contains(&id(103)) {
+            received.extend(entry.announcements.iter().map(|one| one.id));
+            if received.contains(&id(103)) {
                 break;
             }
         }
-        heard
+        received
     };
-    let heard = tokio::time::timeout(LONG, missed).await.unwrap();
-    // Either all of it arrives late, or the consumer is told that something is missing.
-    let is_complete = (100..104).all(|number| heard.contains(&id(number)));
-    assert!(is_complete || there.next().await.is_err(), "{heard:?}");
+    let received = tokio::time::timeout(LONG, missed).await.unwrap();
+    // Either all of it arrives late, or the consumer gets an error.
+    let is_complete = (100..104).all(|number| received.contains(&id(number)));
+    assert!(is_complete || there.next().await.is_err(), "{received:?}");
     test.stop().await;
     other.stop.cancel();
 }
@@ -220,13 +221,13 @@ async fn what_redis_loses_before_a_server_reads_it_is_a_gap() {
     let mut subscription = far.feed.subscribe();
     proxy.set(Mode::Refuse);
     until(&far.feed, |feed| feed.source() == Source::None).await;
-    insert_and_hear(&test, &near, 1).await;
+    insert_and_wait(&test, &near, 1).await;
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let name = &test.app.config.search.index_prefix;
     let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{name}:{name}:*")).query_async(&mut connection).await.unwrap();
     redis::cmd("DEL").arg(keys).exec_async(&mut connection).await.unwrap();
-    insert_and_hear(&test, &near, 2).await;
+    insert_and_wait(&test, &near, 2).await;
     proxy.set(Mode::Pass);
     assert_eq!(tokio::time::timeout(LONG, subscription.next()).await.unwrap().err(), Some(Gone));
     until(&far.feed, |feed| feed.reached() >= near.feed.reached()).await;
@@ -237,8 +238,8 @@ async fn what_redis_loses_before_a_server_reads_it_is_a_gap() {
 }
 
 /// Inserts a customer and waits until another server knows.
-async fn insert_and_hear(test: &Synced, other: &App, number: u128) {
-    test.sql(&format!("insert into customers (id, name) values ('{}', 'Ada')", id(number))).await;
+async fn insert_and_wait(test: &Synced, other: &App, number: u128) {
+    test.insert(person(number, "Ada")).await;
     let end = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     until(&other.feed, |feed| feed.reached() >= end).await;
 }
@@ -261,7 +262,7 @@ async fn a_new_leader_announces_only_what_the_former_one_has_not() {
     former.feed.announce(&changes(1), Lsn(20));
     former.feed.announce(&changes(2), Lsn(30));
     until(&other.feed, |feed| feed.reached() == Lsn(30)).await;
-    // Its batches have other sizes, and it has not heard what was announced before.
+    // Its batches have other sizes, and it has not followed what was announced before.
     let _late = late.feed.lead(Epoch(1), Lsn(10));
     late.feed.announce(&changes(1), Lsn(15));
     late.feed.announce(&changes(2), Lsn(30));

@@ -15,20 +15,22 @@ use collections::values::clock::Clock;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::harness::cluster::Cluster;
 use crate::harness::database::{Database, finally};
 use crate::harness::eventually::eventually;
+use crate::harness::people::People;
 
 /// A sync task; everything it made is gone when this value is.
 pub(crate) struct Synced {
     pub(crate) app: App,
     /// Connections as the owner.
     pub(crate) pool: PgPool,
-    name: String,
+    pub(crate) name: String,
     _database: Option<Database>,
     pub(crate) elastic: Elastic,
     running: Option<(CancellationToken, JoinHandle<()>)>,
@@ -104,6 +106,12 @@ impl Synced {
         test
     }
 
+    /// Prepares one on the test's own server.
+    pub(crate) async fn on(cluster: &Cluster, more: &[&str]) -> Self {
+        collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
+        Self::at(&cluster.url(), &format!("it_{}", collections::values::ids::new().simple()), more)
+    }
+
     /// Prepares one on a migrated database that its creator removes.
     pub(crate) fn at(url: &str, name: &str, more: &[&str]) -> Self {
         Self::at_tuned(url, name, more, |_| ())
@@ -147,6 +155,25 @@ impl Synced {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
     }
 
+    /// Returns the value of a query with one row and column.
+    pub(crate) async fn scalar<T>(&self, sql: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until a condition in SQL is true.
+    pub(crate) async fn wait_for(&self, condition: &str) {
+        let sql = format!("select coalesce(({condition}), false)");
+        eventually(condition, async || self.scalar(&sql).await).await;
+    }
+
+    /// Inserts rows as the owner.
+    pub(crate) async fn insert(&self, people: People) {
+        self.sql(&people.sql).await;
+    }
+
     /// Starts, and waits until what is committed can be found.
     pub(crate) async fn start(&mut self) {
         self.launch();
@@ -165,11 +192,8 @@ impl Synced {
         stop.cancel();
         task.await.unwrap();
         // A busy server notices a little later that the connection has gone.
-        eventually("the slot is free", async || {
-            let taken = "select exists (select from pg_replication_slots where slot_name = $1 and active)";
-            !sqlx::query_scalar::<_, bool>(taken).bind(&self.name).fetch_one(&self.pool).await.unwrap()
-        })
-        .await;
+        let slot = format!("from pg_replication_slots where slot_name = '{}'", self.name);
+        self.wait_for(&format!("not exists (select {slot} and active)")).await;
     }
 
     /// Stops as a kill would: in the middle of whatever is under way.

@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults that are injected.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -48,8 +48,8 @@ impl Fault {
         dice.pick(&ALL)
     }
 
-    /// Breaks something, and repairs it if it does not recover by itself.
-    pub(super) async fn happen(self, stage: &Stage, dice: &mut Dice) {
+    /// Breaks something, and repairs it unless it recovers by itself.
+    pub(super) async fn inject(self, stage: &Stage, dice: &mut Dice) {
         let server = usize::try_from(dice.roll(stage.servers() as u64)).unwrap();
         let pause = Duration::from_millis(500 + dice.roll(6_000));
         match self {
@@ -59,7 +59,7 @@ impl Fault {
                     stage.kill(server).await;
                 }
             }
-            // Sometimes for so long that the other one takes over.
+            // Sometimes long enough that the other server takes over.
             Self::Freeze => stage.freeze(server, pause * 3).await,
             Self::PostgresCrash => {
                 stage.cluster.stop("immediate");
@@ -96,7 +96,7 @@ async fn outage(stage: &Stage, mode: Mode, pause: Duration) {
     stage.tally.outages.fetch_add(1, Ordering::Relaxed);
 }
 
-/// What Elasticsearch does to indices when its disk is nearly full: writes are answered with 429.
+/// Blocks writes as Elasticsearch does when its disk is nearly full: it answers them with 429.
 async fn block(stage: &Stage, blocked: serde_json::Value) {
     let path = format!("{}-*/_settings", stage.observer.app.config.search.index_prefix);
     stage.observer.try_raw(Method::PUT, &path, Some(json!({ "index.blocks.read_only_allow_delete": blocked }))).await;
@@ -118,7 +118,7 @@ async fn drop_slot(stage: &Stage) {
     timeout(Duration::from_secs(30), dropping).await.ok();
 }
 
-/// Deletes and changes documents behind the product's back, and has them repaired.
+/// Deletes and changes documents behind the product's back, then repairs them.
 async fn corrupt(stage: &Stage) {
     let prefix = stage.observer.app.config.search.index_prefix.clone();
     let query = json!({

@@ -1,5 +1,5 @@
-//! A long run against everything at once: two servers, their Postgres, index and cache, broken at random while work goes on.
-//! `bin/soak` runs it. The seed repeats the faults and the work in their order; when each meets the other is up to the machine.
+//! A long run of two servers whose Postgres, index, cache and processes fail at random under load. `bin/soak` runs it. The seed
+//! repeats the faults and the work in their order; their timing is up to the machine.
 
 mod faults;
 mod stage;
@@ -18,14 +18,14 @@ use writers::Tally;
 
 const HTTP_WRITERS: u64 = 3;
 const SQL_WRITERS: u64 = 2;
-/// Faults between two looks at everything.
-const FAULTS_TO_A_LOOK: u32 = 6;
+/// Faults between two checks of everything.
+const FAULTS_PER_CHECK: u32 = 6;
 
 fn minutes() -> f64 {
     std::env::var("SOAK_MINUTES").map_or(2.0, |text| text.parse().expect("SOAK_MINUTES is a number"))
 }
 
-/// Starts the work of everybody.
+/// Starts the writers.
 async fn work(stage: &Arc<Stage>, seed: u64, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
     let password = "correct horse battery staple";
     stage.add_user("soak", password).await;
@@ -40,13 +40,13 @@ async fn work(stage: &Arc<Stage>, seed: u64, stop: &CancellationToken) -> Vec<to
     http.chain(sql).collect()
 }
 
-/// Ends the work, prints what was done and found, and fails if anything was lost.
+/// Stops the writers, prints the totals, and fails if anything is lost or differs.
 async fn conclude(stage: &Stage, seed: u64, since: Instant, stop: &CancellationToken, work: Vec<tokio::task::JoinHandle<()>>) {
     stop.cancel();
     for writer in work {
         writer.await.unwrap();
     }
-    stage.look(seed).await;
+    stage.check(seed).await;
     let Tally { acknowledged, checked, kills, freezes, restarts, outages, lost, differences, stale } = &stage.tally;
     let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
     println!(
@@ -77,22 +77,22 @@ async fn nothing_is_lost_whatever_breaks() {
     let work = work(&stage, seed, &stop).await;
     let mut dice = Dice::new(seed);
     while Instant::now() < until {
-        for _ in 0..FAULTS_TO_A_LOOK {
+        for _ in 0..FAULTS_PER_CHECK {
             let fault = Fault::draw(&mut dice);
             println!("{:6.1} s {fault:?}", since.elapsed().as_secs_f64());
-            fault.happen(&stage, &mut dice).await;
+            fault.inject(&stage, &mut dice).await;
             stage.restart().await;
             tokio::time::sleep(Duration::from_millis(500 + dice.roll(2_500))).await;
             if Instant::now() > until {
                 break;
             }
         }
-        stage.look(seed).await;
+        stage.check(seed).await;
     }
     conclude(&stage, seed, since, &stop, work).await;
 }
 
-/// Every place where a process can be killed by name.
+/// The failpoints at which a process is killed.
 #[cfg(feature = "failpoints")]
 const KILL_POINTS: [&str; 18] = [
     "sync-received",
@@ -127,14 +127,14 @@ async fn nothing_is_lost_wherever_a_process_is_killed() {
     let mut dice = Dice::new(seed);
     let mut unreached = Vec::new();
     for point in KILL_POINTS.into_iter().filter(|p| std::env::var("SOAK_POINT").map_or(true, |w| p.contains(&w))) {
-        // New indices are rare enough.
+        // New generations are rare.
         let passes = if point.contains("promotion") { 0 } else { dice.roll(3) };
         let is_reached = stage.kill_at(point, passes).await;
         println!("{:6.1} s {point}: {}", since.elapsed().as_secs_f64(), if is_reached { "killed" } else { "not reached" });
         if !is_reached {
             unreached.push(point);
         }
-        stage.look(seed).await;
+        stage.check(seed).await;
     }
     conclude(&stage, seed, since, &stop, work).await;
     assert_eq!(unreached, Vec::<&str>::new());

@@ -1,4 +1,4 @@
-//! What the long run plays on: a Postgres of its own, proxies before the index and the cache, and servers that can be broken.
+//! The servers of the long run: a Postgres of its own, proxies before the index and the cache, and processes that can be killed.
 
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -24,28 +24,25 @@ pub(super) struct Stage {
     pub(super) cluster: Cluster,
     pub(super) search: Proxy,
     pub(super) cache: Proxy,
-    /// Looks at what the servers have made of it; leads nothing itself.
+    /// A follower that compares index and rows.
     pub(super) observer: Synced,
     pub(super) tally: Tally,
-    /// What every HTTP writer knows to be stored.
+    /// The acknowledged writes of the HTTP writers.
     pub(super) written: Mutex<Written>,
     /// Writers hold it for reading, so that a comparison finds everything idle.
     pub(super) pause: RwLock<()>,
     servers: Vec<Mutex<Option<Child>>>,
     ports: Vec<u16>,
     urls: [String; 2],
-    name: String,
     following: CancellationToken,
 }
 
 impl Stage {
     pub(super) async fn start(servers: usize) -> Self {
         let cluster = Cluster::start_with("max_prepared_transactions = 5").await;
-        collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
         let (search, search_url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
         let (cache, cache_url) = Proxy::before(&std::env::var("REDIS_URL").unwrap()).await;
-        let name = format!("it_{}", collections::values::ids::new().simple());
-        let observer = Synced::at(&cluster.url(), &name, &[]);
+        let observer = Synced::on(&cluster, &[]).await;
         let following = CancellationToken::new();
         tokio::spawn(follower::run(observer.app.clone(), following.clone()));
         let mut ports = Vec::new();
@@ -63,7 +60,6 @@ impl Stage {
             servers: ports.iter().map(|_| Mutex::default()).collect(),
             ports,
             urls: [search_url, cache_url],
-            name,
             following,
         };
         for server in 0..servers {
@@ -82,12 +78,12 @@ impl Stage {
     }
 
     pub(super) fn command(&self) -> Command {
-        let mut command = process::command_at(&self.cluster.url(), &self.name);
+        let mut command = process::command_at(&self.cluster.url(), &self.observer.name);
         command
             .env("ELASTICSEARCH_URL", &self.urls[0])
             .env("REDIS_URL", &self.urls[1])
             .env("BULK_TIMEOUT", "3s")
-            // Small, so that outages of seconds reach the backlog, and renames the jobs.
+            // Small, so that outages of seconds reach the backlog, and renames become fan-outs.
             .env("SYNC_BUFFER_KEYS", "200")
             .env("SYNC_FANOUT_INLINE", "2")
             .env("SYNC_BATCH_SIZE", "50");
@@ -140,7 +136,7 @@ impl Stage {
         self.tally.freezes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lets the first server die at a place in the program after it has passed there some times; says whether it did.
+    /// Kills the first server at a failpoint, after it has passed there some times. Returns whether it was reached.
     #[cfg(feature = "failpoints")]
     pub(super) async fn kill_at(&self, point: &str, passes: u64) -> bool {
         self.kill(0).await;
@@ -152,7 +148,7 @@ impl Stage {
                 return true;
             }
             if point.contains("store") || point.contains("drain") {
-                // Something is stored after a while, and drained afterwards.
+                // An outage fills the backlog, which is drained afterwards.
                 let mode = if round % 12 < 8 { Mode::Refuse } else { Mode::Pass };
                 self.search.set(mode);
             } else if round % 20 == 5 && (point.contains("rebuild") || point.contains("promotion")) {
@@ -164,14 +160,14 @@ impl Stage {
         false
     }
 
-    /// Asks for a new generation of every index, without waiting for it.
+    /// Requests a new generation of every index, without waiting for it.
     pub(super) async fn reindex(&self) {
         for collection in ALL {
             collections::sync::generations::reconcile::request(&self.observer.app, collection).await.ok();
         }
     }
 
-    /// Waits until everything that is committed can be found, every index is live and nothing is owed.
+    /// Waits until every commit can be found, every index is live and the backlog is empty.
     async fn settle(&self) {
         eventually("the sync has caught up and nothing is being built", async || {
             self.restart().await;
@@ -185,13 +181,13 @@ impl Stage {
         .await;
     }
 
-    /// Stops all work, waits until the index has caught up, and compares everything with everything.
-    pub(super) async fn look(&self, seed: u64) {
+    /// Pauses the writers, waits until the index has caught up, and compares acknowledged writes, rows and documents.
+    pub(super) async fn check(&self, seed: u64) {
         self.search.set(Mode::Pass);
         self.cache.set(Mode::Pass);
         let _at_rest = self.pause.write().await;
         self.settle().await;
-        self.tally.look(&self.observer.pool, &*self.written.lock().await).await;
+        self.tally.check(&self.observer.pool, &*self.written.lock().await).await;
         let (compared, differing) = oracle::compare(&self.observer, seed).await;
         self.tally.checked.fetch_add(compared as u64, Ordering::Relaxed);
         self.tally.differences.fetch_add(differing as u64, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Those who write while everything breaks, and who know what they were told.
+//! Writers that go on while servers fail, and remember which writes were acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,11 @@ use crate::harness::client::{Answer, Client};
 use crate::harness::dice::Dice;
 use crate::harness::random_work;
 
-/// What is known of every customer.
+/// The names that every customer may have.
 pub(super) type Written = BTreeMap<Uuid, Names>;
 
-/// The names that a customer may have. A write without an answer may be done, also after a later one: by a server that was frozen.
+/// The names that a customer may have. A write without a response may take effect, even after a later one: its server may have been
+/// frozen.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     acknowledged: String,
@@ -32,7 +33,7 @@ impl Names {
     }
 }
 
-/// Everything that is counted.
+/// Counts of work, faults and findings.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) acknowledged: AtomicU64,
@@ -41,16 +42,16 @@ pub(super) struct Tally {
     pub(super) freezes: AtomicU64,
     pub(super) restarts: AtomicU64,
     pub(super) outages: AtomicU64,
-    /// Acknowledged writes that are not stored, and balances that are not the sum of their ledger.
+    /// Acknowledged writes that are not stored, and balances that are not the sum of their entries.
     pub(super) lost: AtomicU64,
     pub(super) differences: AtomicU64,
-    /// Lists that did not show a write whose token they were given.
+    /// Lists that did not show the write of their sync token.
     pub(super) stale: AtomicU64,
 }
 
 impl Tally {
-    /// Looks for every acknowledged write in the database, and whether the books balance.
-    pub(super) async fn look(&self, pool: &PgPool, written: &Written) {
+    /// Checks that the database has every acknowledged write and that every balance is the sum of its entries.
+    pub(super) async fn check(&self, pool: &PgPool, written: &Written) {
         let ids: Vec<Uuid> = written.keys().copied().collect();
         let rows: Vec<(Uuid, String)> =
             sqlx::query_as("select id, name from customers where id = any($1)").bind(ids).fetch_all(pool).await.unwrap();
@@ -69,7 +70,7 @@ impl Tally {
     }
 }
 
-/// Creates and renames customers, and expects to find at once what was acknowledged.
+/// Creates and renames customers, and expects to find each acknowledged write at once.
 pub(super) async fn over_http(stage: &Stage, writer: u64, mut dice: Dice, stop: &CancellationToken) {
     let mut mine: Vec<Uuid> = Vec::new();
     let mut clients: Vec<Option<Client>> = vec![None; stage.servers()];
@@ -120,7 +121,7 @@ pub(super) async fn over_http(stage: &Stage, writer: u64, mut dice: Dice, stop: 
     }
 }
 
-/// A list with the token of the write shows it, from wherever it is answered.
+/// A list with the sync token of the write shows it, whatever engine answers.
 async fn expect_found(stage: &Stage, client: &Client, answer: &Answer, name: &str, id: Uuid) {
     let token = answer.header("x-sync-token");
     if token.is_empty() {
@@ -155,7 +156,7 @@ async fn send(client: &Client, method: Method, path: &str, body: &serde_json::Va
     timeout(Duration::from_secs(20), client.try_send(method, path, Some(body))).await.ok()?.ok()
 }
 
-/// Does random work on every table.
+/// Runs random transactions on every table.
 pub(super) async fn in_sql(stage: &Stage, mut dice: Dice, stop: &CancellationToken) {
     let url = stage.cluster.url();
     let mut connection: Option<PgConnection> = None;

@@ -1,4 +1,4 @@
-//! The backlog: large fan-outs, and changes that wait while Elasticsearch is away.
+//! The backlog: large fan-outs, and changes during an outage of Elasticsearch.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::{People, crowd, person};
 use crate::harness::proxy::{Mode, Proxy};
 use crate::harness::synced::Synced;
 
@@ -19,28 +20,19 @@ const PARENT: Uuid = Uuid::from_u128(1);
 const CANARY: Uuid = Uuid::from_u128(2);
 
 /// A customer with many accounts, and another one.
-async fn family(more: &[&str], children: usize) -> Synced {
+async fn family(more: &[&str], children: i64) -> Synced {
     family_tuned(more, children, |_| ()).await
 }
 
-async fn family_tuned(more: &[&str], children: usize, tune: impl FnOnce(&mut Config)) -> Synced {
+async fn family_tuned(more: &[&str], children: i64, tune: impl FnOnce(&mut Config)) -> Synced {
     let mut test = Synced::tuned(more, tune).await;
-    test.sql(&format!(
-        "insert into customers (id, name) values
-           ('00000000-0000-0000-0000-000000000001', 'Before'),
-           ('00000000-0000-0000-0000-000000000002', 'Canary');
-         insert into accounts (id, account_number, customer_id, currency, status)
-         select gen_random_uuid(), 'A-' || n, '00000000-0000-0000-0000-000000000001', 'EUR', 'open'
-         from generate_series(1, {children}) as n"
-    ))
-    .await;
+    test.insert(person(1, "Before").accounts(children).person(2, "Canary")).await;
     test.start().await;
     test
 }
 
 async fn count(test: &Synced, table: &str) -> i64 {
-    let sql = format!("select count(*) from {table}");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&test.pool).await.unwrap()
+    test.scalar(&format!("select count(*) from {table}")).await
 }
 
 /// How many accounts show that name.
@@ -52,16 +44,10 @@ async fn shown(test: &Synced, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_wins() {
+async fn a_large_fan_out_delays_no_fresh_change_and_the_newest_name_wins() {
     let test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "40"], 400).await;
     test.sql("update customers set name = 'First' where name = 'Before'").await;
-    eventually("the fan-out is under way", async || {
-        sqlx::query_scalar::<_, bool>("select exists (select from sync_fanouts where cursor is not null)")
-            .fetch_one(&test.pool)
-            .await
-            .unwrap()
-    })
-    .await;
+    test.wait_for("exists (select from sync_fanouts where cursor is not null)").await;
     test.sql("update customers set name = 'Second' where name = 'First'").await;
     test.sql("update customers set name = 'Renamed' where name = 'Canary'").await;
     let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
@@ -73,13 +59,13 @@ async fn a_rename_with_many_children_lets_fresh_changes_by_and_the_newest_name_w
 }
 
 #[tokio::test]
-async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
+async fn a_pending_fan_out_blocks_read_your_writes_of_its_collection() {
     let settings = ["--sync-fanout-inline", "10", "--sync-batch-size", "2"];
     let test = family_tuned(&settings, 300, |config| config.database.lock_timeout = Duration::from_secs(60)).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     // A lock on the job stops the backlog worker after its current account.
     let mut held = test.pool.begin().await.unwrap();
-    eventually("the rename is stored and held up", async || {
+    eventually("the fan-out is stored and blocked", async || {
         sqlx::query("select from sync_fanouts for update").execute(&mut *held).await.unwrap().rows_affected() == 1
     })
     .await;
@@ -87,7 +73,7 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
     let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
     let reached = async |collection, deadline| test.app.watermark.reached(collection, wanted, deadline).await;
     assert!(reached("customers", Duration::from_secs(60)).await, "customers do not wait for accounts");
-    assert!(!reached("accounts", Duration::ZERO).await, "a list would show the name before");
+    assert!(!reached("accounts", Duration::ZERO).await, "a list would show the old name");
     assert!(shown(&test, "Before").await > 0);
     held.rollback().await.unwrap();
     assert!(reached("accounts", Duration::from_secs(180)).await);
@@ -96,17 +82,12 @@ async fn a_list_does_not_rely_on_accounts_that_a_rename_has_not_reached() {
 }
 
 #[tokio::test]
-async fn lists_rely_on_accounts_again_though_renames_never_end() {
+async fn endless_fan_outs_do_not_block_read_your_writes_for_ever() {
     let mut test = Synced::with(&["--sync-fanout-inline", "2", "--sync-batch-size", "8"]).await;
-    test.sql(
-        "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 2000) as n;
-         insert into accounts (id, account_number, customer_id, currency, status)
-         select gen_random_uuid(), 'A-' || n || '-' || id, id, 'EUR', 'open' from customers, generate_series(1, 5) as n",
-    )
-    .await;
+    test.insert((1..=2000).fold(People::default(), |all, n| all.person(n, &format!("Customer {n}")).accounts(5))).await;
     test.start().await;
     let renaming = async {
-        // Never so few that the backlog worker could finish.
+        // Always so many that the backlog worker cannot finish.
         for n in 1..=2000 {
             while count(&test, "sync_fanouts").await > 20 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -115,17 +96,17 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
         }
     };
     let waiting = async {
-        eventually("renames wait, and accounts are owed", async || {
-            let owed = checkpoint::read(&test.pool).await.unwrap().checkpoint.backlog_since;
-            count(&test, "sync_fanouts").await > 20 && owed.contains_key("accounts")
+        eventually("fan-outs are pending, and accounts have a backlog", async || {
+            let backlog = checkpoint::read(&test.pool).await.unwrap().checkpoint.backlog_since;
+            count(&test, "sync_fanouts").await > 20 && backlog.contains_key("accounts")
         })
         .await;
-        // What is owed is owed from an earlier position on.
+        // The backlog begins at an earlier LSN.
         let wanted = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
         assert!(test.app.watermark.reached("accounts", wanted, Duration::from_secs(30)).await);
     };
     tokio::select! {
-        () = renaming => panic!("the renames have ended before a list could rely on the accounts again"),
+        () = renaming => panic!("the renames ended before the accounts were searchable up to the heartbeat"),
         () = waiting => {}
     }
     test.settle().await;
@@ -133,19 +114,12 @@ async fn lists_rely_on_accounts_again_though_renames_never_end() {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() {
+async fn a_new_leader_resumes_the_fan_out_of_a_killed_one() {
     let mut test = family(&["--sync-fanout-inline", "10", "--sync-batch-size", "20"], 600).await;
     test.sql("update customers set name = 'After' where name = 'Before'").await;
     for _ in 0..3 {
-        eventually("the fan-out is under way", async || {
-            sqlx::query_scalar::<_, bool>(
-                "select not exists (select from sync_fanouts) or exists (select from sync_fanouts where cursor is not null)",
-            )
-            .fetch_one(&test.pool)
-            .await
-            .unwrap()
-        })
-        .await;
+        test.wait_for("not exists (select from sync_fanouts) or exists (select from sync_fanouts where cursor is not null)")
+            .await;
         test.kill();
         test.launch();
     }
@@ -155,7 +129,7 @@ async fn a_leader_that_is_killed_in_a_fan_out_is_followed_by_one_that_goes_on() 
 }
 
 #[tokio::test]
-async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
+async fn during_an_outage_of_the_index_the_backlog_grows_and_the_slot_moves_on() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
@@ -163,16 +137,16 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
         proxy.set(mode);
         let before = checkpoint::read(&test.pool).await.unwrap().checkpoint;
         for round in 0..20 {
+            test.insert(crowd(50, &format!("Round {round}"))).await;
             test.sql(&format!(
-                "insert into customers (id, name) select gen_random_uuid(), 'Round {round}' from generate_series(1, 50);
-                 update customers set name = 'Changed in {round}' where id = '00000000-0000-0000-0000-000000000001';
-                 delete from customers where name = 'Round {round}' and id in (select id from customers where name = 'Round {round}' limit 5)"
+                "update customers set name = 'Changed in {round}' where id = '{PARENT}';
+                 delete from customers where id in (select id from customers where name like 'Round {round} %' limit 5)"
             ))
             .await;
         }
         let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
         test.sql("truncate addresses").await;
-        eventually("what waits is stored and confirmed", async || {
+        eventually("the changes are stored and confirmed", async || {
             let checkpoint = checkpoint::read(&test.pool).await.unwrap().checkpoint;
             checkpoint.confirmed > before.confirmed && checkpoint.confirmed >= Lsn(wanted.0 - 50_000)
         })
@@ -194,11 +168,11 @@ async fn while_the_index_is_away_changes_are_stored_and_the_slot_moves_on() {
 }
 
 #[tokio::test]
-async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written() {
+async fn backlog_claimed_by_a_frozen_leader_blocks_read_your_writes() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let test = family(&["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"], 30).await;
     proxy.set(Mode::Refuse);
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Stored' from generate_series(1, 500)").await;
+    test.insert(crowd(500, "Stored")).await;
     eventually("they are stored", async || count(&test, "sync_backlog").await >= 500).await;
     let mut frozen = test.pool.begin().await.unwrap();
     sqlx::query("select from sync_backlog for update").execute(&mut *frozen).await.unwrap();
@@ -216,7 +190,7 @@ async fn what_a_frozen_leader_holds_of_the_backlog_is_owed_until_it_is_written()
 }
 
 #[tokio::test]
-async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too() {
+async fn a_leader_elected_during_an_outage_of_the_index_moves_the_slot_on() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-retain-bytes", "50000"];
     let mut test = family(&settings, 30).await;
@@ -225,10 +199,10 @@ async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too(
         proxy.set(mode);
         test.launch();
         for _ in 0..20 {
-            test.sql("insert into customers (id, name) select gen_random_uuid(), 'Meanwhile' from generate_series(1, 50)").await;
+            test.insert(crowd(50, "Meanwhile")).await;
         }
         let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
-        eventually("what waits is stored and confirmed", async || {
+        eventually("the changes are stored and confirmed", async || {
             checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= Lsn(wanted.0 - 50_000)
         })
         .await;
@@ -241,38 +215,34 @@ async fn a_leader_that_begins_while_the_index_is_away_lets_the_slot_move_on_too(
 }
 
 #[tokio::test]
-async fn more_keys_than_memory_may_hold_are_stored_while_the_index_is_slow() {
+async fn keys_beyond_the_buffer_go_to_the_backlog() {
     let test = family(&["--sync-buffer-keys", "100", "--sync-batch-size", "20", "--sync-bulk-bytes", "2000"], 30).await;
     for _ in 0..20 {
-        test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 100)").await;
+        test.insert(crowd(100, "One of many")).await;
     }
     test.settle().await;
     // Counted by the server, because what is stored is written and gone in a moment.
-    eventually("keys were stored", async || {
-        let stored = "select coalesce(sum(n_tup_ins), 0)::bigint from pg_stat_user_tables where relname = 'sync_backlog'";
-        sqlx::query_scalar::<_, i64>(stored).fetch_one(&test.pool).await.unwrap() > 0
-    })
-    .await;
+    test.wait_for("select sum(n_tup_ins) > 0 from pg_stat_user_tables where relname = 'sync_backlog'").await;
     test.expect_equal().await;
 }
 
 #[tokio::test]
-async fn a_transaction_larger_than_the_memory_for_keys_arrives_whole() {
+async fn a_transaction_larger_than_the_key_buffer_is_indexed_whole() {
     let test = family(&["--sync-buffer-keys", "200", "--sync-batch-size", "50"], 1).await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
+    test.insert(crowd(5000, "One of many")).await;
     test.settle().await;
     test.expect_equal().await;
 }
 
 #[tokio::test]
-async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index_is_away() {
+async fn a_transaction_larger_than_the_key_buffer_is_stored_during_an_outage() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let settings = ["--elasticsearch-url", &url, "--bulk-timeout", "4s", "--sync-buffer-keys", "200"];
     let test = family(&settings, 1).await;
     proxy.set(Mode::Refuse);
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 5000)").await;
+    test.insert(crowd(5000, "One of many")).await;
     let wanted = checkpoint::heartbeat(&test.pool).await.unwrap();
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'After it' from generate_series(1, 500)").await;
+    test.insert(crowd(500, "After it")).await;
     eventually("all of it is stored and confirmed", async || {
         checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= wanted
     })
@@ -283,29 +253,29 @@ async fn a_transaction_larger_than_the_memory_for_keys_is_stored_while_the_index
 }
 
 #[tokio::test]
-async fn a_fan_out_that_was_taken_up_is_not_begun_again() {
+async fn a_rename_during_a_claimed_fan_out_queues_another() {
     let test = Synced::with(&[]).await;
     let (edge, epoch) = (EDGES.iter().position(|edge| edge.children.is_some()).unwrap(), Epoch(1));
     let renamed = async |at| {
         let parents = [(edge, [PARENT].into())].into();
         backlog::store(&test.pool, &Batch { parents, newest: Lsn(at), ..Batch::default() }, epoch).await.unwrap();
     };
-    let next = async || backlog::claim_fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one waits");
+    let next = async || backlog::claim_fanouts(&test.pool, Version::new(epoch, Lsn(800))).await.unwrap().expect("one is pending");
     renamed(80).await;
     renamed(160).await;
-    assert_eq!(count(&test, "sync_fanouts").await, 1, "one that has not begun serves both");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "a job that has not begun serves both");
     let mut first = next().await;
     renamed(240).await;
-    assert_eq!(count(&test, "sync_fanouts").await, 2, "this one may have passed children by");
+    assert_eq!(count(&test, "sync_fanouts").await, 2, "the running job may have written some children before");
     first.advance(&test.pool, PARENT).await.unwrap();
     first.finish(&test.pool).await.unwrap();
-    assert_eq!(count(&test, "sync_fanouts").await, 1, "it has come to its end");
+    assert_eq!(count(&test, "sync_fanouts").await, 1, "the first job is done");
     next().await.finish(&test.pool).await.unwrap();
     assert_eq!(count(&test, "sync_fanouts").await, 0);
 }
 
 #[tokio::test]
-async fn a_table_is_emptied_whose_index_has_gone() {
+async fn truncating_a_table_whose_index_is_missing_rebuilds_it() {
     let mut test = family(&[], 10).await;
     test.stop().await;
     test.sql("set session_replication_role = replica; truncate accounts, payments, ledger_entries").await;

@@ -1,4 +1,4 @@
-//! The counts by which the stream tells that others show what has changed.
+//! The counters by which the stream learns that other documents show a change.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::harness::synced::Synced;
 use crate::sync::documents::people;
 
-/// A change of every writable column, and the change count of its row.
+/// A change of every writable column, and the counters that it increments.
 const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("customers", "external_id", "'E-2'", "embedded_changes"),
     ("customers", "kind", "'company'", ""),
@@ -57,7 +57,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("users", "created_at", "'2020-01-01'", ""),
 ];
 
-/// Those whose documents a count is for.
+/// The collections whose documents a counter is for.
 const SHOWN_BY: &[(&str, &str, &[&str])] = &[
     ("customers", "embedded_changes", &["accounts", "payments"]),
     ("accounts", "embedded_changes", &["payments"]),
@@ -66,7 +66,7 @@ const SHOWN_BY: &[(&str, &str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
+async fn counters_count_what_other_documents_show_and_nothing_else() {
     let test = Synced::new().await;
     people(&test).await;
     test.sql("update users set name = null; update accounts set due_date = '2025-01-01'").await;
@@ -84,7 +84,7 @@ async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
         .unwrap();
         let mut tried: Vec<&str> = of_table.clone().map(|(_, column, ..)| *column).collect();
         tried.sort_unstable();
-        assert_eq!(tried, columns, "a column of {table} is not looked at");
+        assert_eq!(tried, columns, "a column of {table} is not tested");
         for (_, column, value, counts) in of_table {
             let sql = format!("update {table} set {column} = {value} where id::text like '%1' or id::text like '%9'");
             expect_counts(&test, table, &sql, counts).await;
@@ -95,7 +95,7 @@ async fn what_others_show_of_a_row_is_counted_and_nothing_else() {
     expect_counts(&test, "accounts", charge, "summary_changes").await;
 }
 
-/// Makes a change, for a moment: the documents of others differ if and only if it is counted for them.
+/// Makes a change in a transaction that is rolled back: other documents differ if and only if it is counted for them.
 async fn expect_counts(test: &Synced, table: &str, change: &str, expected: &str) {
     let of_table = || SHOWN_BY.iter().filter(|(of, ..)| *of == table);
     let mut transaction = test.pool.begin().await.unwrap();
@@ -115,7 +115,7 @@ async fn expect_counts(test: &Synced, table: &str, change: &str, expected: &str)
     }
 }
 
-/// Every document, built anew.
+/// Builds every document.
 async fn documents(connection: &mut PgConnection) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let mut all = BTreeMap::new();
     for collection in ALL {

@@ -1,6 +1,6 @@
 //! The decoder on what real servers have sent: captures of several versions, each message whole, cut short and with flipped bits.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test it decoder` records anew what the server of `POSTGRES_BIN` sends, and how all captures read.
+//! `UPDATE_GOLDEN=1 cargo test --test it decoder` records again what the server of `POSTGRES_BIN` sends, and how all captures read.
 
 use std::fmt::{Debug, Write};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use collections::sync::integrity::verify;
 use collections::sync::store::{checkpoint, dead_letters};
 use uuid::Uuid;
 
+use crate::harness::people::{crowd, person};
 use crate::harness::synced::Synced;
 
 fn id(number: u128) -> Uuid {
@@ -12,25 +13,17 @@ fn id(number: u128) -> Uuid {
 
 /// Two customers, an account of the first with a payment, and a payment without an account.
 pub(crate) async fn people(test: &Synced) {
-    test.sql(
-        r#"
-        insert into users (id, username, name, password_hash) values ('00000000-0000-0000-0000-000000000009', 'ann', 'Ann', 'x');
-        insert into customers (id, name) values
-          ('00000000-0000-0000-0000-000000000001', 'Maria Muster'),
-          ('00000000-0000-0000-0000-000000000002', 'Otto Other');
-        insert into accounts (id, account_number, customer_id, currency, assignee_id) values
-          ('00000000-0000-0000-0000-000000000011', 'A-11', '00000000-0000-0000-0000-000000000001', 'EUR',
-           '00000000-0000-0000-0000-000000000009');
-        insert into payments (id, account_id, customer_id, amount, currency, method) values
-          ('00000000-0000-0000-0000-000000000021', '00000000-0000-0000-0000-000000000011', null, 500, 'EUR', 'cash'),
-          ('00000000-0000-0000-0000-000000000022', null, '00000000-0000-0000-0000-000000000001', 700, 'EUR', 'cash');
-        "#,
-    )
+    let maria = person(1, "Maria Muster").payment(0x22, 700).account(0x11, "A-11").payment(0x21, 500);
+    test.insert(maria.person(2, "Otto Other")).await;
+    test.sql(&format!(
+        "insert into users (id, username, name, password_hash) values ('{0}', 'ann', 'Ann', 'x'); update accounts set assignee_id = '{0}'",
+        id(9)
+    ))
     .await;
 }
 
 #[tokio::test]
-async fn rows_that_are_there_before_the_first_start_are_indexed() {
+async fn rows_from_before_the_first_start_are_indexed() {
     let mut test = Synced::new().await;
     people(&test).await;
     test.start().await;
@@ -89,7 +82,7 @@ async fn an_account_that_changes_hands_leaves_its_old_owner() {
 }
 
 #[tokio::test]
-async fn parts_of_a_customer_come_and_go_with_the_customer_and_its_accounts() {
+async fn a_moved_contact_point_rewrites_both_customers_and_their_accounts() {
     let test = Synced::started().await;
     people(&test).await;
     test.sql(
@@ -147,7 +140,7 @@ async fn an_emptied_table_empties_its_documents() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_is_never_seen() {
+async fn rolled_back_changes_are_never_indexed() {
     let test = Synced::started().await;
     people(&test).await;
     test.sql(
@@ -174,15 +167,14 @@ async fn what_is_rolled_back_is_never_seen() {
 #[tokio::test]
 async fn a_transaction_of_many_batches_arrives_whole() {
     let test = Synced::started_with(&["--sync-batch-size", "100"]).await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 2500) as n")
-        .await;
+    test.insert(crowd(2500, "Customer")).await;
     test.sql("update customers set name = name || ' X'").await;
     test.settle().await;
     test.expect_equal().await;
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_where_it_stopped() {
+async fn a_restart_resumes_at_the_checkpoint() {
     let mut test = Synced::started().await;
     people(&test).await;
     test.stop().await;
@@ -194,7 +186,7 @@ async fn a_restart_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_document_that_the_index_refuses_does_not_hold_up_the_rest() {
+async fn a_quarantined_document_blocks_no_other() {
     let test = Synced::started().await;
     people(&test).await;
     test.settle().await;

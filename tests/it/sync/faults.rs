@@ -1,4 +1,4 @@
-//! Bad days of the sync: commits that are streamed before they are visible, killed leaders, lost slots, an index that goes away.
+//! Faults of the sync: commits streamed before they are visible, killed leaders, lost slots, outages of the index.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,16 +13,17 @@ use uuid::Uuid;
 use crate::harness::cluster::Cluster;
 use crate::harness::database::Database;
 use crate::harness::eventually::eventually;
+use crate::harness::people::{crowd, person};
 use crate::harness::proxy::{Mode, Proxy};
 use crate::harness::synced::Synced;
 use crate::sync::reindex::refused;
 
 const WITNESS: Uuid = Uuid::from_u128(1);
 
-/// A customer whose name is changed by a commit that Postgres holds back: it waits for a standby that there is not.
+/// A rename whose commit is streamed but not visible: it waits for a synchronous standby that does not exist.
 pub(crate) struct HeldBack {
     pub(crate) test: Synced,
-    /// The version of its document before.
+    /// The version of the document before the rename.
     before: i64,
     commit: tokio::task::JoinHandle<()>,
     cluster: Cluster,
@@ -31,10 +32,8 @@ pub(crate) struct HeldBack {
 impl HeldBack {
     pub(crate) async fn start() -> Self {
         let cluster = Cluster::start().await;
-        collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
-        let name = format!("it_{}", collections::values::ids::new().simple());
-        let mut test = Synced::at(&cluster.url(), &name, &[]);
-        test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
+        let mut test = Synced::on(&cluster, &[]).await;
+        test.insert(person(1, "Before")).await;
         test.start().await;
         let before = test.version("customers", WITNESS).await;
         cluster.execute("alter system set synchronous_standby_names = 'absent'").await;
@@ -45,19 +44,10 @@ impl HeldBack {
             sqlx::query(update).execute(&mut waiting).await.unwrap();
         });
         let held = Self { test, before, commit, cluster };
-        held.wait("select count(*) > 0 from pg_stat_activity where wait_event = 'SyncRep'").await;
-        // The stream has gone by the commit.
-        held.wait("select bool_and(sent_lsn >= pg_current_wal_flush_lsn()) from pg_stat_replication").await;
+        held.test.wait_for("exists (select from pg_stat_activity where wait_event = 'SyncRep')").await;
+        // The commit was streamed.
+        held.test.wait_for("select bool_and(sent_lsn >= pg_current_wal_flush_lsn()) from pg_stat_replication").await;
         held
-    }
-
-    async fn wait(&self, condition: &str) {
-        eventually(condition, async || {
-            let met: Option<bool> =
-                sqlx::query_scalar(sqlx::AssertSqlSafe(condition.to_owned())).fetch_one(&self.test.pool).await.unwrap();
-            met == Some(true)
-        })
-        .await;
     }
 
     pub(crate) async fn release(self) -> (Synced, Cluster) {
@@ -70,7 +60,7 @@ impl HeldBack {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_not_visible_yet_is_waited_for_and_not_lost() {
+async fn the_visibility_barrier_holds_a_commit_until_it_is_visible() {
     let held = HeldBack::start().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(
@@ -103,37 +93,32 @@ impl Drop for OpenBarrier {
     }
 }
 
-/// What the visibility barrier is for.
+/// Shows that the visibility barrier is needed.
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 #[ignore = "turns off the visibility barrier of every test beside it; .ci/run and bin/soak run it alone"]
 async fn without_the_barrier_the_commit_would_be_lost() {
     let _open = OpenBarrier::new();
     let held = HeldBack::start().await;
-    eventually("the row is written as it was", async || held.test.version("customers", WITNESS).await > held.before).await;
+    eventually("the old row is written again", async || held.test.version("customers", WITNESS).await > held.before).await;
     let (mut test, _cluster) = held.release().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
     test.stop().await;
 }
 
 #[tokio::test]
-async fn a_change_stream_that_falls_silent_is_opened_anew() {
+async fn a_silent_change_stream_is_reopened() {
     let database = Database::create().await;
     let (proxy, url) = Proxy::before(&database.url).await;
-    // Longer than two heartbeats are apart.
+    // Longer than the time between two heartbeats.
     let mut test = Synced::at_tuned(&url, &database.name, &[], |config| config.sync.silence = Duration::from_secs(7));
     test.start().await;
     let lease = checkpoint::read(&test.pool).await.unwrap().lease;
-    let port: i32 = sqlx::query_scalar(
-        "select client_port from pg_stat_replication where pid = (select active_pid from pg_replication_slots where slot_name = $1)",
-    )
-    .bind(&database.name)
-    .fetch_one(&test.pool)
-    .await
-    .unwrap();
-    // Neither an answer nor an end comes any more; every other connection of the leader is well.
+    let reader = format!("select active_pid from pg_replication_slots where slot_name = '{}'", database.name);
+    let port: i32 = test.scalar(&format!("select client_port from pg_stat_replication where pid = ({reader})")).await;
+    // The stream stays open and silent; the other connections of the leader work.
     proxy.set(Mode::AbandonOne(u16::try_from(port).unwrap()));
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Unheard')").await;
+    test.insert(person(1, "Unheard")).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Unheard");
     assert_eq!(checkpoint::read(&test.pool).await.unwrap().lease, lease + 1, "it leads again, once");
@@ -144,10 +129,7 @@ async fn a_change_stream_that_falls_silent_is_opened_anew() {
 async fn killed_leaders_lose_nothing() {
     let mut test = Synced::started_with(&["--sync-batch-size", "50"]).await;
     for round in 0..5 {
-        test.sql(&format!(
-            "insert into customers (id, name) select gen_random_uuid(), 'Round {round}' from generate_series(1, 300)"
-        ))
-        .await;
+        test.insert(crowd(300, "Round")).await;
         test.sql("update customers set name = name || '!'").await;
         tokio::time::sleep(Duration::from_millis(30 * round)).await;
         test.kill();
@@ -159,10 +141,9 @@ async fn killed_leaders_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_slot_raises_the_epoch_and_every_index_is_built_anew() {
+async fn a_lost_slot_begins_a_new_epoch_and_rebuilds_every_index() {
     let mut test = Synced::started().await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 50) as n")
-        .await;
+    test.insert(crowd(50, "Customer")).await;
     test.settle().await;
     let before = test.index("customers").await;
     test.stop().await;
@@ -175,11 +156,11 @@ async fn a_lost_slot_raises_the_epoch_and_every_index_is_built_anew() {
 }
 
 #[tokio::test]
-async fn a_slot_that_another_process_moved_is_noticed() {
+async fn a_slot_advanced_by_another_process_begins_a_new_epoch() {
     let mut test = Synced::started().await;
     test.settle().await;
     test.stop().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Skipped')").await;
+    test.insert(person(1, "Skipped")).await;
     test.sql("select pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) from pg_replication_slots where database = current_database()").await;
     test.start().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Skipped");
@@ -187,12 +168,12 @@ async fn a_slot_that_another_process_moved_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_index_that_goes_away_is_written_when_it_is_back() {
+async fn changes_during_an_outage_of_the_index_are_written_afterwards() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "2s"]).await;
     for mode in [Mode::Refuse, Mode::Hang] {
         proxy.set(mode);
-        test.sql("insert into customers (id, name) select gen_random_uuid(), 'While away' from generate_series(1, 30)").await;
+        test.insert(crowd(30, "While away")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         test.sql("update customers set name = 'Still away'").await;
         proxy.set(Mode::Pass);
@@ -202,9 +183,9 @@ async fn an_index_that_goes_away_is_written_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn an_index_that_was_removed_is_built_again() {
+async fn a_removed_index_is_rebuilt() {
     let test = Synced::started().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Here')").await;
+    test.insert(person(1, "Here")).await;
     test.settle().await;
     let removed = test.index("customers").await;
     test.raw(reqwest::Method::DELETE, &removed, None).await;
@@ -216,13 +197,13 @@ async fn an_index_that_was_removed_is_built_again() {
 }
 
 #[tokio::test]
-async fn a_process_that_stands_by_takes_over() {
+async fn a_standby_takes_over() {
     let mut first = Synced::started().await;
     let mut second = Synced::beside(&first);
     second.launch();
     eventually("the second stands by", async || second.app.watermark.status.report().role == Role::Standby).await;
     first.stop().await;
-    first.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Taken over')").await;
+    first.insert(person(1, "Taken over")).await;
     second.settle().await;
     assert_eq!(second.document("customers", WITNESS).await["name"], "Taken over");
     second.stop().await;
@@ -231,9 +212,8 @@ async fn a_process_that_stands_by_takes_over() {
 #[tokio::test]
 async fn a_reindex_during_writes_never_misses_a_hit() {
     let test = Synced::started_with(&["--sync-batch-size", "400"]).await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Witness')").await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, 3000) as n")
-        .await;
+    test.insert(person(1, "Witness")).await;
+    test.insert(crowd(3000, "Customer")).await;
     test.settle().await;
     let before = test.index("customers").await;
 
@@ -281,11 +261,10 @@ async fn a_reindex_during_writes_never_misses_a_hit() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_holds_up_no_other() {
+async fn an_unreadable_row_is_quarantined_and_blocks_no_other() {
     let test = Synced::started().await;
     test.sql(
         r#"
-        insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 300);
         insert into customers (id, name, metadata) values
           ('00000000-0000-0000-0000-000000000001', 'Too great', '{"a": 1e400}');
         insert into customers (id, name, created_at) values
@@ -293,14 +272,15 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
         "#,
     )
     .await;
+    test.insert(crowd(300, "One of many")).await;
     test.settle().await;
     let bad = [Uuid::from_u128(1), Uuid::from_u128(2)];
     assert_eq!(refused(&test).await, bad);
     let mut differences: Vec<Uuid> = test.differences("customers").await.into_keys().collect();
     differences.sort();
-    assert_eq!(differences, bad, "all others are there, and the comparison comes to its end");
+    assert_eq!(differences, bad, "all others are there, and the comparison ends");
 
-    // Neither does it keep a new index from going live, as the one before has no more of it.
+    // A rebuild goes live without them, as the live index has not got them either.
     let before = test.index("customers").await;
     reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     test.expect_replaced("customers", &before).await;
@@ -312,14 +292,9 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn dates_beyond_every_calendar_are_refused_and_sums_beyond_every_number_are_cut() {
+async fn infinite_dates_are_refused_and_overflowing_sums_are_capped() {
     let test = Synced::started().await;
-    test.sql(
-        "insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Indebted');
-         insert into accounts (id, account_number, customer_id, currency)
-         values (gen_random_uuid(), 'A', '00000000-0000-0000-0000-000000000001', 'EUR')",
-    )
-    .await;
+    test.insert(person(1, "Indebted").accounts(1)).await;
     for (table, column) in [("customers", "date_of_birth"), ("accounts", "due_date"), ("accounts", "next_action_at")] {
         let sql = format!("update {table} set {column} = 'infinity'");
         let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&test.pool).await.unwrap_err();

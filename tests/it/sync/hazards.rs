@@ -1,4 +1,4 @@
-//! What a database and a network can do to the sync: prepared transactions, lost slots, restored backups, answers that never come.
+//! Hazards of databases and networks: prepared transactions, lost slots, restored backups, lost responses.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,24 +14,22 @@ use collections::sync::writer::apply::IndexTarget;
 use collections::sync::writer::{Target, Writer};
 use collections::values::lsn::Version;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually::eventually;
+use crate::harness::people::{crowd, person};
 use crate::harness::proxy::{Mode, Proxy};
 use crate::harness::synced::Synced;
 
 const WITNESS: Uuid = Uuid::from_u128(1);
-const INSERT: &str = "insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')";
 
-/// A sync on a server of its own, with a witness.
+/// A sync on a server of its own, with the witness.
 async fn alone(settings: &str) -> (Synced, Cluster) {
     let cluster = Cluster::start_with(settings).await;
-    collections::db::MIGRATIONS.run_direct(None, &mut cluster.connect().await, false).await.unwrap();
-    let name = format!("it_{}", collections::values::ids::new().simple());
-    let mut test = Synced::at(&cluster.url(), &name, &[]);
-    test.sql(INSERT).await;
+    let mut test = Synced::on(&cluster, &[]).await;
+    test.insert(person(1, "Before")).await;
     test.start().await;
     (test, cluster)
 }
@@ -41,10 +39,10 @@ async fn epoch(test: &Synced) -> u16 {
 }
 
 #[tokio::test]
-async fn a_prepared_transaction_counts_from_its_second_phase() {
+async fn a_prepared_transaction_is_indexed_when_it_commits() {
     let (mut test, _cluster) = alone("max_prepared_transactions = 5").await;
     test.sql("begin; update customers set name = 'Prepared'; prepare transaction 'one'").await;
-    test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Later')").await;
+    test.insert(crowd(1, "Later")).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
     test.sql("commit prepared 'one'").await;
@@ -60,18 +58,17 @@ async fn a_prepared_transaction_counts_from_its_second_phase() {
 }
 
 #[tokio::test]
-async fn a_slot_that_the_server_gave_up_is_made_anew_and_everything_rebuilt() {
+async fn an_invalidated_slot_is_recreated_and_every_index_rebuilt() {
     let (mut test, cluster) = alone("").await;
     test.stop().await;
-    test.sql("delete from customers; insert into customers (id, name) values (gen_random_uuid(), 'Unseen')").await;
+    test.sql("delete from customers").await;
+    test.insert(crowd(1, "Unseen")).await;
     cluster.execute("alter system set max_slot_wal_keep_size = '1MB'").await;
     cluster.execute("select pg_reload_conf()").await;
-    eventually("the server has given up the slot", async || {
+    eventually("the server has invalidated the slot", async || {
         cluster.execute("create table if not exists filler (); drop table filler; select pg_switch_wal()").await;
         cluster.execute("checkpoint").await;
-        let lost: Option<bool> =
-            sqlx::query_scalar("select wal_status = 'lost' from pg_replication_slots").fetch_one(&test.pool).await.unwrap();
-        lost == Some(true)
+        test.scalar::<Option<bool>>("select wal_status = 'lost' from pg_replication_slots").await == Some(true)
     })
     .await;
     test.start().await;
@@ -81,24 +78,24 @@ async fn a_slot_that_the_server_gave_up_is_made_anew_and_everything_rebuilt() {
     test.stop().await;
 }
 
-/// Copies the data and goes on without the copy: changes what it was made of, and adds more. Returns the copy.
+/// Copies the data directory, then changes and adds rows. Returns the copy.
 async fn copy_and_go_on(test: &mut Synced, cluster: &Cluster) -> PathBuf {
     test.stop().await;
     cluster.stop("fast");
     let copy = cluster.copy();
     cluster.launch();
     test.start().await;
-    test.sql("update customers set name = 'Lost'; insert into customers (id, name) values (gen_random_uuid(), 'Ghost')").await;
-    test.sql("insert into customers (id, name) select gen_random_uuid(), 'Many' from generate_series(1, 500)").await;
+    test.sql("update customers set name = 'Lost'").await;
+    test.insert(crowd(500, "Ghost")).await;
     test.settle().await;
     copy
 }
 
-/// Puts a copy of the disk back, once the index was told how far the database had come since.
-async fn put_back(test: &mut Synced, cluster: &Cluster) {
+/// Restores a copy of the disk after the index has recorded a later high-water mark.
+async fn restore_disk(test: &mut Synced, cluster: &Cluster) {
     let copy = copy_and_go_on(test, cluster).await;
     let before = checkpoint::read(&test.pool).await.unwrap();
-    eventually("the index is told how far the database is", async || {
+    eventually("the index has the high-water mark", async || {
         high_water_mark::epoch_ahead(&test.app, &test.elastic, &before).await.unwrap().is_some()
     })
     .await;
@@ -108,10 +105,10 @@ async fn put_back(test: &mut Synced, cluster: &Cluster) {
     cluster.launch();
 }
 
-/// Starts a sync that has to notice that the database went back, and that later writes count.
+/// Starts a sync that has to detect the restore, and expects later writes to be indexed.
 async fn expect_new_epoch(test: &mut Synced) {
     test.launch();
-    eventually("it is noticed", async || epoch(test).await == 2).await;
+    eventually("a new epoch begins", async || epoch(test).await == 2).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "Before");
     test.sql("update customers set name = 'After'").await;
@@ -122,16 +119,16 @@ async fn expect_new_epoch(test: &mut Synced) {
 }
 
 #[tokio::test]
-async fn a_disk_that_was_put_back_is_noticed_by_what_the_index_has_seen() {
+async fn a_restored_disk_is_detected_by_the_high_water_mark() {
     let (mut test, cluster) = alone("").await;
-    put_back(&mut test, &cluster).await;
+    restore_disk(&mut test, &cluster).await;
     expect_new_epoch(&mut test).await;
 }
 
 #[tokio::test]
-async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
+async fn a_restored_disk_is_detected_after_an_outage_of_the_index() {
     let (mut test, cluster) = alone("").await;
-    put_back(&mut test, &cluster).await;
+    restore_disk(&mut test, &cluster).await;
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     proxy.set(Mode::Refuse);
     let mut late = Synced::beside_with(&test, &["--elasticsearch-url", &url]);
@@ -140,7 +137,7 @@ async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
     late.sql("update customers set name = 'After'").await;
     assert_eq!(epoch(&late).await, 1);
     proxy.set(Mode::Pass);
-    eventually("it is noticed", async || epoch(&late).await == 2).await;
+    eventually("a new epoch begins", async || epoch(&late).await == 2).await;
     late.settle().await;
     assert_eq!(late.document("customers", WITNESS).await["name"], "After");
     late.expect_equal().await;
@@ -148,7 +145,7 @@ async fn a_disk_that_was_put_back_while_the_index_is_away_is_noticed_later() {
 }
 
 #[tokio::test]
-async fn after_a_backup_was_restored_later_writes_count() {
+async fn a_restored_backup_begins_a_new_epoch() {
     let (mut test, cluster) = alone("").await;
     let backup = copy_and_go_on(&mut test, &cluster).await;
     test.stop().await;
@@ -160,21 +157,17 @@ async fn after_a_backup_was_restored_later_writes_count() {
         recovering == Some(false)
     })
     .await;
-    // The same process: what it believed of the positions before is of no use.
+    // The same process, whose LSNs from before the restore mean nothing now.
     expect_new_epoch(&mut test).await;
 }
 
-/// Waits until what a row of the generations remembers of an index passes.
-async fn expect_remembered(test: &Synced, index: &str, condition: &str) {
-    let sql = format!("select coalesce({condition}, false) from index_generations where index_name = '{index}'");
-    eventually("it is remembered how far the index is", async || {
-        sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.clone())).fetch_one(&test.pool).await.unwrap()
-    })
-    .await;
+/// Waits until the row of an index in `index_generations` meets a condition.
+async fn expect_recorded(test: &Synced, index: &str, condition: &str) {
+    test.wait_for(&format!("select {condition} from index_generations where index_name = '{index}'")).await;
 }
 
-/// The index was replaced, and the new one equals the rows.
-async fn expect_built_anew(test: &Synced, lost: &str) {
+/// The lost index was replaced by one that equals the rows.
+async fn expect_rebuilt(test: &Synced, lost: &str) {
     test.expect_replaced("customers", lost).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "After");
@@ -183,9 +176,9 @@ async fn expect_built_anew(test: &Synced, lost: &str) {
 }
 
 #[tokio::test]
-async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
+async fn an_index_restored_from_a_snapshot_is_rebuilt() {
     let mut test = Synced::started().await;
-    test.sql(INSERT).await;
+    test.insert(person(1, "Before")).await;
     test.settle().await;
     let first = test.index("customers").await;
     let owner = generations::owner(&test.app.db.sync).await.unwrap();
@@ -194,11 +187,11 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
         let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
         test.sql("update customers set name = 'After'").await;
         test.settle().await;
-        expect_remembered(&test, &live, "(shard_checkpoints -> '0' ->> 'global_checkpoint')::bigint >= 1").await;
+        expect_recorded(&test, &live, "(shard_checkpoints -> '0' ->> 'global_checkpoint')::bigint >= 1").await;
         if !is_running {
             test.stop().await;
         }
-        // What a restore leaves: the same name, alias and mapping, and the documents of an earlier day.
+        // As after a restore: the same name, alias and mapping, but older documents.
         index::remove(&test.elastic, &live).await.unwrap();
         index::create(&test.elastic, find("customers").unwrap(), &live, &owner).await.unwrap();
         let old = format!("{live}/_doc/{WITNESS}?version={version}&version_type=external&refresh=true");
@@ -207,7 +200,7 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
         if !is_running {
             test.launch();
         }
-        expect_built_anew(&test, &live).await;
+        expect_rebuilt(&test, &live).await;
         test.sql("update customers set name = 'Before'").await;
         test.settle().await;
     }
@@ -215,45 +208,36 @@ async fn an_index_that_was_restored_from_a_snapshot_is_built_anew() {
 }
 
 #[tokio::test]
-async fn an_index_that_has_fewer_writes_than_it_acknowledged_is_built_anew() {
+async fn an_index_behind_its_shard_checkpoints_is_rebuilt() {
     let mut test = Synced::started().await;
-    test.sql(INSERT).await;
+    test.insert(person(1, "Before")).await;
     test.sql("update customers set name = 'After'").await;
     test.settle().await;
     let live = test.index("customers").await;
-    expect_remembered(&test, &live, "shard_checkpoints is not null").await;
+    expect_recorded(&test, &live, "shard_checkpoints is not null").await;
     test.stop().await;
     test.sql("update index_generations set shard_checkpoints = jsonb_set(shard_checkpoints, '{0,global_checkpoint}', '1000') where collection = 'customers'")
         .await;
     test.launch();
-    expect_built_anew(&test, &live).await;
+    expect_rebuilt(&test, &live).await;
     test.stop().await;
 }
 
 #[tokio::test]
-async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
+async fn an_idle_database_retains_little_wal_beside_a_busy_one() {
     const BUSY: i64 = 64 << 20;
     let (mut test, cluster) = alone("max_wal_size = 4GB\ncheckpoint_timeout = 1h").await;
     if checkpoint::may_log_snapshots(&test.pool).await.unwrap() {
-        // Postgres lists what is running at a checkpoint and every 15 seconds. Without that only the sync does.
-        let writer: i32 = sqlx::query_scalar("select pid from pg_stat_activity where backend_type = 'background writer'")
-            .fetch_one(&test.pool)
-            .await
-            .unwrap();
+        // Stops the snapshots that Postgres itself logs every 15 seconds, so that only the sync logs any.
+        let writer: i32 = test.scalar("select pid from pg_stat_activity where backend_type = 'background writer'").await;
         assert!(std::process::Command::new("kill").args(["-STOP", &writer.to_string()]).status().unwrap().success());
     }
-    let kept = async || -> i64 {
-        let sql = "select (pg_current_wal_lsn() - restart_lsn)::bigint from pg_replication_slots";
-        sqlx::query_scalar(sql).fetch_one(&test.pool).await.unwrap()
-    };
-    let log_end = async || -> i64 {
-        sqlx::query_scalar("select (pg_current_wal_lsn() - '0/0')::bigint").fetch_one(&test.pool).await.unwrap()
-    };
+    let log_end = async || test.scalar::<i64>("select (pg_current_wal_lsn() - '0/0')::bigint").await;
 
     let before = log_end().await;
     cluster.execute("create database busy").await;
     let mut busy = cluster.connect_to("busy").await;
-    // Written as it is: text of one pattern would be compressed to next to nothing.
+    // Not compressed: text of one pattern would shrink to nothing.
     let table = "create table filler (text text); alter table filler alter text set storage external";
     sqlx::raw_sql(table).execute(&mut busy).await.unwrap();
     for _ in 0..6 {
@@ -261,15 +245,15 @@ async fn the_log_kept_for_an_idle_database_stays_small_beside_a_busy_one() {
         sqlx::raw_sql(fill).execute(&mut busy).await.unwrap();
     }
     assert!(log_end().await - before > BUSY);
-    eventually("less than half of it is kept", async || kept().await < BUSY / 2).await;
+    test.wait_for(&format!("select pg_current_wal_lsn() - restart_lsn < {} from pg_replication_slots", BUSY / 2)).await;
     test.stop().await;
 }
 
 #[tokio::test]
-async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
+async fn a_bulk_request_without_a_response_is_retried() {
     let (proxy, url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
     let test = Synced::started_with(&["--elasticsearch-url", &url, "--bulk-timeout", "1500ms"]).await;
-    test.sql(INSERT).await;
+    test.insert(person(1, "Before")).await;
     test.settle().await;
     let path = format!("{}/_doc/{WITNESS}", test.index("customers").await);
     proxy.set(Mode::Swallow);
@@ -280,7 +264,7 @@ async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
     .await;
     assert!(test.app.watermark.status.report().behind_since.is_some(), "no heartbeat has confirmed it");
     test.sql("delete from customers").await;
-    test.sql("insert into customers (id, name) values (gen_random_uuid(), 'Other')").await;
+    test.insert(crowd(1, "Other")).await;
     proxy.set(Mode::Pass);
     test.settle().await;
     assert!(test.document("customers", WITNESS).await.is_null());
@@ -288,9 +272,9 @@ async fn a_bulk_whose_answer_is_lost_is_written_once_more() {
 }
 
 #[tokio::test]
-async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
+async fn a_late_write_does_not_undo_a_deletion() {
     let test = Synced::started().await;
-    test.sql(INSERT).await;
+    test.insert(person(1, "Before")).await;
     test.settle().await;
     let index = test.index("customers").await;
     let (version, source) = (test.version("customers", WITNESS).await, test.document("customers", WITNESS).await);
@@ -299,14 +283,14 @@ async fn a_write_that_arrives_after_the_deletion_brings_nothing_back() {
     let late = format!("{index}/_doc/{WITNESS}?version={version}&version_type=external&refresh=true");
     assert_eq!(test.try_raw(reqwest::Method::PUT, &late, Some(source)).await, 409);
     assert!(test.document("customers", WITNESS).await.is_null());
-    // Longer than any request lives.
+    // Longer than the life of any request.
     let settings = test.raw(reqwest::Method::GET, &format!("{index}/_settings/index.gc_deletes"), None).await;
     assert_eq!(settings[&index]["settings"]["index"], json!({ "gc_deletes": "1h" }));
     assert!(test.app.config.search.bulk_timeout * 10 < Duration::from_secs(3600));
 }
 
 #[tokio::test]
-async fn what_the_index_shows_is_on_the_disk_of_the_database_first() {
+async fn indexed_tables_commit_durably_even_with_synchronous_commit_off() {
     let test = Synced::new().await;
     let mut hasty = test.pool.acquire().await.unwrap();
     sqlx::raw_sql("set synchronous_commit = off").execute(&mut *hasty).await.unwrap();
@@ -323,13 +307,13 @@ async fn what_the_index_shows_is_on_the_disk_of_the_database_first() {
         transaction.commit().await.unwrap();
     }
     let setting: String = sqlx::query_scalar("show synchronous_commit").fetch_one(&mut *hasty).await.unwrap();
-    assert_eq!(setting, "off", "what is no concern of the index stays as it was asked for");
+    assert_eq!(setting, "off", "transactions without indexed tables keep their setting");
 }
 
 #[tokio::test]
-async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
+async fn document_versions_come_from_the_commit_not_from_the_read() {
     let mut test = Synced::started().await;
-    test.sql(INSERT).await;
+    test.insert(person(1, "Before")).await;
     test.settle().await;
     test.stop().await;
     let (name, index, epoch) = ("customers", test.index("customers").await, checkpoint::read(&test.pool).await.unwrap().epoch);
@@ -338,7 +322,7 @@ async fn documents_have_the_version_of_the_commit_and_not_of_the_reading() {
     writer.add_index(find(name).unwrap(), &index);
     let servers = IndexTarget { writer: Arc::new(writer), fanout_inline: 10 };
     let commit = checkpoint::heartbeat(&test.pool).await.unwrap();
-    // Another reader at the same place in the log, of which two may see different rows, would have this one.
+    // A reader at the same LSN may see this row or not, so the LSN of the read is no version.
     test.sql("update customers set name = 'After'").await;
     let batch = Batch { keys: [(name, [WITNESS].into())].into(), newest: commit, ..Batch::default() };
     assert!(servers.write(batch).await.unwrap().unwritten.is_empty());

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::harness::database::Database;
 use crate::harness::eventually::eventually;
+use crate::harness::people::{crowd, person};
 use crate::harness::process;
 use crate::harness::synced::Synced;
 
@@ -48,12 +49,9 @@ async fn a_follower_never_applies_the_checkpoint_of_a_new_epoch_to_old_indices()
     sqlx::raw_sql("lock table sync_state in access exclusive mode").execute(&mut *new_leader).await.unwrap();
     let stop = CancellationToken::new();
     let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
-    eventually("the follower is about to read the position", async || {
-        let waiting = "select exists (select from pg_stat_activity
-                       where datname = current_database() and wait_event_type = 'Lock' and query like '%from sync_state%')";
-        sqlx::query_scalar::<_, bool>(waiting).fetch_one(&test.pool).await.unwrap()
-    })
-    .await;
+    // The follower is about to read the checkpoint.
+    let waiting = "datname = current_database() and wait_event_type = 'Lock' and query like '%from sync_state%'";
+    test.wait_for(&format!("exists (select from pg_stat_activity where {waiting})")).await;
     let begin = "update sync_state set epoch = epoch + 1, searchable_lsn = searchable_lsn + (1::bigint << 40);
                  update index_generations set state = 'retired', expires_at = now()";
     sqlx::raw_sql(begin).execute(&mut *new_leader).await.unwrap();
@@ -98,8 +96,8 @@ async fn a_frozen_leader_is_replaced_and_does_no_harm_when_it_resumes() {
     eventually("the other one stands by", async || second.app.watermark.status.report().role == Role::Standby).await;
 
     // In the middle of something, wherever it is.
-    second.sql("insert into customers (id, name) select gen_random_uuid(), 'Before' from generate_series(1, 3000)").await;
-    second.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
+    second.insert(crowd(3000, "Before")).await;
+    second.insert(person(1, "Before")).await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     first.signal("STOP");
     let lease = checkpoint::read(&second.pool).await.unwrap().lease;
@@ -130,7 +128,7 @@ async fn a_frozen_leader_is_replaced_and_does_no_harm_when_it_resumes() {
 #[tokio::test]
 async fn a_leader_waits_for_a_slot_that_another_program_reads() {
     let mut test = Synced::started().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Before')").await;
+    test.insert(person(1, "Before")).await;
     test.settle().await;
     test.stop().await;
 
@@ -141,15 +139,7 @@ async fn a_leader_waits_for_a_slot_that_another_program_reads() {
     settings.port = url.port().unwrap_or(5432);
     settings.application_name = Some("another process".into());
     let stranger = ReplicationClient::connect(settings).await.unwrap();
-    eventually("the slot is in use", async || {
-        let active: Option<bool> = sqlx::query_scalar("select active from pg_replication_slots where slot_name = $1")
-            .bind(&slot)
-            .fetch_optional(&test.pool)
-            .await
-            .unwrap();
-        active == Some(true)
-    })
-    .await;
+    test.wait_for(&format!("select active from pg_replication_slots where slot_name = '{slot}'")).await;
     test.launch();
     test.sql("update customers set name = 'Meanwhile'").await;
     eventually("it reports who reads the slot", async || {
@@ -166,12 +156,10 @@ async fn a_leader_waits_for_a_slot_that_another_program_reads() {
 #[tokio::test]
 async fn a_slot_of_another_database_is_reported_and_its_stream_goes_on() {
     let first = Synced::started().await;
-    let reader = async || {
-        let sql = "select active_pid from pg_replication_slots where slot_name = $1";
-        sqlx::query_scalar::<_, Option<i32>>(sql).bind(&first.app.config.sync.slot).fetch_one(&first.pool).await.unwrap()
-    };
-    let before = reader().await;
     let slot = first.app.config.sync.slot.clone();
+    let sql = format!("select active_pid from pg_replication_slots where slot_name = '{slot}'");
+    let reader = async || first.scalar::<Option<i32>>(&sql).await;
+    let before = reader().await;
     let mut second = Synced::with(&["--sync-slot", &slot]).await;
     second.launch();
     eventually("it says what is wrong", async || {

@@ -14,6 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::{crowd, person};
 use crate::harness::synced::Synced;
 
 const WITNESS: Uuid = Uuid::from_u128(1);
@@ -25,11 +26,8 @@ pub(crate) fn customers() -> &'static Collection {
     find("customers").unwrap()
 }
 
-pub(crate) async fn people(test: &Synced, count: u32) {
-    test.sql(&format!(
-        "insert into customers (id, name) select gen_random_uuid(), 'Customer ' || n from generate_series(1, {count}) as n"
-    ))
-    .await;
+pub(crate) async fn people(test: &Synced, count: i64) {
+    test.insert(crowd(count, "Customer")).await;
 }
 
 pub(crate) async fn generation(test: &Synced, state: State) -> Option<Generation> {
@@ -112,7 +110,7 @@ async fn deletes_during_a_rebuild_leave_no_ghosts() {
     .await;
     test.settle().await;
     test.expect_equal().await;
-    let rows: i64 = sqlx::query_scalar("select count(*) from customers").fetch_one(&test.pool).await.unwrap();
+    let rows: i64 = test.scalar("select count(*) from customers").await;
     let live = test.index("customers").await;
     index::refresh(&test.elastic, &live).await.unwrap();
     assert_eq!(index::count(&test.elastic, &live).await.unwrap(), u64::try_from(rows).unwrap());
@@ -131,7 +129,7 @@ async fn a_rollback_serves_the_previous_generation_with_later_writes() {
         count(&before).await < count(&after).await
     })
     .await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Since')").await;
+    test.insert(person(1, "Since")).await;
     test.settle().await;
     assert!(shows_witness(&test, &after).await);
     assert!(!shows_witness(&test, &before).await);
@@ -160,7 +158,7 @@ pub(crate) async fn refused(test: &Synced) -> Vec<Uuid> {
 #[tokio::test]
 async fn a_document_stays_quarantined_until_the_live_index_accepts_it() {
     let test = Synced::started().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Deep')").await;
+    test.insert(person(1, "Deep")).await;
     test.settle().await;
     let live = test.index("customers").await;
     // As an older mapping might be.
@@ -189,7 +187,7 @@ async fn a_document_stays_quarantined_until_the_live_index_accepts_it() {
 #[tokio::test]
 async fn a_document_that_no_index_accepts_keeps_the_rollback_target() {
     let test = Synced::started().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Long')").await;
+    test.insert(person(1, "Long")).await;
     test.settle().await;
     let (before, _) = rebuilt(&test).await;
     // A keyword longer than Lucene's limit of 32,766 bytes.
@@ -211,7 +209,7 @@ async fn a_retired_index_is_removed_when_it_expires() {
     assert!(index::exists(&test.elastic, &before).await.unwrap(), "it outlives a restart");
     let hours =
         "select extract(epoch from expires_at - now()) / 3600 between 23 and 24 from index_generations where state = 'retired'";
-    assert!(sqlx::query_scalar::<_, bool>(hours).fetch_one(&test.pool).await.unwrap());
+    assert!(test.scalar::<bool>(hours).await);
     test.sql("update index_generations set expires_at = now() where state = 'retired'").await;
     eventually("the retired index is removed", async || !index::exists(&test.elastic, &before).await.unwrap()).await;
     eventually("and forgotten", async || generation(&test, State::Retired).await.is_none()).await;
@@ -260,7 +258,7 @@ async fn an_index_of_another_database_is_neither_removed_nor_read() {
     eventually("the stream flows on", async || checkpoint::read(&test.pool).await.unwrap().checkpoint.confirmed >= wanted).await;
     assert_eq!(test.app.watermark.status.report().role, Role::Leading);
     let says = async |text: &str| test.command(&["sync", "status"]).await.1.contains(text);
-    eventually("others are told too", async || says("problem      the alias").await).await;
+    eventually("the status shows it too", async || says("problem      the alias").await).await;
 
     index::remove(&test.elastic, &foreign).await.unwrap();
     test.settle().await;
@@ -325,10 +323,7 @@ async fn damage_with_equal_counts_is_repaired_by_the_first_sweep_after_the_swap(
     let is_repaired = "select last_found = 2 and last_repaired = 2
                        from sync_sweeps s join index_generations g on g.index_name = s.index_name and g.state = 'live'
                        where s.collection = 'customers' and s.last_started_at is not null";
-    eventually("the first sweep of the new index has repaired it", async || {
-        sqlx::query_scalar::<_, bool>(is_repaired).fetch_optional(&test.pool).await.unwrap() == Some(true)
-    })
-    .await;
+    test.wait_for(is_repaired).await;
     assert!(!test.document("customers", written).await.is_null());
     assert!(test.document("customers", ghost).await.is_null());
     test.expect_equal().await;
@@ -345,12 +340,11 @@ async fn a_rollback_target_that_refuses_a_document_is_abandoned() {
     test.raw(reqwest::Method::PUT, &older, Some(mapping)).await;
     test.sql(&format!("update index_generations set index_name = '{older}' where state = 'retired'")).await;
     test.start().await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
+    test.insert(person(1, "New")).await;
     eventually("it is abandoned", async || generation(&test, State::Retired).await.is_none()).await;
     test.settle().await;
     assert_eq!(test.document("customers", WITNESS).await["name"], "New");
-    let refused: i64 = sqlx::query_scalar("select count(*) from sync_dead_letters").fetch_one(&test.pool).await.unwrap();
-    assert_eq!(refused, 0);
+    assert_eq!(test.scalar::<i64>("select count(*) from sync_dead_letters").await, 0);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::person;
 use crate::harness::synced::Synced;
 use crate::sync::reindex::{SMALL, customers, generation, half_built, people, rebuilt, refused, shows_witness};
 
@@ -59,7 +60,7 @@ async fn block(test: &Synced, index: &str) {
     test.raw(Method::PUT, &format!("{index}/_settings"), Some(blocked)).await;
 }
 
-/// Begins to build the customers' index anew, and stops in the middle.
+/// Requests a rebuild of the customers and waits until it is in the middle.
 async fn started(test: &Synced) -> Generation {
     people(test, 2_000).await;
     test.settle().await;
@@ -76,7 +77,7 @@ async fn a_rollback_target_that_takes_no_documents_is_abandoned() {
     let test = Synced::started_tuned(&[], impatient).await;
     let (before, after) = rebuilt(&test).await;
     block(&test, &before).await;
-    test.sql("insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'New')").await;
+    test.insert(person(1, "New")).await;
     eventually("lists read it at once", async || shows_witness(&test, &after).await).await;
     eventually("the rollback target is abandoned", async || generation(&test, State::Retired).await.is_none()).await;
     assert!(!index::exists(&test.elastic, &before).await.unwrap());

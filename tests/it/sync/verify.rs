@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::{People, person};
 use crate::harness::synced::Synced;
 
 /// Settings with which a sweep run over a test's few documents takes no time, and only one begins.
@@ -24,11 +25,8 @@ fn id(number: u128) -> Uuid {
 }
 
 /// Customers with the ids from 1 on.
-async fn customers(test: &Synced, count: u32) {
-    test.sql(&format!(
-        "insert into customers (id, name) select lpad(to_hex(n), 32, '0')::uuid, 'Customer ' || n from generate_series(1, {count}) as n"
-    ))
-    .await;
+async fn customers(test: &Synced, count: u128) {
+    test.insert((1..=count).fold(People::default(), |all, n| all.person(n, &format!("Customer {n}")))).await;
     test.settle().await;
 }
 
@@ -53,18 +51,18 @@ async fn add(test: &Synced, id: &str, document: Value) {
     test.raw(Method::POST, &format!("{}/_doc/{id}?refresh", test.index("customers").await), Some(document)).await;
 }
 
-async fn swept(test: &Synced) -> Option<Summary> {
+async fn sweep_run(test: &Synced) -> Option<Summary> {
     let all = sweep_runs::all(&test.app.db.sync).await.unwrap();
-    all.into_iter().find(|swept| swept.collection == "customers")
+    all.into_iter().find(|run| run.collection == "customers")
 }
 
 /// Waits until a sweep run over the customers has ended, and returns what it found.
 async fn verified(test: &Synced) -> Summary {
     eventually("the customers are verified", async || {
-        swept(test).await.is_some_and(|swept| swept.verified_at.is_some() && swept.started_at.is_none())
+        sweep_run(test).await.is_some_and(|run| run.verified_at.is_some() && run.started_at.is_none())
     })
     .await;
-    swept(test).await.unwrap()
+    sweep_run(test).await.unwrap()
 }
 
 /// Makes the next run due.
@@ -94,9 +92,9 @@ async fn one_percent_of_drift_is_found_and_repaired_within_one_sweep_run() {
     add(&test, "stray", document).await;
     add(&test, &id(0xab).to_string().to_uppercase(), json!({ "id": "0 of mine" })).await;
     due(&test).await;
-    let swept = verified(&test).await;
-    assert_eq!((swept.last_checked, swept.last_found, swept.last_repaired), (2_983, 33, 33));
-    assert_eq!((swept.total_found, swept.total_repaired), (33, 33));
+    let run = verified(&test).await;
+    assert_eq!((run.last_checked, run.last_found, run.last_repaired), (2_983, 33, 33));
+    assert_eq!((run.total_found, run.total_repaired), (33, 33));
     test.expect_equal().await;
 }
 
@@ -162,24 +160,19 @@ async fn a_killed_sweep_resumes_at_its_cursor() {
     customers(&test, 3_000).await;
     // What is not confirmed comes again after the kill, and would repair what this test damages.
     let written = checkpoint::heartbeat(&test.app.db.sync).await.unwrap();
-    eventually("the changes are confirmed", async || {
-        let confirmed =
-            "select bool_and(confirmed_flush_lsn - '0/0' >= $1) from pg_replication_slots where database = current_database()";
-        let position = i64::try_from(written.0).unwrap();
-        sqlx::query_scalar(confirmed).bind(position).fetch_one(&test.pool).await.unwrap()
-    })
-    .await;
+    let confirmed = format!("bool_and(confirmed_flush_lsn - '0/0' >= {})", written.0);
+    test.wait_for(&format!("select {confirmed} from pg_replication_slots where database = current_database()")).await;
     due(&test).await;
-    eventually("the run is under way", async || swept(&test).await.is_some_and(|swept| swept.checked >= 1_000)).await;
+    eventually("the run is under way", async || sweep_run(&test).await.is_some_and(|run| run.checked >= 1_000)).await;
     test.kill();
-    let checked = swept(&test).await.unwrap().checked;
+    let checked = sweep_run(&test).await.unwrap().checked;
     assert!(checked < 3_000, "{checked} were compared before the kill");
     // What is behind the cursor is not compared again in this run.
     corrupt(&test, id(1)).await;
     corrupt(&test, id(3_000)).await;
     test.launch();
-    let swept = verified(&test).await;
-    assert_eq!((swept.last_checked, swept.last_found, swept.last_repaired), (3_000, 1, 1));
+    let run = verified(&test).await;
+    assert_eq!((run.last_checked, run.last_found, run.last_repaired), (3_000, 1, 1));
     assert_eq!(test.differences("customers").await.into_keys().collect::<Vec<_>>(), [id(1)]);
 }
 
@@ -194,9 +187,9 @@ async fn dead_letters_are_listed_and_retried_by_every_sweep_run() {
     test.sql("update customers set name = 'Fine' where name = 'Customer 1'").await;
     test.settle().await;
     assert_eq!(test.document("customers", id(1)).await["name"], "Fine");
-    let letter = async || dead_letters::list(&test.app.db.sync, 10).await.unwrap().pop().unwrap();
-    assert_eq!((letter().await.collection.as_str(), letter().await.id), ("customers", id(2)));
-    eventually("it is tried again", async || letter().await.attempts >= 3).await;
+    let dead_letter = async || dead_letters::list(&test.app.db.sync, 10).await.unwrap().pop().unwrap();
+    assert_eq!((dead_letter().await.collection.as_str(), dead_letter().await.id), ("customers", id(2)));
+    eventually("it is tried again", async || dead_letter().await.attempts >= 3).await;
     let (code, said) = test.command(&["sync", "dead-letters"]).await;
     assert_eq!(code, Some(0));
     assert!(
@@ -204,8 +197,8 @@ async fn dead_letters_are_listed_and_retried_by_every_sweep_run() {
         "{said}"
     );
     // It is known, so it is no drift.
-    eventually("a run has ended", async || swept(&test).await.is_some_and(|swept| swept.last_checked >= 20)).await;
-    assert_eq!(swept(&test).await.unwrap().total_found, 0);
+    eventually("a sweep has ended", async || sweep_run(&test).await.is_some_and(|run| run.last_checked >= 20)).await;
+    assert_eq!(sweep_run(&test).await.unwrap().total_found, 0);
 
     test.sql("update customers set tags = '{ok}' where name = 'Customer 2'").await;
     test.settle().await;
@@ -278,7 +271,7 @@ async fn the_status_has_stable_member_names() {
     for collection in ALL {
         eventually("everything is verified", async || {
             let all = sweep_runs::all(&test.app.db.sync).await.unwrap();
-            all.iter().any(|swept| swept.collection == collection.name && swept.verified_at.is_some())
+            all.iter().any(|run| run.collection == collection.name && run.verified_at.is_some())
         })
         .await;
     }
@@ -304,16 +297,7 @@ async fn the_status_has_stable_member_names() {
 #[tokio::test]
 async fn every_document_ends_with_the_forms_that_are_not_stored() {
     let test = Synced::new().await;
-    test.sql(
-        r#"
-        insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Maria Muster');
-        insert into accounts (id, account_number, customer_id, currency) values
-          ('00000000-0000-0000-0000-000000000001', 'A-1', '00000000-0000-0000-0000-000000000001', 'EUR');
-        insert into payments (id, account_id, amount, currency, method) values
-          ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000001', 500, 'EUR', 'cash');
-        "#,
-    )
-    .await;
+    test.insert(person(1, "Maria Muster").account(1, "A-1").payment(1, 500)).await;
     for collection in ALL {
         let mut connection = test.app.db.sync.acquire().await.unwrap();
         let loaded = (collection.load)(&mut connection, &[id(1)]).await.unwrap();
@@ -333,12 +317,12 @@ async fn a_sweep_of_another_index_verifies_nothing() {
          values ('customers', '{index}', null, now() - interval '1 hour')"
     ))
     .await;
-    let seen = swept(&test).await.unwrap();
+    let seen = sweep_run(&test).await.unwrap();
     assert!(seen.verified_seconds_ago.is_some_and(|age| age >= 3_600.0), "up to when it began");
     reconcile::request(&test.app, find("customers").unwrap()).await.unwrap().expect("a new generation");
     test.expect_replaced("customers", &index).await;
-    assert_eq!(swept(&test).await.unwrap().verified_at, None);
+    assert_eq!(sweep_run(&test).await.unwrap().verified_at, None);
     let lease = checkpoint::read(&test.pool).await.unwrap().lease;
     sweep_runs::begin(&test.pool, lease, "customers", &test.index("customers").await).await.unwrap();
-    assert_eq!(swept(&test).await.unwrap().verified_at, None);
+    assert_eq!(sweep_run(&test).await.unwrap().verified_at, None);
 }

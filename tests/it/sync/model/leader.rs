@@ -1,41 +1,41 @@
-//! One leader of the sync: the steps it takes between the stream and the index, and the rules it keeps in them.
+//! One leader of the sync: its steps between the stream and the index, and the rules it keeps.
 
 use super::Rules;
 use super::world::{DOCUMENTS, Database, Fanout, Index, Mark, PARENT, RECORD, Write, floor, version};
 
-/// Documents with the oldest commit each of them owes to the index.
+/// Documents to write, each with the LSN of the oldest commit that the index may lack.
 pub type Keys = [Option<u64>; DOCUMENTS];
 
-/// A request that is waited for.
+/// A request in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bulk {
     pub keys: Keys,
     pub request: usize,
-    /// What had passed the barrier when it was sent.
-    passed: u64,
+    /// The visible LSN when it was sent.
+    visible: u64,
 }
 
-/// One document of a fan-out that is waited for.
+/// The request in flight of a fan-out: one document.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
     pub request: usize,
     job: Fanout,
 }
 
-/// A leader, or one that was and does not know yet. A crash forgets all of it.
+/// A leader, or a former one that has not noticed. Nothing of it survives a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Leader {
     epoch: u16,
     received: usize,
-    /// Batches of commits, by where each ends in the log.
+    /// Batches of commits, as ranges of the log.
     pub at_barrier: Vec<(usize, usize)>,
     pub ready: Keys,
     newest: u64,
-    passed: u64,
+    visible: u64,
     pub in_flight: Vec<Bulk>,
     pub drain: Option<Bulk>,
     pub chunk: Option<Chunk>,
-    /// The jobs of a leader that does not store them.
+    /// The jobs of a leader that breaks the rule of storing them.
     fanouts: Vec<Fanout>,
 }
 
@@ -49,7 +49,7 @@ impl Leader {
             ready: [None; DOCUMENTS],
             // A later commit may begin where the confirmed one ends.
             newest: database.confirmed - RECORD / 2,
-            passed: database.confirmed,
+            visible: database.confirmed,
             in_flight: Vec::new(),
             drain: None,
             chunk: None,
@@ -61,7 +61,7 @@ impl Leader {
         self.received == database.log.len()
     }
 
-    /// Takes what the stream has sent, which may be more than others can see.
+    /// Receives commits from the stream, visible or not.
     pub fn receive(&mut self, until: usize) {
         self.at_barrier.push((self.received, until));
         self.received = until;
@@ -77,8 +77,8 @@ impl Leader {
         is_next && (!rules.waits_until_visible || database.log[from..until].iter().all(|commit| commit.is_visible))
     }
 
-    /// Merges a batch into what is ready. A rename is stored as a job before anything of it can be confirmed: one that has not begun
-    /// shows this rename too, one that runs has passed some of the children by.
+    /// Lets a batch through the barrier and merges it into the dirty set. A rename is stored as a job before it can be confirmed. It
+    /// joins a job that has not begun, not one that runs and may have written some children already.
     pub fn pass(&mut self, rules: Rules, database: &mut Database, batch: usize) {
         let (from, until) = self.at_barrier.remove(batch);
         for commit in database.log[from..until].iter().cloned() {
@@ -92,84 +92,84 @@ impl Leader {
                 }
             }
             self.newest = self.newest.max(commit.begins);
-            self.passed = self.passed.max(commit.begins + RECORD);
+            self.visible = self.visible.max(commit.begins + RECORD);
         }
     }
 
-    /// Reads the rows of what is ready and sends them; what comes meanwhile is another bulk's.
+    /// Reads the rows of some dirty documents and sends them. Later changes go into another bulk.
     pub fn send(&mut self, rules: Rules, database: &Database, index: &mut Index, keys: Keys) {
-        let position = if rules.versions_from_commits { self.newest } else { database.log_end };
-        let request = index.send(read(database, keys, version(self.epoch, position)));
+        let lsn = if rules.versions_from_commits { self.newest } else { database.log_end };
+        let request = index.send(read(database, keys, version(self.epoch, lsn)));
         if rules.swaps_dirty_sets {
-            forget(&mut self.ready, keys);
+            remove(&mut self.ready, keys);
         }
-        self.in_flight.push(Bulk { keys, request, passed: self.passed });
+        self.in_flight.push(Bulk { keys, request, visible: self.visible });
     }
 
     pub fn acknowledge(&mut self, rules: Rules, database: &mut Database, bulk: usize) {
         let bulk = self.in_flight.remove(bulk);
         if !rules.swaps_dirty_sets {
-            forget(&mut self.ready, bulk.keys);
+            remove(&mut self.ready, bulk.keys);
         }
         if !rules.confirms_in_order {
-            database.confirmed = database.confirmed.max(bulk.passed);
+            database.confirmed = database.confirmed.max(bulk.visible);
         }
     }
 
-    /// The answer is lost. The request may still arrive.
-    pub fn give_back(&mut self, rules: Rules, bulk: usize) {
+    /// Puts the keys of a request without a response back. The request may still arrive.
+    pub fn retry(&mut self, rules: Rules, bulk: usize) {
         let bulk = self.in_flight.remove(bulk);
         for (ready, key) in self.ready.iter_mut().zip(bulk.keys) {
             if let Some(since) = key {
-                oldest(ready, if rules.returned_keys_hold_back { since } else { self.passed });
+                oldest(ready, if rules.retried_keys_hold_checkpoint { since } else { self.visible });
             }
         }
     }
 
-    /// Stores what is ready, so that the slot can forget it.
-    pub fn spill(&mut self, database: &mut Database) {
+    /// Moves the dirty set into the backlog, so that its LSNs can be confirmed.
+    pub fn store_backlog(&mut self, database: &mut Database) {
         for (mark, ready) in database.backlog.iter_mut().zip(&mut self.ready) {
             if let Some(since) = ready.take() {
-                let before = mark.unwrap_or(Mark { since, position: 0 });
-                *mark = Some(Mark { since: before.since.min(since), position: before.position.max(self.newest) });
+                let before = mark.unwrap_or(Mark { since, marked: 0 });
+                *mark = Some(Mark { since: before.since.min(since), marked: before.marked.max(self.newest) });
             }
         }
     }
 
-    /// What of the backlog a write would win with: the barrier must have passed a position behind the mark.
+    /// The documents of the backlog that can be written: an LSN after the mark must be visible, else an older write could win.
     pub fn drainable(&self, rules: Rules, database: &Database, locked: Keys) -> Keys {
-        let reached = |mark: &Mark| !rules.drains_behind_marks || self.passed - RECORD / 2 >= mark.position;
+        let reached = |mark: &Mark| !rules.drains_after_marks || self.visible - RECORD / 2 >= mark.marked;
         let mut keys = [None; DOCUMENTS];
         for (key, mark) in keys.iter_mut().zip(database.backlog) {
             *key = mark.filter(reached).map(|mark| mark.since);
         }
-        forget(&mut keys, locked);
+        remove(&mut keys, locked);
         keys
     }
 
     pub fn drain(&mut self, rules: Rules, database: &mut Database, index: &mut Index, keys: Keys) {
-        let request = index.send(read(database, keys, self.beside(rules)));
-        if !rules.acknowledges_before_forgetting {
-            forget(&mut database.backlog, keys);
+        let request = index.send(read(database, keys, self.floor_version(rules)));
+        if !rules.acknowledges_before_deleting {
+            remove(&mut database.backlog, keys);
         }
-        self.drain = Some(Bulk { keys, request, passed: self.passed });
+        self.drain = Some(Bulk { keys, request, visible: self.visible });
     }
 
     pub fn finish_drain(&mut self, rules: Rules, database: &mut Database) {
         if let Some(bulk) = self.drain.take()
-            && rules.acknowledges_before_forgetting
+            && rules.acknowledges_before_deleting
         {
-            forget(&mut database.backlog, bulk.keys);
+            remove(&mut database.backlog, bulk.keys);
         }
     }
 
     pub fn abort_drain(&mut self, rules: Rules, database: &mut Database) {
         let Some(bulk) = self.drain.take() else { return };
         for (mark, key) in database.backlog.iter_mut().zip(bulk.keys) {
-            if !rules.acknowledges_before_forgetting
+            if !rules.acknowledges_before_deleting
                 && let Some(since) = key
             {
-                *mark = Some(mark.unwrap_or(Mark { since, position: 0 }));
+                *mark = Some(mark.unwrap_or(Mark { since, marked: 0 }));
             }
         }
     }
@@ -178,12 +178,12 @@ impl Leader {
         database.fanouts.iter().chain(&self.fanouts).copied()
     }
 
-    /// The oldest job of a rename that this leader has come to.
+    /// The oldest job whose renames this leader has received.
     pub fn next_job(&self, database: &Database) -> Option<Fanout> {
         self.jobs(database).find(|job| job.newest <= self.newest)
     }
 
-    /// Writes the next child with the version of the newest commit that has passed.
+    /// Sends the next child with the version of the newest visible commit.
     pub fn begin_chunk(&mut self, database: &Database, index: &mut Index, job: Fanout) {
         let mut keys = [None; DOCUMENTS];
         keys[job.cursor] = Some(job.since);
@@ -194,31 +194,31 @@ impl Leader {
     pub fn finish_chunk(&mut self, rules: Rules, database: &mut Database) {
         let Some(chunk) = self.chunk.take() else { return };
         let jobs = if rules.stores_fanouts { &mut database.fanouts } else { &mut self.fanouts };
-        // One that was asked for again before it had begun goes on waiting.
-        let is_asked_for = |job: &Fanout| job.newest != chunk.job.newest && rules.keeps_fanouts_asked_for;
-        let Some(at) = jobs.iter().position(|job| job.since == chunk.job.since && !is_asked_for(job)) else { return };
+        // A job that was requested again during its first chunk starts over.
+        let is_requested = |job: &Fanout| job.newest != chunk.job.newest && rules.keeps_requested_fanouts;
+        let Some(at) = jobs.iter().position(|job| job.since == chunk.job.since && !is_requested(job)) else { return };
         jobs[at].cursor = chunk.job.cursor + 1;
         if jobs[at].cursor == DOCUMENTS {
             jobs.remove(at);
         }
     }
 
-    /// The version of what is read apart from the stream, which is true for everything that has passed.
-    pub fn beside(&self, rules: Rules) -> i64 {
-        if rules.floors_below_commits { floor(self.epoch, self.passed) } else { version(self.epoch, self.passed) }
+    /// The version of rows read outside the stream: above every visible commit, below all later ones.
+    pub fn floor_version(&self, rules: Rules) -> i64 {
+        if rules.floors_below_commits { floor(self.epoch, self.visible) } else { version(self.epoch, self.visible) }
     }
 
-    /// Up to here everything is in the index, in the backlog or in a job.
-    pub fn settled(&self, database: &Database) -> u64 {
+    /// The LSN up to which every commit is in the index, in the backlog or in a job.
+    pub fn safe(&self, database: &Database) -> u64 {
         let waiting = self.ready.iter().chain(self.in_flight.iter().flat_map(|bulk| &bulk.keys)).flatten().copied();
         let held = self.at_barrier.iter().map(|(from, _)| database.log[*from].begins);
-        waiting.chain(held).min().unwrap_or(self.passed).min(self.passed)
+        waiting.chain(held).min().unwrap_or(self.visible).min(self.visible)
     }
 
-    /// Up to here everything can be found.
-    pub fn applied(&self, database: &Database) -> u64 {
-        let owed = database.backlog.iter().flatten().map(|mark| mark.since);
-        owed.chain(self.jobs(database).map(|job| job.since)).min().unwrap_or(u64::MAX).min(self.settled(database))
+    /// The LSN up to which every commit can be found.
+    pub fn searchable(&self, database: &Database) -> u64 {
+        let backlog = database.backlog.iter().flatten().map(|mark| mark.since);
+        backlog.chain(self.jobs(database).map(|job| job.since)).min().unwrap_or(u64::MAX).min(self.safe(database))
     }
 
     pub fn is_idle(&self, database: &Database) -> bool {
@@ -238,7 +238,7 @@ fn oldest(key: &mut Option<u64>, since: u64) {
     *key = Some(key.map_or(since, |before| before.min(since)));
 }
 
-fn forget<T>(set: &mut [Option<T>; DOCUMENTS], keys: Keys) {
+fn remove<T>(set: &mut [Option<T>; DOCUMENTS], keys: Keys) {
     for (held, _) in set.iter_mut().zip(keys).filter(|(_, key)| key.is_some()) {
         *held = None;
     }

@@ -1,21 +1,20 @@
-//! A model of the sync without servers: whatever the schedule of commits, reads, writes and faults, the index ends up equal to the
-//! rows, and no reader that waits for an LSN misses a commit before it. Each rule that is broken on purpose must make
-//! some schedule fail.
+//! A model of the sync without servers. After any schedule of commits, reads, writes and faults the index equals the rows, and a
+//! reader that waits for an LSN sees every commit before it. Without any one of the rules some schedule fails.
 //!
-//! Every schedule is tried for two documents and few commits, with few faults; longer ones are drawn at random, by seed.
+//! Short schedules of two documents are tried exhaustively, longer ones at random, by seed.
 
 mod leader;
 mod schedules;
 mod world;
 
-use schedules::{DELETE, FIRST, KINDS, Kind, RENAME, SECOND, every_schedule, wrong_seed};
+use schedules::{DELETE, FIRST, KINDS, Kind, RENAME, SECOND, every_schedule, failing_seed};
 
 const SEEDS: u64 = 5_000;
 
-/// For so many minutes an index remembers deletions.
-const AN_HOUR: u32 = 60;
+/// Minutes for which the index remembers the version of a deletion (`index.gc_deletes`).
+const GC_DELETES: u32 = 60;
 
-/// The rules that keep the index right. The product's are all true.
+/// The rules that keep the index equal to the rows. The product keeps all of them.
 #[derive(Clone, Copy)]
 pub struct Rules {
     waits_until_visible: bool,
@@ -24,14 +23,14 @@ pub struct Rules {
     floors_below_commits: bool,
     confirms_in_order: bool,
     swaps_dirty_sets: bool,
-    returned_keys_hold_back: bool,
-    acknowledges_before_forgetting: bool,
-    drains_behind_marks: bool,
+    retried_keys_hold_checkpoint: bool,
+    acknowledges_before_deleting: bool,
+    drains_after_marks: bool,
     stores_fanouts: bool,
     queues_fanouts: bool,
-    keeps_fanouts_asked_for: bool,
+    keeps_requested_fanouts: bool,
     raises_epochs: bool,
-    tombstones: u32,
+    gc_deletes: u32,
 }
 
 const RULES: Rules = Rules {
@@ -41,17 +40,17 @@ const RULES: Rules = Rules {
     floors_below_commits: true,
     confirms_in_order: true,
     swaps_dirty_sets: true,
-    returned_keys_hold_back: true,
-    acknowledges_before_forgetting: true,
-    drains_behind_marks: true,
+    retried_keys_hold_checkpoint: true,
+    acknowledges_before_deleting: true,
+    drains_after_marks: true,
     stores_fanouts: true,
     queues_fanouts: true,
-    keeps_fanouts_asked_for: true,
+    keeps_requested_fanouts: true,
     raises_epochs: true,
-    tombstones: AN_HOUR,
+    gc_deletes: GC_DELETES,
 };
 
-/// Tries every schedule of so many commits of these kinds, and faults.
+/// Tries every schedule with at most so many commits of these kinds and so many faults.
 #[track_caller]
 fn check(kinds: &[Kind], commits: usize, faults: usize) {
     let seen = every_schedule(RULES, kinds, commits, faults).unwrap();
@@ -69,7 +68,7 @@ fn the_index_equals_the_rows_after_every_short_schedule() {
 
 #[test]
 fn the_index_equals_the_rows_after_long_schedules() {
-    assert_eq!(wrong_seed(RULES, SEEDS), None);
+    assert_eq!(failing_seed(RULES, SEEDS), None);
 }
 
 #[test]
@@ -77,28 +76,28 @@ fn the_index_equals_the_rows_after_long_schedules() {
 fn the_index_equals_the_rows_after_many_more_schedules() {
     check(KINDS, 4, 0);
     check(KINDS, 2, 1);
-    assert_eq!(wrong_seed(RULES, SEEDS * 50), None);
+    assert_eq!(failing_seed(RULES, SEEDS * 50), None);
 }
 
 #[test]
-fn every_rule_that_is_broken_loses_something() {
+fn every_broken_rule_is_detected() {
     let broken = [
         ("no barrier", Rules { waits_until_visible: false, ..RULES }),
         ("a barrier that can be overtaken", Rules { barrier_keeps_stream_order: false, ..RULES }),
-        ("versions from the position of the read", Rules { versions_from_commits: false, ..RULES }),
-        ("floors at the end of what has passed", Rules { floors_below_commits: false, ..RULES }),
+        ("versions from the LSN of the read", Rules { versions_from_commits: false, ..RULES }),
+        ("floors at the end of the visible log", Rules { floors_below_commits: false, ..RULES }),
         ("confirming out of order", Rules { confirms_in_order: false, ..RULES }),
-        ("keys removed after success", Rules { swaps_dirty_sets: false, ..RULES }),
-        ("returned keys that hold nothing back", Rules { returned_keys_hold_back: false, ..RULES }),
-        ("a backlog that forgets before the acknowledgement", Rules { acknowledges_before_forgetting: false, ..RULES }),
-        ("repairs that do not wait for a later position", Rules { drains_behind_marks: false, ..RULES }),
-        ("a fan-out without a durable job", Rules { stores_fanouts: false, ..RULES }),
-        ("a newer rename that joins a job under way", Rules { queues_fanouts: false, ..RULES }),
-        ("a job that goes on although it was asked for again", Rules { keeps_fanouts_asked_for: false, ..RULES }),
-        ("positions that go back within an epoch", Rules { raises_epochs: false, ..RULES }),
-        ("deletions remembered for a minute, requests that live for two", Rules { tombstones: 1, ..RULES }),
+        ("keys removed from the dirty set after the write", Rules { swaps_dirty_sets: false, ..RULES }),
+        ("retried keys that do not hold the checkpoint", Rules { retried_keys_hold_checkpoint: false, ..RULES }),
+        ("a backlog deleted before the acknowledgement", Rules { acknowledges_before_deleting: false, ..RULES }),
+        ("a backlog drained before its mark is visible", Rules { drains_after_marks: false, ..RULES }),
+        ("a fan-out that is not stored", Rules { stores_fanouts: false, ..RULES }),
+        ("a newer rename that joins a running fan-out", Rules { queues_fanouts: false, ..RULES }),
+        ("a fan-out that advances although it was requested again", Rules { keeps_requested_fanouts: false, ..RULES }),
+        ("LSNs that go back within an epoch", Rules { raises_epochs: false, ..RULES }),
+        ("deletions remembered for a minute, requests delivered for two", Rules { gc_deletes: 1, ..RULES }),
     ];
     for (name, rules) in broken {
-        assert!(wrong_seed(rules, SEEDS).is_some(), "{name} goes unnoticed");
+        assert!(failing_seed(rules, SEEDS).is_some(), "not detected: {name}");
     }
 }

@@ -1,4 +1,4 @@
-//! What can happen next, tried in every order or at random.
+//! The steps that can happen next, tried in every order or at random.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Rules;
 use super::leader::{Keys, Leader, read};
 use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE};
+use crate::harness::dice::Dice;
 
 const STEPS: usize = 60;
 
@@ -17,7 +18,7 @@ pub const SECOND: Kind = (1, false);
 pub const RENAME: Kind = (PARENT, false);
 pub const KINDS: &[Kind] = &[FIRST, DELETE, SECOND, RENAME];
 
-/// One step of a process. Leaders are counted from the oldest; all but the last are zombies.
+/// One step. Leaders are counted from the oldest; all but the last are zombies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Commit {
@@ -35,14 +36,14 @@ enum Step {
     FinishDrain(usize),
     Chunk(usize),
     FinishChunk(usize),
-    /// From here on faults, and what others do beside the stream.
-    GiveBack(usize, usize),
+    // Faults, and writes outside the stream:
+    Retry(usize, usize),
     AbortDrain(usize),
     AbortChunk(usize),
-    Spill,
+    StoreBacklog,
     Rebuild(usize),
     Corrupt(usize),
-    /// As long as a request lives.
+    /// Until every request has expired.
     Wait,
     Crash,
     TakeOver,
@@ -51,7 +52,7 @@ enum Step {
 }
 
 impl Step {
-    /// Whether only the leader itself can observe it.
+    /// Whether only its leader can observe it.
     fn is_private(self) -> bool {
         matches!(self, Self::Pass(_) | Self::Acknowledge(..) | Self::FinishDrain(_) | Self::FinishChunk(_) | Self::Confirm)
     }
@@ -63,7 +64,7 @@ struct World {
     index: Index,
     leaders: Vec<Leader>,
     backup: Option<Box<Database>>,
-    /// The highest epoch that any version in the index had.
+    /// The highest epoch of any version in the index.
     epochs: u16,
     stamps: u32,
 }
@@ -72,7 +73,7 @@ impl World {
     fn new(rules: Rules) -> Self {
         let database = Database::new();
         let leaders = vec![Leader::start(&database)];
-        Self { database, index: Index::new(rules.tombstones), leaders, backup: None, epochs: 1, stamps: 0 }
+        Self { database, index: Index::new(rules.gc_deletes), leaders, backup: None, epochs: 1, stamps: 0 }
     }
 
     fn leader(&mut self) -> &mut Leader {
@@ -89,7 +90,7 @@ impl World {
         })
     }
 
-    /// What the product does of itself.
+    /// Steps of the product.
     fn steps(&self, rules: Rules) -> Vec<Step> {
         let (database, requests) = (&self.database, &self.index.requests);
         let mut steps = Vec::new();
@@ -98,35 +99,35 @@ impl World {
         let leader = self.leaders.last().unwrap();
         steps.extend((leader.received() + 1..=database.log.len()).map(Step::Receive));
         steps.extend((0..leader.at_barrier.len()).filter(|batch| leader.passes(rules, database, *batch)).map(Step::Pass));
-        if leader.settled(database) > database.confirmed {
+        if leader.safe(database) > database.confirmed {
             steps.push(Step::Confirm);
         }
-        for (who, leader) in self.leaders.iter().enumerate() {
+        for (number, leader) in self.leaders.iter().enumerate() {
             let ready = (1..1 << DOCUMENTS).map(|mask| choose(leader.ready, mask));
             let mut sent: Vec<Keys> = ready.filter(|keys| *keys != [None; DOCUMENTS]).collect();
             sent.dedup();
             if leader.in_flight.len() < 2 {
-                steps.extend(sent.into_iter().map(|keys| Step::Send(who, keys)));
+                steps.extend(sent.into_iter().map(|keys| Step::Send(number, keys)));
             }
             for (at, bulk) in leader.in_flight.iter().enumerate() {
-                steps.extend(self.outcome(bulk.request, Step::Acknowledge(who, at), Step::GiveBack(who, at)));
+                steps.extend(self.outcome(bulk.request, Step::Acknowledge(number, at), Step::Retry(number, at)));
             }
             match &leader.drain {
-                Some(drain) => steps.extend(self.outcome(drain.request, Step::FinishDrain(who), Step::AbortDrain(who))),
+                Some(drain) => steps.extend(self.outcome(drain.request, Step::FinishDrain(number), Step::AbortDrain(number))),
                 None => {
                     let keys = leader.drainable(rules, database, self.locked());
-                    steps.extend((keys != [None; DOCUMENTS]).then_some(Step::Drain(who, keys)));
+                    steps.extend((keys != [None; DOCUMENTS]).then_some(Step::Drain(number, keys)));
                 }
             }
             match &leader.chunk {
-                Some(chunk) => steps.extend(self.outcome(chunk.request, Step::FinishChunk(who), Step::AbortChunk(who))),
-                None => steps.extend(leader.next_job(database).map(|_| Step::Chunk(who))),
+                Some(chunk) => steps.extend(self.outcome(chunk.request, Step::FinishChunk(number), Step::AbortChunk(number))),
+                None => steps.extend(leader.next_job(database).map(|_| Step::Chunk(number))),
             }
         }
         steps
     }
 
-    /// What follows from a request, if anything does yet: it has arrived, or never will.
+    /// The step after a request that has arrived or has expired.
     fn outcome(&self, request: usize, success: Step, failure: Step) -> Option<Step> {
         if self.index.requests[request].has_arrived { Some(success) } else { (!self.index.is_alive(request)).then_some(failure) }
     }
@@ -143,13 +144,13 @@ impl World {
         steps.extend((0..DOCUMENTS).map(Step::Rebuild));
         steps.extend((0..DOCUMENTS).filter(|at| self.locked()[*at].is_none()).map(Step::Corrupt));
         if self.locked() == [None; DOCUMENTS] && rules.swaps_dirty_sets {
-            steps.push(Step::Spill);
+            steps.push(Step::StoreBacklog);
         }
         steps.extend(self.backup.as_ref().map(|_| Step::Restore));
-        for (who, leader) in self.leaders.iter().enumerate() {
-            steps.extend((0..leader.in_flight.len()).map(|bulk| Step::GiveBack(who, bulk)));
-            steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(who)));
-            steps.extend(leader.chunk.as_ref().map(|_| Step::AbortChunk(who)));
+        for (number, leader) in self.leaders.iter().enumerate() {
+            steps.extend((0..leader.in_flight.len()).map(|bulk| Step::Retry(number, bulk)));
+            steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(number)));
+            steps.extend(leader.chunk.as_ref().map(|_| Step::AbortChunk(number)));
         }
         steps
     }
@@ -164,30 +165,30 @@ impl World {
             Step::Reveal(at) => database.log[at].is_visible = true,
             Step::Receive(until) => self.leader().receive(until),
             Step::Pass(batch) => leaders.last_mut().unwrap().pass(rules, database, batch),
-            Step::Send(who, keys) => leaders[who].send(rules, database, index, keys),
-            Step::Acknowledge(who, bulk) => leaders[who].acknowledge(rules, database, bulk),
-            Step::Confirm => database.confirmed = database.confirmed.max(leaders.last().unwrap().settled(database)),
+            Step::Send(number, keys) => leaders[number].send(rules, database, index, keys),
+            Step::Acknowledge(number, bulk) => leaders[number].acknowledge(rules, database, bulk),
+            Step::Confirm => database.confirmed = database.confirmed.max(leaders.last().unwrap().safe(database)),
             Step::Deliver(request) => index.deliver(request),
-            Step::Drain(who, keys) => leaders[who].drain(rules, database, index, keys),
-            Step::FinishDrain(who) => leaders[who].finish_drain(rules, database),
-            Step::Chunk(who) => {
-                if let Some(job) = leaders[who].next_job(database) {
-                    leaders[who].begin_chunk(database, index, job);
+            Step::Drain(number, keys) => leaders[number].drain(rules, database, index, keys),
+            Step::FinishDrain(number) => leaders[number].finish_drain(rules, database),
+            Step::Chunk(number) => {
+                if let Some(job) = leaders[number].next_job(database) {
+                    leaders[number].begin_chunk(database, index, job);
                 }
             }
-            Step::FinishChunk(who) => leaders[who].finish_chunk(rules, database),
-            Step::GiveBack(who, bulk) => leaders[who].give_back(rules, bulk),
-            Step::AbortDrain(who) => leaders[who].abort_drain(rules, database),
-            Step::AbortChunk(who) => leaders[who].chunk = None,
-            Step::Spill => leaders.last_mut().unwrap().spill(database),
+            Step::FinishChunk(number) => leaders[number].finish_chunk(rules, database),
+            Step::Retry(number, bulk) => leaders[number].retry(rules, bulk),
+            Step::AbortDrain(number) => leaders[number].abort_drain(rules, database),
+            Step::AbortChunk(number) => leaders[number].chunk = None,
+            Step::StoreBacklog => leaders.last_mut().unwrap().store_backlog(database),
             Step::Rebuild(document) => {
                 let mut keys = [None; DOCUMENTS];
                 keys[document] = Some(0);
-                index.send(read(database, keys, leaders.last().unwrap().beside(rules)));
+                index.send(read(database, keys, leaders.last().unwrap().floor_version(rules)));
             }
             Step::Corrupt(document) => {
                 if index.corrupt(document) {
-                    database.backlog[document] = Some(Mark { since: 0, position: database.log_end });
+                    database.backlog[document] = Some(Mark { since: 0, marked: database.log_end });
                 }
             }
             Step::Wait => index.minute += REQUEST_LIFE,
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    /// The database goes back. The first leader notices, and every document has to be written again.
+    /// Restores the backup. The next leader detects it and marks every document.
     fn restore(&mut self, rules: Rules) {
         let Some(backup) = self.backup.clone() else { return };
         let mut database = *backup;
@@ -212,39 +213,39 @@ impl World {
             self.epochs += 1;
             database.epoch = self.epochs;
         }
-        database.backlog = [Some(Mark { since: 0, position: 0 }); DOCUMENTS];
+        database.backlog = [Some(Mark { since: 0, marked: 0 }); DOCUMENTS];
         database.fanouts.clear();
         database.confirmed = database.log_end;
         self.leaders = vec![Leader::start(&database)];
         self.database = database;
     }
 
-    /// Whether no reader saw an LSN that the index has not reached, and, when idle, the index equals the rows.
-    fn is_right(&self) -> bool {
+    /// Whether the index shows every commit up to the searchable LSN and, at rest, equals the rows.
+    fn is_consistent(&self) -> bool {
         let leader = self.leaders.last().unwrap();
-        let applied = leader.applied(&self.database);
+        let searchable = leader.searchable(&self.database);
         let is_at_rest = leader.is_idle(&self.database) && self.database.log.iter().all(|commit| commit.is_visible);
         (0..DOCUMENTS).all(|document| {
             let content = self.index.content(document);
             let is_equal = content == self.database.read(document);
-            self.database.is_current(document, content, applied) && (is_equal || !is_at_rest)
+            self.database.is_current(document, content, searchable) && (is_equal || !is_at_rest)
         })
     }
 
-    /// Whether a batch would go through the barrier as soon as it is received.
+    /// Whether a batch would pass the barrier as soon as it is received.
     fn can_pass(&self, until: usize) -> bool {
         let leader = &self.leaders[self.leaders.len() - 1];
         leader.at_barrier.is_empty() && self.database.log[leader.received()..until].iter().all(|commit| commit.is_visible)
     }
 
-    /// Lets everything come to rest. What is still under way arrives last.
-    fn settles(&mut self, rules: Rules) -> bool {
+    /// Runs until nothing is left to do; requests in flight arrive last. Returns whether the index is right.
+    fn quiesces(&mut self, rules: Rules) -> bool {
         self.leaders = self.leaders.split_off(self.leaders.len() - 1);
         self.take(rules, Step::Commit { row: NOTHING, is_delete: false });
         for _ in 0..200 {
             let Some(step) = self.steps(rules).into_iter().next() else { break };
             self.take(rules, step);
-            if !self.is_right() {
+            if !self.is_consistent() {
                 return false;
             }
         }
@@ -252,7 +253,7 @@ impl World {
         for request in (0..self.index.requests.len()).filter(|at| self.index.is_alive(*at)).collect::<Vec<_>>() {
             self.index.deliver(request);
         }
-        is_idle && self.is_right()
+        is_idle && self.is_consistent()
     }
 }
 
@@ -264,19 +265,19 @@ fn choose(keys: Keys, mask: usize) -> Keys {
     chosen
 }
 
-/// Tries every order of every step, with so many commits and faults at most; returns how many states there are.
+/// Tries every order of steps with at most so many commits and faults; returns the number of states.
 pub fn every_schedule(rules: Rules, kinds: &[Kind], commits: usize, faults: usize) -> Result<usize, String> {
     let mut seen = HashSet::new();
     let mut open = vec![(World::new(rules), commits, faults)];
     while let Some((mut world, commits, faults)) = open.pop() {
         if faults == 0 {
-            // Nothing arrives twice any more.
+            // Without faults nothing arrives twice.
             world.index.forget_arrived();
         }
         if !seen.insert(hash((&world, commits, faults))) {
             continue;
         }
-        if !world.is_right() {
+        if !world.is_consistent() {
             return Err(format!("wrong: {:?}\n{:?}\n{:?}", world.database, world.index, world.leaders));
         }
         let mut next = |steps: Vec<Step>, commits, faults| {
@@ -287,7 +288,7 @@ pub fn every_schedule(rules: Rules, kinds: &[Kind], commits: usize, faults: usiz
             }
         };
         let mut steps = world.steps(rules);
-        // Without a crash to come it is the same when these happen, and to try them at once spares most of the orders.
+        // Without faults to come their order does not matter; taking them at once prunes most schedules.
         if faults == 0 {
             steps.retain(|step| !matches!(step, Step::Receive(until) if !world.can_pass(*until)));
         }
@@ -314,32 +315,26 @@ fn hash(state: impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn is_right(rules: Rules, seed: u64) -> bool {
-    let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut roll = |sides: usize| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        usize::try_from(dice % sides as u64).unwrap()
-    };
+fn holds(rules: Rules, seed: u64) -> bool {
+    let mut dice = Dice::new(seed);
     let mut world = World::new(rules);
     for _ in 0..STEPS {
-        let steps = match roll(8) {
+        let steps = match dice.roll(8) {
             0..=1 => world.commits(KINDS),
             2 => world.faults(rules),
             _ => world.steps(rules),
         };
         if !steps.is_empty() {
-            world.take(rules, steps[roll(steps.len())]);
+            world.take(rules, dice.pick(&steps));
         }
-        if !world.is_right() {
+        if !world.is_consistent() {
             return false;
         }
     }
-    world.settles(rules)
+    world.quiesces(rules)
 }
 
-/// Returns the first seed after whose schedule the index is wrong.
-pub fn wrong_seed(rules: Rules, seeds: u64) -> Option<u64> {
-    (0..seeds).find(|seed| !is_right(rules, *seed))
+/// Returns the first seed whose schedule breaks the index.
+pub fn failing_seed(rules: Rules, seeds: u64) -> Option<u64> {
+    (0..seeds).find(|seed| !holds(rules, *seed))
 }

@@ -1,19 +1,19 @@
-//! The world around the sync: a database that shows commits late, an index that keeps the newest version, a slow network, a clock.
+//! What surrounds the sync: a database that shows commits late, an index that keeps the newest version, a slow network, a clock.
 
 use collections::values::lsn::{Epoch, Lsn, Version};
 
-/// Two documents, each made of its own row and of the parent's.
+/// Documents. Each is built from its own row and the parent's.
 pub const DOCUMENTS: usize = 2;
-/// The row that both documents show.
+/// The row that every document shows.
 pub const PARENT: usize = 2;
-/// What a heartbeat writes: no row.
+/// The row of a heartbeat: none.
 pub const NOTHING: usize = 3;
-/// A commit record's length: a later commit may begin exactly where an earlier one ends.
+/// Length of a commit record. A later commit may begin exactly where an earlier one ends.
 pub const RECORD: u64 = 16;
-/// No request is taken any more so many minutes after its rows were read.
+/// Minutes after reading its rows in which a request can be delivered.
 pub const REQUEST_LIFE: u32 = 2;
 
-/// Where a write came from, of the own row and of the parent's; none if there is no such document.
+/// The commits that a document shows, of its own row and of the parent's; `None` if it does not exist.
 pub type Content = Option<[u32; 2]>;
 
 /// A commit writes or deletes one row.
@@ -23,31 +23,31 @@ pub struct Commit {
     pub is_delete: bool,
     pub begins: u64,
     pub is_visible: bool,
-    /// Tells commits apart that are at one position, of which one was lost by a restore.
+    /// Unique, also for two commits at one LSN, one of them lost by a restore.
     pub stamp: u32,
 }
 
-/// A document that is still to be written again.
+/// A document in the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
-    /// The oldest commit that the index may lack.
+    /// LSN of the oldest commit that the index may lack.
     pub since: u64,
-    /// The write must carry a version above this.
-    pub position: u64,
+    /// The write needs a version above this LSN.
+    pub marked: u64,
 }
 
-/// A rename that is written to the children one by one.
+/// A rename that is written to its children one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fanout {
-    /// The rename that it was made for, which tells jobs apart.
+    /// LSN of the first rename; identifies the job.
     pub since: u64,
-    /// The newest rename that it was asked for.
+    /// LSN of the newest rename.
     pub newest: u64,
-    /// The next child; at the first it has not begun.
+    /// The next child; 0 before the job begins.
     pub cursor: usize,
 }
 
-/// What a crash leaves and a backup holds.
+/// What survives a crash, and what a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Database {
     pub log: Vec<Commit>,
@@ -55,7 +55,7 @@ pub struct Database {
     pub epoch: u16,
     pub confirmed: u64,
     pub backlog: [Option<Mark>; DOCUMENTS],
-    /// In the order in which they are worked on.
+    /// In the order of work.
     pub fanouts: Vec<Fanout>,
 }
 
@@ -64,14 +64,14 @@ impl Database {
         Self { log: Vec::new(), log_end: 800, epoch: 1, confirmed: 800, backlog: [None; DOCUMENTS], fanouts: Vec::new() }
     }
 
-    /// What a document is made of, as other sessions see it.
+    /// Reads the rows of a document as other sessions see them.
     pub fn read(&self, document: usize) -> Content {
         let last = |row| self.log.iter().rev().find(|commit| commit.row == row && commit.is_visible);
         let own = last(document).filter(|commit| !commit.is_delete)?;
         Some([own.stamp, last(PARENT).map_or(0, |commit| commit.stamp)])
     }
 
-    /// Whether a row may be written: one that is being changed is locked until the change is visible.
+    /// Whether a row can be written: it is locked until its last change is visible.
     pub fn may_commit(&self, row: usize, is_delete: bool) -> bool {
         let is_locked = self.log.iter().any(|commit| commit.row == row && !commit.is_visible);
         !is_locked && (!is_delete || self.read(row).is_some())
@@ -82,7 +82,7 @@ impl Database {
         self.log_end += RECORD;
     }
 
-    /// Whether content is as new as the commit, for a document that the commit affects.
+    /// Whether the content shows a commit that affects the document.
     fn includes(&self, document: usize, content: Content, at: usize) -> bool {
         let commit = &self.log[at];
         if let Some([own, parent]) = content {
@@ -93,11 +93,11 @@ impl Database {
         is_absent_then || self.log.iter().enumerate().skip(at).filter(own).any(|(_, other)| other.is_delete)
     }
 
-    /// Whether content includes every commit that ends at or before a position.
-    pub fn is_current(&self, document: usize, content: Content, applied: u64) -> bool {
+    /// Whether the content shows every commit up to an LSN.
+    pub fn is_current(&self, document: usize, content: Content, lsn: u64) -> bool {
         let affects = |commit: &Commit| commit.row == document || commit.row == PARENT;
-        let mut settled = (0..self.log.len()).filter(|at| self.log[*at].begins + RECORD <= applied);
-        settled.all(|at| !affects(&self.log[at]) || self.includes(document, content, at))
+        let mut before = (0..self.log.len()).filter(|at| self.log[*at].begins + RECORD <= lsn);
+        before.all(|at| !affects(&self.log[at]) || self.includes(document, content, at))
     }
 }
 
@@ -116,19 +116,19 @@ pub struct Request {
     pub has_arrived: bool,
 }
 
-/// The index and the way to it. Whatever was sent may arrive late, and again, as long as it lives.
+/// The index and the network before it. A request may arrive late, and twice, until it expires.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Index {
     held: [Option<(Write, u32)>; DOCUMENTS],
     pub requests: Vec<Request>,
     pub minute: u32,
-    /// For so many minutes a deletion's version is remembered.
-    tombstones: u32,
+    /// Minutes for which the version of a deletion is remembered.
+    gc_deletes: u32,
 }
 
 impl Index {
-    pub fn new(tombstones: u32) -> Self {
-        Self { held: [const { None }; DOCUMENTS], requests: Vec::new(), minute: 0, tombstones }
+    pub fn new(gc_deletes: u32) -> Self {
+        Self { held: [const { None }; DOCUMENTS], requests: Vec::new(), minute: 0, gc_deletes }
     }
 
     pub fn send(&mut self, writes: Vec<Write>) -> usize {
@@ -144,7 +144,7 @@ impl Index {
         self.requests[request].has_arrived = true;
         for write in self.requests[request].writes.clone() {
             let held = &mut self.held[write.document];
-            if held.as_ref().is_some_and(|(last, at)| last.content.is_none() && self.minute - at > self.tombstones) {
+            if held.as_ref().is_some_and(|(last, at)| last.content.is_none() && self.minute - at > self.gc_deletes) {
                 *held = None;
             }
             if held.as_ref().is_none_or(|(last, _)| write.version > last.version) {
@@ -163,7 +163,7 @@ impl Index {
         self.held[document].as_ref().and_then(|(write, _)| write.content)
     }
 
-    /// Changes a document behind the product's back.
+    /// Damages a document behind the product's back.
     pub fn corrupt(&mut self, document: usize) -> bool {
         let Some((write, _)) = &mut self.held[document] else { return false };
         write.content = Some([0, 0]);
@@ -171,10 +171,10 @@ impl Index {
     }
 }
 
-pub fn version(epoch: u16, position: u64) -> i64 {
-    Version::new(Epoch(epoch), Lsn(position)).0
+pub fn version(epoch: u16, lsn: u64) -> i64 {
+    Version::new(Epoch(epoch), Lsn(lsn)).0
 }
 
-pub fn floor(epoch: u16, position: u64) -> i64 {
-    Version::floor(Epoch(epoch), Lsn(position)).0
+pub fn floor(epoch: u16, lsn: u64) -> i64 {
+    Version::floor(Epoch(epoch), Lsn(lsn)).0
 }

@@ -1,4 +1,4 @@
-//! What is true in the play: what was committed and who sees it, what the index holds, what is remembered.
+//! The state of the simulation: commits and when they are visible, the index, the backlog, the saved checkpoint.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,21 +16,21 @@ pub(super) const NAME: &str = "customers";
 pub(super) const INDEX: &str = "the-index";
 pub(super) const KEYS: u64 = 12;
 pub(super) const COMMITS: u64 = 150;
-/// Nothing that was asked of the index happens later than so long after.
-pub(super) const LIFE: u64 = 2_000;
+/// Milliseconds after which the index handles no request.
+pub(super) const REQUEST_LIFE: u64 = 2_000;
 
-/// What may be broken on purpose, to see that it shows.
+/// A rule to break, which the simulation has to detect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(super) enum Mutant {
     #[default]
     None,
-    /// Rows are read before the commit can be seen.
-    OpenGate,
-    /// What was not written counts as written.
-    Forgetful,
-    /// What is stored is gone.
-    Leaky,
-    /// The index takes older versions.
+    /// Reads rows before their commit is visible.
+    OpenBarrier,
+    /// Treats failed writes as written.
+    DropsUnwritten,
+    /// Stores no backlog.
+    LosesBacklog,
+    /// Lets older versions win in the index.
     Unversioned,
 }
 
@@ -41,19 +41,20 @@ pub(super) struct Commit {
     pub(super) keys: Vec<Uuid>,
     pub(super) is_deletion: bool,
     pub(super) is_truncation: bool,
-    /// When it is streamed, and when others see it.
+    /// When it is streamed.
     pub(super) at: Instant,
-    pub(super) seen: Instant,
+    /// When other sessions see it.
+    pub(super) visible_at: Instant,
 }
 
-/// A document, or what is remembered of a deleted one: which commit it shows.
+/// A document, or the tombstone of a deleted one, and the commit that it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Document {
     pub(super) version: Version,
     pub(super) shows: Option<usize>,
 }
 
-/// Something that the index does at a moment, whether or not anybody waits for it still.
+/// A write that the index does at a moment, even if nothing waits for it any more.
 pub(super) struct Pending {
     pub(super) at: Instant,
     pub(super) version: Version,
@@ -62,7 +63,7 @@ pub(super) struct Pending {
 
 pub(super) struct World {
     pub(super) dice: Dice,
-    pub(super) flaw: Flaw,
+    pub(super) mutant: Mutant,
     pub(super) began: Instant,
     pub(super) commits: Vec<Commit>,
     /// When the index is away.
@@ -70,16 +71,16 @@ pub(super) struct World {
     pub(super) pending: Vec<Pending>,
     pub(super) index: BTreeMap<Uuid, Document>,
     pub(super) searchable: BTreeMap<Uuid, Document>,
-    pub(super) spill: BTreeMap<Uuid, Version>,
-    /// What the backlog worker has taken of it, with what was marked meanwhile and waits.
-    pub(super) held: BTreeMap<Uuid, Option<Version>>,
+    pub(super) backlog: BTreeMap<Uuid, Version>,
+    /// Entries that the backlog worker has claimed, with the marks set meanwhile.
+    pub(super) claimed: BTreeMap<Uuid, Option<Version>>,
     pub(super) saved: Checkpoint,
     pub(super) trace: Vec<String>,
-    pub(super) broken: Option<String>,
+    pub(super) failure: Option<String>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, flaw: Flaw) -> Self {
+    pub(super) fn new(seed: u64, mutant: Mutant) -> Self {
         let mut dice = Dice::new(seed);
         let began = Instant::now();
         let mut commits: Vec<Commit> = Vec::new();
@@ -94,8 +95,9 @@ impl World {
             keys.sort();
             keys.dedup();
             at += Duration::from_millis(if dice.roll(3) == 0 { dice.roll(400) } else { dice.roll(5) });
-            // A row stays locked until its change can be seen.
-            let locked = commits.iter().filter(|one| one.keys.iter().any(|key| keys.contains(key))).map(|one| one.seen).max();
+            // A row is locked until its change is visible.
+            let locked =
+                commits.iter().filter(|one| one.keys.iter().any(|key| keys.contains(key))).map(|one| one.visible_at).max();
             at = at.max(locked.unwrap_or(at));
             let begin = end + 8 * dice.roll(4);
             end = begin + 8 + 8 * dice.roll(40);
@@ -107,7 +109,7 @@ impl World {
                 is_deletion: is_truncation || dice.roll(5) == 0,
                 is_truncation,
                 at,
-                seen: at + Duration::from_millis(if dice.roll(4) == 0 { dice.roll(80) } else { 0 }),
+                visible_at: at + Duration::from_millis(if dice.roll(4) == 0 { dice.roll(80) } else { 0 }),
             });
         }
         let outages = (0..dice.roll(4)).map(|_| {
@@ -117,18 +119,18 @@ impl World {
         let outages = outages.collect();
         Self {
             dice,
-            flaw,
+            mutant,
             began,
             commits,
             outages,
             pending: Vec::new(),
             index: BTreeMap::new(),
             searchable: BTreeMap::new(),
-            spill: BTreeMap::new(),
-            held: BTreeMap::new(),
+            backlog: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             saved: Checkpoint { confirmed: Lsn(0x1000), searchable: Lsn(0x1000), ..Checkpoint::default() },
             trace: Vec::new(),
-            broken: None,
+            failure: None,
         }
     }
 
@@ -136,11 +138,11 @@ impl World {
         self.trace.push(format!("{:>6} {what}", self.began.elapsed().as_millis()));
     }
 
-    pub(super) fn expect(&mut self, is_so: bool, what: impl FnOnce() -> String) {
-        if !is_so && self.broken.is_none() {
+    pub(super) fn check(&mut self, is_so: bool, what: impl FnOnce() -> String) {
+        if !is_so && self.failure.is_none() {
             let what = what();
             self.note(what.clone());
-            self.broken = Some(what);
+            self.failure = Some(what);
         }
     }
 
@@ -149,14 +151,14 @@ impl World {
         self.outages.iter().any(|(from, to)| *from <= now && now < *to)
     }
 
-    /// The commit whose row anybody reads now; none if there never was one.
+    /// The last visible commit of a row.
     pub(super) fn read(&self, key: Uuid) -> Option<usize> {
         let now = Instant::now();
-        self.commits.iter().rposition(|commit| commit.seen <= now && commit.keys.contains(&key))
+        self.commits.iter().rposition(|commit| commit.visible_at <= now && commit.keys.contains(&key))
     }
 
-    /// Lets the index do what it was asked to do until now.
-    pub(super) fn proceed(&mut self) {
+    /// Lets the index do the writes that are due.
+    pub(super) fn deliver_due(&mut self) {
         let now = Instant::now();
         let (mut due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().partition(|one| one.at <= now);
         self.pending = later;
@@ -164,15 +166,15 @@ impl World {
         for Pending { version, rows, .. } in due {
             for (key, shows) in rows {
                 let is_newer = self.index.get(&key).is_none_or(|held| held.version < version);
-                if is_newer || self.flaw == Flaw::Unversioned {
+                if is_newer || self.mutant == Mutant::Unversioned {
                     self.index.insert(key, Document { version, shows });
                 }
             }
         }
     }
 
-    /// Puts what a batch has marked into the backlog.
-    pub(super) fn keep(&mut self, batch: &Batch) {
+    /// Stores the keys of a batch in the backlog.
+    pub(super) fn store(&mut self, batch: &Batch) {
         let version = Version::new(EPOCH, batch.newest);
         let mut keys: Vec<Uuid> = batch.keys.get(NAME).into_iter().flatten().copied().collect();
         if batch.emptied.contains(NAME) {
@@ -180,7 +182,7 @@ impl World {
         }
         keys.sort();
         self.note(format!("store {:?}", shorts(&keys)));
-        if self.flaw != Flaw::Leaky {
+        if self.mutant != Mutant::LosesBacklog {
             for key in keys {
                 self.mark(key, version);
             }
@@ -188,23 +190,23 @@ impl World {
     }
 
     pub(super) fn mark(&mut self, key: Uuid, version: Version) {
-        match self.held.get_mut(&key) {
+        match self.claimed.get_mut(&key) {
             Some(waiting) => *waiting = Some(version),
-            None => drop(self.spill.entry(key).or_insert(version)),
+            None => drop(self.backlog.entry(key).or_insert(version)),
         }
     }
 
-    /// Lets everything that is written be found, unless the index is away.
-    pub(super) fn show(&mut self) -> bool {
+    /// Makes all writes searchable. Returns false if the index is away.
+    pub(super) fn refresh(&mut self) -> bool {
         if self.is_away() {
             return false;
         }
-        self.proceed();
+        self.deliver_due();
         self.searchable = self.index.clone();
         true
     }
 
-    /// What every commit before a position comes to, by the given documents.
+    /// The first of these commits that the documents do not show.
     pub(super) fn missing(&self, documents: &BTreeMap<Uuid, Document>, upto: impl Fn(Lsn) -> bool) -> Option<String> {
         for (number, commit) in self.commits.iter().enumerate().filter(|(_, commit)| upto(commit.end)) {
             for key in &commit.keys {
@@ -217,27 +219,25 @@ impl World {
         None
     }
 
-    /// Everything up to the position can be found, but for what is owed.
+    /// Checks that every commit that the checkpoint includes can be found.
     pub(super) fn check_searchable(&mut self, checkpoint: &Checkpoint) {
         let missing = self.missing(&self.searchable, |end| checkpoint.includes(NAME, end));
-        self.expect(missing.is_none(), || {
-            format!("not searchable at {}: {}", checkpoint.searchable, missing.unwrap_or_default())
-        });
+        self.check(missing.is_none(), || format!("not searchable at {}: {}", checkpoint.searchable, missing.unwrap_or_default()));
     }
 
-    /// Everything up to the position is in the index or in the backlog.
-    pub(super) fn check_confirmed(&mut self, position: Lsn) {
-        self.proceed();
+    /// Checks that every commit up to the LSN is in the index or in the backlog.
+    pub(super) fn check_confirmed(&mut self, lsn: Lsn) {
+        self.deliver_due();
         let kept: BTreeMap<_, _> = self
             .index
             .iter()
             .map(|(key, document)| (*key, *document))
-            .chain(self.spill.keys().map(|key| (*key, Document { version: Version(0), shows: Some(usize::MAX) })))
+            .chain(self.backlog.keys().map(|key| (*key, Document { version: Version(0), shows: Some(usize::MAX) })))
             .collect();
-        let missing = self.missing(&kept, |end| end <= position);
-        self.expect(missing.is_none(), || format!("confirmed {position}: {}", missing.unwrap_or_default()));
+        let missing = self.missing(&kept, |end| end <= lsn);
+        self.check(missing.is_none(), || format!("confirmed {lsn}: {}", missing.unwrap_or_default()));
         let saved = self.saved.confirmed;
-        self.expect(position <= saved, || format!("confirmed {position} before it was saved: {saved}"));
+        self.check(lsn <= saved, || format!("confirmed {lsn} before it was saved: {saved}"));
     }
 
     pub(super) fn is_over(&self) -> bool {

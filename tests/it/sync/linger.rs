@@ -1,4 +1,4 @@
-//! Documents that change again and again.
+//! Linger: documents that change faster than they can be written.
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::crowd;
 use crate::harness::synced::Synced;
 
 #[tokio::test]
-async fn documents_rewritten_beyond_the_budget_are_written_seldom_and_show_their_last_change() {
+async fn changes_beyond_the_write_budget_are_coalesced_and_the_last_one_wins() {
     let test = Synced::started().await;
     let (rows, rounds) = (1_000, 50);
-    test.sql(&format!("{CUSTOMERS} generate_series(1, {rows}) n")).await;
+    test.insert(crowd(rows, "First")).await;
     test.settle().await;
     let before = writes(&test).await;
     test.sql(&rewrites(rounds)).await;
@@ -27,7 +28,7 @@ async fn documents_rewritten_beyond_the_budget_are_written_seldom_and_show_their
 #[tokio::test]
 async fn any_process_reads_its_writes_while_documents_linger() {
     let test = Synced::started().await;
-    test.sql(&format!("{CUSTOMERS} generate_series(1, 1000) n")).await;
+    test.insert(crowd(1_000, "First")).await;
     let follower = Synced::beside(&test);
     let stop = CancellationToken::new();
     let following = tokio::spawn(follower::run(follower.app.clone(), stop.clone()));
@@ -46,27 +47,25 @@ async fn any_process_reads_its_writes_while_documents_linger() {
 }
 
 #[tokio::test]
-async fn documents_that_linger_survive_their_leader() {
+async fn lingering_documents_survive_a_killed_leader() {
     let mut test = Synced::started().await;
-    test.sql(&format!("{CUSTOMERS} generate_series(1, 1000) n")).await;
+    test.insert(crowd(1_000, "First")).await;
     test.settle().await;
     test.sql(&rewrites(20)).await;
     // Something else is written and confirmed meanwhile.
-    test.sql(&format!("{CUSTOMERS} generate_series(5001, 5002) n")).await;
+    test.insert(crowd(2, "Other")).await;
     test.kill();
     test.launch();
     test.settle().await;
     test.expect_equal().await;
 }
 
-const CUSTOMERS: &str = "insert into customers (id, name) select lpad(n::text, 32, '0')::uuid, 'First' from";
-
-/// Changes every customer so often, each time in a commit of its own, as fast as the server can.
+/// Changes every customer in so many commits, as fast as the server can.
 fn rewrites(rounds: i64) -> String {
     format!("do $$ begin for round in 1..{rounds} loop update customers set name = 'Change ' || round; commit; end loop; end $$")
 }
 
-/// How many customers of that name a search finds. It does not wait for anything.
+/// The number of customers of that name that can be found now.
 async fn shown(test: &Synced, name: &str) -> i64 {
     let index = test.index("customers").await;
     let body = json!({ "query": { "term": { "search.sort": name.to_lowercase() } } });
@@ -74,9 +73,9 @@ async fn shown(test: &Synced, name: &str) -> i64 {
     answer["hits"]["total"]["value"].as_i64().unwrap()
 }
 
-/// How many documents the index of customers has written so far.
+/// The number of writes to the index of customers.
 async fn writes(test: &Synced) -> i64 {
     let index = test.index("customers").await;
-    let told = test.raw(reqwest::Method::GET, &format!("{index}/_stats/indexing"), None).await;
-    told["_all"]["primaries"]["indexing"]["index_total"].as_i64().unwrap()
+    let stats = test.raw(reqwest::Method::GET, &format!("{index}/_stats/indexing"), None).await;
+    stats["_all"]["primaries"]["indexing"]["index_total"].as_i64().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for what the pipeline has around it, which take their time and fail as the dice say.
+//! Stubs of the change stream, the index, the leader session, the backlog worker and a reader: slow, and failing as the seed decides.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,54 +15,55 @@ use pgwire_replication::ReplicationEvent;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::world::{Commit, EPOCH, Flaw, INDEX, KEYS, LIFE, NAME, Pending, World, shorts};
+use super::world::{Commit, EPOCH, INDEX, KEYS, Mutant, NAME, Pending, REQUEST_LIFE, World, shorts};
 
 #[derive(Clone)]
-pub(super) struct Stage(pub(super) Arc<Mutex<World>>);
+pub(super) struct Simulation(pub(super) Arc<Mutex<World>>);
 
-impl Stage {
+impl Simulation {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }
 
-    async fn dawdle(&self, longest: u64) {
+    async fn pause(&self, longest: u64) {
         let pause = self.world().dice.roll(longest);
         sleep(Duration::from_millis(pause)).await;
     }
 
-    /// Reads rows and has the index write them with a version a while later. Says whether that could be asked at all.
-    async fn ask(&self, keys: &[Uuid], version: Version) -> bool {
-        self.dawdle(20).await;
+    /// Reads rows and sends them to the index, which writes them later. Returns false if the index is away.
+    async fn send(&self, keys: &[Uuid], version: Version) -> bool {
+        self.pause(20).await;
         let mut world = self.world();
         if world.is_away() {
             return false;
         }
         let rows = keys.iter().map(|key| (*key, world.read(*key))).collect();
-        let delay = if world.dice.roll(10) == 0 { world.dice.roll(LIFE) } else { world.dice.roll(20) };
+        let delay = if world.dice.roll(10) == 0 { world.dice.roll(REQUEST_LIFE) } else { world.dice.roll(20) };
         world.pending.push(Pending { at: Instant::now() + Duration::from_millis(delay), version, rows });
         true
     }
 }
 
-/// A stream that begins after a position.
-pub(super) struct Wire {
-    pub(super) stage: Stage,
+/// A change stream.
+pub(super) struct Stream {
+    pub(super) simulation: Simulation,
+    /// Number of the next commit.
     pub(super) next: usize,
-    /// Events of the next commit that were sent.
+    /// Events of that commit that were sent.
     pub(super) sent: usize,
     pub(super) is_described: bool,
     pub(super) breaks: Option<Instant>,
 }
 
-impl Wire {
+impl Stream {
     fn event(&mut self) -> Option<Result<ReplicationEvent, Instant>> {
-        let (stage, number) = (self.stage.clone(), self.next);
-        let world = stage.world();
+        let (simulation, number) = (self.simulation.clone(), self.next);
+        let world = simulation.world();
         let commit = world.commits.get(number)?;
         if Instant::now() < commit.at {
             return Some(Err(commit.at));
         }
-        let lsn = |position: Lsn| pgwire_replication::Lsn::from_u64(position.0);
+        let lsn = |lsn: Lsn| pgwire_replication::Lsn::from_u64(lsn.0);
         let data = |data: Vec<u8>| ReplicationEvent::XLogData {
             wal_start: pgwire_replication::Lsn::from_u64(0),
             wal_end: pgwire_replication::Lsn::from_u64(0),
@@ -97,7 +98,7 @@ impl Wire {
     }
 }
 
-impl ChangeStream for Wire {
+impl ChangeStream for Stream {
     async fn next(&mut self) -> anyhow::Result<ReplicationEvent> {
         anyhow::ensure!(self.breaks.is_none_or(|at| Instant::now() < at), "the stream broke");
         let soon = Instant::now() + Duration::from_secs(1);
@@ -113,22 +114,22 @@ impl ChangeStream for Wire {
         })
     }
 
-    fn confirm(&self, position: Lsn) {
-        let mut world = self.stage.world();
-        world.note(format!("confirm {position}"));
-        world.check_confirmed(position);
+    fn confirm(&self, lsn: Lsn) {
+        let mut world = self.simulation.world();
+        world.note(format!("confirm {lsn}"));
+        world.check_confirmed(lsn);
     }
 
     async fn stop(self) {}
 }
 
-impl Target for Stage {
+impl Target for Simulation {
     async fn wait_visible(&self, transactions: &[u32]) -> anyhow::Result<()> {
         loop {
-            self.dawdle(5).await;
+            self.pause(5).await;
             let world = self.world();
-            let hidden = |commit: &Commit| transactions.contains(&commit.transaction) && commit.seen > Instant::now();
-            if world.flaw == Flaw::OpenGate || !world.commits.iter().any(hidden) {
+            let hidden = |commit: &Commit| transactions.contains(&commit.transaction) && commit.visible_at > Instant::now();
+            if world.mutant == Mutant::OpenBarrier || !world.commits.iter().any(hidden) {
                 return Ok(());
             }
         }
@@ -150,22 +151,22 @@ impl Target for Stage {
             }
         }
         applied.touched.insert(INDEX.to_owned());
-        let is_asked = self.ask(&keys, version).await;
-        // The answer comes when all is written, or it is lost.
+        let is_sent = self.send(&keys, version).await;
+        // The response arrives when everything is written, or is lost.
         let done = self.world().pending.iter().map(|one| one.at).max();
         let is_lost = self.world().dice.roll(12) == 0;
         if is_lost {
-            self.dawdle(LIFE).await;
-        } else if let Some(done) = done.filter(|_| is_asked) {
+            self.pause(REQUEST_LIFE).await;
+        } else if let Some(done) = done.filter(|_| is_sent) {
             sleep_until(done).await;
         }
         let mut world = self.world();
-        world.proceed();
-        if (is_lost || !is_asked) && world.flaw != Flaw::Forgetful {
+        world.deliver_due();
+        if (is_lost || !is_sent) && world.mutant != Mutant::DropsUnwritten {
             world.note(format!("not written: {:?}", shorts(&keys)));
             applied.unwritten.keys.insert(NAME, keys.into_iter().collect());
-        } else if !is_lost && is_asked && world.dice.roll(6) == 0 {
-            // Some of it was refused for want of room.
+        } else if !is_lost && is_sent && world.dice.roll(6) == 0 {
+            // The index was too busy for some of it.
             let some = keys.into_iter().step_by(2).collect();
             applied.unwritten.keys.insert(NAME, some);
         }
@@ -173,103 +174,103 @@ impl Target for Stage {
     }
 
     async fn store(&self, batch: Batch) -> anyhow::Result<BTreeSet<&'static str>> {
-        self.dawdle(30).await;
-        self.world().keep(&batch);
-        self.dawdle(10).await;
+        self.pause(30).await;
+        self.world().store(&batch);
+        self.pause(10).await;
         Ok(BTreeSet::from([NAME]))
     }
 
     async fn refresh(&self, _: &BTreeSet<String>) -> anyhow::Result<bool> {
-        self.dawdle(10).await;
-        let is_done = self.world().show();
-        self.dawdle(5).await;
+        self.pause(10).await;
+        let is_done = self.world().refresh();
+        self.pause(5).await;
         Ok(is_done)
     }
 
     async fn answers(&self) -> bool {
-        self.dawdle(10).await;
+        self.pause(10).await;
         !self.world().is_away()
     }
 }
 
-/// Remembers the position after a while, as a statement takes it.
-pub(super) async fn leader_session(stage: &Stage, progress: &Progress, line: &SessionChannels) {
+/// Saves checkpoints, slowly.
+pub(super) async fn leader_session(simulation: &Simulation, progress: &Progress, session: &SessionChannels) {
     let mut checkpoint = progress.checkpoint.subscribe();
     while checkpoint.changed().await.is_ok() {
         let checkpoint = checkpoint.borrow_and_update().clone();
-        stage.world().check_searchable(&checkpoint);
-        stage.dawdle(20).await;
-        stage.world().saved = checkpoint.clone();
-        stage.dawdle(20).await;
-        line.saved.send_replace(checkpoint.confirmed);
+        simulation.world().check_searchable(&checkpoint);
+        simulation.pause(20).await;
+        simulation.world().saved = checkpoint.clone();
+        simulation.pause(20).await;
+        session.saved.send_replace(checkpoint.confirmed);
     }
 }
 
-/// Waits now and then for what was committed last, and looks whether it is there.
-pub(super) async fn reader(stage: &Stage, app: &App) {
+/// Waits now and then for the last commit, and checks that it can be found.
+pub(super) async fn reader(simulation: &Simulation, app: &App) {
     loop {
-        stage.dawdle(2_000).await;
+        simulation.pause(2_000).await;
         let now = Instant::now();
-        let Some(end) = stage.world().commits.iter().rev().find(|commit| commit.at <= now).map(|commit| commit.end) else {
+        let Some(end) = simulation.world().commits.iter().rev().find(|commit| commit.at <= now).map(|commit| commit.end) else {
             continue;
         };
-        stage.world().note(format!("a reader waits for {end}"));
+        simulation.world().note(format!("a reader waits for {end}"));
         if app.watermark.reached(NAME, end, Duration::from_secs(5)).await {
-            let mut world = stage.world();
+            let mut world = simulation.world();
             let missing = world.missing(&world.searchable, |one| one <= end);
-            world.expect(missing.is_none(), || format!("{end} was promised to a list: {}", missing.unwrap_or_default()));
+            world.check(missing.is_none(), || format!("a reader waited for {end}: {}", missing.unwrap_or_default()));
         }
     }
 }
 
 /// Drains the backlog.
-pub(super) async fn backlog_worker(stage: &Stage, progress: &Progress) {
+pub(super) async fn backlog_worker(simulation: &Simulation, progress: &Progress) {
     loop {
-        stage.dawdle(300).await;
+        simulation.pause(300).await;
         let version = Version::new(EPOCH, *progress.visible.borrow());
-        let debts = progress.backlog_marks.borrow().clone();
-        if stage.world().spill.is_empty() {
-            if stage.refresh(&BTreeSet::new()).await.unwrap() && *progress.backlog_marks.borrow() == debts {
+        let marks = progress.backlog_marks.borrow().clone();
+        if simulation.world().backlog.is_empty() {
+            if simulation.refresh(&BTreeSet::new()).await.unwrap() && *progress.backlog_marks.borrow() == marks {
                 progress.clear_backlog(NAME);
             }
             continue;
         }
-        let taken = Taken::take(stage, version);
-        if stage.ask(&taken.keys, version).await {
-            let done = stage.world().pending.iter().map(|one| one.at).max().unwrap();
+        let claim = Claim::new(simulation, version);
+        if simulation.send(&claim.keys, version).await {
+            let done = simulation.world().pending.iter().map(|one| one.at).max().unwrap();
             sleep_until(done).await;
-            stage.world().proceed();
-            taken.commit();
+            simulation.world().deliver_due();
+            claim.commit();
         }
     }
 }
 
-/// The backlog that the worker has taken; it stays stored until all of it is written.
-pub(super) struct Taken<'a> {
-    stage: &'a Stage,
+/// Backlog that the worker has claimed; it stays stored until it is written.
+pub(super) struct Claim<'a> {
+    simulation: &'a Simulation,
     keys: Vec<Uuid>,
 }
 
-impl<'a> Taken<'a> {
-    fn take(stage: &'a Stage, version: Version) -> Self {
-        let mut world = stage.world();
-        let due = world.spill.iter().filter(|(_, marked)| **marked <= version);
+impl<'a> Claim<'a> {
+    fn new(simulation: &'a Simulation, version: Version) -> Self {
+        let mut world = simulation.world();
+        let due = world.backlog.iter().filter(|(_, marked)| **marked <= version);
         let keys: Vec<Uuid> = due.map(|(key, _)| *key).take(5).collect();
-        world.held = keys.iter().map(|key| (*key, None)).collect();
-        Self { stage, keys }
+        world.claimed = keys.iter().map(|key| (*key, None)).collect();
+        Self { simulation, keys }
     }
 
     fn commit(self) {
-        let mut world = self.stage.world();
-        for (key, waiting) in std::mem::take(&mut world.held) {
-            world.spill.remove(&key);
-            waiting.map(|version| world.spill.insert(key, version));
+        let mut world = self.simulation.world();
+        for (key, waiting) in std::mem::take(&mut world.claimed) {
+            world.backlog.remove(&key);
+            waiting.map(|version| world.backlog.insert(key, version));
         }
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.stage.world().held.clear();
+        self.simulation.world().claimed.clear();
     }
 }
