@@ -1,4 +1,4 @@
-//! Rows that become accounts, with new customers where a row brings one along.
+//! Rows that become accounts, and their customers if those are new.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,13 @@ use crate::error::{Error, Object, Result, Violation, Violations};
 use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
 
-/// The fields that describe a customer, and what the API calls them there.
+/// The columns of the customer, and their names in the API.
 const OWNER: &[(&str, &str)] =
     &[("customerExternalId", "externalId"), ("customerName", "name"), ("customerPhone", "phone"), ("customerEmail", "email")];
 
-/// An account that a row opens.
 pub(super) struct Draft {
     account: Account,
-    /// Its owner, if the row is the first that names this customer.
+    /// The customer, if this row is the first to name it.
     owner: Option<Customer>,
 }
 
@@ -34,7 +33,7 @@ impl batch::Draft for Draft {
 
     async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("customerExternalId")).collect();
-        // Held, so that a customer cannot be deleted between this look and the account.
+        // Locked, so that a customer cannot be deleted before the account is inserted.
         let found = sqlx::query!(
             r#"
             select external_id as "external_id!", id
@@ -85,7 +84,7 @@ impl batch::Draft for Draft {
         let (account, wrong) = check(body, import);
         violations.extend(wrong);
         record.add(survey, import.target.fields(), violations);
-        if record.is_lost() {
+        if record.has_failed() {
             return None;
         }
         known.insert(number, customer);
@@ -106,14 +105,14 @@ impl batch::Draft for Draft {
     }
 }
 
-/// Checks what a row says of an account as if a client had sent it.
+/// Checks the account by the rules of a request.
 fn check(body: Object, import: &Import) -> (Account, Vec<Violation>) {
     let mut violations = Violations::default();
     let new = NewAccount::read(body, &import.context(), &mut violations);
     (new.account, violations.take())
 }
 
-/// A violation of the customer, by the name that its column has beside an account.
+/// A violation of the customer, with the name of its column in a file of accounts.
 fn as_owner(violation: Violation) -> Violation {
     let ours = OWNER.iter().find(|(_, theirs)| violation.pointer.strip_prefix('/') == Some(theirs));
     Violation { pointer: ours.map_or(violation.pointer, |(ours, _)| format!("/{ours}")), ..violation }

@@ -19,26 +19,26 @@ const REMEMBERED_KEYS: usize = 1_000_000;
 
 /// A record on its way from a row of a file into its table.
 pub(super) trait Draft: Sized + Send + Sync {
-    /// What the database knows of the things that rows refer to.
+    /// The records that rows refer to.
     type Known: Send;
 
-    /// By what the row is known again; none if the row does not say.
+    /// The key of the row; `None` if its columns are blank.
     fn key(record: &Record) -> Option<String>;
 
-    /// Looks up what the rows refer to, and holds it until the transaction ends.
+    /// Looks up what the rows refer to, and locks it until the transaction ends.
     fn look_up(connection: &mut PgConnection, records: &[Record]) -> impl Future<Output = Result<Self::Known>> + Send;
 
-    /// Those of the keys that are there already.
+    /// Returns the keys that exist already.
     fn existing(connection: &mut PgConnection, keys: &[String]) -> impl Future<Output = Result<Vec<String>>> + Send;
 
-    /// Makes a record of a row by the rules of the API; what is wrong is added to the row.
+    /// Makes a record by the rules of the API. Adds violations to the row and returns `None` if it breaks them.
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self>;
 
-    /// Inserts all or none, through the feature's own store.
+    /// Inserts all or none, by the steps of the feature.
     fn insert(connection: &mut PgConnection, drafts: &[Self]) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Keys of earlier rows, so that a row that repeats one is found. Only hashes are kept.
+/// Hashes of the keys of earlier rows, to find repeated rows.
 #[derive(Default)]
 pub(super) struct Seen {
     rows: HashMap<u64, u64>,
@@ -46,8 +46,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The earlier row with this key; as long as there is room, the key is remembered.
-    fn meet(&mut self, key: &str, row: u64, room: usize) -> Option<u64> {
+    /// Returns the earlier row with this key. Else remembers the key if there is room.
+    fn insert(&mut self, key: &str, row: u64, room: usize) -> Option<u64> {
         let has_room = self.rows.len() < room;
         match self.rows.entry(self.hasher.hash_one(key)) {
             Entry::Occupied(earlier) => Some(*earlier.get()),
@@ -61,7 +61,7 @@ impl Seen {
     }
 }
 
-/// What became of some rows.
+/// What became of a batch.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) summary: Summary,
@@ -69,8 +69,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn settle(&mut self, record: Record) {
-        if record.is_lost() {
+    fn count(&mut self, record: Record) {
+        if record.has_failed() {
             self.summary.failed += 1;
         } else {
             self.summary.created += 1;
@@ -80,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// Imports some rows. In a dry run everything is done and then rolled back.
+/// Imports a batch. A dry run rolls it back.
 pub(super) async fn write<D: Draft>(
     pool: &PgPool,
     import: &Import,
@@ -100,22 +100,22 @@ pub(super) async fn write<D: Draft>(
                 rows.push(record);
                 drafts.push(draft);
             }
-            None => outcome.settle(record),
+            None => outcome.count(record),
         }
     }
     if try_insert(&mut transaction, &drafts).await?.is_ok() {
-        rows.into_iter().for_each(|record| outcome.settle(record));
+        rows.into_iter().for_each(|record| outcome.count(record));
     } else {
-        // One of them is refused by what is in the database. One by one, only that one is lost.
+        // The database refused one of them. Inserted one by one, only that one fails.
         let key = format!("/{}", import.target.key());
         for (mut record, draft) in rows.into_iter().zip(&drafts) {
             match try_insert(&mut transaction, std::slice::from_ref(draft)).await? {
-                Ok(()) => outcome.settle(record),
+                Ok(()) => outcome.count(record),
                 // Another client created it since the lookup.
                 Err(Error::Duplicate(violation)) if violation.pointer == key => outcome.summary.existing += 1,
                 Err(error) => {
                     record.add(survey, import.target.fields(), violations(error)?);
-                    outcome.settle(record);
+                    outcome.count(record);
                 }
             }
         }
@@ -129,7 +129,7 @@ pub(super) async fn write<D: Draft>(
     Ok(outcome)
 }
 
-/// Leaves the rows that are worth trying: no cell is broken, no earlier row has their key, and the database has no such record.
+/// Returns the rows to insert: without a broken cell, a key of an earlier row, or an existing record.
 async fn sift<D: Draft>(
     connection: &mut PgConnection,
     import: &Import,
@@ -142,8 +142,8 @@ async fn sift<D: Draft>(
     let existing: HashSet<String> = D::existing(connection, &keys).await?.into_iter().collect();
     let mut fresh = Vec::new();
     for mut record in records {
-        let key = D::key(&record).filter(|_| !record.is_lost());
-        let earlier = key.as_ref().and_then(|key| seen.meet(key, record.row, REMEMBERED_KEYS));
+        let key = D::key(&record).filter(|_| !record.has_failed());
+        let earlier = key.as_ref().and_then(|key| seen.insert(key, record.row, REMEMBERED_KEYS));
         if let Some(earlier) = earlier {
             let violation = Violation {
                 pointer: format!("/{}", import.target.key()),
@@ -152,8 +152,8 @@ async fn sift<D: Draft>(
             };
             record.add(survey, import.target.fields(), vec![violation]);
         }
-        if record.is_lost() {
-            outcome.settle(record);
+        if record.has_failed() {
+            outcome.count(record);
         } else if key.is_some_and(|key| existing.contains(&key)) {
             outcome.summary.existing += 1;
         } else {
@@ -163,7 +163,7 @@ async fn sift<D: Draft>(
     Ok(fresh)
 }
 
-/// Inserts all or none, and leaves the transaction usable either way. The outer error is one that ends the import.
+/// Inserts all or none and keeps the transaction usable. The outer error ends the import.
 async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> anyhow::Result<Result<()>> {
     let mut savepoint = connection.begin().await?;
     let inserted = D::insert(&mut savepoint, drafts).await;
@@ -179,7 +179,7 @@ async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> an
     Ok(Ok(()))
 }
 
-/// What an error says about the row that met it; one that is not about the row ends the import.
+/// Turns an error into violations of its row. An error that is not about the row ends the import.
 fn violations(error: Error) -> anyhow::Result<Vec<Violation>> {
     let (code, message) = match error {
         Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.violations().to_vec()),

@@ -1,6 +1,6 @@
-//! Rows of a CSV file, one at a time, in bounded memory; a row that is broken does not take the next one with it.
+//! Rows of a CSV file, one at a time, in bounded memory. A broken row does not affect the next one.
 //!
-//! Written by hand because the usual reader takes everything after a quote that is never closed for one cell, to the end of the file.
+//! Not the `csv` crate: it reads everything after a quote that is never closed as one cell, to the end of the file.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -8,48 +8,48 @@ use std::ops::Range;
 /// One row of a sheet.
 #[derive(Debug, PartialEq)]
 pub(super) struct Row {
-    /// As a spreadsheet counts, from 1 and with the header.
+    /// As a spreadsheet counts: the header is row 1.
     pub(super) number: u64,
     pub(super) cells: Vec<String>,
 }
 
-/// A row that cannot be taken apart.
+/// A row that cannot be parsed.
 #[derive(Debug, PartialEq)]
 pub(super) struct BrokenRow {
     pub(super) number: u64,
-    /// As a text editor counts.
+    /// As a text editor counts, from 1.
     pub(super) line: u64,
     pub(super) code: &'static str,
     pub(super) message: String,
 }
 
-/// Reads rows; blank ones are counted and left out.
+/// Reads rows; blank ones are counted and skipped.
 pub(super) struct Rows<R> {
     source: R,
     delimiter: u8,
     max_row_bytes: usize,
     buffer: Vec<u8>,
-    /// Where in the buffer the next row begins.
+    /// Start of the next row in the buffer.
     start: usize,
     ended: bool,
     number: u64,
     line: u64,
-    /// Bytes of the source that are behind the reader.
+    /// Bytes of the source before the next row.
     pub(super) consumed: u64,
 }
 
-/// What the bytes from a row's start on make.
+/// The result of parsing one row.
 enum Split {
-    /// The row's cells and its length with the line's end.
+    /// Its cells, and its length with the line end.
     Row(Vec<Vec<u8>>, usize),
-    /// A quote is open, or no line has ended: more bytes may tell.
+    /// More bytes are needed: a quote is open, or the line has not ended.
     Unfinished { quoted: bool },
-    /// Something follows a closing quote that is not the next cell.
+    /// Text follows a closing quote.
     Unbalanced,
 }
 
 impl<R: Read> Rows<R> {
-    /// Begins to read; without a delimiter the one that is most frequent in the first line is taken.
+    /// Begins to read. The default delimiter is the most frequent one of the first line.
     pub(super) fn new(source: R, delimiter: Option<u8>, max_row_bytes: usize) -> io::Result<Self> {
         let mut rows = Self {
             source,
@@ -67,7 +67,7 @@ impl<R: Read> Rows<R> {
         Ok(rows)
     }
 
-    /// The next row that is not blank, or none at the end.
+    /// Returns the next row that is not blank; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
         loop {
             if self.start == self.buffer.len() && self.ended {
@@ -86,22 +86,22 @@ impl<R: Read> Rows<R> {
                 Split::Unfinished { .. } if !self.ended && rest.len() < self.max_row_bytes => self.fill()?,
                 Split::Unfinished { quoted: false } => {
                     let message = format!("the row is longer than {} bytes", self.max_row_bytes);
-                    return self.give_up("row_too_long", message).map(Some);
+                    return self.skip_line("row_too_long", message).map(Some);
                 }
                 Split::Unfinished { quoted: true } => {
                     let message = "a quote is opened and never closed".to_owned();
-                    return self.give_up("unbalanced_quotes", message).map(Some);
+                    return self.skip_line("unbalanced_quotes", message).map(Some);
                 }
                 Split::Unbalanced => {
                     let message = "text follows a closing quote; a quote inside a cell is written twice".to_owned();
-                    return self.give_up("unbalanced_quotes", message).map(Some);
+                    return self.skip_line("unbalanced_quotes", message).map(Some);
                 }
             }
         }
     }
 
-    /// Leaves out the line in which a broken row begins, so that reading goes on in the next one.
-    fn give_up(&mut self, code: &'static str, message: String) -> io::Result<Result<Row, BrokenRow>> {
+    /// Skips the line in which a broken row begins.
+    fn skip_line(&mut self, code: &'static str, message: String) -> io::Result<Result<Row, BrokenRow>> {
         let line = self.line;
         loop {
             let rest = &self.buffer[self.start..];
@@ -116,7 +116,7 @@ impl<R: Read> Rows<R> {
                     break;
                 }
                 None => {
-                    // Nothing but a carriage return may be kept, whose line feed is still to come.
+                    // Only a carriage return is kept: its line feed may follow.
                     let kept = usize::from(end.is_some());
                     let dropped = rest.len() - kept;
                     self.start += dropped;
@@ -149,7 +149,7 @@ impl<R: Read> Rows<R> {
         self.consumed += length as u64;
     }
 
-    /// Reads on: at least as much as there is unread, so that a long row is not scanned over and over.
+    /// Reads as much again as is buffered, so that a long row is not scanned over and over.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.drain(..self.start);
         self.start = 0;
@@ -160,7 +160,7 @@ impl<R: Read> Rows<R> {
     }
 }
 
-/// Takes the row at the beginning of the bytes apart.
+/// Parses the row at the beginning of the bytes.
 fn split(bytes: &[u8], delimiter: u8, ended: bool) -> Split {
     let mut cells = Vec::new();
     let mut at = 0;
@@ -198,7 +198,7 @@ fn split(bytes: &[u8], delimiter: u8, ended: bool) -> Split {
     }
 }
 
-/// The text of a cell whose opening quote is behind, and where its closing quote is; none if that is not among the bytes.
+/// Returns the text of a quoted cell after its opening quote, and the end of the cell; `None` without a closing quote.
 fn quoted(bytes: &[u8], from: usize) -> Option<(Vec<u8>, usize)> {
     let mut cell = Vec::new();
     let mut at = from;
@@ -214,7 +214,7 @@ fn quoted(bytes: &[u8], from: usize) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// The length of a line's end (LF, CRLF or CR); none while the byte after a CR is still to come.
+/// Returns the length of a line end (LF, CRLF or CR); `None` if the byte after a CR is missing.
 fn line_end(bytes: &[u8], ended: bool) -> Option<usize> {
     match bytes {
         [b'\r', b'\n', ..] => Some(2),
@@ -223,7 +223,7 @@ fn line_end(bytes: &[u8], ended: bool) -> Option<usize> {
     }
 }
 
-/// The delimiter that is most frequent in the first line, outside of quotes.
+/// Returns the most frequent delimiter of the first line, outside of quotes.
 fn sniff(bytes: &[u8]) -> u8 {
     let mut inside = false;
     let line = bytes.iter().take_while(|byte| **byte != b'\n' && **byte != b'\r').filter(|byte| {
@@ -232,7 +232,7 @@ fn sniff(bytes: &[u8]) -> u8 {
     });
     let line: Vec<u8> = line.copied().collect();
     let count = |delimiter: &u8| line.iter().filter(|byte| *byte == delimiter).count();
-    // The last of several equals wins, which is the comma.
+    // The last of equals wins: the comma.
     [b'|', b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
 }
 
@@ -242,7 +242,7 @@ mod tests {
 
     const MAX_ROW_BYTES: usize = 200_000;
 
-    /// Hands out a few bytes at a time, so that every boundary falls between two reads.
+    /// Returns few bytes at a time, so that every boundary falls between two reads.
     struct Trickle(Vec<u8>);
 
     impl Read for Trickle {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_quote_costs_one_line() {
+    fn an_unclosed_quote_costs_one_line() {
         check("a,b\n1,\"open\n2,\"b\",\n3,4\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b·", "4 3·4"]);
         check("a,b\n1,\"open\n2,b\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b"]);
         check("a,b\n1,\"x\"y\n2,b\n", &["1 a·b", "2 unbalanced_quotes in line 2", "3 2·b"]);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_beyond_the_limit_is_left_out_without_keeping_it() {
+    fn a_row_beyond_the_limit_is_skipped() {
         let long = format!("a,b\r\n{},x\r\n1,2", "y".repeat(1_000_000));
         assert_eq!(read(long.as_bytes()), ["1 a·b", "2 row_too_long in line 2", "3 1·2"]);
     }

@@ -10,7 +10,6 @@ use super::{Import, batch};
 use crate::error::{Object, Result, Violation, Violations};
 use crate::features::customers::{self, Customer};
 
-/// A customer that a row makes.
 pub(super) struct Draft(Customer);
 
 impl batch::Draft for Draft {
@@ -41,7 +40,7 @@ impl batch::Draft for Draft {
         let (customer, wrong) = check(body(record, import.target), import);
         violations.extend(wrong);
         record.add(survey, import.target.fields(), violations);
-        (!record.is_lost()).then_some(Self(customer))
+        (!record.has_failed()).then_some(Self(customer))
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
@@ -49,7 +48,7 @@ impl batch::Draft for Draft {
     }
 }
 
-/// What a row says of a customer, as a client would send it.
+/// The row as the body of a request.
 fn body(record: &mut Record, target: Target) -> Object {
     let mut body = record.take_members(target);
     if let Some(address) = address(record) {
@@ -59,7 +58,7 @@ fn body(record: &mut Record, target: Target) -> Object {
     if company {
         body.entry("kind").or_insert_with(|| "company".into());
     }
-    // A person without a name is still owed for; the number is what there is to call it by.
+    // Debts of a person without a name are imported too, under the external id.
     if !["name", "givenName", "familyName", "companyName"].iter().any(|name| body.contains_key(*name))
         && let Some(number) = body.get("externalId").cloned()
     {
@@ -69,7 +68,7 @@ fn body(record: &mut Record, target: Target) -> Object {
     body
 }
 
-/// Checks what a file says of a customer as if a client had sent it.
+/// Checks the customer by the rules of a request.
 pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Violation>) {
     let mut violations = Violations::default();
     let customer = Customer::read_new(body, &import.context(), &mut violations);
@@ -82,7 +81,7 @@ fn address(record: &mut Record) -> Option<Value> {
     let mut line2 = record.take("line2");
     let city = record.take("city");
     let first = [number, street].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    // An address needs a first line: where the street is missing, the next finer part of the place stands in for it.
+    // An address needs a first line: without a street it is the second line, else the city.
     let line1 = if first.is_empty() { line2.take().or_else(|| city.clone()) } else { Some(first) };
     let rest = [("line2", line2), ("city", city)]
         .into_iter()

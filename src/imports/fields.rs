@@ -1,4 +1,4 @@
-//! What a file can say of each kind of record, and under which headings.
+//! The fields that a file can hold, and their headings.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use crate::features::{accounts, customers, payments};
 use crate::search::{self, Cell, FieldKind};
 
-/// What the rows of a file become.
+/// What rows become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
     /// People and companies that owe.
@@ -18,13 +18,13 @@ pub enum Target {
     Payments,
 }
 
-/// One thing that a column can hold.
+/// A field that a column can hold.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// As the API calls it.
+    /// As in the API.
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Other headings that mean it, in the form that [`plain`] makes.
+    /// Other headings, in the form of [`plain`].
     synonyms: &'static [&'static str],
 }
 
@@ -32,11 +32,11 @@ pub(super) struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
-    /// A number that is a name: digits lost to a spreadsheet's rounding are an error.
+    /// A number that is a name: if a spreadsheet has rounded it, that is an error.
     Identifier,
     /// A calendar day.
     Day,
-    /// A day that is not worth losing a person for: one that does not exist is left out with a warning.
+    /// A day that is left out with a warning if it does not exist; the row is still imported.
     ForgivenDay,
     /// A day, or a moment.
     Moment,
@@ -46,7 +46,7 @@ pub(super) enum Kind {
 }
 
 impl Target {
-    /// The field by which a row is known again, so that a second run creates nothing.
+    /// The field that identifies a row, so that a second import creates nothing.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Customers => "externalId",
@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// Sets of fields of which a file must have one field each.
+    /// A file needs one field of each set.
     pub(super) fn required(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Customers => &[&["externalId"], &["name", "familyName", "givenName", "companyName"]],
@@ -73,7 +73,7 @@ impl Target {
         }
     }
 
-    /// Everything that a file can say: the record's own fields, and parts of what it belongs to.
+    /// All fields of a file: the record's own, and those of its address, owner or account.
     pub(super) fn fields(self) -> &'static [Field] {
         static ALL: LazyLock<[Vec<Field>; 3]> = LazyLock::new(|| {
             let own = |target: Target| target.table().iter().filter_map(|field| Some(own(field, field.cell?)));
@@ -86,7 +86,7 @@ impl Target {
         &ALL[self as usize]
     }
 
-    /// The field that a heading means: by its own name, or by a synonym.
+    /// Finds the field of a heading, by name or synonym.
     pub(super) fn find(self, heading: &str) -> Option<(&'static Field, Match)> {
         let heading = plain(heading);
         let exact = self.fields().iter().find(|field| plain(field.name) == heading);
@@ -94,7 +94,7 @@ impl Target {
         exact.map(|field| (field, Match::Exact)).or_else(|| synonym().map(|field| (field, Match::Synonym)))
     }
 
-    /// The field whose headings a misspelt one is most like. Only ever shown: a guess is for people to confirm.
+    /// Suggests a field for a misspelt heading. It is only shown, for the operator to confirm.
     pub(super) fn suggest(self, heading: &str) -> Option<&'static str> {
         let heading = plain(heading);
         let likeness = |field: &Field| {
@@ -107,16 +107,16 @@ impl Target {
     }
 }
 
-/// How sure the meaning of a heading is.
+/// How a heading was matched, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     Synonym,
     Exact,
-    /// The operator said so.
+    /// By the operator.
     Given,
 }
 
-/// A heading without case, blanks, underscores and other signs.
+/// A heading in lower case, with letters and digits only.
 pub(super) fn plain(heading: &str) -> String {
     heading.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_are_known_without_regard_to_case_blanks_and_signs() {
+    fn headings_match_without_case_blanks_and_signs() {
         check(Target::Customers, "externalId", Some(("externalId", Match::Exact)));
         check(Target::Customers, " EXTERNAL_ID ", Some(("externalId", Match::Exact)));
         check(Target::Customers, "rec_id", Some(("externalId", Match::Synonym)));

@@ -1,21 +1,19 @@
-//! Which column of a file holds what.
+//! The header of a file: which column holds which field.
 
 use std::fmt::Write as _;
 
 use super::fields::{Field, Match, Target, plain};
 
-/// What the columns of a file hold.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// A column to each heading, in the file's order.
+    /// In the order of the file.
     pub(super) columns: Vec<Column>,
 }
 
-/// One column.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) heading: String,
-    /// What it holds; none if it is left out.
+    /// `None` if it is not imported.
     pub(super) field: Option<&'static Field>,
 }
 
@@ -36,7 +34,7 @@ impl std::str::FromStr for Mapping {
 }
 
 impl Header {
-    /// Reads the headings; what is wrong is said all at once, with what would make it right.
+    /// Assigns fields to the headings. An error lists all faults and how to correct them.
     pub(super) fn read(target: Target, headings: &[String], mappings: &[Mapping]) -> Result<Self, String> {
         let mut wrong = String::new();
         let headings: Vec<&str> = headings.iter().map(|heading| heading.trim()).collect();
@@ -56,7 +54,7 @@ impl Header {
             }
         }
         for field in target.fields() {
-            keep_surest(field, &headings, &mut found, &mut wrong);
+            keep_best_match(field, &headings, &mut found, &mut wrong);
         }
         for alternatives in target.required() {
             let present = |name: &&str| found.iter().flatten().any(|(field, _)| field.name == *name);
@@ -77,12 +75,11 @@ impl Header {
         }
     }
 
-    /// The column that holds a field.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.field.is_some_and(|field| field.name == name))
     }
 
-    /// One line to each column: what it holds, or what it may be.
+    /// One line for each column: its field, or a suggestion.
     pub(super) fn show(&self, target: Target) -> String {
         let width = self.columns.iter().map(|column| column.heading.chars().count()).max().unwrap_or(0);
         let lines = self.columns.iter().map(|column| {
@@ -98,12 +95,12 @@ impl Header {
     }
 }
 
-/// Leaves one column to a field: the one that was named, else the one with its name. Two that are equally sure are wrong.
-fn keep_surest(field: &'static Field, headings: &[&str], found: &mut [Option<(&'static Field, Match)>], wrong: &mut String) {
+/// Leaves a field one column: the mapped one, else the one with its name. Two that match equally well are an error.
+fn keep_best_match(field: &'static Field, headings: &[&str], found: &mut [Option<(&'static Field, Match)>], wrong: &mut String) {
     let is_it = |found: &Option<(&'static Field, Match)>| found.is_some_and(|(other, _)| std::ptr::eq(other, field));
-    let Some(surest) = found.iter().filter(|found| is_it(found)).flatten().map(|(_, how)| *how).max() else { return };
+    let Some(best) = found.iter().filter(|found| is_it(found)).flatten().map(|(_, how)| *how).max() else { return };
     for place in found.iter_mut().filter(|found| is_it(found)) {
-        if place.is_some_and(|(_, how)| how < surest) {
+        if place.is_some_and(|(_, how)| how < best) {
             *place = None;
         }
     }
@@ -146,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_at_once() {
+    fn all_faults_of_a_header_are_listed_at_once() {
         let error = read(Target::Customers, "cust,surnmae,tel,mobile", &["foo=name", "tel=colour"]).unwrap_err();
         for part in [
             "no column \"foo\"",
@@ -161,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_that_is_there_twice_is_wrong_only_if_it_is_used() {
+    fn a_repeated_heading_is_an_error_only_if_it_is_used() {
         assert!(read(Target::Customers, "id,name,name", &[]).unwrap_err().contains("all hold name"));
         check("id,name,x,x,", &[], "externalId,name,-,-,-");
     }

@@ -1,10 +1,9 @@
-//! Files that come in: rows of a sheet become customers, accounts and payments by the same rules and the same store as a
-//! client's requests.
+//! Imports: the rows of a file become customers, accounts and payments, by the rules and the SQL of requests.
 //!
-//! A file is read twice. The survey finds out whether it can be read and what its columns hold, before anything is written. Then
-//! a thread reads rows, at most two batches ahead of the transactions that insert them, so memory does not grow with the file.
-//! Every row has a key; one whose key is there already is left alone, so a run that was interrupted is taken up by running it
-//! again. Another kind of file is another reader of rows beside `csv`; the rest does not know where rows come from.
+//! A file is read twice. The survey checks that it can be read and what its columns hold, before anything is written. Then a
+//! thread reads rows, at most two batches ahead of the transactions that insert them, so memory does not grow with the file.
+//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `csv`
+//! knows the format of the file.
 
 mod accounts;
 mod batch;
@@ -40,26 +39,24 @@ use crate::imports::record::Record;
 use crate::imports::survey::Survey;
 use crate::values::money::Currency;
 
-/// A file to import, and how to read it.
+/// A file to import, and how.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// What the rows become.
     pub target: Target,
-    /// Where the file is.
     pub path: PathBuf,
     /// Fields that the operator assigns to headings.
     pub mappings: Vec<Mapping>,
-    /// What it is written in, if not UTF-8.
+    /// Encoding of a file without a byte order mark; UTF-8 by default.
     pub encoding: Option<&'static Encoding>,
-    /// What separates its cells; the most frequent of its first line if absent.
+    /// Separator of cells; by default the most frequent one of the first line.
     pub delimiter: Option<u8>,
-    /// How days such as 03/04/2025 are read; as their column shows if absent.
+    /// How days such as 03/04/2025 are read; by default decided for each column.
     pub days: Option<DayOrder>,
-    /// What separates decimals; what the column shows if absent.
+    /// Decimal separator; by default decided for each column.
     pub decimal: Option<Decimal>,
-    /// Do everything, and then undo it.
+    /// Rolls every batch back.
     pub dry_run: bool,
-    /// The limits.
     pub limits: config::Imports,
     /// Currency of amounts that name none.
     pub currency: Currency,
@@ -67,30 +64,29 @@ pub struct Import {
     pub region: String,
     /// Largest payment, in major units of its currency.
     pub payment_max: u32,
-    /// The moment.
     pub now: DateTime<Utc>,
 }
 
-/// The reason why nothing of a file was imported: the file itself, or what was said of it.
+/// Nothing was imported, because the file or an option is wrong; the source says what.
 #[derive(Debug, thiserror::Error)]
 #[error("the file cannot be imported")]
 pub struct Unusable;
 
 impl Import {
-    /// Imports the file. Rows that fail are told and do not stop the others; an error means that the rest was not tried.
+    /// Imports the file. A row that fails is reported and does not stop the others.
     ///
-    /// May be dropped at any time: batches that were committed stay, and running it again does the rest.
+    /// Can be dropped at any time: committed batches stay, and running the import again does the rest.
     ///
     /// # Errors
-    /// [`Unusable`], before anything is written; or a database that goes away.
-    pub async fn run(self, pool: &PgPool, hear: impl FnMut(Event) + Send) -> anyhow::Result<Summary> {
+    /// [`Unusable`], before anything is written; or the database fails, and later rows were not tried.
+    pub async fn run(self, pool: &PgPool, report: impl FnMut(Event) + Send) -> anyhow::Result<Summary> {
         let import = Arc::new(self);
         let surveyor = Arc::clone(&import);
         let survey = Arc::new(tokio::task::spawn_blocking(move || survey::survey(&surveyor)).await?.context(Unusable)?);
         match import.target {
-            Target::Customers => import_as::<customers::Draft>(pool, import, survey, hear).await,
-            Target::Accounts => import_as::<accounts::Draft>(pool, import, survey, hear).await,
-            Target::Payments => import_as::<payments::Draft>(pool, import, survey, hear).await,
+            Target::Customers => import_as::<customers::Draft>(pool, import, survey, report).await,
+            Target::Accounts => import_as::<accounts::Draft>(pool, import, survey, report).await,
+            Target::Payments => import_as::<payments::Draft>(pool, import, survey, report).await,
         }
     }
 }
@@ -112,9 +108,9 @@ async fn import_as<D: Draft>(
     pool: &PgPool,
     import: Arc<Import>,
     survey: Arc<Survey>,
-    mut hear: impl FnMut(Event) + Send,
+    mut report: impl FnMut(Event) + Send,
 ) -> anyhow::Result<Summary> {
-    hear(Event::Header(survey.header.show(import.target)));
+    report(Event::Header(survey.header.show(import.target)));
     let (sender, mut batches) = mpsc::channel(2);
     let reader = tokio::task::spawn_blocking({
         let (import, survey) = (Arc::clone(&import), Arc::clone(&survey));
@@ -127,8 +123,8 @@ async fn import_as<D: Draft>(
             .await
             .with_context(|| format!("stopped after {} rows; running it again does the rest", summary.rows))?;
         summary += outcome.summary;
-        outcome.issues.into_iter().for_each(|issue| hear(Event::Issue(issue)));
-        hear(Event::Progress(summary, survey.rows));
+        outcome.issues.into_iter().for_each(|issue| report(Event::Issue(issue)));
+        report(Event::Progress(summary, survey.rows));
     }
     reader.await??;
     Ok(summary)

@@ -11,20 +11,19 @@ use crate::error::{Result, Violation, Violations};
 use crate::features::payments::{self, Payee, Payment};
 use crate::values::money::Currency;
 
-/// A payment that a row records.
 pub(super) struct Draft(Payment);
 
 impl batch::Draft for Draft {
     /// Accounts by their numbers.
     type Known = HashMap<String, Payee>;
 
-    /// One transfer may pay several accounts, so the reference alone does not tell a payment.
+    /// One transfer may pay several accounts, so the reference alone does not identify a payment.
     fn key(record: &Record) -> Option<String> {
         Some(format!("{}\u{1f}{}", record.value("accountNumber")?, record.value("reference")?))
     }
 
-    /// Accounts are locked in one order, so that two imports cannot wait for each other; and before payments are looked for, so
-    /// that two imports of one file cannot both miss the other's.
+    /// Locks accounts in one order, so that two imports cannot deadlock, and before the lookup of payments, so that two imports of
+    /// one file see each other's.
     async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
         let found = sqlx::query!(
@@ -67,14 +66,14 @@ impl batch::Draft for Draft {
             let message = "there is no such account".to_owned();
             violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
         }
-        // A list of payments is a list of money that came, and few say how.
+        // Files of payments list money that was received, and few say how.
         body.entry("status").or_insert_with(|| "success".into());
         body.entry("method").or_insert_with(|| "other".into());
         let mut wrong = Violations::default();
         let payment = Payment::read_new(body, account, &import.context(), &mut wrong);
         violations.extend(wrong.take());
         record.add(survey, import.target.fields(), violations);
-        (!record.is_lost()).then_some(Self(payment))
+        (!record.has_failed()).then_some(Self(payment))
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {

@@ -1,16 +1,16 @@
-//! One row with its cells read: each field's value in the form that the API takes, and what is wrong with it.
+//! A row whose cells are read: the value of each field in the form of the API, and the issues.
 
 use std::collections::HashMap;
 
 use super::csv::{BrokenRow, Row};
 use super::fields::{Field, Kind, Target};
-use super::report::{Issue, Severity, letters};
+use super::report::{Issue, Severity, column_name};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
 use crate::error::{Object, Violation};
 use crate::search::FieldKind;
 
-/// Most characters in one cell; a workbook takes as many.
+/// Characters of a cell, as in a workbook.
 const MAX_CELL: usize = 32_767;
 
 /// One row of a file.
@@ -45,29 +45,27 @@ impl Record {
             };
             match read {
                 Ok(value) => drop(record.values.insert(field.name, value)),
-                Err((code, message)) => record.blame(survey, field, Severity::Error, code, message),
+                Err((code, message)) => record.add_issue(survey, field, Severity::Error, code, message),
             }
         }
         record
     }
 
-    /// A row that could not be taken apart.
+    /// A row that could not be parsed.
     pub(super) fn broken(row: BrokenRow) -> Self {
         let issue = issue(row.number, row.code, format!("{} (line {})", row.message, row.line));
         Self { row: row.number, cells: Vec::new(), values: HashMap::new(), issues: vec![issue] }
     }
 
-    /// A field's value.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    /// Takes a field's value out.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 
-    /// Takes out the record's own fields that are there, as members of what a client would send.
+    /// Takes the record's own fields, as members of a request's body.
     pub(super) fn take_members(&mut self, target: Target) -> Object {
         let own = target.table().iter().filter(|field| field.cell.is_some());
         let members = own.filter_map(|field| {
@@ -77,7 +75,7 @@ impl Record {
         members.collect()
     }
 
-    /// A violation for each field that is absent and must not be.
+    /// Returns a violation for each of these fields that is blank.
     pub(super) fn require(&self, names: &[&'static str]) -> Vec<Violation> {
         let absent = names.iter().filter(|name| self.value(name).is_none());
         let violation =
@@ -85,40 +83,39 @@ impl Record {
         absent.map(violation).collect()
     }
 
-    /// Whether the row cannot be imported.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
     }
 
-    /// Adds something about the row as a whole.
+    /// Adds a warning about the whole row.
     pub(super) fn warn(&mut self, code: &str, message: &str) {
         self.issues.push(Issue { severity: Severity::Warning, ..issue(self.row, code, message.to_owned()) });
     }
 
-    /// Adds what the record's own rules say, each in the cell that it comes from.
+    /// Adds violations as issues of the cells that they come from.
     pub(super) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], violations: Vec<Violation>) {
         for violation in violations {
-            // The last name in a pointer is the nearest: `/addresses/0/postalCode`.
+            // The last known name of a pointer is the field: `/addresses/0/postalCode`.
             let named = |segment: &str| target_fields.iter().find(|field| field.name == segment);
             let Some(field) = violation.pointer.rsplit('/').find_map(named) else {
                 self.issues.push(issue(self.row, &violation.code, format!("{} {}", violation.pointer, violation.message)));
                 continue;
             };
-            // A cell that could not be read is missing afterwards; saying so too would only confuse.
+            // A cell that could not be read has its issue; that its value is missing follows from it.
             if self.issues.iter().all(|issue| issue.field != Some(field.name)) {
                 let severity = if field.kind == Kind::ForgivenDay { Severity::Warning } else { Severity::Error };
-                self.blame(survey, field, severity, &violation.code, violation.message);
+                self.add_issue(survey, field, severity, &violation.code, violation.message);
             }
         }
     }
 
-    fn blame(&mut self, survey: &Survey, field: &'static Field, severity: Severity, code: &str, message: String) {
+    fn add_issue(&mut self, survey: &Survey, field: &'static Field, severity: Severity, code: &str, message: String) {
         let at = survey.header.position(field.name);
         let message = if severity == Severity::Warning { format!("{message}; it is left out") } else { message };
         self.issues.push(Issue {
             severity,
             column: at.map(|at| survey.header.columns[at].heading.clone()),
-            cell: at.map(|at| format!("{}{}", letters(at), self.row)),
+            cell: at.map(|at| format!("{}{}", column_name(at), self.row)),
             field: Some(field.name),
             value: at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.trim())).filter(|value| !value.is_empty()),
             ..issue(self.row, code, message)
@@ -126,13 +123,12 @@ impl Record {
     }
 }
 
-/// Something about a row as a whole that loses it.
+/// An error about the whole row.
 fn issue(row: u64, code: &str, message: String) -> Issue {
     Issue { severity: Severity::Error, row, column: None, cell: None, field: None, code: code.to_owned(), message, value: None }
 }
 
-/// Brings a cell to the form that the API takes. A day that cannot be read stays as it is, because the field's own rule says
-/// what is wrong with it.
+/// Brings a cell into the form of the API. A day that cannot be read stays as it is, for the rule of its field to refuse.
 fn read_cell(
     text: &str,
     field: &Field,

@@ -1,14 +1,13 @@
-//! What an import has to say: to a terminal, a program, later to a browser.
+//! Progress, issues and summary of an import.
 
 use serde::Serialize;
 
-/// Something about a row that its owner should know.
+/// An error or a warning about a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issue {
-    /// Whether the row is lost by it.
     pub severity: Severity,
-    /// As a spreadsheet counts, from 1 and with the header.
+    /// As a spreadsheet counts: the header is row 1.
     pub row: u64,
     /// The heading of the column.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,29 +27,24 @@ pub struct Issue {
     pub value: Option<String>,
 }
 
-/// Whether a row is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The row is not imported.
     Error,
-    /// The row is imported without something.
+    /// The row is imported without the value.
     Warning,
 }
 
-/// What became of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Rows that are not blank, without the header.
     pub rows: u64,
-    /// Rows that made a record.
     pub created: u64,
-    /// Rows whose record was there before; it is left as it is.
+    /// Rows that were skipped because their record exists.
     pub existing: u64,
-    /// Rows that are not imported.
     pub failed: u64,
-    /// Things left out of rows that are imported.
     pub warnings: u64,
 }
 
@@ -64,14 +58,12 @@ impl std::ops::AddAssign for Summary {
     }
 }
 
-/// What is told while a file is imported.
 #[derive(Debug)]
 pub enum Event {
-    /// What each column holds, as lines for people.
+    /// The columns with their fields, as lines for people.
     Header(String),
-    /// How far it is: the summary so far, and all rows there are.
+    /// The summary so far, and the number of all rows.
     Progress(Summary, u64),
-    /// Something about a row.
     Issue(Issue),
 }
 
@@ -90,10 +82,10 @@ impl std::fmt::Display for Issue {
     }
 }
 
-/// A column's letters: A, B, …, Z, AA, AB, …
-pub(super) fn letters(column: usize) -> String {
+/// The name of a column in a spreadsheet: A, B, …, Z, AA, AB, …
+pub(super) fn column_name(column: usize) -> String {
     let letter = char::from(b'A' + (column % 26) as u8);
-    if column < 26 { letter.into() } else { format!("{}{letter}", letters(column / 26 - 1)) }
+    if column < 26 { letter.into() } else { format!("{}{letter}", column_name(column / 26 - 1)) }
 }
 
 #[cfg(test)]
@@ -101,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_lettered_as_in_a_spreadsheet() {
+    fn columns_are_named_as_in_a_spreadsheet() {
         for (column, expected) in [(0, "A"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")] {
-            assert_eq!(letters(column), expected);
+            assert_eq!(column_name(column), expected);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The first look at a file: whether it can be read at all, what its columns hold and how they are written. Nothing is
-//! imported from a file that fails here.
+//! The first pass over a file: whether it can be read, what its columns hold and in which form. A file that fails here is not
+//! imported.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,12 +13,12 @@ use super::header::Header;
 use super::text::{self, Text};
 use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
 
-/// Most columns of a file; a spreadsheet that people made has fewer.
+/// Columns of a file; spreadsheets that people make have fewer.
 const MAX_COLUMNS: usize = 200;
-/// Longest row: the reader gives up a quote that is never closed here.
+/// Bytes of a row: beyond them a quote counts as never closed.
 const MAX_ROW_BYTES: usize = 1_048_576;
 
-/// What is known of a file before its rows are imported.
+/// What the first pass finds.
 pub(super) struct Survey {
     pub(super) header: Header,
     /// How each column of days is read.
@@ -29,7 +29,7 @@ pub(super) struct Survey {
     pub(super) rows: u64,
 }
 
-/// Opens the file at its header, which is handed out with the rows that follow.
+/// Opens the file. Returns its header and the rows after it.
 pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     let file = File::open(&import.path).context("the file cannot be opened")?;
     let size = file.metadata()?.len();
@@ -45,7 +45,6 @@ pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     }
 }
 
-/// Reads the file once from its beginning to its end.
 pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
     let (headings, mut rows) = open(import)?;
     ensure!(
@@ -57,7 +56,7 @@ pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
         "the header holds NUL characters: the file is not text, or it is UTF-16 (pass --encoding utf-16le)"
     );
     let (columns, limit) = (headings.cells.len(), MAX_COLUMNS);
-    ensure!(columns <= limit, "the file has {columns} columns, more than the limit of {limit} (--import-max-columns)");
+    ensure!(columns <= limit, "the file has {columns} columns, more than the limit of {limit}");
     let header = Header::read(import.target, &headings.cells, &import.mappings).map_err(|wrong| anyhow!(wrong))?;
     let mut days: HashMap<usize, Votes<DayOrder>> = HashMap::new();
     let mut amounts: HashMap<usize, Votes<Decimal>> = HashMap::new();
@@ -87,17 +86,17 @@ pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
     Ok(Survey { header, days, decimals, rows: count })
 }
 
-/// Decides how each column is read: by the operator's option, else by its values.
+/// Decides how each column is read: by the option, else by its values.
 fn decide<T: Copy + PartialEq>(
     header: &Header,
     votes: &HashMap<usize, Votes<T>>,
-    said: Option<T>,
+    given: Option<T>,
     default: T,
     remedy: &str,
 ) -> anyhow::Result<HashMap<usize, T>> {
     let decide = |(at, votes): (&usize, &Votes<T>)| {
-        let reading = match said {
-            Some(said) => said,
+        let reading = match given {
+            Some(given) => given,
             None => votes
                 .decide(default)
                 .map_err(|why| anyhow!("the column {:?} {why}; pass {remedy}", header.columns[*at].heading))?,

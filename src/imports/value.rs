@@ -1,4 +1,4 @@
-//! Days and amounts as people and spreadsheets write them, and how a whole column of them is read.
+//! Days and amounts as people and spreadsheets write them, and the form of a whole column.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use clap::ValueEnum;
@@ -21,12 +21,12 @@ pub enum Decimal {
     Comma,
 }
 
-/// What the values of a column say for one reading and for the other. A column is read one way from its first to its last row.
+/// Votes of the values of a column on how to read it. The whole column is read one way.
 #[derive(Debug)]
 pub(super) struct Votes<T> {
-    /// The first row that can only be read so.
+    /// Each reading with the first row that can only be read that way.
     certain: Vec<(T, u64)>,
-    /// A row that can be read both ways, and its value.
+    /// The first row that can be read both ways, and its value.
     unsure: Option<(u64, String)>,
 }
 
@@ -36,12 +36,12 @@ impl<T> Default for Votes<T> {
     }
 }
 
-/// What one value says about its column.
+/// How one value can be read.
 #[derive(Debug, PartialEq)]
 pub(super) enum Vote<T> {
     Certain(T),
     Unsure,
-    /// It is read the same in each way, or in none.
+    /// The same either way, or not at all.
     Silent,
 }
 
@@ -56,7 +56,7 @@ impl<T: Copy + PartialEq> Votes<T> {
         }
     }
 
-    /// Decides how the column is read; an error says why a person has to decide.
+    /// Decides how the column is read. An error says why the operator has to decide.
     pub(super) fn decide(&self, default: T) -> Result<T, String> {
         match (self.certain.as_slice(), &self.unsure) {
             ([(reading, _)], _) => Ok(*reading),
@@ -67,7 +67,6 @@ impl<T: Copy + PartialEq> Votes<T> {
     }
 }
 
-/// What a day says about the order of its column.
 pub(super) fn day_vote(text: &str) -> Vote<DayOrder> {
     match parts(day_of(text)) {
         Some(Parts::Either(first, second, _)) => match (first, second) {
@@ -80,8 +79,8 @@ pub(super) fn day_vote(text: &str) -> Vote<DayOrder> {
     }
 }
 
-/// Reads a calendar day: 2025-12-31, 20251231, 31.12.2025, and 31/12/2025 or 12/31/2025 as the column is read. A time of day is
-/// taken only if it is midnight, which is how spreadsheets write days.
+/// Reads a day: 2025-12-31, 20251231, 31.12.2025, and 31/12/2025 or 12/31/2025 by the order. A time must be midnight, as
+/// spreadsheets write days.
 pub(super) fn day(text: &str, order: DayOrder) -> Option<NaiveDate> {
     let day_text = day_of(text);
     let time = text[day_text.len()..].trim_start_matches(['T', ' ']).trim_end_matches('Z');
@@ -97,7 +96,7 @@ pub(super) fn day(text: &str, order: DayOrder) -> Option<NaiveDate> {
     }
 }
 
-/// Reads a moment as RFC 3339 writes it; without an offset it is UTC, without a time it is midnight.
+/// Reads a moment and returns it as RFC 3339. The default offset is UTC, the default time midnight.
 pub(super) fn moment(text: &str, order: DayOrder) -> Option<String> {
     let day_text = day_of(text);
     let day = day(day_text, order)?;
@@ -138,7 +137,6 @@ fn parts(text: &str) -> Option<Parts> {
     Some(if separator == '.' { Parts::Certain(year, second, first) } else { Parts::Either(first, second, year) })
 }
 
-/// What an amount says about the decimal separator of its column.
 pub(super) fn amount_vote(text: &str) -> Vote<Decimal> {
     let (dots, commas) = (text.matches('.').count(), text.matches(',').count());
     let decimals = text.rsplit(['.', ',']).next().map_or(0, |tail| tail.bytes().filter(u8::is_ascii_digit).count());
@@ -153,7 +151,7 @@ pub(super) fn amount_vote(text: &str) -> Vote<Decimal> {
     }
 }
 
-/// Brings an amount to the form 1234.56: without grouping, currency signs and parentheses, which mean a negative one.
+/// Brings an amount into the form 1234.56: without grouping and currency signs. Parentheses mean a negative amount.
 pub(super) fn amount(text: &str, decimal: Decimal) -> Option<String> {
     let (group, point) = match decimal {
         Decimal::Dot => (',', '.'),
@@ -188,7 +186,7 @@ pub(super) fn amount(text: &str, decimal: Decimal) -> Option<String> {
     Some(format!("{sign}{}{fraction}", groups.concat()))
 }
 
-/// Whether a number that is a name went through a spreadsheet that rounded it, as in 4.71E+15.
+/// Whether a spreadsheet has rounded an identifier, as in 4.71E+15.
 pub(super) fn is_rounded(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|sign| sign.is_ascii_digit() || sign == b'.' || sign == b',');
@@ -200,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_read_however_they_are_written() {
+    fn days_are_read_in_all_forms() {
         let check = |text: &str, order, expected: Option<&str>| {
             assert_eq!(day(text, order).map(|day| day.to_string()).as_deref(), expected, "{text}");
         };
@@ -216,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_have_an_offset_in_the_end() {
+    fn moments_are_returned_with_an_offset() {
         let check = |text: &str, expected: Option<&str>| {
             assert_eq!(moment(text, DayOrder::Dmy).as_deref(), expected, "{text}");
         };
@@ -262,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_tell_their_separator_or_stay_silent() {
+    fn amounts_vote_for_their_separator() {
         let check = |text: &str, expected| assert_eq!(amount_vote(text), expected, "{text}");
         check("1234", Vote::Silent);
         check("12.5", Vote::Certain(Decimal::Dot));

@@ -1,4 +1,4 @@
-//! Files that come in: what is imported, what is refused and where, and what a second run does.
+//! Imports: what is imported, what is refused and in which cell, and what a second import does.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::harness::app::config;
 use crate::harness::database::Database;
 
 /// A database to import into, and a folder for files.
-struct Desk {
+struct Importer {
     database: Database,
     config: Config,
     pools: Pools,
     folder: PathBuf,
 }
 
-impl Drop for Desk {
+impl Drop for Importer {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.folder).ok();
     }
@@ -32,7 +32,7 @@ struct Limits {
     imports: Imports,
 }
 
-impl Desk {
+impl Importer {
     async fn open() -> Self {
         let database = Database::create().await;
         let config = config(&database, &[]);
@@ -78,7 +78,7 @@ impl Desk {
         self.run(self.file(target, bytes)).await.unwrap()
     }
 
-    /// Why a file is refused as a whole.
+    /// Imports an unusable file and returns the reason.
     async fn refusal(&self, bytes: impl AsRef<[u8]>) -> String {
         let error = self.run(self.file(Target::Customers, bytes)).await.unwrap_err();
         assert!(error.is::<Unusable>(), "{error:#}");
@@ -106,11 +106,11 @@ fn places(issues: &[Issue]) -> Vec<String> {
 
 #[tokio::test]
 async fn people_of_a_foreign_file_become_customers_once() {
-    let desk = Desk::open().await;
+    let importer = Importer::open().await;
     let file = include_str!("../fixtures/febrl.csv");
-    let (first, issues) = desk.import(Target::Customers, file).await;
+    let (first, issues) = importer.import(Target::Customers, file).await;
     assert_eq!(first, summary(50, 0, 0, issues.len() as u64));
-    let row = desk
+    let row = importer
         .text(
             "select concat_ws('|', external_id, name, date_of_birth, tax_id, line1, line2, city, region, postal_code)
             from customers join addresses on customer_id = customers.id where external_id = 'rec-1070-org'",
@@ -120,14 +120,14 @@ async fn people_of_a_foreign_file_become_customers_once() {
         row.as_deref(),
         Some("rec-1070-org|michaela neumann|1915-11-11|5304218|8 stanley street|miami|winston hills|nsw|4223")
     );
-    let (second, _) = desk.import(Target::Customers, file).await;
+    let (second, _) = importer.import(Target::Customers, file).await;
     assert_eq!(second, summary(0, 50, 0, 0));
-    assert_eq!(desk.count("customers").await, 50);
+    assert_eq!(importer.count("customers").await, 50);
 }
 
 #[tokio::test]
-async fn every_fault_of_every_row_is_told_with_its_cell() {
-    let desk = Desk::open().await;
+async fn every_fault_of_every_row_is_reported_with_its_cell() {
+    let importer = Importer::open().await;
     let file = "id,name,kind,email,dob,language\n\
         1,Ann,person,ann@example.com,1990-01-31,en\n\
         ,Bob,robot,not an address,1990-01-31,en\n\
@@ -138,7 +138,7 @@ async fn every_fault_of_every_row_is_told_with_its_cell() {
         7,Fay,person,,,en,surplus\n\
         1,Ann,person,,,\n\
         9,Gil,person,,,,,\n";
-    let (told, issues) = desk.import(Target::Customers, file).await;
+    let (outcome, issues) = importer.import(Target::Customers, file).await;
     assert_eq!(
         places(&issues),
         [
@@ -154,39 +154,39 @@ async fn every_fault_of_every_row_is_told_with_its_cell() {
             "A9 repeated_row",
         ]
     );
-    assert_eq!(told, summary(2, 0, 7, 1));
+    assert_eq!(outcome, summary(2, 0, 7, 1));
     let issue = &issues[1];
     assert_eq!((issue.column.as_deref(), issue.field, issue.value.as_deref()), (Some("kind"), Some("kind"), Some("robot")));
     assert_eq!(issues[3].severity, Severity::Warning);
 }
 
 #[tokio::test]
-async fn an_impossible_birthday_does_not_cost_the_person() {
-    let desk = Desk::open().await;
-    let (told, issues) = desk.import(Target::Customers, "id,name,dob\n1,Ann,19900231\n2,Bob,30000101\n").await;
+async fn an_impossible_birthday_is_left_out_with_a_warning() {
+    let importer = Importer::open().await;
+    let (outcome, issues) = importer.import(Target::Customers, "id,name,dob\n1,Ann,19900231\n2,Bob,30000101\n").await;
     assert_eq!(places(&issues), ["C2 not_a_day", "C3 out_of_range"]);
-    assert_eq!(told, summary(2, 0, 0, 2));
-    assert_eq!(desk.text("select max(date_of_birth)::text from customers").await, None);
+    assert_eq!(outcome, summary(2, 0, 0, 2));
+    assert_eq!(importer.text("select max(date_of_birth)::text from customers").await, None);
 }
 
 #[tokio::test]
 async fn hostile_cells_are_kept_as_text_or_refused_in_their_row() {
-    let desk = Desk::open().await;
+    let importer = Importer::open().await;
     let long = "x".repeat(1_000_000);
     let file = format!(
         "id,name,city\r\n1,\"=cmd|' /C calc'!A0\",x\r\n2,{long},x\r\n3,a\0b,x\r\n4,O'Brien \"\"Bob,\"two\nlines\"\r\n5,'; drop table--,x"
     );
-    let (told, issues) = desk.import(Target::Customers, &file).await;
+    let (outcome, issues) = importer.import(Target::Customers, &file).await;
     assert_eq!(places(&issues), ["B3 cell_too_long", "B4 unstorable_text"]);
-    assert_eq!(told, summary(3, 0, 2, 0));
-    let names = desk.text("select string_agg(name, '|' order by external_id) from customers").await;
+    assert_eq!(outcome, summary(3, 0, 2, 0));
+    let names = importer.text("select string_agg(name, '|' order by external_id) from customers").await;
     assert_eq!(names.as_deref(), Some("=cmd|' /C calc'!A0|O'Brien \"\"Bob|'; drop table--"));
     assert!(issues[0].value.as_ref().unwrap().chars().count() <= 101, "a value is shown shortened");
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_refused_before_anything_is_written() {
-    let desk = Desk::open().await;
+async fn an_unusable_file_is_refused_before_anything_is_written() {
+    let importer = Importer::open().await;
     let wide: String = (0..201).map(|at| format!("c{at},")).collect();
     let cases: &[(&[u8], &str)] = &[
         (b"", "the file is empty"),
@@ -204,14 +204,14 @@ async fn a_file_that_cannot_be_used_is_refused_before_anything_is_written() {
         (b"id,name,dob\n1,Ann,13/02/1990\n2,Bob,02/13/1990\n", "is written in two ways, see rows 2 and 3"),
     ];
     for (bytes, expected) in cases {
-        let told = desk.refusal(bytes).await;
-        assert!(told.contains(expected), "{expected} in {told}");
+        let reason = importer.refusal(bytes).await;
+        assert!(reason.contains(expected), "{expected} in {reason}");
     }
-    assert_eq!(desk.count("customers").await, 0);
+    assert_eq!(importer.count("customers").await, 0);
 }
 
 #[tokio::test]
-async fn all_forms_of_a_file_say_the_same() {
+async fn encodings_and_delimiters_do_not_change_what_is_imported() {
     let forms: &[(&[u8], Option<&str>)] = &[
         (b"\xef\xbb\xbfid,name\n1,M\xc3\xbcller\n", None),
         (b"id;name\r\n1;M\xc3\xbcller", None),
@@ -220,38 +220,38 @@ async fn all_forms_of_a_file_say_the_same() {
         (b"\xff\xfei\0d\0,\0n\0a\0m\0e\0\n\x001\0,\0M\0\xfc\0l\0l\0e\0r\0", None),
     ];
     for (bytes, encoding) in forms {
-        let desk = Desk::open().await;
-        let mut import = desk.file(Target::Customers, bytes);
+        let importer = Importer::open().await;
+        let mut import = importer.file(Target::Customers, bytes);
         import.encoding = encoding.and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
-        assert_eq!(desk.run(import).await.unwrap().0, summary(1, 0, 0, 0), "{bytes:?}");
-        assert_eq!(desk.text("select name from customers").await.as_deref(), Some("Müller"));
+        assert_eq!(importer.run(import).await.unwrap().0, summary(1, 0, 0, 0), "{bytes:?}");
+        assert_eq!(importer.text("select name from customers").await.as_deref(), Some("Müller"));
     }
-    let desk = Desk::open().await;
-    assert_eq!(desk.import(Target::Customers, "id,name\n").await.0, summary(0, 0, 0, 0), "a header alone");
+    let importer = Importer::open().await;
+    assert_eq!(importer.import(Target::Customers, "id,name\n").await.0, summary(0, 0, 0, 0), "a header alone");
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_same_and_leaves_nothing() {
-    let desk = Desk::open().await;
+async fn a_dry_run_reports_the_same_and_writes_nothing() {
+    let importer = Importer::open().await;
     let file = "id,name,kind\n1,Ann,person\n2,Bob,robot\n";
-    let mut dry = desk.file(Target::Customers, file);
+    let mut dry = importer.file(Target::Customers, file);
     dry.dry_run = true;
-    let dry = desk.run(dry).await.unwrap();
-    assert_eq!(desk.count("customers").await, 0);
-    assert_eq!(dry, desk.import(Target::Customers, file).await);
-    assert_eq!(desk.count("customers").await, 1);
+    let dry = importer.run(dry).await.unwrap();
+    assert_eq!(importer.count("customers").await, 0);
+    assert_eq!(dry, importer.import(Target::Customers, file).await);
+    assert_eq!(importer.count("customers").await, 1);
 }
 
 #[tokio::test]
-async fn an_import_that_is_dropped_midway_is_taken_up_by_the_next() {
-    let desk = Desk::open().await;
+async fn a_dropped_import_is_resumed_by_the_next() {
+    let importer = Importer::open().await;
     let file: String = (0..300).map(|at| format!("{at},Ann {at},+1 415 555 {at:04}\n")).collect();
     let file = format!("id,name,phone\n{file}");
     // The first run ends at an await point after its first batches, as if its process had died.
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let mut sender = Some(sender);
-    let import = desk.file(Target::Customers, &file);
-    let run = import.run(&desk.pools.server, |event| {
+    let import = importer.file(Target::Customers, &file);
+    let run = import.run(&importer.pools.server, |event| {
         if let Event::Progress(summary, _) = event
             && summary.rows >= 30
         {
@@ -263,20 +263,20 @@ async fn an_import_that_is_dropped_midway_is_taken_up_by_the_next() {
         _ = receiver => {}
         _ = run => panic!("the run ends before it is dropped"),
     }
-    let half = desk.count("customers").await;
+    let half = importer.count("customers").await;
     assert!((30..300).contains(&half), "{half}");
-    let mut rest = desk.run(desk.file(Target::Customers, &file)).await.unwrap().0;
+    let mut rest = importer.run(importer.file(Target::Customers, &file)).await.unwrap().0;
     // A transaction that was under way at the drop may be rolled back a moment later, but never both.
     assert_eq!(rest.failed, 0);
     rest.created += rest.existing;
     assert_eq!(rest.created, 300);
-    assert_eq!((desk.count("customers").await, desk.count("contact_points").await), (300, 300));
+    assert_eq!((importer.count("customers").await, importer.count("contact_points").await), (300, 300));
 }
 
 #[tokio::test]
-async fn accounts_find_or_bring_their_customers() {
-    let desk = Desk::open().await;
-    desk.import(Target::Customers, "id,name\nC1,Ann\n").await;
+async fn accounts_find_or_create_their_customers() {
+    let importer = Importer::open().await;
+    importer.import(Target::Customers, "id,name\nC1,Ann\n").await;
     let file = "account number;customer id;customer name;email;currency;amount due;due date\n\
         A-1;C1;;;EUR;1.234,50;31.12.2025\n\
         A-2;C2;Bob Ltd;bob@example.com;JPY;500;2025-12-31\n\
@@ -284,29 +284,27 @@ async fn accounts_find_or_bring_their_customers() {
         A-4;C9;;;EUR;1,00;\n\
         A-5;C1;;;EUR;1,005;\n\
         A-1;C1;;;EUR;1,00;\n";
-    let (told, issues) = desk.import(Target::Accounts, file).await;
+    let (outcome, issues) = importer.import(Target::Accounts, file).await;
     assert_eq!(places(&issues), ["B5 unknown_customer", "F6 too_many_decimals", "A7 repeated_row"]);
-    assert_eq!(told, summary(3, 0, 3, 0));
-    let rows = desk
+    assert_eq!(outcome, summary(3, 0, 3, 0));
+    let rows = importer
         .text(
             "select string_agg(concat_ws(' ', account_number, balance, accounts.currency, due_date, name), '|' order by account_number)
             from accounts join customers on customers.id = customer_id",
         )
         .await;
     assert_eq!(rows.as_deref(), Some("A-1 123450 EUR 2025-12-31 Ann|A-2 500 JPY 2025-12-31 Bob Ltd|A-3 750 EUR Bob Ltd"));
-    assert_eq!(desk.count("customers").await, 2);
-    assert_eq!(desk.import(Target::Accounts, file).await.0, summary(0, 3, 3, 0));
-    assert_eq!(desk.count("ledger_entries").await, 3);
+    assert_eq!(importer.count("customers").await, 2);
+    assert_eq!(importer.import(Target::Accounts, file).await.0, summary(0, 3, 3, 0));
+    assert_eq!(importer.count("ledger_entries").await, 3);
 }
 
 #[tokio::test]
 async fn payments_move_balances_once() {
-    let desk = Desk::open().await;
-    desk.import(
-        Target::Accounts,
-        "account,customer id,customer name,currency,balance\nA 1,C1,Ann,EUR,100\nA 2,C1,Ann,KWD,10.0\n",
-    )
-    .await;
+    let importer = Importer::open().await;
+    importer
+        .import(Target::Accounts, "account,customer id,customer name,currency,balance\nA 1,C1,Ann,EUR,100\nA 2,C1,Ann,KWD,10.0\n")
+        .await;
     let file = "account,reference,amount,date,method,status\n\
         A 1,R1,€ 10.50,2025-01-02,card,\n\
         A 1,R2,5.00,2025-01-02 10:00,,pending\n\
@@ -316,38 +314,39 @@ async fn payments_move_balances_once() {
         A 1,R6,1.00,2025-01-02,cash,refunded\n\
         A 1,R1,10.50,2025-01-02,card,\n\
         A 1,,1.00,2025-01-02,card,\n";
-    let mut import = desk.file(Target::Payments, file);
+    let mut import = importer.file(Target::Payments, file);
     import.decimal = Some(collections::imports::Decimal::Dot);
-    let (told, issues) = desk.run(import.clone()).await.unwrap();
+    let (outcome, issues) = importer.run(import.clone()).await.unwrap();
     assert_eq!(
         places(&issues),
         ["A5 unknown_account", "C6 out_of_range", "F7 not_a_first_status", "B8 repeated_row", "B9 required"]
     );
-    assert_eq!(told, summary(3, 0, 5, 0));
-    let balances = || desk.text("select string_agg(account_number || ' ' || balance, '|' order by account_number) from accounts");
+    assert_eq!(outcome, summary(3, 0, 5, 0));
+    let balances =
+        || importer.text("select string_agg(account_number || ' ' || balance, '|' order by account_number) from accounts");
     assert_eq!(balances().await.as_deref(), Some("A 1 8950|A 2 8750"));
-    assert_eq!(desk.run(import).await.unwrap().0, summary(0, 3, 5, 0));
+    assert_eq!(importer.run(import).await.unwrap().0, summary(0, 3, 5, 0));
     assert_eq!(balances().await.as_deref(), Some("A 1 8950|A 2 8750"));
 }
 
 #[tokio::test]
 async fn two_imports_of_one_file_at_once_create_each_record_once() {
-    let desk = Desk::open().await;
-    desk.import(Target::Accounts, "account,customer id,customer name,balance\nA,C1,Ann,1000\n").await;
+    let importer = Importer::open().await;
+    importer.import(Target::Accounts, "account,customer id,customer name,balance\nA,C1,Ann,1000\n").await;
     let people: String = (0..60).map(|at| format!("P{at},Ann\n")).collect();
     let payments: String = (0..60).map(|at| format!("A,R{at},1\n")).collect();
     let people = format!("id,name\n{people}");
     let payments = format!("account,reference,amount\n{payments}");
     let work = async {
         tokio::join!(
-            desk.import(Target::Customers, &people),
-            desk.import(Target::Customers, &people),
-            desk.import(Target::Payments, &payments),
-            desk.import(Target::Payments, &payments),
+            importer.import(Target::Customers, &people),
+            importer.import(Target::Customers, &people),
+            importer.import(Target::Payments, &payments),
+            importer.import(Target::Payments, &payments),
         )
     };
     let (one, two, three, four) = Box::pin(tokio::time::timeout(Duration::from_secs(60), work)).await.unwrap();
     assert_eq!((one.0.created + two.0.created, three.0.created + four.0.created), (60, 60));
     assert_eq!(one.0.failed + two.0.failed + three.0.failed + four.0.failed, 0);
-    assert_eq!((desk.count("customers").await, desk.count("payments").await), (61, 60));
+    assert_eq!((importer.count("customers").await, importer.count("payments").await), (61, 60));
 }

@@ -1,4 +1,4 @@
-//! Requests for phones, e-mail addresses and postal addresses of a customer, and their rules.
+//! Contact points and addresses of a customer: what requests can change, and the rules.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -12,31 +12,29 @@ const KINDS: Words = Words { known: &["phone", "email"], aliases: &[("mobile", "
 const STATES: Words = Words { known: &["unverified", "valid", "wrong", "blocked"], aliases: &[] };
 const MOST: usize = 20;
 
-/// A phone number or e-mail address in a request; an id names an existing one.
+/// Changes of a phone number or e-mail address. With an id of an existing one, else a new one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ContactPatch {
-    /// Which one.
     pub(super) id: Option<Uuid>,
     /// `phone` or `email`.
     pub(super) kind: Change<String>,
-    /// As typed.
+    /// As the client writes it.
     pub(super) value: Change<String>,
     /// `home`, `work`, …
     pub(super) label: Change<String>,
-    /// Whether it is the one to use.
+    /// The one to use of its kind.
     pub(super) is_primary: Option<bool>,
-    /// What is known of it.
+    /// `unverified`, `valid`, `wrong` or `blocked`.
     pub(super) state: Change<String>,
-    /// Derived from the value; taken so that what was read can be sent back.
+    /// Derived from the value; accepted, so that a client can send back what it has read, and ignored.
     pub(super) normalized: Option<String>,
 }
 
-/// A postal address in a request; an id names an existing one.
+/// Changes of a postal address. With an id of an existing one, else a new one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct AddressPatch {
-    /// Which one.
     pub(super) id: Option<Uuid>,
     /// `home`, `work`, …
     pub(super) label: Change<String>,
@@ -52,35 +50,35 @@ pub(super) struct AddressPatch {
     pub(super) postal_code: Change<String>,
     /// Country (ISO 3166-1 alpha-2).
     pub(super) country: Change<String>,
-    /// Whether it is the one to use.
+    /// The one to use.
     pub(super) is_primary: Option<bool>,
 }
 
-/// Replaces the set if the client names one, then sets the primaries that the simple form names.
+/// Replaces the contact points by `contactPoints`, then sets the primary ones by `phone` and `email`.
 pub(super) fn apply(
     set: Change<Vec<ContactPatch>>,
     phone: Change<String>,
     email: Change<String>,
     region: &str,
-    place: &mut Vec<ContactPoint>,
+    points: &mut Vec<ContactPoint>,
     violations: &mut Violations,
 ) {
     if let Change::To(patches) = set {
-        let mut before = std::mem::take(place);
+        let mut before = std::mem::take(points);
         for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
             let pointer = format!("/contactPoints/{at}");
             let point = known(&mut before, patch.id, |point| point.id, &pointer, violations).unwrap_or_else(new_point);
-            place.push(patch.apply(point, region, &pointer, violations));
+            points.push(patch.apply(point, region, &pointer, violations));
         }
     }
     for (kind, change) in [("phone", phone), ("email", email)] {
         let Change::To(value) = change else { continue };
-        let primary = place.iter().position(|point| point.kind == kind && point.is_primary);
+        let primary = points.iter().position(|point| point.kind == kind && point.is_primary);
         match (primary, value) {
-            (Some(at), None) => drop(place.remove(at)),
+            (Some(at), None) => drop(points.remove(at)),
             (None, None) => {}
             (at, Some(value)) => {
-                let point = at.map_or_else(new_point, |at| place.remove(at));
+                let point = at.map_or_else(new_point, |at| points.remove(at));
                 let simple = ContactPatch {
                     kind: Change::new(kind.into()),
                     value: Change::new(value),
@@ -90,30 +88,30 @@ pub(super) fn apply(
                 let mut within = Violations::default();
                 let point = simple.apply(point, region, "", &mut within);
                 violations.flatten(&format!("/{kind}"), within);
-                // The same number may be there already as one of several: then it becomes the primary.
-                place.retain(|other| other.kind != kind || other.normalized != point.normalized);
-                place.push(point);
+                // If the set has the value already, it becomes the primary one.
+                points.retain(|other| other.kind != kind || other.normalized != point.normalized);
+                points.push(point);
             }
         }
     }
-    settle(place, violations);
+    validate_points(points, violations);
 }
 
-/// Replaces the set of addresses if the client names one.
-pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, place: &mut Vec<Address>, violations: &mut Violations) {
+/// Replaces the addresses by `addresses`.
+pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, addresses: &mut Vec<Address>, violations: &mut Violations) {
     let Change::To(patches) = set else { return };
-    let mut before = std::mem::take(place);
+    let mut before = std::mem::take(addresses);
     for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
         let pointer = format!("/addresses/{at}");
         let address = known(&mut before, patch.id, |address| address.id, &pointer, violations).unwrap_or_else(new_address);
-        place.push(patch.apply(address, &pointer, violations));
+        addresses.push(patch.apply(address, &pointer, violations));
     }
-    settle_addresses(place, violations);
+    validate_addresses(addresses, violations);
 }
 
-/// Puts one contact point into the set; as the primary it takes the place of the one before.
+/// Adds a contact point. A new primary replaces the previous one.
 pub(super) fn put_point(
-    place: &mut Vec<ContactPoint>,
+    points: &mut Vec<ContactPoint>,
     patch: ContactPatch,
     point: ContactPoint,
     region: &str,
@@ -121,31 +119,31 @@ pub(super) fn put_point(
 ) {
     let becomes_primary = patch.is_primary == Some(true);
     let point = patch.apply(point, region, "", violations);
-    for other in place.iter_mut().filter(|other| becomes_primary && other.kind == point.kind) {
+    for other in points.iter_mut().filter(|other| becomes_primary && other.kind == point.kind) {
         other.is_primary = false;
     }
-    if place.iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
+    if points.iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
         violations.add("/value", "duplicate", "is in the set already");
     }
-    place.push(point);
+    points.push(point);
     if violations.is_empty() {
-        settle(place, violations);
+        validate_points(points, violations);
     }
 }
 
-/// Puts one address into the set; as the primary it takes the place of the one before.
-pub(super) fn put_address(place: &mut Vec<Address>, patch: AddressPatch, address: Address, violations: &mut Violations) {
+/// Adds an address. A new primary replaces the previous one.
+pub(super) fn put_address(addresses: &mut Vec<Address>, patch: AddressPatch, address: Address, violations: &mut Violations) {
     let becomes_primary = patch.is_primary == Some(true);
     let address = patch.apply(address, "", violations);
-    for other in place.iter_mut().filter(|_| becomes_primary) {
+    for other in addresses.iter_mut().filter(|_| becomes_primary) {
         other.is_primary = false;
     }
-    place.push(address);
-    settle_addresses(place, violations);
+    addresses.push(address);
+    validate_addresses(addresses, violations);
 }
 
-/// Sees to it that each kind has one primary and nothing is there twice.
-pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
+/// Checks size and duplicates, and that each kind has one primary; without one the first becomes it.
+pub(super) fn validate_points(points: &mut [ContactPoint], violations: &mut Violations) {
     if points.len() > MOST {
         violations.add("/contactPoints", "too_many", format!("takes at most {MOST} contact points"));
     }
@@ -166,8 +164,8 @@ pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
     }
 }
 
-/// Sees to it that there is one primary address.
-pub(super) fn settle_addresses(addresses: &mut [Address], violations: &mut Violations) {
+/// Checks the size, and that one address is the primary; without one the first becomes it.
+pub(super) fn validate_addresses(addresses: &mut [Address], violations: &mut Violations) {
     if addresses.len() > MOST {
         violations.add("/addresses", "too_many", format!("takes at most {MOST} addresses"));
     }
@@ -183,7 +181,7 @@ pub(super) fn settle_addresses(addresses: &mut [Address], violations: &mut Viola
 }
 
 impl ContactPatch {
-    /// Puts what the client says in its place; a number that changes has to be verified anew.
+    /// Applies the changes. A changed value is unverified.
     pub(super) fn apply(self, mut point: ContactPoint, region: &str, pointer: &str, violations: &mut Violations) -> ContactPoint {
         if point.kind.is_empty() && !self.kind.is_present() {
             violations.add(format!("{pointer}/kind"), "required", "takes phone or email");
@@ -215,7 +213,7 @@ impl ContactPatch {
 }
 
 impl AddressPatch {
-    /// Puts what the client says in its place.
+    /// Applies the changes.
     pub(super) fn apply(self, mut address: Address, pointer: &str, violations: &mut Violations) -> Address {
         let mut line1 = Some(std::mem::take(&mut address.line1)).filter(|line| !line.is_empty());
         violations.text(&format!("{pointer}/line1"), self.line1, (1, 200), &mut line1);
@@ -239,7 +237,7 @@ impl AddressPatch {
     }
 }
 
-/// Takes the entry with this id out of the set that was there; `None` without an id.
+/// Removes the entry with this id from the previous set and returns it; `None` without an id.
 fn known<T>(before: &mut Vec<T>, id: Option<Uuid>, of: fn(&T) -> Uuid, pointer: &str, violations: &mut Violations) -> Option<T> {
     let id = id?;
     let found = before.iter().position(|entry| of(entry) == id);
@@ -257,7 +255,7 @@ pub(super) fn new_address() -> Address {
     Address { id: ids::AddressId::new().0, ..Address::default() }
 }
 
-/// The form in which two values are compared, if the value can be one of its kind at all.
+/// Returns the form in which values are compared; `None` if the value is not one of its kind.
 fn normalize(kind: &str, value: &str, region: &str) -> Option<String> {
     if kind == "phone" {
         let number = text::phone(value, region);
@@ -279,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    fn check(patch: Value, place: &mut Vec<ContactPoint>, expected: &[(&str, &str)]) {
+    fn check(patch: Value, points: &mut Vec<ContactPoint>, expected: &[(&str, &str)]) {
         #[derive(Default, Deserialize)]
         #[serde(default, rename_all = "camelCase")]
         struct Contacts {
@@ -289,7 +287,7 @@ mod tests {
         }
         let mut violations = Violations::default();
         let contacts: Contacts = serde_json::from_value(patch.clone()).unwrap();
-        apply(contacts.contact_points, contacts.phone, contacts.email, "US", place, &mut violations);
+        apply(contacts.contact_points, contacts.phone, contacts.email, "US", points, &mut violations);
         let violations = violations.take();
         let found: Vec<(&str, &str)> =
             violations.iter().map(|violation| (violation.pointer.as_str(), violation.code.as_ref())).collect();

@@ -50,7 +50,7 @@ pub(super) async fn remove_contact_point(
 ) -> Result<Reply> {
     let change = |customer: &mut Customer, violations: &mut Violations| {
         take(&mut customer.contact_points, |point| point.id, part.0)?;
-        contacts::settle(&mut customer.contact_points, violations);
+        contacts::validate_points(&mut customer.contact_points, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
@@ -84,7 +84,7 @@ pub(super) async fn change_address(id: CustomerId, part: AddressId, caller: Call
 pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Caller, request: Request) -> Result<Reply> {
     let change = |customer: &mut Customer, violations: &mut Violations| {
         take(&mut customer.addresses, |address| address.id, part.0)?;
-        contacts::settle_addresses(&mut customer.addresses, violations);
+        contacts::validate_addresses(&mut customer.addresses, violations);
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| Ok(no_content().with_version(customer.version))).await
