@@ -48,7 +48,7 @@ impl Invalidation {
                 let error = ended.err().map(tracing::field::display);
                 tracing::warn!(error, "redis is away; other servers forget ended sessions a few seconds later");
             }
-            // Other servers will have read these anew from Postgres before Redis is back.
+            // Other servers will have read these again from Postgres before Redis is back.
             while queue.try_recv().is_ok() {}
             sleep(RETRY_PAUSE).await;
         }

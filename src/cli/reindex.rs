@@ -22,7 +22,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Pause between two lines without a terminal.
 const LINE: Duration = Duration::from_secs(1);
 
-/// Builds indices anew from the rows and swaps them in when they are complete.
+/// Rebuilds indices from the rows and swaps them in when they are complete.
 #[derive(Args)]
 pub(super) struct Reindex {
     /// Only this collection.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Announcement, Operation};
 
-/// Changed rows beyond which they are not listed: following each would cost a consumer more than looking at everything anew, and
+/// Changed rows beyond which they are not listed: following each would cost a consumer more than looking at everything again, and
 /// they would push everything else out of the history.
 const CAPACITY: usize = 10_000;
 

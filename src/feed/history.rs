@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{Entry, Feed};
 use crate::values::lsn::{Epoch, Lsn};
 
-/// Announcements are missing. The consumer subscribes anew, and then looks at everything.
+/// Announcements are missing. The consumer subscribes again, and then looks at everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the announcements after this LSN are no longer there")]
 pub struct Gone;

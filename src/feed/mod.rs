@@ -6,7 +6,7 @@
 //! # Guarantees
 //!
 //! - Entries come in the order of the change stream, and reading a row after its announcement shows at least that change.
-//! - A consumer that was away resumes after an LSN, or gets [`Gone`] and must look at everything anew.
+//! - A consumer that was away resumes after an LSN, or gets [`Gone`] and must look at everything again.
 //! - The leader waits for no consumer. One that falls behind the history gets [`Gone`].
 //! - After a change of leader some rows may be announced again. That is harmless: an announcement says that a row changed, not how.
 

@@ -37,7 +37,7 @@ impl Watermark {
         self.reached.borrow().searchable
     }
 
-    /// Moves the LSN forward and replaces the backlog; ignores an older LSN of the same epoch. In a new epoch all starts anew: LSNs
+    /// Moves the LSN forward and replaces the backlog; ignores an older LSN of the same epoch. In a new epoch all starts again: LSNs
     /// of the one before mean nothing there, and nothing waits for them.
     pub fn advance(&self, epoch: Epoch, to: Lsn, backlog_since: BTreeMap<String, Lsn>) {
         self.reached.send_if_modified(|reached| {

@@ -15,7 +15,7 @@ const SEARCH: &str = include_str!("../../index-templates/_search.json");
 pub struct Template {
     settings: Value,
     mappings: Value,
-    /// Eight hexadecimal digits that change whenever documents have to be built or indexed anew.
+    /// Eight hexadecimal digits that change whenever documents have to be built or indexed again.
     pub hash: String,
 }
 

@@ -31,7 +31,7 @@ impl Elastic {
     }
 
     async fn ask(&self, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
-        // Without a `filter_path`, for which Elasticsearch would parse and write every document anew, and numbers as floats.
+        // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
         let path = format!(
             "{}/_search?allow_partial_search_results=false&timeout={}ms",
             self.alias(collection),

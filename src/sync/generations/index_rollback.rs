@@ -40,7 +40,7 @@ pub async fn detect_index_rollback(app: &App, writer: &Writer, generations: &[Ge
             }
         } else if generation.state != State::Building {
             let (collection, index) = (&generation.collection, &generation.index);
-            error!(collection, index, "index has lost acknowledged writes; building it anew");
+            error!(collection, index, "index has lost acknowledged writes; rebuilding it");
             writer.remove_index(index);
             generations::discard(&app.db.sync, index).await?;
             is_any_retired = true;

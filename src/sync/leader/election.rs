@@ -104,7 +104,7 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         Some(_) => None,
     };
     let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
-        warn!(reason, "building every index anew; until then postgres answers lists");
+        warn!(reason, "rebuilding every index; until then postgres answers lists");
         checkpoint::start_epoch(&app.db.sync, lease, &origin, epoch, confirmed).await?;
         app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
         let checkpoint = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };

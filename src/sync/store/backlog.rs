@@ -286,7 +286,7 @@ pub async fn has_newer(pool: &PgPool, collection: &str, version: Version) -> sql
     has_newer.fetch_one(pool).await
 }
 
-/// Empties the backlog, because every index is built anew.
+/// Empties the backlog, because every index is rebuilt.
 pub async fn clear(transaction: &mut PgTransaction<'_>) -> sqlx::Result<()> {
     sqlx::query!("delete from sync_backlog").execute(&mut **transaction).await?;
     sqlx::query!("delete from sync_fanouts").execute(&mut **transaction).await.map(drop)

@@ -168,7 +168,7 @@ impl Writer {
 
     /// Forgets an index that was removed by another client. Without its row a new one is built.
     pub async fn forget_index(&self, index: &str) -> sqlx::Result<()> {
-        error!(index, "index is missing; building it anew");
+        error!(index, "index is missing; rebuilding it");
         self.remove_index(index);
         generations::delete(&self.pool, index).await
     }
