@@ -56,8 +56,9 @@ pub async fn list(
         query.page = Page::After(cursor.position);
         scored_by = cursor.engine;
     }
-    let seen = request.sync_token()?;
-    let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
+    let seen = request.known_lsn().await?;
+    let caller = request.context.caller();
+    let answer = search.answer(collection, &query, caller, scored_by, caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
@@ -102,12 +103,8 @@ fn rules(request: &Request) -> Rules<'_> {
 }
 
 async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>) -> bool {
-    let Some(position) = seen else { return true };
-    let watermark = &request.app.watermark;
-    if position > watermark.get() && request.is_beyond_log(position).await {
-        return false;
-    }
-    watermark.reached(collection.name, position, request.app.config.sync.wait).await
+    let Some(lsn) = seen else { return true };
+    request.app.watermark.reached(collection.name, lsn, request.app.config.sync.wait).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {

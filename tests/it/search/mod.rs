@@ -1,4 +1,5 @@
 //! Lists and indices.
 
 pub(crate) mod index;
+mod limits;
 pub(crate) mod lists;
