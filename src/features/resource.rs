@@ -28,7 +28,7 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
 
     fn collection() -> &'static Collection;
 
-    /// Returns the search forms; amounts are added by the table of fields.
+    /// Returns the search forms; amounts and endings are added by the table of fields.
     fn terms(&self) -> Terms;
 
     /// Writes the members that are stored in no document, each behind a comma. `document` is its JSON.
@@ -114,9 +114,17 @@ pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) 
 
 fn terms<R: Resource>(record: &R) -> Terms {
     let mut terms = record.terms();
-    for member in R::MEMBERS.iter().filter(|member| matches!(member.field, Field { kind: FieldKind::Money, indexed: true, .. })) {
-        if let Some(minor) = (member.get)(record).column().as_i64() {
-            terms.amount(member.field.name, minor);
+    for member in R::MEMBERS {
+        let column = || (member.get)(record).column();
+        if let Field { kind: FieldKind::Money, indexed: true, name, .. } = member.field
+            && let Some(minor) = column().as_i64()
+        {
+            terms.amount(name, minor);
+        }
+        if let Some(endings) = member.field.endings
+            && let Some(number) = column().as_str()
+        {
+            terms.endings(endings.name, number);
         }
     }
     terms

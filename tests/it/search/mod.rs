@@ -1,5 +1,6 @@
 //! Lists and indices.
 
+mod agreement;
 pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
