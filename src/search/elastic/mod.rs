@@ -1,13 +1,16 @@
 //! Requests to Elasticsearch: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
 
+use std::str::Utf8Error;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use elasticsearch::auth::Credentials;
 use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use elasticsearch::http::response::Response;
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
@@ -61,10 +64,7 @@ impl Elastic {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let credentials = match (url.username(), url.password()) {
-            ("", _) => None,
-            (user, password) => Some(Credentials::Basic(user.to_owned(), password.unwrap_or_default().to_owned())),
-        };
+        let credentials = credentials(&url).context("the user or password in ELASTICSEARCH_URL is not UTF-8")?;
         // The address without its password, because the client's errors quote it.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -118,6 +118,15 @@ impl Elastic {
         let body = receive(response).await?;
         if (200..300).contains(&status) { Ok(body) } else { Err(ElasticError::from_answer(status, &body)) }
     }
+}
+
+/// Reads user and password, which an address holds percent-encoded (RFC 3986, 3.2.1).
+fn credentials(url: &Url) -> Result<Option<Credentials>, Utf8Error> {
+    if url.username().is_empty() {
+        return Ok(None);
+    }
+    let decoded = |part: &str| Ok(percent_decode_str(part).decode_utf8()?.into_owned());
+    Ok(Some(Credentials::Basic(decoded(url.username())?, decoded(url.password().unwrap_or_default())?)))
 }
 
 async fn receive(response: Response) -> Result<Bytes, ElasticError> {
