@@ -1,5 +1,6 @@
 //! Lists: one search, and the page that answers it.
 
+use bytes::Bytes;
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ pub(crate) const PAGE_LIMIT: u32 = 100;
 
 /// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
 const TOTAL_LIMIT: u32 = 10_000;
+
+/// Room for what follows the records of a page; a cursor may need more.
+const END_BYTES: usize = 512;
 
 /// What follows the records of a page.
 #[derive(Serialize)]
@@ -42,7 +46,7 @@ pub async fn list(
     request: &Request,
     collection: &'static Collection,
     part: Filter,
-    computed: impl Fn(&str) -> serde_json::Result<String>,
+    computed: impl Fn(&[u8]) -> serde_json::Result<String>,
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
@@ -62,11 +66,16 @@ pub async fn list(
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
-    let mut body = String::from(r#"{"data":["#);
+    // What is left out of the documents is more than what is added.
+    let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
+    body.extend_from_slice(br#"{"data":["#);
     for (at, document) in answer.hits.documents.iter().enumerate() {
-        let more = computed(document.get()).map_err(Error::internal)?;
-        let comma = if at > 0 { "," } else { "" };
-        body.extend([comma, document::record(document.get()), &more, "}"]);
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(document::record(document));
+        body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
+        body.push(b'}');
     }
     let end = PageEnd {
         total: total.map(|total| total.value),
@@ -78,8 +87,9 @@ pub async fn list(
         engine: answer.engine.name(),
         degraded: answer.degraded,
     };
-    body.extend(["],", &serde_json::to_string(&end).map_err(Error::internal)?[1..]]);
-    let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine.name());
+    body.extend_from_slice(b"],");
+    body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
+    let mut reply = Reply::json(body).with(READ_SOURCE, answer.engine.name());
     if let Some(Total { value, at_least: false }) = total {
         reply = reply.with(TOTAL_COUNT, &value.to_string());
     }

@@ -12,6 +12,7 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, Transp
 use elasticsearch::http::{Method, Url};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
@@ -92,11 +93,15 @@ impl Elastic {
         body: Option<Bytes>,
         deadline: Duration,
     ) -> Result<T, ElasticError> {
-        let answer = match self.send(verb, path, body.clone(), deadline).await {
-            Err(ElasticError::Unavailable(_)) => self.send(verb, path, body, deadline).await?,
-            first => first?,
-        };
-        parse(&answer)
+        parse(&self.fetch(verb, path, body, deadline).await?)
+    }
+
+    /// As [`Elastic::read`], without reading it: for a caller that keeps parts of the answer.
+    async fn fetch(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
+        match self.send(verb, path, body.clone(), deadline).await {
+            Err(ElasticError::Unavailable(_)) => self.send(verb, path, body, deadline).await,
+            first => first,
+        }
     }
 
     /// Changes something, once: the caller knows whether it may be repeated.
@@ -138,6 +143,6 @@ async fn receive(response: Response) -> Result<Bytes, ElasticError> {
     if body.len() > ANSWER_LIMIT { Err(too_large()) } else { Ok(body) }
 }
 
-fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ElasticError> {
+fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ElasticError> {
     serde_json::from_slice(answer).map_err(|error| ElasticError::Broken(format!("the answer cannot be read: {error}")))
 }
