@@ -1,5 +1,6 @@
 //! Lists: one search, and the page that answers it.
 
+use bytes::Bytes;
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ pub(crate) const PAGE_LIMIT: u32 = 100;
 
 /// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
 const TOTAL_LIMIT: u32 = 10_000;
+
+/// Room for what follows the records of a page; a cursor may need more.
+const END_BYTES: usize = 512;
 
 /// What follows the records of a page.
 #[derive(Serialize)]
@@ -42,7 +46,7 @@ pub async fn list(
     request: &Request,
     collection: &'static Collection,
     part: Filter,
-    computed: impl Fn(&str) -> serde_json::Result<String>,
+    computed: impl Fn(&[u8]) -> serde_json::Result<String>,
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
@@ -56,16 +60,22 @@ pub async fn list(
         query.page = Page::After(cursor.position);
         scored_by = cursor.engine;
     }
-    let seen = request.sync_token()?;
-    let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
+    let seen = request.known_lsn().await?;
+    let caller = request.context.caller();
+    let answer = search.answer(collection, &query, caller, scored_by, caught_up(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
-    let mut body = String::from(r#"{"data":["#);
+    // What is left out of the documents is more than what is added.
+    let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
+    body.extend_from_slice(br#"{"data":["#);
     for (at, document) in answer.hits.documents.iter().enumerate() {
-        let more = computed(document.get()).map_err(Error::internal)?;
-        let comma = if at > 0 { "," } else { "" };
-        body.extend([comma, document::record(document.get()), &more, "}"]);
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(document::record(document));
+        body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
+        body.push(b'}');
     }
     let end = PageEnd {
         total: total.map(|total| total.value),
@@ -77,8 +87,9 @@ pub async fn list(
         engine: answer.engine.name(),
         degraded: answer.degraded,
     };
-    body.extend(["],", &serde_json::to_string(&end).map_err(Error::internal)?[1..]]);
-    let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine.name());
+    body.extend_from_slice(b"],");
+    body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
+    let mut reply = Reply::json(body).with(READ_SOURCE, answer.engine.name());
     if let Some(Total { value, at_least: false }) = total {
         reply = reply.with(TOTAL_COUNT, &value.to_string());
     }
@@ -102,12 +113,8 @@ fn rules(request: &Request) -> Rules<'_> {
 }
 
 async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>) -> bool {
-    let Some(position) = seen else { return true };
-    let watermark = &request.app.watermark;
-    if position > watermark.get() && request.is_beyond_log(position).await {
-        return false;
-    }
-    watermark.reached(collection.name, position, request.app.config.sync.wait).await
+    let Some(lsn) = seen else { return true };
+    request.app.watermark.reached(collection.name, lsn, request.app.config.sync.wait).await
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -17,10 +17,18 @@ impl Request {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// Whether an LSN lies behind the end of the log, so that waiting for it is in vain: it is of another database, or of this one
-    /// before a backup was restored.
-    pub(crate) async fn is_beyond_log(&self, lsn: Lsn) -> bool {
-        log_end(&self.app.db.read).await.is_ok_and(|end| lsn > end)
+    /// The same, refused if it lies beyond the end of the log: no index will ever reach it, so it must neither wait nor turn lists
+    /// away from Elasticsearch.
+    pub(super) async fn known_lsn(&self) -> Result<Option<Lsn>> {
+        let lsn = self.sync_token()?;
+        // What the index has reached is in the log; Postgres is asked about the rest only.
+        if let Some(lsn) = lsn.filter(|lsn| *lsn > self.app.watermark.get())
+            && log_end(&self.app.db.read).await.is_ok_and(|end| lsn > end)
+        {
+            let detail = "this sync token is of another database, or of this one before a backup was restored; go on without it";
+            return Err(Error::malformed("bad_sync_token", detail));
+        }
+        Ok(lsn)
     }
 }
 

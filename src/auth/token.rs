@@ -1,5 +1,6 @@
 //! Access tokens: JWTs of one fixed form, signed with HS256.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,17 @@ const HEADER: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.";
 
 /// Tolerated clock difference between two servers.
 const LEEWAY_SECONDS: i64 = 30;
+
+/// What the library checks of every token besides its signature.
+static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    // The library reads the system's clock; `check` compares the application's.
+    validation.validate_exp = false;
+    validation
+});
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,13 +82,7 @@ pub(super) fn check(key: &[u8], token: &str, now: DateTime<Utc>) -> Option<Token
     if !token.starts_with(HEADER) || token.len() > 1024 {
         return None;
     }
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-    validation.set_issuer(&[ISSUER]);
-    validation.set_audience(&[AUDIENCE]);
-    // The library reads the system's clock; the application's clock is compared below.
-    validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key), &validation).ok()?.claims;
+    let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key), &VALIDATION).ok()?.claims;
     let now = now.timestamp();
     let current = claims.nbf <= now.saturating_add(LEEWAY_SECONDS) && now.saturating_sub(LEEWAY_SECONDS) < claims.exp;
     current.then_some(TokenIdentity { user: claims.sub, session: claims.jti })

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 #[derive(Args, Clone, Debug)]
 pub struct Search {
-    /// Elasticsearch: `http://user:password@host:port`. Without it Postgres answers every search.
+    /// Elasticsearch: `http://user:password@host:port`, percent-encoded. Without it Postgres answers every search.
     #[arg(id = "elasticsearch-url", long = "elasticsearch-url", env = "ELASTICSEARCH_URL", hide_env_values = true)]
     pub url: Option<SecretString>,
     /// Prefix of the names of all indices and aliases, so that several deployments can share a cluster.

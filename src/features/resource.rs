@@ -28,16 +28,21 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
 
     fn collection() -> &'static Collection;
 
-    /// Returns the search forms; amounts are added by the table of fields.
+    /// Returns the search forms; amounts and endings are added by the table of fields.
     fn terms(&self) -> Terms;
 
     /// Writes the members that are stored in no document, each behind a comma. `document` is its JSON.
-    fn computed(_document: &str, _today: NaiveDate) -> serde_json::Result<String> {
+    fn computed(_document: &[u8], _today: NaiveDate) -> serde_json::Result<String> {
         Ok(String::new())
     }
 
     /// Reads records with everything that they show, in one statement. Ids without a row are absent.
     fn select(connection: &mut PgConnection, ids: &[Uuid]) -> impl Future<Output = sqlx::Result<Vec<Self>>> + Send;
+
+    /// Reads what documents compare and records do not show, for records that become documents.
+    fn select_hidden(_connection: &mut PgConnection, _records: &mut [Self]) -> impl Future<Output = sqlx::Result<()>> + Send {
+        async { Ok(()) }
+    }
 
     /// Applies a request to the locked record and writes what came of it.
     fn change(
@@ -106,7 +111,8 @@ pub fn apply<R: Resource>(
 /// Builds the documents for [`crate::search::Collection::load`].
 pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> BoxFuture<'a, sqlx::Result<Vec<Loaded>>> {
     Box::pin(async move {
-        let records = R::select(connection, ids).await?;
+        let mut records = R::select(connection, ids).await?;
+        R::select_hidden(connection, &mut records).await?;
         let load = |record: &R| Ok(Loaded { id: record.id(), source: document::write(record, &terms(record))? });
         records.iter().map(load).collect::<serde_json::Result<_>>().map_err(|error| sqlx::Error::Encode(error.into()))
     })
@@ -114,9 +120,17 @@ pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) 
 
 fn terms<R: Resource>(record: &R) -> Terms {
     let mut terms = record.terms();
-    for member in R::MEMBERS.iter().filter(|member| matches!(member.field, Field { kind: FieldKind::Money, indexed: true, .. })) {
-        if let Some(minor) = (member.get)(record).column().as_i64() {
-            terms.amount(member.field.name, minor);
+    for member in R::MEMBERS {
+        let column = || (member.get)(record).column();
+        if let Field { kind: FieldKind::Money, indexed: true, name, .. } = member.field
+            && let Some(minor) = column().as_i64()
+        {
+            terms.amount(name, minor);
+        }
+        if let Some(endings) = member.field.endings
+            && let Some(number) = column().as_str()
+        {
+            terms.endings(endings.name, number);
         }
     }
     terms
@@ -125,7 +139,7 @@ fn terms<R: Resource>(record: &R) -> Terms {
 /// Serialises a record as clients get it on a day: the same bytes that a list hands through from a document.
 pub fn show<R: Resource>(record: &R, today: NaiveDate) -> Result<String> {
     let mut shown = serde_json::to_string(record).map_err(Error::internal)?;
-    let more = R::computed(&shown, today).map_err(Error::internal)?;
+    let more = R::computed(shown.as_bytes(), today).map_err(Error::internal)?;
     shown.pop();
     shown.extend([&more, "}"]);
     Ok(shown)

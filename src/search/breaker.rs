@@ -1,4 +1,6 @@
-//! A circuit breaker: after failures in a row the server is not asked until a probe has succeeded.
+//! A circuit breaker: a failed search asks for a probe, a failed probe opens it, and a probe that succeeds closes it.
+//!
+//! A search that fails says little about the server: its own cost may have used up its deadline. A probe costs next to nothing.
 
 use std::time::{Duration, Instant};
 
@@ -6,62 +8,47 @@ use parking_lot::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Breaker {
-    threshold: u32,
     interval: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    failures: u32,
-    /// When the last probe began, while the breaker is open.
+    is_open: bool,
+    /// When the last probe began.
     probed: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Circuit {
-    /// Ask the server.
-    Closed,
-    /// Do not ask it.
-    Open,
-    /// Do not ask it, but probe it in the background.
-    HalfOpen,
-}
-
 impl Breaker {
-    /// Opens after `threshold` failures in a row and asks for a probe once in `interval`.
+    /// Allows one probe in an interval.
     #[must_use]
-    pub(super) fn new(threshold: u32, interval: Duration) -> Self {
-        Self { threshold: threshold.max(1), interval, state: Mutex::default() }
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, state: Mutex::default() }
     }
 
-    /// Returns whether to ask the server; while the circuit is open, one caller in an interval probes it.
-    pub(super) fn circuit(&self, now: Instant) -> Circuit {
+    /// Whether searches stay away from the server.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.lock().is_open
+    }
+
+    /// Returns true to one caller in an interval, who probes the server then.
+    pub(super) fn is_probe_due(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
-        match state.probed {
-            None => Circuit::Closed,
-            Some(probed) if now.duration_since(probed) < self.interval => Circuit::Open,
-            Some(_) => {
-                state.probed = Some(now);
-                Circuit::HalfOpen
-            }
-        }
-    }
-
-    /// Closes the breaker.
-    pub(super) fn succeeded(&self) {
-        *self.state.lock() = State::default();
-    }
-
-    /// Counts a failure. Returns whether it opened the breaker.
-    pub(super) fn failed(&self, now: Instant) -> bool {
-        let mut state = self.state.lock();
-        state.failures = state.failures.saturating_add(1);
-        let opens = state.failures >= self.threshold && state.probed.is_none();
-        if opens {
+        let is_due = state.probed.is_none_or(|probed| now.duration_since(probed) >= self.interval);
+        if is_due {
             state.probed = Some(now);
         }
-        opens
+        is_due
+    }
+
+    /// Opens the breaker. Returns whether it was closed.
+    pub(super) fn open(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().is_open, true)
+    }
+
+    /// Closes the breaker. Returns whether it was open.
+    pub(super) fn close(&self) -> bool {
+        std::mem::take(&mut self.state.lock().is_open)
     }
 }
 
@@ -69,28 +56,18 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const INTERVAL: Duration = Duration::from_secs(1);
-
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
-        let (breaker, now) = (Breaker::new(3, INTERVAL), Instant::now());
-        assert!(!breaker.failed(now) && !breaker.failed(now));
-        breaker.succeeded();
-        assert!(!breaker.failed(now) && !breaker.failed(now));
-        assert_eq!(breaker.circuit(now), Circuit::Closed);
-        assert!(breaker.failed(now));
-        assert_eq!(breaker.circuit(now), Circuit::Open);
+    fn one_caller_in_an_interval_probes() {
+        let (breaker, now) = (Breaker::new(Duration::from_secs(1)), Instant::now());
+        let due = |seconds: f32| breaker.is_probe_due(now + Duration::from_secs_f32(seconds));
+        assert_eq!([due(0.0), due(0.5), due(1.0), due(1.9), due(2.0)], [true, false, true, false, true]);
     }
 
     #[test]
-    fn one_caller_in_an_interval_is_told_to_probe() {
-        let (breaker, opened) = (Breaker::new(1, INTERVAL), Instant::now());
-        breaker.failed(opened);
-        let due = opened + INTERVAL;
-        assert_eq!([breaker.circuit(due), breaker.circuit(due)], [Circuit::HalfOpen, Circuit::Open]);
-        assert!(!breaker.failed(due), "a failed probe does not open it again");
-        assert_eq!(breaker.circuit(due + INTERVAL), Circuit::HalfOpen);
-        breaker.succeeded();
-        assert_eq!(breaker.circuit(due + INTERVAL), Circuit::Closed);
+    fn it_tells_of_each_change_once() {
+        let breaker = Breaker::new(Duration::ZERO);
+        assert!(!breaker.close(), "it begins closed");
+        assert!(breaker.open() && !breaker.open() && breaker.is_open());
+        assert!(breaker.close() && !breaker.close() && !breaker.is_open());
     }
 }

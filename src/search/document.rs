@@ -1,10 +1,12 @@
 //! Documents: the record as clients get it, followed by what searches compare in the member `search`.
 
+use memchr::memmem;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Terms;
 
-const SEARCH: &str = r#","search":"#;
+const SEARCH: &[u8] = br#","search":"#;
 
 /// Serialises a document.
 ///
@@ -13,7 +15,7 @@ const SEARCH: &str = r#","search":"#;
 pub fn write(record: &impl Serialize, terms: &Terms) -> serde_json::Result<Vec<u8>> {
     let mut document = serde_json::to_vec(record)?;
     document.pop();
-    document.extend_from_slice(SEARCH.as_bytes());
+    document.extend_from_slice(SEARCH);
     serde_json::to_writer(&mut document, terms)?;
     document.push(b'}');
     Ok(document)
@@ -21,9 +23,21 @@ pub fn write(record: &impl Serialize, terms: &Terms) -> serde_json::Result<Vec<u
 
 /// Returns the record in a document, without its closing brace.
 #[must_use]
-pub fn record(document: &str) -> &str {
+pub fn record(document: &[u8]) -> &[u8] {
     // A quote within a text is escaped, and the search forms hold no object: the last match is the member.
-    &document[..document.rfind(SEARCH).unwrap_or(document.len().saturating_sub(1))]
+    &document[..memmem::rfind(document, SEARCH).unwrap_or(document.len().saturating_sub(1))]
+}
+
+/// Reads a number, word or day of the record without parsing what follows it. Only for members that stand before every list and
+/// object: there the first match is the member.
+///
+/// # Errors
+/// There is no such member, or its value is of another type.
+pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::Result<T> {
+    let is_key = |at: &usize| document[..*at].ends_with(b"\"") && document[at + name.len()..].starts_with(b"\":");
+    let key = memmem::find_iter(document, name).find(is_key);
+    let value = key.map_or(&[][..], |at| &document[at + name.len() + 2..]);
+    serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -35,7 +49,17 @@ mod tests {
     #[test]
     fn the_record_in_a_document_is_what_was_written() {
         let written = json!({ "custom": { "a": "\",\"search\":", "search": { "b": 1 } }, "id": 1 });
-        let document = String::from_utf8(write(&written, &Terms::default()).unwrap()).unwrap();
-        assert_eq!(format!("{}}}", record(&document)), written.to_string());
+        let document = write(&written, &Terms::default()).unwrap();
+        assert_eq!([record(&document), b"}"].concat(), written.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_member_is_read_whatever_the_texts_before_it_say() {
+        let document =
+            br#"{"name":"\"due\":7,\"balance\":1","balance":-12.50,"dueDate":null,"due":"2026-01-31","custom":{"due":1}}"#;
+        assert_eq!(member::<f64>(document, "balance").unwrap(), -12.5);
+        assert_eq!(member::<Option<String>>(document, "dueDate").unwrap(), None);
+        assert_eq!(member::<String>(document, "due").unwrap(), "2026-01-31");
+        assert!(member::<f64>(document, "amount").is_err());
     }
 }

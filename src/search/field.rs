@@ -28,8 +28,8 @@ pub struct Field {
 /// Where the endings of a field's values are.
 #[derive(Clone, Copy, Debug)]
 pub struct Endings {
-    /// Path in the index.
-    pub path: &'static str,
+    /// Name in the index, below `search`.
+    pub name: &'static str,
     /// Array in SQL.
     pub sql: &'static str,
 }
@@ -110,8 +110,8 @@ impl Field {
     }
 
     #[must_use]
-    pub const fn with_endings(self, path: &'static str, sql: &'static str) -> Self {
-        Self { endings: Some(Endings { path, sql }), ..self }
+    pub const fn with_endings(self, name: &'static str, sql: &'static str) -> Self {
+        Self { endings: Some(Endings { name, sql }), ..self }
     }
 
     /// Fixed once the record is there.

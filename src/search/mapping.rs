@@ -12,8 +12,11 @@ pub fn file(collection: &Collection) -> String {
         let _ = write!(text, "\n    \"{}\": {},", field.name, mapping(field));
     }
     let amounts = collection.fields.iter().filter(|field| matches!(field.kind, FieldKind::Money) && field.indexed);
-    let amounts: Vec<String> = amounts.map(|field| format!("\"{}\": {{ \"type\": \"long\" }}", field.name)).collect();
-    let _ = write!(text, "\n    \"search\": {{ \"properties\": {{ {} }} }}\n  }}\n}}\n", amounts.join(", "));
+    let amounts = amounts.map(|field| format!("\"{}\": {{ \"type\": \"long\" }}", field.name));
+    let endings = collection.fields.iter().filter_map(|field| field.endings);
+    let endings = endings.map(|endings| format!("\"{}\": {{ \"type\": \"keyword\", \"doc_values\": false }}", endings.name));
+    let own = amounts.chain(endings).collect::<Vec<_>>().join(", ");
+    let _ = write!(text, "\n    \"search\": {{ \"properties\": {{ {own} }} }}\n  }}\n}}\n");
     text
 }
 

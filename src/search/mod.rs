@@ -15,6 +15,7 @@ mod postgres;
 pub mod query;
 mod router;
 mod template;
+mod turns;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};

@@ -1,7 +1,7 @@
 //! A list as the engines see it, and their answer.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::field::Field;
@@ -95,8 +95,8 @@ pub enum Engine {
 
 #[derive(Debug)]
 pub struct Hits {
-    /// In order, as the index stores them.
-    pub documents: Vec<Box<RawValue>>,
+    /// In order, as the index stores them: JSON that nothing has parsed.
+    pub documents: Vec<Bytes>,
     /// Absent if it was not asked for.
     pub total: Option<Total>,
     /// The last document's position, if another page follows.

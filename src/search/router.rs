@@ -6,25 +6,32 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 
 use super::Collection;
-use super::breaker::{Breaker, Circuit};
+use super::breaker::Breaker;
 use super::cursor::{Cursor, Signer};
 use super::elastic::{Elastic, ElasticError};
 use super::postgres::Postgres;
 use super::query::{Engine, Hits, Query, SortPosition};
+use super::turns::Turns;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::values::ids::UserId;
 
-/// Failures in a row after which searches go to Postgres at once.
-const BREAKER_FAILURES: u32 = 3;
-/// Pause between attempts to reach Elasticsearch again.
-const BREAKER_PROBE: Duration = Duration::from_secs(1);
+/// Shortest time between two probes of Elasticsearch.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Searches of one caller that an engine works on at a time. Elasticsearch has threads for a few and queues a thousand; Postgres has six
+/// connections.
+const ELASTIC_TURNS: u32 = 8;
+const POSTGRES_TURNS: u32 = 4;
 
 /// The engines, and what decides between them.
 #[derive(Debug)]
 pub struct Search {
     elastic: Option<Arc<Elastic>>,
+    elastic_turns: Turns,
     postgres: Postgres,
+    postgres_turns: Turns,
     breaker: Arc<Breaker>,
     signer: Signer,
 }
@@ -43,11 +50,13 @@ impl Search {
     /// # Errors
     /// An address that cannot be read.
     pub fn open(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
-        let settings = &config.search;
+        let patience = config.database.search_acquire_timeout;
         Ok(Self {
-            elastic: Elastic::open(settings)?.map(Arc::new),
+            elastic: Elastic::open(&config.search)?.map(Arc::new),
+            elastic_turns: Turns::new(ELASTIC_TURNS, patience),
             postgres: Postgres { pool },
-            breaker: Arc::new(Breaker::new(BREAKER_FAILURES, BREAKER_PROBE)),
+            postgres_turns: Turns::new(POSTGRES_TURNS, patience),
+            breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
             signer: Signer::new(config.access.key()),
         })
     }
@@ -62,16 +71,20 @@ impl Search {
     /// otherwise from Postgres. A cursor's scores bind it to the engine `scored_by`.
     ///
     /// # Errors
-    /// The database's, and a cursor with scores of the engine that cannot answer now.
+    /// The database's, a cursor with scores of the engine that cannot answer now, and too many searches of the caller.
     pub async fn answer(
         &self,
         collection: &'static Collection,
         query: &Query,
+        caller: Option<UserId>,
         scored_by: Option<Engine>,
         caught_up: impl Future<Output = bool>,
     ) -> Result<Answer> {
         let found = match self.healthy(collection) {
-            Some(elastic) if scored_by != Some(Engine::Postgres) && caught_up.await => self.ask(elastic, collection, query).await,
+            Some(elastic) if scored_by != Some(Engine::Postgres) && caught_up.await => {
+                let _turn = self.elastic_turns.take(caller, query).await?;
+                self.ask(elastic, collection, query).await
+            }
             _ => None,
         };
         let (hits, engine) = match found {
@@ -80,7 +93,10 @@ impl Search {
                 let detail = "this cursor has expired because another search engine answers now; restart without `cursor`";
                 return Err(Error::conflict("cursor_expired", detail));
             }
-            None => (self.postgres.search(collection, query).await?, Engine::Postgres),
+            None => {
+                let _turn = self.postgres_turns.take(caller, query).await?;
+                (self.postgres.search(collection, query).await?, Engine::Postgres)
+            }
         };
         let degraded = engine == Engine::Postgres && self.elastic.is_some();
         let labels = [collection.name, engine.name(), if degraded { "true" } else { "false" }];
@@ -103,25 +119,30 @@ impl Search {
     }
 
     /// Elasticsearch while the breaker is closed. No request waits for a probe: it runs beside the one that found it due.
-    fn healthy(&self, collection: &'static Collection) -> Option<&Elastic> {
+    fn healthy(&self, collection: &'static Collection) -> Option<&Arc<Elastic>> {
         let elastic = self.elastic.as_ref()?;
-        match self.breaker.circuit(Instant::now()) {
-            Circuit::Closed => Some(elastic),
-            Circuit::Open => None,
-            Circuit::HalfOpen => {
-                tokio::spawn(probe(Arc::clone(elastic), Arc::clone(&self.breaker), collection));
-                None
-            }
+        if !self.breaker.is_open() {
+            return Some(elastic);
+        }
+        self.probe(elastic, collection);
+        None
+    }
+
+    /// Sees whether Elasticsearch answers, unless that was done a moment ago.
+    fn probe(&self, elastic: &Arc<Elastic>, collection: &'static Collection) {
+        if self.breaker.is_probe_due(Instant::now()) {
+            tokio::spawn(probe(Arc::clone(elastic), Arc::clone(&self.breaker), collection));
         }
     }
 
     /// Asks Elasticsearch; none if Postgres has to answer instead.
-    async fn ask(&self, elastic: &Elastic, collection: &'static Collection, query: &Query) -> Option<Hits> {
+    async fn ask(&self, elastic: &Arc<Elastic>, collection: &'static Collection, query: &Query) -> Option<Hits> {
+        // It may have opened while the search waited.
+        if self.breaker.is_open() {
+            return None;
+        }
         match elastic.search(collection, query).await {
-            Ok(hits) => {
-                self.breaker.succeeded();
-                return Some(hits);
-            }
+            Ok(hits) => return Some(hits),
             // The first index is not built yet; the server itself is well.
             Err(error) if error.is_missing() => {
                 tracing::debug!(collection = collection.name, "there is no live index yet");
@@ -130,9 +151,8 @@ impl Search {
                 tracing::error!(collection = collection.name, %error, "elasticsearch refused a search");
             }
             Err(error) => {
-                if self.breaker.failed(Instant::now()) {
-                    tracing::warn!(%error, "elasticsearch does not answer searches; postgres does");
-                }
+                tracing::info!(collection = collection.name, %error, "elasticsearch did not answer a search; postgres does");
+                self.probe(elastic, collection);
             }
         }
         None
@@ -140,9 +160,16 @@ impl Search {
 }
 
 async fn probe(elastic: Arc<Elastic>, breaker: Arc<Breaker>, collection: &'static Collection) {
-    let is_outage = elastic.probe(collection).await.is_err_and(|error| error.is_outage());
-    if !is_outage {
-        breaker.succeeded();
-        tracing::info!("elasticsearch answers searches again");
+    match elastic.probe(collection).await {
+        Err(error) if error.is_outage() => {
+            if breaker.open() {
+                tracing::warn!(%error, "elasticsearch does not answer searches; postgres does");
+            }
+        }
+        _ => {
+            if breaker.close() {
+                tracing::info!("elasticsearch answers searches again");
+            }
+        }
     }
 }

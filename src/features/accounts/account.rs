@@ -1,13 +1,15 @@
 //! An account as clients get it and as the index stores it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::Object;
-use crate::search::{Name, Terms};
+use crate::search::{Name, Terms, document};
 use crate::values::clock::milliseconds;
 use crate::values::ids::AccountId;
 use crate::values::money::{Currency, Money};
@@ -24,6 +26,9 @@ words! {
     }
     aliases { "active" => "open" }
 }
+
+/// Kind and normalised value of contact points, the primaries first.
+type Contacts = Json<Vec<(String, String)>>;
 
 /// One debt, with what it shows of its customer and its assignee.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -68,9 +73,9 @@ pub struct Account {
     pub(super) family_name: Option<String>,
     #[serde(skip)]
     pub(super) company_name: Option<String>,
-    /// Kind and normalised value of each contact point, the primaries first.
+    /// Of the customer; see [`select_contacts`].
     #[serde(skip)]
-    pub(super) contacts: Json<Vec<(String, String)>>,
+    pub(super) contacts: Contacts,
 }
 
 impl Account {
@@ -96,18 +101,12 @@ impl Account {
 }
 
 /// Writes what depends on today: only an open account that is owed can be overdue.
-pub(super) fn computed(document: &str, today: NaiveDate) -> serde_json::Result<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Debt {
-        // Only its sign counts, which a float keeps.
-        balance: f64,
-        due_date: Option<NaiveDate>,
-        status: Status,
-    }
-    let debt: Debt = serde_json::from_str(document)?;
-    let days_past_due = match debt.due_date {
-        Some(due) if debt.balance > 0.0 && debt.status == Status::Open => (today - due).num_days().max(0),
+pub(super) fn computed(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
+    // Only its sign counts, which a float keeps.
+    let balance: f64 = document::member(document, "balance")?;
+    let status: Status = document::member(document, "status")?;
+    let days_past_due = match document::member::<Option<NaiveDate>>(document, "dueDate")? {
+        Some(due) if balance > 0.0 && status == Status::Open => (today - due).num_days().max(0),
         _ => 0,
     };
     let (is_overdue, bucket) = (days_past_due > 0, aging_bucket(days_past_due));
@@ -137,11 +136,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           a.product, a.last_payment_at, a.last_contact_at, a.next_action_at, a.tags as "tags!",
           a.custom as "custom!: Json<Object>", a.created_at as "created_at!", a.updated_at as "updated_at!", a.deleted_at,
           c.given_name, c.family_name, c.company_name,
-          (
-            select coalesce(json_agg(json_build_array(p.kind, p.normalized) order by p.is_primary desc, p.id), '[]')
-            from contact_points p
-            where p.customer_id = c.id
-          ) as "contacts!: Json<Vec<(String, String)>>"
+          '[]'::json as "contacts!: Contacts"
         from accounts a
         join customers c on c.id = a.customer_id
         left join users u on u.id = a.assignee_id
@@ -150,4 +145,24 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
         ids,
     );
     accounts.fetch_all(connection).await
+}
+
+/// Reads the contact points of the accounts' customers, by which searches find them; records do not show them.
+pub(super) async fn select_contacts(connection: &mut PgConnection, accounts: &mut [Account]) -> sqlx::Result<()> {
+    let customers: Vec<Uuid> = accounts.iter().map(|account| account.customer_id).collect();
+    let found = sqlx::query!(
+        r#"
+        select customer_id, json_agg(json_build_array(kind, normalized) order by is_primary desc, id) as "contacts!: Contacts"
+        from contact_points
+        where customer_id = any($1)
+        group by customer_id
+        "#,
+        &customers,
+    );
+    let found = found.fetch_all(connection).await?;
+    let found: HashMap<Uuid, Contacts> = found.into_iter().map(|found| (found.customer_id, found.contacts)).collect();
+    for account in accounts {
+        account.contacts = found.get(&account.customer_id).cloned().unwrap_or_default();
+    }
+    Ok(())
 }

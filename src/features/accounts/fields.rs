@@ -26,7 +26,7 @@ fields! { Account;
     id => Field::new("id", Id, "a.id").on_creation(),
     version => Field::shown("version", Integer).in_index(),
     account_number => Field::new("accountNumber", Text, "a.account_number").sortable().length(1, 64)
-        .with_endings("search.numberSuffix", "a.number_terms")
+        .with_endings("accountNumberSuffix", "a.number_terms")
         .number_headings(&["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"]),
     customer_id => Field::new("customerId", Id, "a.customer_id").writable(),
     customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),

@@ -46,12 +46,16 @@ impl Resource for Account {
         self.search_terms()
     }
 
-    fn computed(document: &str, today: NaiveDate) -> serde_json::Result<String> {
+    fn computed(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
         account::computed(document, today)
     }
 
     async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Self>> {
         account::select(connection, ids).await
+    }
+
+    async fn select_hidden(connection: &mut PgConnection, records: &mut [Self]) -> sqlx::Result<()> {
+        account::select_contacts(connection, records).await
     }
 
     async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {

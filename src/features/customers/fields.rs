@@ -100,7 +100,7 @@ const OPEN_ACCOUNT_COUNT: &str =
 const CURRENCY: &str = "(select case when count(distinct o.currency) = 1 then min(o.currency) end
     from accounts o where o.customer_id = c.id and o.deleted_at is null)";
 const BALANCE: &str = "(select case when count(distinct o.currency) = 1
-      then least(greatest(sum(o.balance), -9223372036854775808), 9223372036854775807)::bigint end
+      then least(greatest(sum(o.balance), -9223372036854775807), 9223372036854775806)::bigint end
     from accounts o where o.customer_id = c.id and o.deleted_at is null)";
 const OLDEST_DUE_DATE: &str =
     "(select min(o.due_date) from accounts o where o.customer_id = c.id and o.deleted_at is null and o.status = 'open')";

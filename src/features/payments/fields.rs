@@ -14,7 +14,7 @@ use crate::values::ids::AccountId;
 pub static COLLECTION: Collection = Collection {
     name: "payments",
     template: include_str!("../../../index-templates/payments.json"),
-    revision: 2,
+    revision: 3,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,

@@ -82,7 +82,10 @@ fn compile(filter: &Filter) -> Json {
             }
             Test::Exists => json!({ "exists": { "field": field.path } }),
             Test::Prefix(start) => json!({ "prefix": { field.path: start } }),
-            Test::Suffix(end) => json!({ "term": { field.endings.map_or(field.path, |endings| endings.path): end } }),
+            Test::Suffix(end) => {
+                let path = field.endings.map_or(field.path.into(), |endings| format!("search.{}", endings.name));
+                json!({ "term": { path: end } })
+            }
         },
     }
 }
@@ -120,7 +123,7 @@ fn after(sort: Sort, key: &Key) -> Json {
     }
 }
 
-/// Reads a sort key of a hit; the inverse of [`after`].
+/// Reads a sort key of a hit; the inverse of [`after`]. No amount or count is as great or as small as what stands for a missing one.
 pub(super) fn key(sort: Sort, value: &Json) -> Key {
     match value {
         Json::Null => Key::Missing(()),
@@ -128,7 +131,8 @@ pub(super) fn key(sort: Sort, value: &Json) -> Key {
         Json::Bool(flag) => Key::Flag(*flag),
         number => match (sort.key, number.as_i64()) {
             (SortKey::Score, _) | (_, None) => Key::Score(number.as_f64().unwrap_or_default()),
-            (_, Some(i64::MIN | i64::MAX)) => Key::Missing(()),
+            (_, Some(i64::MAX)) if !sort.descending => Key::Missing(()),
+            (_, Some(i64::MIN)) if sort.descending => Key::Missing(()),
             (_, Some(number)) => Key::Integer(number),
         },
     }

@@ -1,14 +1,18 @@
 //! Requests to Elasticsearch: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
 
+use std::str::Utf8Error;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use elasticsearch::auth::Credentials;
 use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use elasticsearch::http::response::Response;
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
@@ -61,10 +65,7 @@ impl Elastic {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let credentials = match (url.username(), url.password()) {
-            ("", _) => None,
-            (user, password) => Some(Credentials::Basic(user.to_owned(), password.unwrap_or_default().to_owned())),
-        };
+        let credentials = credentials(&url).context("the user or password in ELASTICSEARCH_URL is not UTF-8")?;
         // The address without its password, because the client's errors quote it.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -92,11 +93,15 @@ impl Elastic {
         body: Option<Bytes>,
         deadline: Duration,
     ) -> Result<T, ElasticError> {
-        let answer = match self.send(verb, path, body.clone(), deadline).await {
-            Err(ElasticError::Unavailable(_)) => self.send(verb, path, body, deadline).await?,
-            first => first?,
-        };
-        parse(&answer)
+        parse(&self.fetch(verb, path, body, deadline).await?)
+    }
+
+    /// As [`Elastic::read`], without reading it: for a caller that keeps parts of the answer.
+    async fn fetch(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
+        match self.send(verb, path, body.clone(), deadline).await {
+            Err(ElasticError::Unavailable(_)) => self.send(verb, path, body, deadline).await,
+            first => first,
+        }
     }
 
     /// Changes something, once: the caller knows whether it may be repeated.
@@ -120,6 +125,15 @@ impl Elastic {
     }
 }
 
+/// Reads user and password, which an address holds percent-encoded (RFC 3986, 3.2.1).
+fn credentials(url: &Url) -> Result<Option<Credentials>, Utf8Error> {
+    if url.username().is_empty() {
+        return Ok(None);
+    }
+    let decoded = |part: &str| Ok(percent_decode_str(part).decode_utf8()?.into_owned());
+    Ok(Some(Credentials::Basic(decoded(url.username())?, decoded(url.password().unwrap_or_default())?)))
+}
+
 async fn receive(response: Response) -> Result<Bytes, ElasticError> {
     let too_large = || ElasticError::Broken(format!("the answer is larger than {ANSWER_LIMIT} bytes"));
     if response.content_length().is_some_and(|length| length > ANSWER_LIMIT as u64) {
@@ -129,6 +143,6 @@ async fn receive(response: Response) -> Result<Bytes, ElasticError> {
     if body.len() > ANSWER_LIMIT { Err(too_large()) } else { Ok(body) }
 }
 
-fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ElasticError> {
+fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ElasticError> {
     serde_json::from_slice(answer).map_err(|error| ElasticError::Broken(format!("the answer cannot be read: {error}")))
 }

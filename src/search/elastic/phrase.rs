@@ -18,7 +18,7 @@ pub(super) fn strict(phrase: &Phrase) -> Json {
             alternatives.extend(joined.next_back());
         }
     } else {
-        let parts = phrase.words.iter().map(|word| any_of("search.emailToken", &word.folded)).collect::<Vec<_>>();
+        let parts = phrase.words.iter().map(|word| start("search.emailToken", word)).collect::<Vec<_>>();
         alternatives.push(constant(score::PREFIX, json!({ "bool": { "filter": parts } })));
     }
     best(alternatives)
@@ -42,9 +42,10 @@ pub(super) fn loose(phrase: &Phrase) -> Json {
             best(ways)
         })
         .collect();
-    words.extend(phrase.joined.iter().map(|joined| constant(score::JOINED, fuzzy("search.name", joined, 1))));
+    words.extend(phrase.joined_inexact().map(|joined| constant(score::JOINED, fuzzy("search.name", joined, 1))));
     // Among equals the rarer word decides; that needs the index's statistics.
-    let typed = phrase.words.iter().map(|word| word.folded.as_str()).collect::<Vec<_>>().join(" ");
+    let typed = phrase.words.iter().filter(|word| word.is_inexact).map(|word| word.folded.as_str());
+    let typed = typed.collect::<Vec<_>>().join(" ");
     for field in ["search.name", "search.address"] {
         words.push(json!({ "match": { field: { "query": typed, "fuzziness": "AUTO", "boost": score::RARITY } } }));
     }
@@ -80,19 +81,24 @@ fn ways(word: &Word) -> Vec<Json> {
     let mut ways = vec![
         constant(score::WORD, json!({ "term": { "search.name": folded } })),
         constant(score::JOINED, json!({ "term": { "search.joined": folded } })),
-        constant(score::PREFIX, json!({ "prefix": { "search.name": folded } })),
-        constant(score::ELSEWHERE, any_of("search.address", folded)),
-        constant(score::ELSEWHERE, any_of("search.text", folded)),
-        constant(score::ELSEWHERE, any_of("search.emailToken", folded)),
-        constant(score::ELSEWHERE, json!({ "prefix": { "search.number": folded } })),
+        constant(score::PREFIX, start("search.name", word)),
+        constant(score::ELSEWHERE, start("search.address", word)),
+        constant(score::ELSEWHERE, start("search.text", word)),
+        constant(score::ELSEWHERE, start("search.emailToken", word)),
+        constant(score::ELSEWHERE, start("search.number", word)),
     ];
-    ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, json!({ "prefix": { "search.name": variant } }))));
+    ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, spelling("search.name", word, variant))));
     ways
 }
 
-/// A prefix includes the whole word.
-fn any_of(path: &str, start: &str) -> Json {
-    json!({ "prefix": { path: start } })
+/// What is the word, or begins with it if that is allowed.
+fn start(path: &str, word: &Word) -> Json {
+    spelling(path, word, &word.folded)
+}
+
+fn spelling(path: &str, word: &Word, spelling: &str) -> Json {
+    let kind = if word.is_inexact { "prefix" } else { "term" };
+    json!({ kind: { path: spelling } })
 }
 
 fn fuzzy(path: &str, value: &str, edits: u8) -> Json {

@@ -1,11 +1,12 @@
 //! Searches in Elasticsearch: one request each, two if a phrase matches nothing as it was typed.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::compile;
-use super::{Elastic, ElasticError, Verb};
+use super::{Elastic, ElasticError, Verb, parse};
 use crate::search::Collection;
 use crate::search::query::{Count, Hits, Matching, Query, SortPosition, Total};
 
@@ -24,10 +25,11 @@ impl Elastic {
         Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
     }
 
-    /// Searches for nothing, to see whether the server answers.
+    /// Searches for nothing, to see whether the server answers: the cheapest of searches.
     pub(in crate::search) async fn probe(&self, collection: &Collection) -> Result<(), ElasticError> {
         let path = format!("{}/_search?size=0&allow_partial_search_results=false", self.alias(collection));
-        self.send(Verb::Post, &path, None, self.search_deadline).await.map(|_| ())
+        let answer = self.fetch(Verb::Post, &path, None, self.search_deadline).await?;
+        parse::<Answer>(&answer)?.check()
     }
 
     async fn ask(&self, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
@@ -39,21 +41,20 @@ impl Elastic {
         );
         let body =
             serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
-        let answer: Answer = self.read(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
-        if answer.timed_out || answer.shards.failed > 0 {
-            return Err(ElasticError::Timeout);
-        }
-        answer.hits.read(query, matching)
+        let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
+        let answer: Answer = parse(&bytes)?;
+        answer.check()?;
+        answer.hits.read(&bytes, query, matching)
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Answer<'a> {
     timed_out: bool,
     #[serde(rename = "_shards")]
     shards: Shards,
-    #[serde(default)]
-    hits: HitList,
+    #[serde(borrow)]
+    hits: HitList<'a>,
 }
 
 #[derive(Deserialize)]
@@ -61,11 +62,11 @@ struct Shards {
     failed: u32,
 }
 
-#[derive(Default, Deserialize)]
-struct HitList {
+#[derive(Deserialize)]
+struct HitList<'a> {
     total: Option<Counted>,
-    #[serde(default)]
-    hits: Vec<Hit>,
+    #[serde(borrow)]
+    hits: Vec<Hit<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -75,27 +76,36 @@ struct Counted {
 }
 
 #[derive(Deserialize)]
-struct Hit {
-    #[serde(rename = "_source")]
-    source: Box<RawValue>,
+struct Hit<'a> {
+    #[serde(rename = "_source", borrow)]
+    source: &'a RawValue,
     /// An array; only the last hit's is read.
-    sort: Box<RawValue>,
+    #[serde(borrow)]
+    sort: &'a RawValue,
 }
 
-impl HitList {
-    fn read(mut self, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
+impl Answer<'_> {
+    /// Refuses an answer with a part missing.
+    fn check(&self) -> Result<(), ElasticError> {
+        if self.timed_out || self.shards.failed > 0 { Err(ElasticError::Timeout) } else { Ok(()) }
+    }
+}
+
+impl HitList<'_> {
+    /// Takes the documents out of the answer as they are; they share its memory.
+    fn read(mut self, answer: &Bytes, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
         let has_more = self.hits.len() > query.limit as usize;
         self.hits.truncate(query.limit as usize);
         let next = self.hits.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
         Ok(Hits {
             total: self.total.map(|total| Total { value: total.value, at_least: total.relation != "eq" }),
-            documents: self.hits.into_iter().map(|hit| hit.source).collect(),
+            documents: self.hits.iter().map(|hit| answer.slice_ref(hit.source.get().as_bytes())).collect(),
             next,
         })
     }
 }
 
-fn position(query: &Query, hit: &Hit, matching: Matching) -> Result<SortPosition, ElasticError> {
+fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosition, ElasticError> {
     let broken = || ElasticError::Broken("a hit without its sort keys".into());
     let sort: Vec<Json> = serde_json::from_str(hit.sort.get()).map_err(|_| broken())?;
     let (id, keys) = sort.split_last().ok_or_else(broken)?;

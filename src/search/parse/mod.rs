@@ -1,21 +1,26 @@
 //! Reads the query parameters of a list. Each wrong one is refused by name, with what would be right.
 
-use chrono::{DateTime, FixedOffset, Offset, Utc};
+use chrono::{DateTime, Offset, Utc};
 
 use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
-use crate::error::{Error, Result, Violation};
+use crate::error::{Error, Result, Violation, Violations};
 use crate::values::money::Currency;
 
+mod calendar;
 mod value;
 
 pub(crate) use value::flag;
 
+use calendar::{Calendar, zone};
 use value::ValueParser;
 
 const MAX_CONDITIONS: usize = 30;
+const MAX_SORT_KEYS: usize = 8;
+/// Faults that the detail of an error repeats; all are in its list.
+const DETAILED_FAULTS: usize = 10;
 /// Parameters that the filter hash leaves out: a cursor stays valid when they change.
 const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
 /// Parameters of every list that are no fields.
@@ -56,7 +61,7 @@ pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>,
     let mut parser = Parser::new(collection, rules, &parameters);
     for (name, value) in &parameters {
         if let Err((code, message)) = parser.parameter(name, value) {
-            parser.violation(name, code, message);
+            parser.violations.add(name, code, message);
         }
     }
     let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
@@ -81,7 +86,7 @@ struct Parser<'a> {
     count: Count,
     cursor: Option<String>,
     include_deleted: bool,
-    violations: Vec<Violation>,
+    violations: Violations,
 }
 
 impl<'a> Parser<'a> {
@@ -93,7 +98,7 @@ impl<'a> Parser<'a> {
         Self {
             collection,
             rules,
-            values: ValueParser { currency, zone, now: rules.now },
+            values: ValueParser { currency, calendar: Calendar { zone, now: rules.now } },
             filters: Vec::new(),
             phrase: None,
             sort: Vec::new(),
@@ -104,14 +109,18 @@ impl<'a> Parser<'a> {
             count: Count::Bounded(rules.total_limit),
             cursor: None,
             include_deleted: false,
-            violations: Vec::new(),
+            violations: Violations::default(),
         }
     }
 
     fn parameter(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
         let bad = |message: String| ("bad_value", message);
+        // Postgres stores no NUL, so no value has one.
+        if value.contains('\0') {
+            return Err(("unstorable_text", "must not contain NUL".into()));
+        }
         match name {
-            "q" | "search" => self.phrase = Phrase::new(value, self.rules.region),
+            "q" | "search" => self.phrase = Phrase::new(value, self.rules.region).map_err(bad)?,
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
                     let (name, descending) = key.trim().strip_prefix('-').map_or((key.trim(), false), |name| (name, true));
@@ -143,13 +152,13 @@ impl<'a> Parser<'a> {
             }
             "from" | "startDate" => {
                 let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(self.values.from(value).map_err(bad)?, None)));
+                self.filters.push(Filter::Leaf(created, Test::Range(Some(self.values.calendar.from(value).map_err(bad)?), None)));
             }
             "to" | "endDate" => {
                 let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(None, self.values.to(value).map_err(bad)?)));
+                self.filters.push(Filter::Leaf(created, Test::Range(None, Some(self.values.calendar.to(value).map_err(bad)?))));
             }
-            "tz" if zone(value).is_none() => return Err(bad("takes an offset such as +02:00, or Z".into())),
+            "tz" if zone(value).is_none() => return Err(bad("takes an offset from -12:00 to +14:00, or Z".into())),
             // Read before the others.
             "tz" => {}
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
@@ -171,7 +180,7 @@ impl<'a> Parser<'a> {
         let (name, operator) = match name.split_once('[') {
             Some((field, rest)) => match rest.strip_suffix(']') {
                 Some(operator) => (field, operator),
-                None => return Err(("unknown_parameter", format!("{COMMON} and the fields are parameters"))),
+                None => return Err(unknown_parameter()),
             },
             None => (name, "eq"),
         };
@@ -189,23 +198,17 @@ impl<'a> Parser<'a> {
     }
 
     fn field(&self, name: &str) -> Result<&'static Field, ParameterError> {
-        let listed = || self.collection.fields.iter().filter(|field| field.is_listed());
-        listed().find(|field| field.name == name).ok_or_else(|| {
-            let known = listed().map(|field| field.name);
-            let known: Vec<&str> = known.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
-            ("unknown_parameter", format!("known are {COMMON} and the fields {}", known.join(", ")))
-        })
+        let mut listed = self.collection.fields.iter().filter(|field| field.is_listed());
+        listed.find(|field| field.name == name).ok_or_else(unknown_parameter)
     }
 
     fn sort_key(&self, name: &str) -> Result<SortKey, ParameterError> {
         if matches!(name, "score" | "_score" | "relevance") {
             return Ok(SortKey::Score);
         }
-        let sortable = || self.collection.fields.iter().filter(|field| field.sortable);
-        sortable().find(|field| field.name == name).map(SortKey::Field).ok_or_else(|| {
-            let names: Vec<&str> = sortable().map(|field| field.name).collect();
-            ("unknown_field", format!("lists are sorted by {} or score", names.join(", ")))
-        })
+        let mut sortable = self.collection.fields.iter().filter(|field| field.sortable);
+        let found = sortable.find(|field| field.name == name).map(SortKey::Field);
+        found.ok_or_else(|| ("unknown_field", "lists are not sorted by this".into()))
     }
 
     fn limit(&self, value: &str) -> Result<u32, String> {
@@ -219,19 +222,22 @@ impl<'a> Parser<'a> {
 
     fn finish(mut self, hashed: Vec<(String, String)>) -> Result<ParsedList> {
         if self.filters.len() > MAX_CONDITIONS {
-            self.violation("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
+            self.violations.add("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
+        }
+        if self.sort.len() > MAX_SORT_KEYS {
+            self.violations.add("sort", "too_many_sort_keys", format!("a list is sorted by at most {MAX_SORT_KEYS} keys"));
         }
         let page = self.page.unwrap_or(1);
         if u64::from(page) * u64::from(self.limit) > u64::from(self.rules.total_limit) {
             let limit = self.rules.total_limit;
-            self.violation(
+            self.violations.add(
                 "page",
                 "too_deep",
                 format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor"),
             );
         }
         if self.cursor.is_some() && self.page.is_some() {
-            self.violation("page", "contradiction", "cursor and page cannot be combined".into());
+            self.violations.add("page", "contradiction", "cursor and page cannot be combined");
         }
         if !self.include_deleted
             && let Ok(deleted) = self.field("deletedAt")
@@ -253,9 +259,8 @@ impl<'a> Parser<'a> {
             self.sort.push(Sort { key: SortKey::Field(created), descending: true });
         }
         if !self.violations.is_empty() {
-            let detail = self.violations.iter().map(|violation| format!("{}: {}", violation.pointer, violation.message));
-            let detail = detail.collect::<Vec<_>>().join("; ");
-            return Err(Error::Malformed { code: "bad_parameter", detail, violations: self.violations });
+            let violations = self.violations.take();
+            return Err(Error::Malformed { code: "bad_parameter", detail: self.detail(&violations), violations });
         }
         Ok(ParsedList {
             query: Query {
@@ -272,18 +277,27 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn violation(&mut self, pointer: &str, code: &'static str, message: String) {
-        self.violations.push(Violation { pointer: pointer.into(), code: code.into(), message });
+    /// The first faults, then what would be right of names: once, however many are wrong.
+    fn detail(&self, violations: &[Violation]) -> String {
+        let told = violations.iter().take(DETAILED_FAULTS);
+        let mut told: Vec<String> = told.map(|violation| format!("{}: {}", violation.pointer, violation.message)).collect();
+        if violations.len() > told.len() {
+            told.push(format!("and {} more", violations.len() - told.len()));
+        }
+        let fields = self.collection.fields.iter();
+        if violations.iter().any(|violation| violation.code == "unknown_parameter") {
+            let names = fields.clone().filter(|field| field.is_listed()).map(|field| field.name);
+            let names: Vec<&str> = names.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
+            told.push(format!("known are {COMMON} and the fields {}", names.join(", ")));
+        }
+        if violations.iter().any(|violation| violation.code == "unknown_field") {
+            let names: Vec<&str> = fields.filter(|field| field.sortable).map(|field| field.name).collect();
+            told.push(format!("lists are sorted by {} or score", names.join(", ")));
+        }
+        told.join("; ")
     }
 }
 
-/// Reads `+02:00`, `-0530`, `Z`, `UTC`.
-fn zone(text: &str) -> Option<FixedOffset> {
-    let text = text.trim();
-    if matches!(text, "Z" | "z" | "UTC") {
-        return FixedOffset::east_opt(0);
-    }
-    // A plus sign in an address means a blank, and clients forget to escape it.
-    let text = if text.starts_with(|sign: char| sign.is_ascii_digit()) { format!("+{text}") } else { text.to_owned() };
-    text.parse().ok()
+fn unknown_parameter() -> ParameterError {
+    ("unknown_parameter", "is neither a parameter of lists nor a field of this one".into())
 }

@@ -9,8 +9,15 @@ pub use terms::{Name, Terms};
 
 use crate::values::text;
 
-/// Further words are ignored: people do not type them, and every word costs.
+/// Most characters and words of a phrase: a name with an address is shorter, and every letter costs the engines time.
+const MAX_CHARACTERS: usize = 200;
 const MAX_WORDS: usize = 12;
+/// Most letters of a word, and of all words of a phrase, that may stand for others: what they cost grows with their number, and names
+/// and addresses that people type are shorter.
+const MAX_INEXACT_WORD: usize = 40;
+const MAX_INEXACT: usize = 100;
+/// Longest number that is looked up; no number is longer.
+const MAX_NUMBER: usize = 100;
 /// Fewest digits that can be the end of a number.
 const MIN_DIGITS: usize = 4;
 
@@ -37,6 +44,8 @@ pub struct Word {
     pub folded: String,
     /// Other spellings: `mueller` and `müller` mean each other.
     pub variants: Vec<String>,
+    /// Whether it may stand for another word, as its beginning or mistyped.
+    pub is_inexact: bool,
 }
 
 /// A phone number, or its end.
@@ -50,25 +59,42 @@ pub struct Phone {
 
 impl Phrase {
     /// Reads a phrase; none if it has no words. Phones without a country code are read as of `region`.
-    #[must_use]
-    pub fn new(typed: &str, region: &str) -> Option<Self> {
-        let words: Vec<Word> = typed.split_whitespace().flat_map(Word::all_of).take(MAX_WORDS).collect();
-        if words.is_empty() {
-            return None;
+    ///
+    /// # Errors
+    /// More characters or words than a phrase takes.
+    pub fn new(typed: &str, region: &str) -> Result<Option<Self>, String> {
+        if typed.chars().nth(MAX_CHARACTERS).is_some() {
+            return Err(format!("takes at most {MAX_CHARACTERS} characters"));
         }
+        let mut words: Vec<Word> = typed.split_whitespace().flat_map(Word::all_of).collect();
+        if words.is_empty() {
+            return Ok(None);
+        }
+        if words.len() > MAX_WORDS {
+            return Err(format!("takes at most {MAX_WORDS} words"));
+        }
+        let mut budget = Budget::default();
+        words.iter_mut().for_each(|word| word.is_inexact = budget.allows(&word.folded));
         let folded = words.iter().map(|word| word.folded.as_str()).collect::<Vec<_>>().join(" ");
         let digits = text::digits(typed);
         let has_letters = folded.chars().any(char::is_alphabetic);
-        Some(Self {
+        let number = Some(text::squash(typed)).filter(|number| number.chars().count() <= MAX_NUMBER);
+        Ok(Some(Self {
             full: text::unordered(&folded),
             joined: terms::neighbours(&folded).collect(),
             id: typed.trim().parse().ok(),
             email: (typed.contains('@') && typed.split_whitespace().count() == 1).then(|| text::email(typed)),
             phone: (!has_letters && digits.len() >= MIN_DIGITS)
                 .then(|| Phone { whole: text::phone(typed, region), ending: digits.trim_start_matches('0').to_owned() }),
-            number: (digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())).then(|| text::squash(typed)),
+            number: number.filter(|_| digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())),
             words,
-        })
+        }))
+    }
+
+    /// Neighbouring words written as one, as far as they may stand for others.
+    pub fn joined_inexact(&self) -> impl Iterator<Item = &str> {
+        let mut budget = Budget::default();
+        self.joined.iter().map(String::as_str).filter(move |joined| budget.allows(joined))
     }
 }
 
@@ -84,7 +110,7 @@ impl Word {
                 let contracted = word.replace("ae", "a").replace("oe", "o").replace("ue", "u");
                 let mut variants: Vec<String> = spelled_out.next().into_iter().chain([contracted]).collect();
                 variants.retain(|variant| variant != word);
-                Self { folded: word.to_owned(), variants }
+                Self { folded: word.to_owned(), variants, is_inexact: false }
             })
             .collect()
     }
@@ -92,7 +118,25 @@ impl Word {
     /// Whether typing errors may be assumed: a digit is never taken for another, and short words resemble too many.
     #[must_use]
     pub fn may_be_mistyped(&self) -> bool {
-        self.folded.chars().count() >= 3 && !self.folded.contains(|letter: char| letter.is_ascii_digit())
+        let has_digits = self.folded.contains(|letter: char| letter.is_ascii_digit());
+        self.is_inexact && self.folded.chars().count() >= 3 && !has_digits
+    }
+}
+
+/// The letters that may stand for others, counted word by word.
+#[derive(Debug, Default)]
+struct Budget {
+    spent: usize,
+}
+
+impl Budget {
+    fn allows(&mut self, word: &str) -> bool {
+        let letters = word.chars().count();
+        let allows = letters <= MAX_INEXACT_WORD && self.spent + letters <= MAX_INEXACT;
+        if allows {
+            self.spent += letters;
+        }
+        allows
     }
 }
 
@@ -101,7 +145,7 @@ mod tests {
     use super::*;
 
     fn phrase(typed: &str) -> Phrase {
-        Phrase::new(typed, "US").unwrap()
+        Phrase::new(typed, "US").unwrap().unwrap()
     }
 
     #[test]
@@ -148,7 +192,30 @@ mod tests {
     #[test]
     fn a_text_without_words_is_no_phrase() {
         for text in ["", "  ", "--", "'"] {
-            assert_eq!(Phrase::new(text, "US"), None, "{text:?}");
+            assert_eq!(Phrase::new(text, "US"), Ok(None), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_phrase_has_limits() {
+        let refusal = |typed: &str| Phrase::new(typed, "US").unwrap_err();
+        assert_eq!(refusal(&"ü".repeat(201)), "takes at most 200 characters");
+        assert_eq!(refusal("a-b-c-d-e-f-g h i j k l m"), "takes at most 12 words");
+        // One letter may be many.
+        assert_eq!(refusal(&"ﷺ".repeat(200)), "takes at most 12 words");
+        assert_eq!(phrase(&"ü".repeat(200)).words.len(), 1);
+    }
+
+    #[test]
+    fn as_many_letters_as_people_type_stand_for_others() {
+        let inexact = |lengths: &[usize]| {
+            let typed: Vec<String> = lengths.iter().map(|length| "a".repeat(*length)).collect();
+            let found = phrase(&typed.join(" "));
+            (found.words.iter().map(|word| word.is_inexact).collect::<Vec<_>>(), found.joined_inexact().count())
+        };
+        assert_eq!(inexact(&[3, 3, 4]), (vec![true; 3], 3));
+        assert_eq!(inexact(&[40, 41]), (vec![true, false], 0));
+        assert_eq!(inexact(&[40, 40, 20, 1]), (vec![true, true, true, false], 1));
+        assert_eq!(inexact(&[20, 20, 20, 20, 20]), (vec![true; 5], 2));
     }
 }

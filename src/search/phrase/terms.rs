@@ -18,8 +18,9 @@ pub struct Terms {
     joined: String,
     /// Every name as a whole, its words in one order.
     full: Vec<String>,
-    /// By what names are sorted, family name first.
-    sort: String,
+    /// By what names are sorted, family name first; absent without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort: Option<String>,
     phone: Vec<String>,
     phone_suffix: Vec<String>,
     email: Vec<String>,
@@ -31,6 +32,9 @@ pub struct Terms {
     /// Minor units by the names of their fields.
     #[serde(flatten)]
     amounts: BTreeMap<&'static str, i64>,
+    /// Endings of one field's values.
+    #[serde(flatten)]
+    endings: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// The names of one person or company.
@@ -55,11 +59,11 @@ impl Terms {
         let company = name.company.map(text::fold).unwrap_or_default();
 
         // As the generated column `name_sort` has it.
-        self.sort = match (name.family, name.company) {
+        self.sort = Some(match (name.family, name.company) {
             (Some(_), _) => join([family.as_str(), &given]),
             (None, Some(_)) => company.clone(),
             (None, None) => display.clone(),
-        };
+        });
         let parts = join([given.as_str(), &family]);
         for whole in [&display, &parts, &company] {
             let whole_in_order = text::unordered(whole);
@@ -76,7 +80,7 @@ impl Terms {
     /// Adds a normalised phone number or e-mail address.
     pub fn contact(&mut self, kind: &str, normalized: &str) {
         if kind == "phone" {
-            self.phone_suffix.extend(text::suffixes(normalized.trim_start_matches('+')).into_iter().map(str::to_owned));
+            self.phone_suffix.extend(endings(normalized.trim_start_matches('+')));
             self.phone.push(normalized.into());
         } else {
             push(&mut self.email_token, &text::fold(normalized));
@@ -95,9 +99,14 @@ impl Terms {
     pub fn number<'a>(&mut self, numbers: impl IntoIterator<Item = &'a String>) {
         for number in numbers {
             let squashed = text::squash(number);
-            self.number_suffix.extend(text::suffixes(&squashed).into_iter().map(str::to_owned));
+            self.number_suffix.extend(endings(&squashed));
             self.number.push(squashed);
         }
+    }
+
+    /// Adds the endings of a number that one field alone is found by.
+    pub fn endings(&mut self, name: &'static str, number: &str) {
+        self.endings.insert(name, endings(&text::squash(number)));
     }
 
     /// Adds an amount in minor units.
@@ -118,6 +127,10 @@ pub(super) fn neighbours(folded: &str) -> impl Iterator<Item = String> {
     let words: Vec<&str> = text::words(folded).collect();
     let pairs: Vec<String> = words.windows(2).chain(words.windows(3)).map(<[&str]>::concat).collect();
     pairs.into_iter()
+}
+
+fn endings(number: &str) -> Vec<String> {
+    text::suffixes(number).into_iter().map(str::to_owned).collect()
 }
 
 fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,6 +1,6 @@
 //! Searches in Postgres: the default without Elasticsearch, and the fallback while it is down.
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
@@ -121,11 +121,8 @@ fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<Sort
 }
 
 /// Builds the documents as the index would hold them, in the order of the ids.
-async fn documents(connection: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Vec<Box<RawValue>>> {
+async fn documents(connection: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Vec<Bytes>> {
     let mut loaded = (collection.load)(connection, ids).await?;
     loaded.sort_by_key(|document| ids.iter().position(|id| *id == document.id));
-    loaded
-        .into_iter()
-        .map(|document| serde_json::from_slice(&document.source).map_err(|error| sqlx::Error::Decode(error.into())))
-        .collect()
+    Ok(loaded.into_iter().map(|document| document.source.into()).collect())
 }

@@ -58,12 +58,13 @@ fn ways(sql: &mut Sql, first: &mut bool, source: &Source, word: &Word, number: u
             sql.push("case when ").push(column).push(" like ").push_bind(format!("% {} %", word.folded));
             sql.push(format!(" then {whole:?} else {start:?} end"));
             from(sql);
-            sql.push(column).push(" like ").push_bind(format!("% {}%", word.folded));
+            let end = if word.is_inexact { "" } else { " " };
+            sql.push(column).push(" like ").push_bind(format!("% {}{end}%", word.folded));
             for variant in word.variants.iter().filter(|_| is_name) {
                 way(sql, score::VARIANT);
                 sql.push("1");
                 from(sql);
-                sql.push(column).push(" like ").push_bind(format!("% {variant}%"));
+                sql.push(column).push(" like ").push_bind(format!("% {variant}{end}%"));
             }
             if matching == Matching::Loose && word.may_be_mistyped() {
                 way(sql, if is_name { score::WORD } else { score::ELSEWHERE });
@@ -76,7 +77,8 @@ fn ways(sql: &mut Sql, first: &mut bool, source: &Source, word: &Word, number: u
             way(sql, score::ELSEWHERE);
             sql.push("1");
             from(sql);
-            sql.push(column).push(" like ").push_bind(format!("{}%", word.folded));
+            let end = if word.is_inexact { "%" } else { "" };
+            sql.push(column).push(" like ").push_bind(format!("{}{end}", word.folded));
         }
         Compares::Contacts(alias) if word.folded.len() >= 3 => {
             way(sql, score::ELSEWHERE);

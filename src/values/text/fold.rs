@@ -1,11 +1,11 @@
 //! Folding: no case, no accents, no punctuation. A test compares it with the SQL functions of the same names.
 
+use std::ops::RangeInclusive;
+
 use unicode_normalization::UnicodeNormalization;
 
-/// Shortest ending that can be searched for.
-const SUFFIX_MIN: usize = 4;
-/// Longest ending that is indexed; longer ones are found as the whole.
-const SUFFIX_MAX: usize = 12;
+/// Characters of the endings that are indexed and can be searched for; longer ones are found as the whole.
+pub const SUFFIX_LENGTHS: RangeInclusive<usize> = 4..=12;
 
 /// Folds a name for comparison: lower case, no accents, no apostrophes, single blanks between words.
 #[must_use]
@@ -44,7 +44,7 @@ pub fn squash(value: &str) -> String {
 pub fn suffixes(value: &str) -> Vec<&str> {
     let starts: Vec<usize> = value.char_indices().map(|(start, _)| start).collect();
     let count = starts.len();
-    (SUFFIX_MIN..=SUFFIX_MAX.min(count)).filter_map(|length| value.get(*starts.get(count - length)?..)).collect()
+    SUFFIX_LENGTHS.take_while(|length| *length <= count).filter_map(|length| value.get(*starts.get(count - length)?..)).collect()
 }
 
 /// Splits a folded text into its words.
@@ -154,7 +154,7 @@ mod tests {
         #[test]
         fn every_suffix_is_an_ending(value in "\\PC{0,20}") {
             for suffix in suffixes(&value) {
-                prop_assert!(value.ends_with(suffix) && suffix.chars().count() >= SUFFIX_MIN);
+                prop_assert!(value.ends_with(suffix) && SUFFIX_LENGTHS.contains(&suffix.chars().count()));
             }
         }
     }

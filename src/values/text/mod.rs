@@ -3,7 +3,7 @@
 mod fold;
 mod phone;
 
-pub use fold::{fold, squash, suffixes, unordered, words};
+pub use fold::{SUFFIX_LENGTHS, fold, squash, suffixes, unordered, words};
 pub use phone::{digits, email, phone};
 
 /// Version of these functions; a change requires a reindex.

@@ -11,7 +11,7 @@ use crate::harness::app::{Engine, TestApp, elasticsearch_url};
 use crate::harness::client::Client;
 use crate::harness::proxy::{Mode, Proxy};
 
-const ENGINES: [Engine; 2] = [Engine::Elasticsearch, Engine::Postgres];
+pub(super) const ENGINES: [Engine; 2] = [Engine::Elasticsearch, Engine::Postgres];
 
 /// A few people with accounts and payments; the last digits of ids are their numbers.
 const ROWS: &str = r#"
@@ -59,16 +59,21 @@ from (values
 ) as receipts(n, account, amount, method, status, receiver, description, reference);
 "#;
 
-struct Lists {
+pub(super) struct Lists {
     test: TestApp,
-    client: Client,
+    pub(super) client: Client,
     engine: Engine,
 }
 
 impl Lists {
     async fn open(engine: Engine) -> Self {
+        Self::open_with(engine, ROWS).await
+    }
+
+    /// Starts with the rows of a script.
+    pub(super) async fn open_with(engine: Engine, rows: &str) -> Self {
         let test = TestApp::start_on(engine).await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(ROWS)).execute(&test.database.pool).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&test.database.pool).await.unwrap();
         let client = test.admin().await;
         let lists = Self { test, client, engine };
         lists.index().await;
@@ -98,15 +103,28 @@ impl Lists {
     }
 
     /// Asks for a list and returns the values of one member, in order.
-    async fn values(&self, path: &str, member: &str) -> Vec<Value> {
+    pub(super) async fn values(&self, path: &str, member: &str) -> Vec<Value> {
         let body = self.client.get(path).await.expect(200);
         let expected = if self.engine == Engine::Postgres { "postgres" } else { "elasticsearch" };
         assert_eq!(body["engine"], expected, "{path}");
         body["data"].as_array().unwrap().iter().map(|item| item[member].clone()).collect()
     }
 
-    async fn check(&self, path: &str, member: &str, expected: &[&str]) {
+    pub(super) async fn check(&self, path: &str, member: &str, expected: &[&str]) {
         assert_eq!(self.values(path, member).await, expected, "{path} from {:?}", self.engine);
+    }
+
+    /// Walks a list by its cursors, record by record, and checks that it is the whole list.
+    pub(super) async fn check_walk(&self, list: &str) {
+        let whole = self.values(&format!("{list}&limit=100"), "id").await;
+        let (mut walked, mut path) = (Vec::new(), format!("{list}&limit=1"));
+        for _ in 0..=whole.len() {
+            let body = self.client.get(&path).await.expect(200);
+            walked.extend(body["data"].as_array().unwrap().iter().map(|item| item["id"].clone()));
+            let Some(cursor) = body["nextCursor"].as_str() else { break };
+            path = format!("{list}&limit=1&cursor={cursor}");
+        }
+        assert_eq!(walked, whole, "{list} from {:?}", self.engine);
     }
 }
 
@@ -251,16 +269,7 @@ async fn a_cursor_walks_every_list_once() {
             "q=ac&sort=score",
             "q=john+miller",
         ] {
-            let whole = lists.values(&format!("/accounts?{sort}&limit=100"), "id").await;
-            let (mut walked, mut path) = (Vec::new(), format!("/accounts?{sort}&limit=1"));
-            for _ in 0..=whole.len() {
-                let answer = lists.client.get(&path).await;
-                let body = answer.expect(200);
-                walked.extend(body["data"].as_array().unwrap().iter().map(|item| item["id"].clone()));
-                let Some(cursor) = body["nextCursor"].as_str() else { break };
-                path = format!("/accounts?{sort}&limit=1&cursor={cursor}");
-            }
-            assert_eq!(walked, whole, "{sort} from {engine:?}");
+            lists.check_walk(&format!("/accounts?{sort}")).await;
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Both engines agree on what lies at the edge of values: endings, absent names, sums beyond 64 bits, the ends of the calendar.
+
+use super::lists::{ENGINES, Lists};
+
+/// Customers with sums above and below 64 bits, of each two, with an ordinary one, and without accounts; payments with and without a
+/// customer.
+const ROWS: &str = r"
+insert into customers (id, external_id, name, given_name, family_name, date_of_birth)
+select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'EXT-44556' || n, 'Ann ' || family, 'Ann', family, date '1990-01-01' + n::integer
+from unnest(array['Abel', 'Berg', 'Cole', 'Dorn', 'Eder', 'Funk', 'Gold']) with ordinality as people(family, n);
+insert into accounts (id, account_number, customer_id, currency)
+select ('00000000-0000-7000-9000-' || lpad(n::text, 12, '0'))::uuid, 'N-1122' || n, ('00000000-0000-7000-8000-' || lpad(owner::text, 12, '0'))::uuid, 'EUR'
+from unnest(array[1, 1, 2, 2, 3, 3, 4, 4, 5]) with ordinality as debts(owner, n);
+insert into ledger_entries (id, account_id, kind, amount)
+select gen_random_uuid(), ('00000000-0000-7000-9000-' || lpad(n::text, 12, '0'))::uuid, 'opening', amount
+from unnest(array[
+  9000000000000000000, 9000000000000000000, 9000000000000000000, 9000000000000000000,
+  -9000000000000000000, -9000000000000000000, -9000000000000000000, -9000000000000000000, 500
+]) with ordinality as openings(amount, n);
+insert into payments (id, account_id, customer_id, amount, currency, method, status, reference)
+select gen_random_uuid(), null, case when owner > 0 then ('00000000-0000-7000-8000-' || lpad(owner::text, 12, '0'))::uuid end, 100, 'EUR', 'cash', 'success', reference
+from (values (0, 'R-1'), (2, 'R-2'), (1, 'R-3')) as receipts(owner, reference);
+";
+
+#[tokio::test]
+async fn an_account_is_found_by_the_ending_of_its_own_number_only() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        lists.check("/accounts?accountNumber[suffix]=1229", "accountNumber", &["N-11229"]).await;
+        lists.check("/accounts?accountNumber[suffix]=n-1122-9", "accountNumber", &["N-11229"]).await;
+        lists.check("/accounts?accountNumber[suffix]=5565", "accountNumber", &[]).await;
+        // The search box looks at all numbers.
+        lists.check("/accounts?q=5565", "accountNumber", &["N-11229"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_payment_without_a_customer_has_no_name() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        lists.check("/payments?customerName[exists]=false", "reference", &["R-1"]).await;
+        lists.check("/payments?customerName[exists]=true&sort=customerName", "reference", &["R-3", "R-2"]).await;
+        lists.check("/payments?sort=customerName", "reference", &["R-3", "R-2", "R-1"]).await;
+        lists.check("/payments?sort=-customerName", "reference", &["R-2", "R-3", "R-1"]).await;
+        for sort in ["customerName", "-customerName"] {
+            lists.check_walk(&format!("/payments?sort={sort}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_walks_past_sums_beyond_64_bits() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        let families = ["Cole", "Dorn", "Eder", "Abel", "Berg", "Funk", "Gold"];
+        lists.check("/customers?sort=balance", "familyName", &families).await;
+        let families = ["Abel", "Berg", "Eder", "Cole", "Dorn", "Funk", "Gold"];
+        lists.check("/customers?sort=-balance", "familyName", &families).await;
+        for sort in ["balance", "-balance"] {
+            lists.check_walk(&format!("/customers?sort={sort}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn days_outside_the_calendar_are_refused() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        for query in [
+            "/customers?dateOfBirth[lt]=-262143-01-01",
+            "/customers?dateOfBirth[between]=0000-12-31,2000-01-01",
+            "/customers?dateOfBirth=10000-01-01",
+            "/customers?createdAt[gte]=now-9999999d",
+            "/customers?to=%2B12345-01-01",
+            "/accounts?dueDate[gte]=now-9999999d",
+            "/accounts?dueDate[gte]=now%2B95005456d&tz=%2B14:00",
+            "/payments?from=today-3000y",
+        ] {
+            let body = lists.client.get(query).await.expect(400);
+            assert!(body["detail"].as_str().unwrap().contains("0001-01-01 to 9999-12-31"), "{query}: {body}");
+        }
+        for zone in ["%2B23:59", "%2B14:15", "-12:15", "%2B01:01"] {
+            let body = lists.client.get(&format!("/accounts?dueDate=today&tz={zone}")).await.expect(400);
+            assert!(body["detail"].as_str().unwrap().contains("-12:00 to +14:00"), "{zone}: {body}");
+        }
+        for query in [
+            "dateOfBirth[gte]=0001-01-01&dateOfBirth[lte]=9999-12-31",
+            "from=0001-01-01&to=9999-12-31",
+            "from=0001-01-01&to=9999-12-31&tz=%2B14:00",
+            "from=0001-01-01&to=9999-12-31&tz=-12:00",
+            "createdAt[gt]=0001-01-01T00:00:00Z&createdAt[lt]=9999-12-31T23:59:59.999Z",
+        ] {
+            assert_eq!(lists.values(&format!("/customers?{query}"), "id").await.len(), 7, "{query} from {engine:?}");
+        }
+    }
+}
