@@ -1,5 +1,7 @@
 //! Requests for phones, e-mail addresses and postal addresses of a customer, and their rules.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -10,7 +12,11 @@ use crate::values::{ids, text};
 
 const KINDS: Words = Words { known: &["phone", "email"], aliases: &[("mobile", "phone"), ("e_mail", "email")] };
 const STATES: Words = Words { known: &["unverified", "valid", "wrong", "blocked"], aliases: &[] };
+/// Entries of a set.
 const MOST: usize = 20;
+
+/// Characters of a phone number or e-mail address (RFC 5321, 4.5.3.1.3).
+const VALUE: (usize, usize) = (3, 254);
 
 /// A phone number or e-mail address in a request; an id names an existing one.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -66,8 +72,12 @@ pub(super) fn apply(
     violations: &mut Violations,
 ) {
     if let Change::To(patches) = set {
+        let patches = patches.unwrap_or_default();
+        if violations.are_too_many("/contactPoints", patches.len(), MOST) {
+            return;
+        }
         let mut before = std::mem::take(place);
-        for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
+        for (at, patch) in patches.into_iter().enumerate() {
             let pointer = format!("/contactPoints/{at}");
             let point = known(&mut before, patch.id, |point| point.id, &pointer, violations).unwrap_or_else(new_point);
             place.push(patch.apply(point, region, &pointer, violations));
@@ -102,8 +112,12 @@ pub(super) fn apply(
 /// Replaces the set of addresses if the client names one.
 pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, place: &mut Vec<Address>, violations: &mut Violations) {
     let Change::To(patches) = set else { return };
+    let patches = patches.unwrap_or_default();
+    if violations.are_too_many("/addresses", patches.len(), MOST) {
+        return;
+    }
     let mut before = std::mem::take(place);
-    for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
+    for (at, patch) in patches.into_iter().enumerate() {
         let pointer = format!("/addresses/{at}");
         let address = known(&mut before, patch.id, |address| address.id, &pointer, violations).unwrap_or_else(new_address);
         place.push(patch.apply(address, &pointer, violations));
@@ -146,8 +160,8 @@ pub(super) fn put_address(place: &mut Vec<Address>, patch: AddressPatch, address
 
 /// Sees to it that each kind has one primary and nothing is there twice.
 pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
-    if points.len() > MOST {
-        violations.add("/contactPoints", "too_many", format!("takes at most {MOST} contact points"));
+    if violations.are_too_many("/contactPoints", points.len(), MOST) {
+        return;
     }
     for kind in KINDS.known {
         let mut primaries = points.iter_mut().filter(|point| point.kind == *kind && point.is_primary);
@@ -159,8 +173,9 @@ pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
             point.is_primary = true;
         }
     }
+    let mut seen = HashSet::new();
     for (at, point) in points.iter().enumerate() {
-        if points[..at].iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
+        if !seen.insert((&point.kind, &point.normalized)) {
             violations.add(format!("/contactPoints/{at}/value"), "duplicate", "is in the set twice");
         }
     }
@@ -168,8 +183,8 @@ pub(super) fn settle(points: &mut [ContactPoint], violations: &mut Violations) {
 
 /// Sees to it that there is one primary address.
 pub(super) fn settle_addresses(addresses: &mut [Address], violations: &mut Violations) {
-    if addresses.len() > MOST {
-        violations.add("/addresses", "too_many", format!("takes at most {MOST} addresses"));
+    if violations.are_too_many("/addresses", addresses.len(), MOST) {
+        return;
     }
     match addresses.iter().filter(|address| address.is_primary).count() {
         0 => {
@@ -191,8 +206,10 @@ impl ContactPatch {
         violations.word(&format!("{pointer}/kind"), self.kind, &KINDS, &mut point.kind);
         let place = format!("{pointer}/value");
         let mut value = Some(std::mem::take(&mut point.value));
-        violations.text(&place, self.value, (3, 254), &mut value);
+        violations.text(&place, self.value, VALUE, &mut value);
         match value.filter(|value| !value.is_empty()) {
+            // Refused already; a number that long would take long to read.
+            Some(value) if !(VALUE.0..=VALUE.1).contains(&value.chars().count()) => point.value = value,
             Some(value) => {
                 match normalize(&point.kind, &value, region) {
                     Some(normalized) if normalized == point.normalized => {}
@@ -200,7 +217,6 @@ impl ContactPatch {
                         "unverified".clone_into(&mut point.state);
                         point.normalized = normalized;
                     }
-                    None if value.chars().count() < 3 => {}
                     None => violations.add(place, "not_a_contact", "is no phone number or e-mail address, as its kind says"),
                 }
                 point.value = value;

@@ -6,7 +6,7 @@ use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
-use crate::error::{Error, Result, Violation};
+use crate::error::{Error, Result, Violations, clipped};
 use crate::values::money::Currency;
 
 mod value;
@@ -64,6 +64,9 @@ pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>,
     parser.finish(hashed)
 }
 
+/// Violations that `detail` repeats; `errors` has the others.
+const DETAILED: usize = 5;
+
 /// Code and message of a violation.
 type ParameterError = (&'static str, String);
 
@@ -81,7 +84,9 @@ struct Parser<'a> {
     count: Count,
     cursor: Option<String>,
     include_deleted: bool,
-    violations: Vec<Violation>,
+    violations: Violations,
+    /// Whether the known parameters have been named in a violation; once is enough.
+    has_named_all: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -104,7 +109,8 @@ impl<'a> Parser<'a> {
             count: Count::Bounded(rules.total_limit),
             cursor: None,
             include_deleted: false,
-            violations: Vec::new(),
+            violations: Violations::default(),
+            has_named_all: false,
         }
     }
 
@@ -253,7 +259,8 @@ impl<'a> Parser<'a> {
             self.sort.push(Sort { key: SortKey::Field(created), descending: true });
         }
         if !self.violations.is_empty() {
-            let detail = self.violations.iter().map(|violation| format!("{}: {}", violation.pointer, violation.message));
+            let told = self.violations.iter().take(DETAILED);
+            let detail = told.map(|violation| format!("{}: {}", violation.pointer, violation.message));
             let detail = detail.collect::<Vec<_>>().join("; ");
             return Err(Error::Malformed { code: "bad_parameter", detail, violations: self.violations });
         }
@@ -272,8 +279,11 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn violation(&mut self, pointer: &str, code: &'static str, message: String) {
-        self.violations.push(Violation { pointer: pointer.into(), code: code.into(), message });
+    fn violation(&mut self, parameter: &str, code: &'static str, message: String) {
+        let names_all = code == "unknown_parameter";
+        let message = if names_all && self.has_named_all { "is not a parameter of this list either".into() } else { message };
+        self.has_named_all |= names_all;
+        self.violations.add(clipped(parameter), code, message);
     }
 }
 
