@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
@@ -29,6 +30,9 @@ pub struct State {
     pub search: Search,
     /// How far Elasticsearch has followed Postgres.
     pub watermark: Watermark,
+    /// Places of log-ins in progress. Most of them wait for a password to be hashed, so there are few: a longer queue only makes
+    /// everyone wait for longer.
+    pub log_ins: Semaphore,
     /// Cancelled by a stop signal.
     pub stop: CancellationToken,
 }
@@ -46,7 +50,8 @@ impl App {
             Feed::open(&config.feed, redis_url, &name, db.watch.clone()).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
-        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, stop })))
+        let log_ins = Semaphore::new(config.access.log_ins);
+        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, log_ins, stop })))
     }
 }
 

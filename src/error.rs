@@ -18,14 +18,20 @@ pub struct Violation {
     pub message: String,
 }
 
+impl Violation {
+    fn within(self, pointer: &str) -> Self {
+        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request cannot be read: broken syntax, unknown parameter, limit out of range.
     #[error("{detail}")]
-    Malformed { code: &'static str, detail: String, violations: Vec<Violation> },
+    Malformed { code: &'static str, detail: String, violations: Violations },
     /// The request can be read, but its values break rules.
     #[error("{}", summary(.0))]
-    Invalid(Vec<Violation>),
+    Invalid(Violations),
     /// No credentials, or invalid ones.
     #[error("{0}")]
     Unauthenticated(&'static str),
@@ -63,6 +69,9 @@ pub enum Error {
     BodyTimeout,
     #[error("this address accepts {0}")]
     UnsupportedMediaType(&'static str),
+    /// A transfer coding that this server does not read.
+    #[error("a body may be sent with the transfer coding chunked, and no other")]
+    UnknownTransferCoding,
     /// May succeed later; `retry_after` is in seconds.
     #[error("{detail}")]
     Unavailable { code: &'static str, detail: String, retry_after: u64 },
@@ -75,7 +84,7 @@ pub enum Error {
 
 impl Error {
     pub fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Malformed { code, detail: detail.into(), violations: Vec::new() }
+        Self::Malformed { code, detail: detail.into(), violations: Violations::default() }
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
@@ -83,7 +92,19 @@ impl Error {
     }
 
     pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![Violation { pointer: pointer.into(), code: code.into(), message: message.into() }])
+        let violation = Violation { pointer: pointer.into(), code: code.into(), message: message.into() };
+        Self::Invalid(violation.into())
+    }
+
+    /// The server is at one of its limits; the same request may succeed a second later.
+    pub fn busy(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Unavailable { code, detail: detail.into(), retry_after: 1 }
+    }
+
+    /// Another write has locked the record for too long.
+    #[must_use]
+    pub fn contended() -> Self {
+        Self::busy("contended", "another write has locked the record")
     }
 
     pub fn duplicate(pointer: impl Into<String>, message: impl Into<String>) -> Self {
@@ -110,6 +131,7 @@ impl Error {
             Self::Invalid(_) | Self::KeyReused => 422,
             Self::PreconditionRequired => 428,
             Self::Internal(_) => 500,
+            Self::UnknownTransferCoding => 501,
             Self::Unavailable { .. } => 503,
             Self::Timeout => 504,
         }
@@ -133,6 +155,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::BodyTimeout => "body_timeout",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::UnknownTransferCoding => "unknown_transfer_coding",
             Self::Timeout => "timeout",
             Self::Internal(_) => "internal",
         }
@@ -141,10 +164,9 @@ impl Error {
     /// Puts the pointers under a member of the request.
     #[must_use]
     pub fn within(self, pointer: &str) -> Self {
-        let nest = |violation: Violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation };
         match self {
-            Self::Invalid(violations) => Self::Invalid(violations.into_iter().map(nest).collect()),
-            Self::Duplicate(violation) => Self::Duplicate(nest(violation)),
+            Self::Invalid(violations) => Self::Invalid(violations.within(pointer)),
+            Self::Duplicate(violation) => Self::Duplicate(violation.within(pointer)),
             other => other,
         }
     }
@@ -155,6 +177,15 @@ impl Error {
             Self::Malformed { violations, .. } | Self::Invalid(violations) => violations,
             Self::Duplicate(violation) => std::slice::from_ref(violation),
             _ => &[],
+        }
+    }
+
+    /// How many more violations there are than [`Self::violations`] tells.
+    #[must_use]
+    pub fn untold(&self) -> usize {
+        match self {
+            Self::Malformed { violations, .. } | Self::Invalid(violations) => violations.untold,
+            _ => 0,
         }
     }
 
@@ -169,15 +200,15 @@ impl Error {
     }
 }
 
-fn summary(violations: &[Violation]) -> String {
-    match violations {
+fn summary(violations: &Violations) -> String {
+    match &violations[..] {
         [violation] => format!("{} {}", violation.pointer, violation.message).trim().to_owned(),
-        violations => format!("{} values are invalid", violations.len()),
+        told => format!("{} values are invalid", told.len() + violations.untold),
     }
 }
 
 fn unavailable_database() -> Error {
-    Error::Unavailable { code: "database_unavailable", detail: "the database is not available".into(), retry_after: 1 }
+    Error::busy("database_unavailable", "the database is not available")
 }
 
 impl From<sqlx::Error> for Error {
@@ -188,9 +219,7 @@ impl From<sqlx::Error> for Error {
                 // Postgres is starting, stopping or has lost the connection (classes 08 and 57P).
                 Some(code) if code.starts_with("08") || code.starts_with("57P") => unavailable_database(),
                 Some("57014") => Self::Timeout,
-                Some("40001" | "40P01" | "55P03") => {
-                    Self::Unavailable { code: "contended", detail: "another write has locked the record".into(), retry_after: 1 }
-                }
+                Some("40001" | "40P01" | "55P03") => Self::contended(),
                 Some("22021" | "22P05") => {
                     Self::invalid("", "unstorable_text", "text holds a character that cannot be stored (NUL)")
                 }
@@ -232,13 +261,23 @@ impl<T> OnConstraint<T> for Result<T, Error> {
     }
 }
 
-/// Collects violations, so that a client learns of all at once.
-#[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+/// Most violations that are told of one request: more help no client, and a hostile one would make the server write them all.
+const MOST_VIOLATIONS: usize = 100;
+
+/// Collects violations, so that a client learns of all at once; beyond [`MOST_VIOLATIONS`] they are only counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Violations {
+    told: Vec<Violation>,
+    untold: usize,
+}
 
 impl Violations {
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Violation { pointer: pointer.into(), code: code.into(), message: message.into() });
+        if self.told.len() < MOST_VIOLATIONS {
+            self.told.push(Violation { pointer: pointer.into(), code: code.into(), message: message.into() });
+        } else {
+            self.untold += 1;
+        }
     }
 
     /// Checks a length in characters, bounds included.
@@ -257,33 +296,74 @@ impl Violations {
 
     /// Adds the violations of a member of the request.
     pub fn nest(&mut self, pointer: &str, part: Self) {
-        self.0.extend(
-            part.0.into_iter().map(|violation| Violation { pointer: format!("{pointer}{}", violation.pointer), ..violation }),
-        );
+        self.extend(part.within(pointer));
     }
 
     /// Adds the violations of a member that the client wrote as one value.
-    pub fn flatten(&mut self, pointer: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|violation| Violation { pointer: pointer.into(), ..violation }));
+    pub fn flatten(&mut self, pointer: &str, mut part: Self) {
+        part.told.iter_mut().for_each(|violation| pointer.clone_into(&mut violation.pointer));
+        self.extend(part);
     }
 
     /// Adds the violations of an error.
     pub fn join(&mut self, error: Error) {
-        self.0.extend_from_slice(error.violations());
+        match error {
+            Error::Malformed { violations, .. } | Error::Invalid(violations) => self.extend(violations),
+            Error::Duplicate(violation) => self.extend(violation.into()),
+            _ => {}
+        }
     }
 
+    fn extend(&mut self, more: Self) {
+        let room = MOST_VIOLATIONS - self.told.len();
+        self.untold += more.untold + more.told.len().saturating_sub(room);
+        self.told.extend(more.told.into_iter().take(room));
+    }
+
+    fn within(mut self, pointer: &str) -> Self {
+        self.told = self.told.into_iter().map(|violation| violation.within(pointer)).collect();
+        self
+    }
+
+    /// How many were added beyond the most that are told.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn untold(&self) -> usize {
+        self.untold
     }
 
     pub fn take(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.0)
+        std::mem::take(self).told
     }
 
     /// Fails with [`Error::Invalid`] if there are violations.
     pub fn check(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+    }
+}
+
+impl From<Violation> for Violations {
+    fn from(violation: Violation) -> Self {
+        Self { told: vec![violation], untold: 0 }
+    }
+}
+
+impl std::ops::Deref for Violations {
+    type Target = [Violation];
+
+    fn deref(&self) -> &[Violation] {
+        &self.told
+    }
+}
+
+/// Most characters that an answer or a log line repeats of a path, parameter or member that a client named.
+const MOST_REPEATED: usize = 64;
+
+/// Cuts a name that a client chose down to what may be repeated of it.
+#[must_use]
+pub fn clipped(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(MOST_REPEATED) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
     }
 }
 

@@ -39,6 +39,15 @@ pub(crate) fn routes(app: &App) -> Routes {
     }
 }
 
+/// The rows below `/health` that everyone may see, where operators have a port of their own.
+pub(crate) fn public_routes(app: &App) -> Routes {
+    routes! { app, "health";
+        get ()        public => ready;
+        get ("live")  public => live;
+        get ("ready") public => ready;
+    }
+}
+
 /// The row `/metrics`.
 pub(crate) fn metrics(app: &App) -> Routes {
     routes! { app, "metrics";

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use crate::features::{accounts, customers, payments};
 use crate::http::{self, Routes};
 use crate::{auth, health, sync};
 
-/// Every route. `/api/v1` is canonical, `/api` a permanent alias.
+/// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
     let api = Routes::join(vec![
@@ -22,22 +23,36 @@ pub fn routes(app: &App) -> Routes {
         payments::routes(app),
         sync::routes(app),
     ]);
-    Routes::join(vec![api.under("api/v1"), api.under("api"), health::routes(app), health::metrics(app)])
+    let mut all = vec![api.under("api/v1"), api.under("api")];
+    match app.config.http.admin_port {
+        Some(_) => all.push(health::public_routes(app)),
+        None => all.push(admin_routes(app)),
+    }
+    Routes::join(all)
+}
+
+/// The routes for operators, on a port of their own if there is one.
+fn admin_routes(app: &App) -> Routes {
+    Routes::join(vec![health::routes(app), health::metrics(app)])
 }
 
 /// A server that accepts requests.
 pub struct Running {
     pub address: SocketAddr,
+    /// Where operators ask, if not there.
+    pub admin_address: Option<SocketAddr>,
     /// Cancel it to stop the application.
     pub stop: CancellationToken,
     /// Ends when all requests in progress are answered.
     pub ended: JoinHandle<()>,
 }
 
-/// Opens the port and serves until the application is stopped. Fails if the port is taken.
+/// Opens the ports and serves until the application is stopped. Fails if a port is taken.
 pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
+    let admin = http::bind_admin(&app.config.http).await?;
+    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
     // The followers run until the last answer, which may still depend on them.
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
     followers.spawn(Arc::clone(&app.cache).follow(answered.clone()));
@@ -45,10 +60,15 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
+    let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_routes(app)));
     let ended = tokio::spawn(async move {
-        listening.await;
+        tokio::join!(listening, async {
+            if let Some(admin) = admin {
+                admin.await
+            }
+        });
         answered.cancel();
         followers.join_all().await;
     });
-    Ok(Running { address, stop: app.stop.clone(), ended })
+    Ok(Running { address, admin_address, stop: app.stop.clone(), ended })
 }

@@ -23,10 +23,14 @@ impl Request {
     }
 
     pub(super) fn idempotency_key(&self, caller: UserId) -> Result<Option<Key>> {
-        let Some(value) = self.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let mut values = self.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = values.next() else { return Ok(None) };
         let text = value.to_str().unwrap_or_default();
-        if text.is_empty() || text.len() > 255 {
-            return Err(Error::malformed("bad_idempotency_key", "Idempotency-Key takes 1 to 255 visible ASCII characters"));
+        if text.is_empty() || text.len() > 255 || values.next().is_some() {
+            return Err(Error::malformed(
+                "bad_idempotency_key",
+                "one Idempotency-Key is taken, of 1 to 255 visible ASCII characters",
+            ));
         }
         let request = Sha256::new()
             .chain_update(self.method.as_str())

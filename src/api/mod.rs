@@ -15,3 +15,4 @@ pub use fields::{Context, FieldValue, Fields, Member};
 pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};
+pub use write::Contended;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH};
+use hyper::header::{CONTENT_LENGTH, IF_MATCH};
 use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -17,9 +17,12 @@ use warp::path::FullPath;
 use super::{Context, json};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::RequestContext;
+use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
 use crate::values::ids::UserId;
+
+/// Bodies above this many bytes are parsed off the request threads: it takes milliseconds, in which other requests would wait.
+const PARSED_AT_ONCE: usize = 64 * 1024;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
@@ -34,6 +37,9 @@ pub struct Request {
     pub(crate) digest: Vec<u8>,
     pub context: RequestContext,
     body: Body,
+    body_limit: u64,
+    /// Counts the body's memory, for as long as what was made of it may be there.
+    room: Option<BodyRoom>,
 }
 
 impl Request {
@@ -101,45 +107,49 @@ impl Request {
     }
 
     /// Reads the body as bounded, closed JSON; see `json::read`.
-    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let essence = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = essence.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Error::UnsupportedMediaType("application/json"));
-        }
+    pub async fn json<T: DeserializeOwned + Send + 'static>(&mut self) -> Result<T> {
+        message::check_json(&self.headers)?;
         let bytes = self.bytes().await?;
-        self.digest = Sha256::digest(&bytes).to_vec();
-        json::read(&bytes)
+        let parse = |bytes: Vec<u8>| (Sha256::digest(&bytes).to_vec(), json::read(&bytes));
+        let (digest, read) = if bytes.len() > PARSED_AT_ONCE {
+            tokio::task::spawn_blocking(move || parse(bytes)).await.map_err(Error::internal)?
+        } else {
+            parse(bytes)
+        };
+        self.digest = digest;
+        read
     }
 
-    /// Reads the whole body, up to `HTTP_BODY_LIMIT` and within the body timeout.
-    pub async fn bytes(&mut self) -> Result<Vec<u8>> {
-        let limits = &self.app.config.http;
-        let limit = limits.body_limit;
+    /// Reads the whole body, up to the limit of its route and within the body timeout. The request leaves its slot meanwhile.
+    async fn bytes(&mut self) -> Result<Vec<u8>> {
+        let limit = self.body_limit;
         let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit) {
             return Err(Error::TooLarge { limit });
         }
-        let whole = gather(&mut self.body, limit);
-        timeout(limits.body_timeout, whole).await.unwrap_or(Err(Error::BodyTimeout))
+        let room = self.room.insert(self.context.slot().expect_body()?);
+        let whole = timeout(self.app.config.http.body_timeout, gather(&mut self.body, limit, room));
+        self.context.slot().leave_during(whole).await?.unwrap_or(Err(Error::BodyTimeout))
     }
 }
 
-async fn gather(body: &mut Body, limit: u64) -> Result<Vec<u8>> {
+async fn gather(body: &mut Body, limit: u64, room: &mut BodyRoom) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Error::malformed("broken_body", "the body ended before it was complete"))?;
-        if (bytes.len() + chunk.len()) as u64 > limit {
+        let length = bytes.len() + chunk.len();
+        if length as u64 > limit {
             return Err(Error::TooLarge { limit });
         }
+        room.grow(length)?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-/// The filter that extracts the [`Request`] for a handler.
+/// The filter that extracts the [`Request`] for a handler, with a body of up to so many bytes.
 #[must_use]
-pub fn request(app: &App) -> BoxedFilter<(Request,)> {
+pub fn request(app: &App, body_limit: u64) -> BoxedFilter<(Request,)> {
     let app = app.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
@@ -151,7 +161,8 @@ pub fn request(app: &App) -> BoxedFilter<(Request,)> {
         .map(move |method, path: FullPath, query, headers, context, body| {
             let body: Body = Box::pin(contiguous(body));
             let path = path.as_str().to_owned();
-            Request { app: app.clone(), method, path, query, headers, context, digest: Vec::new(), body }
+            let (app, digest) = (app.clone(), Vec::new());
+            Request { app, method, path, query, headers, context, digest, body, body_limit, room: None }
         })
         .boxed()
 }

@@ -3,11 +3,15 @@
 /// Builds [`crate::http::Routes`] from rows such as `post (AccountId / "payments") may(RecordPayment) => record;`.
 ///
 /// The path comes first, then the method, then the permission, so that an unknown address is 404 and not 401. A row without a
-/// permission does not compile. The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller
-/// unless the row is `public`, and the request.
+/// permission does not compile. `up_to(4_096)` behind it says how many bytes a body may have, where `HTTP_BODY_LIMIT` is too much.
+/// The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller unless the row is `public`,
+/// and the request.
 #[macro_export]
 macro_rules! routes {
-    ($app:expr, $prefix:literal; $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? => $handler:path; )*) => {{
+    (
+        $app:expr, $prefix:literal;
+        $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? $(up_to($limit:expr))? => $handler:path; )*
+    ) => {{
         use ::warp::Filter as _;
         let app: &$crate::app::App = $app;
         let rows = vec![$(
@@ -15,7 +19,7 @@ macro_rules! routes {
                 .boxed()
                 .and(::warp::$method())
                 .and($access(app $(, $permission)?))
-                .and($crate::api::request(app))
+                .and($crate::routes!(@request app $(, $limit)?))
                 .boxed()
                 .then($handler)
                 .map($crate::api::respond)
@@ -26,6 +30,8 @@ macro_rules! routes {
         ),*];
         $crate::http::Routes { filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(), table }
     }};
+    (@request $app:ident) => { $crate::api::request($app, $app.config.http.body_limit) };
+    (@request $app:ident, $limit:expr) => { $crate::api::request($app, $limit.min($app.config.http.body_limit)) };
     (@path) => { ::warp::path::end() };
     (@path $($path:tt)+) => { ::warp::path!($($path)+) };
     (@access) => { "public" };

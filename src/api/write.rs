@@ -2,14 +2,25 @@
 
 use hyper::header::HeaderName;
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use super::sync_token::log_end;
 use super::{Reply, Request};
+use crate::db::Turn;
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
 
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The row that a write may have to wait for.
+#[derive(Clone, Copy, Debug)]
+pub enum Contended {
+    /// The write adds rows and locks none that another write changes.
+    Nothing,
+    /// The write changes this record, or money on it.
+    Record(Uuid),
+}
 
 impl Request {
     /// Runs the work in a transaction and commits it, unless the work fails; read the body first.
@@ -17,8 +28,16 @@ impl Request {
     /// The answer to a request with an `Idempotency-Key` is stored in the same transaction, so effect and answer cannot part. The
     /// same request again gets the stored answer; while the first still works, others get [`Error::InProgress`]. A failure stores
     /// nothing. The answer carries the LSN of the commit as its sync token.
-    pub async fn write(&self, caller: UserId, work: impl AsyncFnOnce(&mut PgConnection) -> Result<Reply>) -> Result<Reply> {
+    ///
+    /// Writes that contend for one record wait for their turn without a connection, so that others find one.
+    pub async fn write(
+        &self,
+        caller: UserId,
+        contended: Contended,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<Reply>,
+    ) -> Result<Reply> {
         let key = self.idempotency_key(caller)?;
+        let turn = self.turn(contended).await?;
         let mut connection = self.app.db.server.acquire().await?;
         let mut transaction = connection.begin().await?;
         let worked = async {
@@ -42,11 +61,18 @@ impl Request {
             }
         };
         transaction.commit().await?;
+        drop(turn);
         // The write is done; if its LSN cannot be had now, the answer goes without.
         Ok(match log_end(&mut *connection).await {
             Ok(token) => reply.with(SYNC_TOKEN, &token.to_string()),
             Err(_) => reply,
         })
+    }
+
+    async fn turn(&self, contended: Contended) -> Result<Option<Turn>> {
+        let Contended::Record(record) = contended else { return Ok(None) };
+        let taken = self.app.db.turns.take(record, self.app.config.database.lock_timeout);
+        self.context.slot().leave_during(taken).await?.map(Some).ok_or_else(Error::contended)
     }
 
     /// Refuses to go on if `If-Match` names another version than the current one. Call it with the row locked.

@@ -13,12 +13,15 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::routes;
 
+/// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
+const LOGIN_BYTES: u64 = 4 * 1024;
+
 pub fn routes(app: &App) -> Routes {
     routes! { app, "auth";
-        post ("login")   public    => login;
-        post ("logout")  may(Read) => logout;
-        get  ("profile") may(Read) => profile;
-        get  ("me")      may(Read) => profile;
+        post ("login")   public up_to(LOGIN_BYTES) => login;
+        post ("logout")  may(Read)                 => logout;
+        get  ("profile") may(Read)                 => profile;
+        get  ("me")      may(Read)                 => profile;
     }
 }
 
@@ -59,9 +62,12 @@ async fn login(mut request: Request) -> Result<Reply> {
     const REFUSED: Error = Error::Unauthenticated("the user name or the password is wrong");
     let given: Login = request.json().await?;
     let app = &request.app;
+    let busy = |_| Error::busy("too_many_log_ins", "too many log-ins are in progress");
+    let _place = app.log_ins.try_acquire().map_err(busy)?;
     let found = credentials::by_login(&app.db.server, &given.username).await?;
     let hash = found.as_ref().map(|user| user.password_hash.clone());
-    let is_right = password::matches(given.password, hash).await?;
+    // The password is compared in the queue's own time, not in a slot that another request needs.
+    let is_right = request.context.slot().leave_during(password::matches(given.password, hash)).await??;
     let user = found.filter(|_| is_right).ok_or(REFUSED)?;
     let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
     let now = app.clock.now();

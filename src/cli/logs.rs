@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Config, Environment};
 
@@ -12,14 +15,20 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
         _ => EnvFilter::try_new(&config.log_level)?,
     };
-    let log = tracing_subscriber::fmt().with_ansi(std::io::stdout().is_terminal()).with_env_filter(filter);
-    if config.environment == Environment::Production {
-        log.json().flatten_event(true).init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
+    let lines = if config.environment == Environment::Production {
+        lines.json().flatten_event(true).boxed()
     } else {
-        log.compact().with_target(false).init();
-    }
+        lines.compact().with_target(false).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(FilterFn::new(is_ours_to_tell))).with(filter).init();
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// The router logs every segment of a path, and paths hold what clients searched for: no level and no directive brings that back.
+fn is_ours_to_tell(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.target().split("::").next() != Some("warp")
 }
 
 /// Logs the place of a panic without its message, which may quote a record.

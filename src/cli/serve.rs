@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::logs;
 use crate::app::App;
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::db::{self, Trouble};
 use crate::features::users;
 use crate::values::clock::Clock;
@@ -43,14 +44,20 @@ impl Serve {
         logs::start(&self.config)?;
         let app = App::open(self.config, Clock::default())?;
         let runs = |part| self.only.is_none_or(|only| only == part);
-        if app.config.environment == Environment::Development && app.config.access.jwt_secret.is_none() {
-            tracing::warn!("JWT_SECRET is not set: tokens are signed with the public key of development");
+        if let Some(warning) = app.config.access.warning() {
+            tracing::warn!("{warning}");
         }
         let mut parts = JoinSet::new();
         if runs(Part::Api) {
             // Before Postgres is ready, so that health checks can say what the server waits for.
             let running = listen(&app).await?;
-            parts.spawn(async { running.ended.await.unwrap_or(()) });
+            let stop = app.stop.clone();
+            parts.spawn(async move {
+                // Without it there is nothing to serve; the process must not look as if it had been asked to stop.
+                let ended = running.ended.await;
+                stop.cancel();
+                ended.map_err(|_| anyhow::anyhow!("the server panicked"))
+            });
         }
         stop_on_signals(&app)?;
         if let Err(error) = prepare(&app, runs(Part::Sync)).await {
@@ -59,24 +66,29 @@ impl Serve {
             return Err(error);
         }
         if runs(Part::Sync) {
-            parts.spawn(supervise("sync", app.clone(), |app| async {
+            let sync = supervise("sync", app.clone(), |app| async {
                 let stop = app.stop.clone();
                 sync::run(app, stop).await;
                 Ok::<_, std::convert::Infallible>(())
-            }));
+            });
+            parts.spawn(sync.map(Ok));
         }
         if runs(Part::Worker) {
-            parts.spawn(supervise("worker", app.clone(), worker::run));
+            parts.spawn(supervise("worker", app.clone(), worker::run).map(Ok));
         }
-        parts.join_all().await;
+        parts.join_all().await.into_iter().collect::<anyhow::Result<()>>()?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 async fn listen(app: &App) -> anyhow::Result<server::Running> {
     let (host, port) = (app.config.http.host, app.config.http.port);
-    let running = server::start(app).await.with_context(|| format!("cannot listen on {host} port {port} (HOST, PORT)"))?;
+    let running =
+        server::start(app).await.with_context(|| format!("cannot listen on {host} port {port} (HOST, PORT, ADMIN_PORT)"))?;
     tracing::info!(address = %running.address, "listening");
+    if let Some(address) = running.admin_address {
+        tracing::info!(%address, "listening for operators");
+    }
     Ok(running)
 }
 

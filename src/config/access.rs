@@ -6,6 +6,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Environment;
+use super::range::{DAY, SECOND, duration};
 
 /// A shorter key could be guessed (RFC 7518, 3.2).
 const KEY_BYTES: usize = 32;
@@ -24,9 +25,12 @@ pub struct Access {
         long = "jwt-expires-in",
         env = "JWT_EXPIRES_IN",
         default_value = "15m",
-        value_parser = humantime::parse_duration
+        value_parser = duration(SECOND..=30 * DAY)
     )]
     pub jwt_expires_in: Duration,
+    /// Log-ins in progress at once: two hash a password, and the others wait for them for a fraction of a second.
+    #[arg(skip = 12_usize)]
+    pub log_ins: usize,
 }
 
 impl Access {
@@ -34,6 +38,18 @@ impl Access {
     #[must_use]
     pub fn key(&self) -> &[u8] {
         self.jwt_secret.as_ref().map_or(DEVELOPMENT_KEY, |secret| secret.expose_secret()).as_bytes()
+    }
+
+    /// What an operator should know of a key that production would refuse.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        match &self.jwt_secret {
+            None => Some("JWT_SECRET is not set: tokens are signed with the public key of development"),
+            Some(secret) if secret.expose_secret().is_empty() => Some("JWT_SECRET is empty: every client can sign tokens"),
+            Some(secret) if secret.expose_secret().len() < KEY_BYTES => Some("JWT_SECRET is short and could be guessed"),
+            Some(secret) if secret.expose_secret() == DEVELOPMENT_KEY => Some("JWT_SECRET is the public key of development"),
+            Some(_) => None,
+        }
     }
 
     pub(super) fn check(&self, environment: Environment) -> Result<(), String> {

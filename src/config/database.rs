@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
+use super::range::{MILLISECOND, MINUTE, duration, number};
+
 #[derive(Args, Clone, Debug)]
 pub struct Database {
     /// Postgres of the server: `postgres://user:password@host:port/database`.
@@ -14,7 +16,7 @@ pub struct Database {
     #[arg(id = "database-owner-url", long = "database-owner-url", env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub owner_url: Option<SecretString>,
     /// Connections for requests; searches and the sync have some more of their own.
-    #[arg(id = "db-pool-size", long = "db-pool-size", env = "DB_POOL_SIZE", default_value_t = 16)]
+    #[arg(id = "db-pool-size", long = "db-pool-size", env = "DB_POOL_SIZE", default_value_t = 16, value_parser = number(1..=1_000_u32))]
     pub pool_size: u32,
     /// Longest run of one statement of a request.
     #[arg(
@@ -22,7 +24,7 @@ pub struct Database {
         long = "db-statement-timeout",
         env = "DB_STATEMENT_TIMEOUT",
         default_value = "5s",
-        value_parser = humantime::parse_duration
+        value_parser = duration(10 * MILLISECOND..=10 * MINUTE)
     )]
     pub statement_timeout: Duration,
     /// How long a request waits for a connection. Requests that wait longer only make an overloaded database slower.

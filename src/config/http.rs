@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Environment;
+use super::range::{HOUR, MILLISECOND, duration, duration_or_milliseconds, number};
 
 #[derive(Args, Clone, Debug)]
 pub struct Http {
@@ -15,11 +16,35 @@ pub struct Http {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, env = "PORT", default_value_t = 3000)]
     pub port: u16,
-    /// Connections open at once.
-    #[arg(id = "http-max-connections", long = "http-max-connections", env = "HTTP_MAX_CONNECTIONS", default_value_t = 10_000)]
+    /// Port for operators, with `/metrics` and the details of `/health`, neither of which `PORT` shows then; 0 picks a free one.
+    #[arg(id = "admin-port", long = "admin-port", env = "ADMIN_PORT")]
+    pub admin_port: Option<u16>,
+    /// Connections open at once. Beyond them only health probes are answered.
+    #[arg(
+        id = "http-max-connections",
+        long = "http-max-connections",
+        env = "HTTP_MAX_CONNECTIONS",
+        default_value_t = 10_000,
+        value_parser = number(1..=1_000_000_usize)
+    )]
     pub max_connections: usize,
-    /// Requests in progress at once; more are refused with 503.
-    #[arg(id = "http-max-in-flight", long = "http-max-in-flight", env = "HTTP_MAX_IN_FLIGHT", default_value_t = 512)]
+    /// Connections open at once from one address, or one IPv6 network of 64 bits; a proxy in front of the server is one address.
+    #[arg(
+        id = "http-max-connections-per-address",
+        long = "http-max-connections-per-address",
+        env = "HTTP_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 6_000,
+        value_parser = number(1..=1_000_000_usize)
+    )]
+    pub max_connections_per_address: usize,
+    /// Requests worked on at once; more are refused with 503. Requests whose body has not arrived are not among them.
+    #[arg(
+        id = "http-max-in-flight",
+        long = "http-max-in-flight",
+        env = "HTTP_MAX_IN_FLIGHT",
+        default_value_t = 512,
+        value_parser = number(1..=100_000_usize)
+    )]
     pub max_in_flight: usize,
     /// Longest work on one request.
     #[arg(
@@ -27,14 +52,25 @@ pub struct Http {
         long = "http-request-timeout",
         env = "HTTP_REQUEST_TIMEOUT",
         default_value = "30s",
-        value_parser = humantime::parse_duration
+        value_parser = duration(100 * MILLISECOND..=HOUR)
     )]
     pub request_timeout: Duration,
     /// Largest JSON body, in bytes.
-    #[arg(id = "http-body-limit", long = "http-body-limit", env = "HTTP_BODY_LIMIT", default_value_t = 1_048_576)]
+    #[arg(
+        id = "http-body-limit",
+        long = "http-body-limit",
+        env = "HTTP_BODY_LIMIT",
+        default_value_t = 1_048_576,
+        value_parser = number(1..=16 * 1_048_576_u64)
+    )]
     pub body_limit: u64,
     /// After a stop signal, time to keep serving while load balancers notice; 5s in production, else none.
-    #[arg(id = "shutdown-delay", long = "shutdown-delay", env = "SHUTDOWN_DELAY", value_parser = duration_or_milliseconds)]
+    #[arg(
+        id = "shutdown-delay",
+        long = "shutdown-delay",
+        env = "SHUTDOWN_DELAY",
+        value_parser = duration_or_milliseconds(Duration::ZERO..=HOUR)
+    )]
     pub shutdown_delay: Option<Duration>,
     /// Then, time to finish requests in progress.
     #[arg(
@@ -42,7 +78,7 @@ pub struct Http {
         long = "shutdown-timeout",
         env = "SHUTDOWN_TIMEOUT",
         default_value = "20s",
-        value_parser = duration_or_milliseconds
+        value_parser = duration_or_milliseconds(Duration::ZERO..=HOUR)
     )]
     pub shutdown_timeout: Duration,
     /// Refuse writes without If-Match (428).
@@ -54,7 +90,7 @@ pub struct Http {
     /// Longest wait for a request's whole body: 1 MiB over a connection of 1 Mbit/s.
     #[arg(skip = Duration::from_secs(10))]
     pub body_timeout: Duration,
-    /// Longest wait for a client to read a response; half the request timeout, since no response is larger than a page.
+    /// Longest that a client may take to read a response; half the request timeout, since no response is larger than a page.
     #[arg(skip = Duration::from_secs(15))]
     pub write_timeout: Duration,
 }
@@ -66,9 +102,4 @@ impl Http {
         let default = if environment == Environment::Production { Duration::from_secs(5) } else { Duration::ZERO };
         self.shutdown_delay.unwrap_or(default)
     }
-}
-
-/// Reads `20s`, or a plain number as milliseconds: existing deployments set `SHUTDOWN_TIMEOUT=30000`.
-fn duration_or_milliseconds(text: &str) -> Result<Duration, humantime::DurationError> {
-    text.parse().map(Duration::from_millis).or_else(|_| humantime::parse_duration(text))
 }

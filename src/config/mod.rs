@@ -7,6 +7,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod range;
 mod reindex;
 mod search;
 mod sync;
@@ -34,7 +35,7 @@ pub struct Config {
     #[arg(long, env = "DEFAULT_CURRENCY", default_value = "USD")]
     pub default_currency: crate::values::money::Currency,
     /// Region of phone numbers without a country code (ISO 3166-1 alpha-2).
-    #[arg(long, env = "DEFAULT_REGION", default_value = "US")]
+    #[arg(long, env = "DEFAULT_REGION", default_value = "US", value_parser = region)]
     pub default_region: String,
     #[command(flatten)]
     pub database: Database,
@@ -67,6 +68,13 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         self.access.check(self.environment)
     }
+}
+
+/// Reads the code of a region that phone numbers are known of.
+fn region(text: &str) -> Result<String, String> {
+    let code = text.to_ascii_uppercase();
+    let is_known = code.parse::<phonenumber::country::Id>().is_ok();
+    if is_known { Ok(code) } else { Err("takes a country code of ISO 3166-1 such as US".into()) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

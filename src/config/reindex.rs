@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::range::{DAY, duration};
+
 #[derive(Args, Clone, Debug)]
 pub struct Rebuild {
     /// How long the previous index is kept current after a reindex, for `collections reindex --rollback`.
@@ -12,7 +14,7 @@ pub struct Rebuild {
         long = "sync-keep",
         env = "SYNC_KEEP",
         default_value = "24h",
-        value_parser = humantime::parse_duration
+        value_parser = duration(Duration::ZERO..=365 * DAY)
     )]
     pub keep: Duration,
     /// Reindex without a request when the program brings another mapping than the live index has.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
+use super::range::{HOUR, MILLISECOND, MINUTE, SECOND, duration};
+
 #[derive(Args, Clone, Debug)]
 pub struct Search {
     /// Elasticsearch: `http://user:password@host:port`, percent-encoded. Without it Postgres answers every search.
@@ -19,7 +21,7 @@ pub struct Search {
         long = "search-timeout",
         env = "SEARCH_TIMEOUT",
         default_value = "500ms",
-        value_parser = humantime::parse_duration
+        value_parser = duration(MILLISECOND..=MINUTE)
     )]
     pub timeout: Duration,
     /// Longest wait for the acknowledgement of a bulk write.
@@ -28,7 +30,7 @@ pub struct Search {
         long = "bulk-timeout",
         env = "BULK_TIMEOUT",
         default_value = "60s",
-        value_parser = humantime::parse_duration
+        value_parser = duration(SECOND..=HOUR)
     )]
     pub bulk_timeout: Duration,
 }

@@ -4,25 +4,27 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::range::{HOUR, duration, number};
+
 #[derive(Args, Clone, Debug)]
 pub struct Sync {
     /// Name of the logical replication slot.
     #[arg(id = "sync-slot", long = "sync-slot", env = "SYNC_SLOT", default_value = "collections")]
     pub slot: String,
     /// Documents in one bulk write; a reindex takes a quarter, the backlog worker half.
-    #[arg(id = "sync-batch-size", long = "sync-batch-size", env = "SYNC_BATCH_SIZE", default_value_t = 2_000)]
+    #[arg(id = "sync-batch-size", long = "sync-batch-size", env = "SYNC_BATCH_SIZE", default_value_t = 2_000, value_parser = number(1..=100_000_usize))]
     pub batch_size: usize,
     /// Size of one bulk request, in bytes; a batch of larger documents is split.
-    #[arg(id = "sync-bulk-bytes", long = "sync-bulk-bytes", env = "SYNC_BULK_BYTES", default_value_t = 10 * 1024 * 1024)]
+    #[arg(id = "sync-bulk-bytes", long = "sync-bulk-bytes", env = "SYNC_BULK_BYTES", default_value_t = 10 * 1024 * 1024, value_parser = number(1_024..=100 * 1024 * 1024_usize))]
     pub bulk_bytes: usize,
     /// Documents that wait in memory while Elasticsearch is slow or away; more wait in Postgres.
-    #[arg(id = "sync-buffer-keys", long = "sync-buffer-keys", env = "SYNC_BUFFER_KEYS", default_value_t = 500_000)]
+    #[arg(id = "sync-buffer-keys", long = "sync-buffer-keys", env = "SYNC_BUFFER_KEYS", default_value_t = 500_000, value_parser = number(1..=100_000_000_usize))]
     pub buffer_keys: usize,
     /// Log that Postgres keeps for the slot while Elasticsearch is away, in bytes; then changed documents are stored in a table.
-    #[arg(id = "sync-retain-bytes", long = "sync-retain-bytes", env = "SYNC_RETAIN_BYTES", default_value_t = 16 * 1024 * 1024)]
+    #[arg(id = "sync-retain-bytes", long = "sync-retain-bytes", env = "SYNC_RETAIN_BYTES", default_value_t = 16 * 1024 * 1024, value_parser = number(0..=1_u64 << 50))]
     pub retain_bytes: u64,
     /// Documents written at once when a row that they show changes; more become a job of the backlog worker.
-    #[arg(id = "sync-fanout-inline", long = "sync-fanout-inline", env = "SYNC_FANOUT_INLINE", default_value_t = 2_000)]
+    #[arg(id = "sync-fanout-inline", long = "sync-fanout-inline", env = "SYNC_FANOUT_INLINE", default_value_t = 2_000, value_parser = number(0..=1_000_000_usize))]
     pub fanout_inline: usize,
     /// Longest wait of a list with a sync token for the index; then Postgres answers.
     #[arg(
@@ -30,11 +32,11 @@ pub struct Sync {
         long = "sync-wait",
         env = "SYNC_WAIT",
         default_value = "2s",
-        value_parser = humantime::parse_duration
+        value_parser = duration(Duration::ZERO..=HOUR)
     )]
     pub wait: Duration,
     /// Documents per second that the anti-entropy sweep compares with their rows; 0 disables it.
-    #[arg(id = "sync-sweep-rate", long = "sync-sweep-rate", env = "SYNC_SWEEP_RATE", default_value_t = 500)]
+    #[arg(id = "sync-sweep-rate", long = "sync-sweep-rate", env = "SYNC_SWEEP_RATE", default_value_t = 500, value_parser = number(0..=1_000_000_u32))]
     pub sweep_rate: u32,
     /// Bulk requests in progress at once: with three, Postgres, the network and Elasticsearch are all busy.
     #[arg(skip = 3_usize)]

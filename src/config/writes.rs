@@ -2,10 +2,12 @@
 
 use clap::Args;
 
+use super::range::number;
+
 #[derive(Args, Clone, Debug)]
 pub struct Writes {
     /// Largest payment, in major units of its currency.
-    #[arg(id = "payment_max", long = "payment-max", env = "PAYMENT_MAX", default_value_t = 1_000_000)]
+    #[arg(id = "payment_max", long = "payment-max", env = "PAYMENT_MAX", default_value_t = 1_000_000, value_parser = number(1..=1_000_000_000_u32))]
     pub payment_max: u32,
     /// Refuse payments on /api/v1 without an Idempotency-Key.
     #[arg(

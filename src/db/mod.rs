@@ -2,6 +2,7 @@
 
 mod check;
 pub mod rows;
+mod turns;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 use crate::config::Database;
 
 pub use check::{Trouble, check};
+pub use turns::{Turn, Turns};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -56,6 +58,8 @@ pub struct Pools {
     pub sync: PgPool,
     /// Health and metrics, which must work when all other connections are busy.
     pub watch: PgPool,
+    /// Who may write to a record now; taken before a connection of `server`.
+    pub turns: Turns,
 }
 
 impl Pools {
@@ -67,6 +71,7 @@ impl Pools {
             search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
+            turns: Turns::default(),
         })
     }
 }

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Context, Fields, Record, Reply, Request, no_content, paging};
+use crate::api::{Contended, Context, Fields, Record, Reply, Request, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Lock, Locked};
 use crate::error::{Error, Object, Result, Violations};
@@ -55,6 +55,12 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     /// Locks the rows that have to be locked before this one is removed or restored.
     fn lock_others(_connection: &mut PgConnection, _id: Uuid) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
+    }
+
+    /// Finds the record that writes to this one contend for: its own row, unless they lock a busier one. `members` is what a request
+    /// changes.
+    fn contended(_request: &Request, id: Uuid, _members: &Object) -> impl Future<Output = Result<Contended>> + Send {
+        async move { Ok(Contended::Record(id)) }
     }
 
     /// Deletes the locked record softly; `is_forced` overrides what a caller should know first.
@@ -203,8 +209,9 @@ pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Reques
 
 async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
     let context = request.rule_context(caller.id);
+    let contended = R::contended(request, id, &patch.members).await?;
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, contended, async |connection| {
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
             R::change(connection, &before, patch, &context).await?;
@@ -216,8 +223,9 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: 
 pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
     let id = id.into();
     let is_forced = request.flag("force")?;
+    let contended = R::contended(&request, id, &Object::new()).await?;
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, contended, async |connection| {
             R::lock_others(connection, id).await?;
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let record = find::<R>(connection, id).await?;
@@ -229,8 +237,9 @@ pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) ->
 
 pub async fn restore<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
     let id = id.into();
+    let contended = R::contended(&request, id, &Object::new()).await?;
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, contended, async |connection| {
             R::lock_others(connection, id).await?;
             rows::lock(connection, R::collection().name, id, R::LOCK).await?.ok_or(Error::NotFound(R::NAME))?;
             let record = find::<R>(connection, id).await?;

@@ -1,10 +1,11 @@
-//! The context of a request: its id, its peer and its caller.
+//! The context of a request: its id, its peer, its caller and its slot.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use hyper::HeaderMap;
 
+use super::slots::Slot;
 use crate::values::ids::{self, UserId};
 
 /// The gateway creates it, the permission filters add the caller.
@@ -16,14 +17,15 @@ struct Inner {
     id: String,
     peer: IpAddr,
     caller: OnceLock<UserId>,
+    slot: Slot,
 }
 
 impl RequestContext {
     /// Uses the request's `X-Request-Id` if it is a short plain word, else a new id.
-    pub(crate) fn new(peer: IpAddr, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(peer: IpAddr, headers: &HeaderMap, slot: Slot) -> Self {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
         let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);
-        Self(Arc::new(Inner { id, peer, caller: OnceLock::new() }))
+        Self(Arc::new(Inner { id, peer, caller: OnceLock::new(), slot }))
     }
 
     /// The request id, in logs and problem details.
@@ -42,6 +44,12 @@ impl RequestContext {
     #[must_use]
     pub fn caller(&self) -> Option<UserId> {
         self.0.caller.get().copied()
+    }
+
+    /// Its place among the requests that are worked on.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        &self.0.slot
     }
 
     pub fn identify(&self, caller: UserId) {

@@ -1,20 +1,23 @@
 //! The outermost layer of every request: admission, deadline, panics, log line, metrics.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, HeaderValue};
-use hyper::{Method, StatusCode, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use hyper::header::{ALLOW, CONNECTION, HeaderValue};
+use hyper::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use super::connections::Purpose;
 use super::finalize::{Conditions, finalize};
 use super::routes::Table;
-use super::{RequestContext, Response, Routes, problem, unmatched};
+use super::slots::{Slot, Slots};
+use super::{RequestContext, Response, Routes, message, problem, unmatched};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
@@ -27,16 +30,17 @@ pub(crate) struct Gateway {
     app: App,
     routes: BoxedFilter<(Response,)>,
     table: Table,
-    in_flight: Arc<Semaphore>,
+    slots: Slots,
+    handlers: TaskTracker,
 }
 
 impl Gateway {
     pub(crate) fn new(app: App, routes: Routes) -> Self {
-        let in_flight = Arc::new(Semaphore::new(app.config.http.max_in_flight));
         Self {
             routes: routes.filter.recover(unmatched::recover).unify().boxed(),
             table: Table::new(&routes.table),
-            in_flight,
+            slots: Slots::new(&app.config.http),
+            handlers: TaskTracker::new(),
             app,
         }
     }
@@ -47,11 +51,17 @@ impl Gateway {
 
     /// Waits until no handler runs.
     pub(crate) async fn finished(&self) {
-        let _all = self.in_flight.acquire_many(u32::try_from(self.limits().max_in_flight).unwrap_or(u32::MAX)).await;
+        self.handlers.close();
+        self.handlers.wait().await;
+    }
+
+    /// Creates the context of a request.
+    pub(crate) fn context(&self, peer: IpAddr, headers: &HeaderMap) -> RequestContext {
+        RequestContext::new(peer, headers, self.slots.slot())
     }
 
     /// Answers one request. Every path ends in a complete response and one log line.
-    pub(crate) async fn answer(&self, context: RequestContext, request: hyper::Request<Incoming>) -> Response {
+    pub(crate) async fn answer(&self, context: RequestContext, purpose: &Purpose, request: hyper::Request<Incoming>) -> Response {
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
@@ -60,17 +70,17 @@ impl Gateway {
         let allow = route.map_or("", |route| route.allow.as_str());
         let mut response = match route {
             Some(_) if method == Method::OPTIONS => options(allow),
-            _ => self.handle(&context, request).await.unwrap_or_else(|error| problem::unrendered(Arc::new(error))),
+            _ => self.handle(&context, purpose, request).await.unwrap_or_else(|error| problem::unrendered(Arc::new(error))),
         };
+        if let Purpose::Probes(_) = purpose {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         problem::render(&mut response, &context, &path, allow, self.app.clock.now());
         finalize(&mut response, &conditions, &context);
         // The pattern and not the path: paths hold what clients searched for.
         let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
-        let status = response.status().as_u16();
-        let took = started.elapsed();
-        metrics::HTTP_SECONDS
-            .with_label_values(&[metrics::method(&method), pattern, status_class(status)])
-            .observe(took.as_secs_f64());
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        count(metrics::method(&method), pattern, status, took);
         tracing::info!(
             method = metrics::method(&method),
             route = pattern,
@@ -83,41 +93,61 @@ impl Gateway {
         response
     }
 
-    async fn handle(&self, context: &RequestContext, mut request: hyper::Request<Incoming>) -> Result<Response> {
-        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-            return Err(Error::malformed("missing_host", "a request needs a Host header"));
-        }
+    async fn handle(
+        &self,
+        context: &RequestContext,
+        purpose: &Purpose,
+        mut request: hyper::Request<Incoming>,
+    ) -> Result<Response> {
+        message::check(&request)?;
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
-        let permit = self.admit(request.uri().path())?;
+        let slot = needed_slot(context, purpose, request.uri().path())?;
         request.extensions_mut().insert(context.clone());
         let mut routes = warp::service(self.routes.clone());
         let deadline = self.limits().request_timeout;
         // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
         // request. A handler that runs long after its deadline waits for a dead peer: statements have shorter timeouts.
-        let handler = tokio::spawn(async move {
-            let _permit = permit;
-            timeout(deadline * CANCEL_AFTER, routes.call(request)).await
+        let handler = self.handlers.spawn(async move {
+            // Not before the work begins: requests whose bodies are still to come pass here one by one, and hold no slot together.
+            if let Some(slot) = slot {
+                slot.take()?;
+            }
+            let Ok(response) = timeout(deadline * CANCEL_AFTER, routes.call(request)).await.map_err(|_| Error::Timeout)?;
+            Ok(response)
         });
         match timeout(deadline, handler).await {
-            Ok(Ok(Ok(Ok(response)))) => Ok(response),
+            Ok(Ok(answered)) => answered,
             Ok(Err(panic)) => Err(Error::internal(panic)),
-            Ok(Ok(_)) | Err(_) => Err(Error::Timeout),
+            Err(_) => Err(Error::Timeout),
         }
     }
+}
 
-    /// Admits a request below the limit. Probes always pass: an overloaded server must not be restarted for being busy.
-    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>> {
-        if path == "/metrics" || path == "/health" || path.starts_with("/health/") {
-            return Ok(None);
-        }
-        Arc::clone(&self.in_flight).try_acquire_owned().map(Some).map_err(|_| Error::Unavailable {
-            code: "overloaded",
-            detail: "the server is at its limit of concurrent requests".into(),
-            retry_after: 1,
-        })
+/// The slot that a request needs. Probes need none: an overloaded server must not be restarted for being busy.
+fn needed_slot(context: &RequestContext, purpose: &Purpose, path: &str) -> Result<Option<Slot>> {
+    if path == "/metrics" || path == "/health" || path.starts_with("/health/") {
+        return Ok(None);
     }
+    match purpose {
+        Purpose::Requests => Ok(Some(context.slot().clone())),
+        Purpose::Probes(_) => {
+            Err(Error::busy("overloaded", "the server is at its limit of connections, in all or from one address"))
+        }
+    }
+}
+
+/// Counts and logs a request that hyper could not read, and answered with a status alone.
+pub(crate) fn refused(error: &hyper::Error) {
+    let is_large = error.is_parse_too_large();
+    let status = if is_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST }.as_u16();
+    count("other", "unreadable", status, Duration::ZERO);
+    tracing::info!(method = "other", route = "unreadable", status, "request answered");
+}
+
+fn count(method: &str, route: &str, status: u16, took: Duration) {
+    metrics::HTTP_SECONDS.with_label_values(&[method, route, status_class(status)]).observe(took.as_secs_f64());
 }
 
 fn options(allow: &str) -> Response {

@@ -9,13 +9,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::gateway::Gateway;
+use super::Routes;
+use super::connections::{Accepted, Connections, Purpose};
+use super::gateway::{self, Gateway};
 use super::write_deadline::WriteDeadline;
-use super::{RequestContext, Routes};
 use crate::app::App;
 use crate::config::Http;
 
@@ -30,25 +31,31 @@ pub async fn bind(config: &Http) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::new(config.host, config.port)).await
 }
 
+/// Opens the port for operators, if there is one.
+pub async fn bind_admin(config: &Http) -> io::Result<Option<TcpListener>> {
+    let Some(port) = config.admin_port else { return Ok(None) };
+    TcpListener::bind(SocketAddr::new(config.host, port)).await.map(Some)
+}
+
 /// Serves the routes until the application is stopped, then finishes requests in progress.
 ///
 /// After the stop signal the port stays open for `SHUTDOWN_DELAY`, because load balancers need time to notice. Then idle connections
 /// are closed at once and busy ones after their response, all within `SHUTDOWN_TIMEOUT`.
 pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     let limits = &app.config.http;
-    let connections = Arc::new(Semaphore::new(limits.max_connections));
+    let connections = Connections::new(limits);
     let gateway = Arc::new(Gateway::new(app.clone(), routes));
-    let closing = CancellationToken::new();
+    let (closing, open) = (CancellationToken::new(), TaskTracker::new());
     let stop = async {
         app.stop.cancelled().await;
         sleep(limits.shutdown_delay(app.config.environment)).await;
     };
     let accept = async {
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             match socket.accept().await {
                 Ok((stream, peer)) => {
-                    tokio::spawn(serve(Arc::clone(&gateway), stream, peer, closing.clone(), permit));
+                    let accepted = connections.accept(peer.ip());
+                    open.spawn(serve(Arc::clone(&gateway), stream, peer, closing.clone(), accepted));
                 }
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot accept a connection");
@@ -64,8 +71,8 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     drop(socket);
     closing.cancel();
     let idle = async {
-        // All permits are free again when every connection has ended.
-        let _all = connections.acquire_many(u32::try_from(limits.max_connections).unwrap_or(u32::MAX)).await;
+        open.close();
+        open.wait().await;
         gateway.finished().await;
     };
     if timeout(limits.shutdown_timeout, idle).await.is_err() {
@@ -73,41 +80,55 @@ pub async fn listen(app: App, socket: TcpListener, routes: Routes) {
     }
 }
 
-async fn serve(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    closing: CancellationToken,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn serve(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr, closing: CancellationToken, accepted: Accepted) {
     // Responses are written at once; Nagle's algorithm would only delay them by 40 ms.
     stream.set_nodelay(true).ok();
     let limits = gateway.limits();
     let stream = WriteDeadline::new(stream, limits.write_timeout);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let gateway = Arc::clone(&gateway);
+        let (gateway, purpose) = (Arc::clone(&gateway), accepted.purpose.clone());
         async move {
-            let context = RequestContext::new(peer.ip(), request.headers());
-            Ok::<_, std::convert::Infallible>(gateway.answer(context, request).await)
+            let context = gateway.context(peer.ip(), request.headers());
+            Ok::<_, std::convert::Infallible>(gateway.answer(context, &purpose, request).await)
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
+        // A client may close its side after its last request.
+        .half_close(true)
         .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
+        () = displaced(&accepted.purpose) => return,
         () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
     if let Err(error) = ended {
+        if error.is_parse() {
+            gateway::refused(&error);
+        }
         tracing::debug!(error = %error, "connection ended early");
+    }
+    if let Some(parts) = connection.into_parts() {
+        tokio::select! {
+            () = parts.io.into_inner().close() => {}
+            () = displaced(&accepted.purpose) => {}
+            () = closing.cancelled() => {}
+        }
+    }
+}
+
+/// Waits until a connection for probes has to make room for another one.
+async fn displaced(purpose: &Purpose) {
+    match purpose {
+        Purpose::Requests => std::future::pending().await,
+        Purpose::Probes(ended) => ended.cancelled().await,
     }
 }

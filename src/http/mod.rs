@@ -1,17 +1,22 @@
 //! HTTP transport: listening, limits, headers, route tables and problem details. It knows no feature.
 
+mod connections;
 mod context;
 mod finalize;
 mod gateway;
 mod listen;
+pub(crate) mod message;
 pub(crate) mod problem;
 mod routes;
+mod slots;
 mod unmatched;
 mod write_deadline;
 
 pub use context::RequestContext;
-pub use listen::{bind, listen};
+pub use listen::{bind, bind_admin, listen};
 pub use routes::{Routes, Row, one_of};
+pub(crate) use slots::BodyRoom;
+pub use slots::Slot;
 pub use unmatched::Denied;
 
 /// What warp sends.

@@ -1,5 +1,6 @@
 //! Rules of request values that several features share.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -74,6 +75,9 @@ impl Words {
 /// The most minor units of one amount: far beyond any debt, and a few hundred of them still fit a balance.
 pub const MOST_MONEY: i64 = i64::MAX / 1_000;
 
+/// The most tags of a record.
+const TAGS: usize = 50;
+
 /// The most keys of a free object, its depth, and its size as JSON in bytes.
 const OBJECT_KEYS: usize = 50;
 const OBJECT_DEPTH: usize = 5;
@@ -142,27 +146,40 @@ impl Violations {
         }
     }
 
-    /// Up to 50 words of up to 50 characters; a repeated one counts once.
+    /// Up to [`TAGS`] words of up to 50 characters; a repeated one is kept once.
     pub fn tags(&mut self, pointer: &str, change: Change<Vec<String>>, place: &mut Vec<String>) {
         let Change::To(tags) = change else { return };
-        let mut kept: Vec<String> = Vec::new();
-        for (at, tag) in tags.unwrap_or_default().into_iter().enumerate() {
+        let tags = tags.unwrap_or_default();
+        if self.are_too_many(pointer, tags.len(), TAGS) {
+            return;
+        }
+        let (mut kept, mut seen) = (Vec::new(), HashSet::new());
+        for (at, tag) in tags.into_iter().enumerate() {
             let tag = tag.trim().to_owned();
             self.length(&format!("{pointer}/{at}"), Some(&tag), 1, 50);
-            if !kept.contains(&tag) {
+            if seen.insert(tag.clone()) {
                 kept.push(tag);
             }
         }
-        if kept.len() > 50 {
-            self.add(pointer, "too_many", "takes at most 50 tags");
-        }
         *place = kept;
+    }
+
+    /// Checks how many entries a list has. Before anything else: what follows must not be work for a list of any length.
+    pub fn are_too_many(&mut self, pointer: &str, count: usize, most: usize) -> bool {
+        if count > most {
+            self.add(pointer, "too_many", format!("takes at most {most} entries"));
+        }
+        count > most
     }
 
     /// Free values, merged as RFC 7396 says: null removes a key.
     pub fn object(&mut self, pointer: &str, change: Change<Object>, place: &mut Object) {
         let Change::To(object) = change else { return };
         match object {
+            // A client may remove all keys and set as many others.
+            Some(object) if object.len() > 2 * OBJECT_KEYS => {
+                return self.add(pointer, "too_many", format!("takes at most {OBJECT_KEYS} keys"));
+            }
             Some(object) => merge(place, object),
             None => place.clear(),
         }
@@ -290,6 +307,18 @@ mod tests {
         check(json!({ "a": "x".repeat(OBJECT_SIZE) }), &["too_long"]);
         let many: Object = (0..51).map(|n| (n.to_string(), Value::from(n))).collect();
         check(Value::Object(many), &["too_many"]);
+    }
+
+    #[test]
+    fn tags_are_counted_before_they_are_looked_at() {
+        let tags = |count: usize| Change::new((0..count).map(|n| format!("tag {}", n % 40)).collect());
+        let (mut violations, mut place) = (Violations::default(), vec!["kept".to_owned()]);
+        violations.tags("/tags", tags(51), &mut place);
+        assert_eq!(violations.take().iter().map(|violation| violation.code.as_ref()).collect::<Vec<_>>(), ["too_many"]);
+        assert_eq!(place, ["kept"]);
+        violations.tags("/tags", tags(50), &mut place);
+        assert!(violations.is_empty());
+        assert_eq!(place.len(), 40, "a repeated one is kept once");
     }
 
     #[test]

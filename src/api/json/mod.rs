@@ -109,6 +109,24 @@ mod tests {
     }
 
     #[test]
+    fn a_body_has_a_bounded_number_of_values() {
+        let body = |count: usize| format!(r#"{{"name":"A","metadata":{{"list":[{}]}}}}"#, vec!["{}"; count].join(","));
+        assert!(read::<Person>(body(9_997).as_bytes()).is_ok());
+        check(&body(9_999), 422, "/metadata", "too_many");
+        check(&body(300_000), 422, "/metadata/list", "too_many");
+        let members: Vec<String> = (0..20_000).map(|n| format!(r#""{n}":0"#)).collect();
+        check(&format!("{{{}}}", members.join(",")), 422, "", "too_many");
+    }
+
+    #[test]
+    fn long_names_are_repeated_only_in_part() {
+        let name = "n".repeat(100);
+        let shown = format!("/{}…", "n".repeat(64));
+        check(&format!(r#"{{"name":"A","{name}":1}}"#), 422, &shown, "unknown_member");
+        check(&format!(r#"{{"{name}":1,"{name}":1}}"#), 400, &shown, "duplicate_member");
+    }
+
+    #[test]
     fn unknown_members_are_refused_at_every_level() {
         check(r#"{"name":"A","nmae":"B"}"#, 422, "/nmae", "unknown_member");
         check(r#"{"name":"A","phones":[{"number":"1"},{"number":"1","x":[]}]}"#, 422, "/phones/1/x", "unknown_member");

@@ -1,12 +1,15 @@
 //! From bytes to a JSON tree: no repeated members, no NUL, bounded depth, and the pointer of the first violation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result, Violation};
+use crate::error::{Error, Result, Violation, clipped};
+
+/// Values in one body: several times what the largest record has. A value takes up to a hundred times the memory of its text.
+const MAX_VALUES: usize = 10_000;
 
 /// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;
@@ -24,11 +27,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
 struct Trace {
     path: RefCell<Vec<String>>,
     reason: RefCell<Option<Reason>>,
+    values: Cell<usize>,
 }
 
 enum Reason {
     Repeated,
     Deep,
+    Many,
     Nul,
 }
 
@@ -36,6 +41,12 @@ impl Trace {
     fn fail<T, E: serde::de::Error>(&self, reason: Reason) -> std::result::Result<T, E> {
         self.reason.replace(Some(reason));
         Err(E::custom("refused"))
+    }
+
+    /// Counts the entries of arrays and objects.
+    fn count<E: serde::de::Error>(&self) -> std::result::Result<(), E> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MAX_VALUES { self.fail(Reason::Many) } else { Ok(()) }
     }
 
     fn at<T, E>(&self, step: impl fmt::Display, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
@@ -47,6 +58,7 @@ impl Trace {
         match self.reason.take() {
             Some(Reason::Repeated) => malformed("duplicate_member", pointer, "a member is repeated"),
             Some(Reason::Deep) => malformed("too_deep", pointer, &format!("values nest deeper than {MAX_DEPTH} levels")),
+            Some(Reason::Many) => Error::invalid(pointer, "too_many", format!("a body takes at most {MAX_VALUES} values")),
             Some(Reason::Nul) => Error::invalid(pointer, "unstorable_text", "text must not contain NUL"),
             // The parser's only error about a value and not about syntax; it has no code of its own.
             None if error.to_string().starts_with("number out of range") => {
@@ -59,12 +71,12 @@ impl Trace {
 
 fn malformed(code: &'static str, pointer: String, message: &str) -> Error {
     let violation = Violation { pointer, code: code.into(), message: message.to_owned() };
-    Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), violations: vec![violation] }
+    Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), violations: violation.into() }
 }
 
-/// Escapes a member's name for a JSON pointer (RFC 6901).
+/// Writes a member's name for a JSON pointer (RFC 6901); what is too long to be a name is cut.
 pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    clipped(name).replace('~', "~0").replace('/', "~1")
 }
 
 #[derive(Clone, Copy)]
@@ -123,6 +135,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut array = Vec::new();
         while let Some(item) = self.trace.at(array.len(), items.next_element_seed(node))? {
             array.push(item);
+            self.trace.count()?;
         }
         Ok(Value::Array(array))
     }
@@ -139,6 +152,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
             let value = self.trace.at(&name, members.next_value_seed(node))?;
             object.insert(name, value);
+            self.trace.count()?;
         }
         Ok(Value::Object(object))
     }

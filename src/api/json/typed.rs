@@ -96,6 +96,10 @@ impl de::Error for Mismatch {
         Self::new("unknown_value", format!("expected one of {}", expected.join(", ")))
     }
 
+    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
+        Self::new("unknown_member", "there is no such member".into())
+    }
+
     fn missing_field(name: &'static str) -> Self {
         Self { missing: Some(name), ..Self::new("required", format!("{name} is required")) }
     }

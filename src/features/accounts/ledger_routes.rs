@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::account::Account;
 use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
-use crate::api::{Reply, Request, created, json};
+use crate::api::{Contended, Reply, Request, created, json};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violations};
 use crate::features::ledger::{self, Entry};
@@ -86,7 +86,7 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
     let new: NewEntry = request.json().await?;
     let now = request.app.clock.now();
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, Contended::Record(id.0), async |connection| {
             request.expect_version(resource::lock::<Account>(connection, id.0).await?.version)?;
             let account: Account = resource::find(connection, id.0).await?;
             let mut violations = Violations::default();

@@ -8,7 +8,7 @@ use super::account::{self, Account};
 use super::fields::COLLECTION;
 use super::ledger_routes;
 use super::rules::{self, NewAccount};
-use crate::api::{Context, Reply, Request};
+use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
@@ -72,8 +72,10 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let mut violations = Violations::default();
     let new = NewAccount::read(body, &request.rule_context(caller.id), &mut violations);
     violations.check()?;
+    // A new account keeps its customer from being deleted, and waits for what changes the customer.
+    let contended = Contended::Record(new.account.customer_id);
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, contended, async |connection| {
             let id = rules::open(connection, &new, Some(caller.id)).await?;
             resource::created::<Account>(connection, id.0, &request).await
         })

@@ -1,5 +1,7 @@
 //! Contact points and addresses of a customer: what requests can change, and the rules.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -10,7 +12,11 @@ use crate::values::{ids, text};
 
 const KINDS: Words = Words { known: &["phone", "email"], aliases: &[("mobile", "phone"), ("e_mail", "email")] };
 const STATES: Words = Words { known: &["unverified", "valid", "wrong", "blocked"], aliases: &[] };
+/// Entries of a set.
 const MOST: usize = 20;
+
+/// Characters of a phone number or e-mail address (RFC 5321, 4.5.3.1.3).
+const VALUE: (usize, usize) = (3, 254);
 
 /// Changes of a phone number or e-mail address. With an id of an existing one, else a new one.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,8 +70,12 @@ pub(super) fn apply(
     violations: &mut Violations,
 ) {
     if let Change::To(patches) = set {
+        let patches = patches.unwrap_or_default();
+        if violations.are_too_many("/contactPoints", patches.len(), MOST) {
+            return;
+        }
         let mut before = std::mem::take(points);
-        for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
+        for (at, patch) in patches.into_iter().enumerate() {
             let pointer = format!("/contactPoints/{at}");
             let point = known(&mut before, patch.id, |point| point.id, &pointer, violations).unwrap_or_else(new_point);
             points.push(patch.apply(point, region, &pointer, violations));
@@ -100,8 +110,12 @@ pub(super) fn apply(
 /// Replaces the addresses by `addresses`.
 pub(super) fn apply_addresses(set: Change<Vec<AddressPatch>>, addresses: &mut Vec<Address>, violations: &mut Violations) {
     let Change::To(patches) = set else { return };
+    let patches = patches.unwrap_or_default();
+    if violations.are_too_many("/addresses", patches.len(), MOST) {
+        return;
+    }
     let mut before = std::mem::take(addresses);
-    for (at, patch) in patches.unwrap_or_default().into_iter().enumerate() {
+    for (at, patch) in patches.into_iter().enumerate() {
         let pointer = format!("/addresses/{at}");
         let address = known(&mut before, patch.id, |address| address.id, &pointer, violations).unwrap_or_else(new_address);
         addresses.push(patch.apply(address, &pointer, violations));
@@ -144,8 +158,8 @@ pub(super) fn put_address(addresses: &mut Vec<Address>, patch: AddressPatch, add
 
 /// Checks size and duplicates, and that each kind has one primary; without one the first becomes it.
 pub(super) fn validate_points(points: &mut [ContactPoint], violations: &mut Violations) {
-    if points.len() > MOST {
-        violations.add("/contactPoints", "too_many", format!("takes at most {MOST} contact points"));
+    if violations.are_too_many("/contactPoints", points.len(), MOST) {
+        return;
     }
     for kind in KINDS.known {
         let mut primaries = points.iter_mut().filter(|point| point.kind == *kind && point.is_primary);
@@ -157,8 +171,9 @@ pub(super) fn validate_points(points: &mut [ContactPoint], violations: &mut Viol
             point.is_primary = true;
         }
     }
+    let mut seen = HashSet::new();
     for (at, point) in points.iter().enumerate() {
-        if points[..at].iter().any(|other| other.kind == point.kind && other.normalized == point.normalized) {
+        if !seen.insert((&point.kind, &point.normalized)) {
             violations.add(format!("/contactPoints/{at}/value"), "duplicate", "is in the set twice");
         }
     }
@@ -166,8 +181,8 @@ pub(super) fn validate_points(points: &mut [ContactPoint], violations: &mut Viol
 
 /// Checks the size, and that one address is the primary; without one the first becomes it.
 pub(super) fn validate_addresses(addresses: &mut [Address], violations: &mut Violations) {
-    if addresses.len() > MOST {
-        violations.add("/addresses", "too_many", format!("takes at most {MOST} addresses"));
+    if violations.are_too_many("/addresses", addresses.len(), MOST) {
+        return;
     }
     match addresses.iter().filter(|address| address.is_primary).count() {
         0 => {
@@ -189,8 +204,10 @@ impl ContactPatch {
         violations.word(&format!("{pointer}/kind"), self.kind, &KINDS, &mut point.kind);
         let place = format!("{pointer}/value");
         let mut value = Some(std::mem::take(&mut point.value));
-        violations.text(&place, self.value, (3, 254), &mut value);
+        violations.text(&place, self.value, VALUE, &mut value);
         match value.filter(|value| !value.is_empty()) {
+            // Refused already; a number that long would take long to read.
+            Some(value) if !(VALUE.0..=VALUE.1).contains(&value.chars().count()) => point.value = value,
             Some(value) => {
                 match normalize(&point.kind, &value, region) {
                     Some(normalized) if normalized == point.normalized => {}
@@ -198,7 +215,6 @@ impl ContactPatch {
                         "unverified".clone_into(&mut point.state);
                         point.normalized = normalized;
                     }
-                    None if value.chars().count() < 3 => {}
                     None => violations.add(place, "not_a_contact", "is no phone number or e-mail address, as its kind says"),
                 }
                 point.value = value;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::contacts::{self, AddressPatch, ContactPatch};
 use super::customer::Customer;
 use super::rules;
-use crate::api::{Reply, Request, created, json, no_content};
+use crate::api::{Contended, Reply, Request, created, json, no_content};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violations};
 use crate::features::resource;
@@ -99,7 +99,7 @@ async fn edit(
     show: impl FnOnce(&Customer) -> Result<Reply>,
 ) -> Result<Reply> {
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, Contended::Record(id.0), async |connection| {
             request.expect_version(resource::lock::<Customer>(connection, id.0).await?.version)?;
             let before: Customer = resource::find(connection, id.0).await?;
             let (mut after, mut violations) = (before.clone(), Violations::default());

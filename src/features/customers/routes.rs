@@ -7,7 +7,7 @@ use super::customer::{self, Customer};
 use super::fields::COLLECTION;
 use super::parts;
 use super::rules::{self, Debt};
-use crate::api::{Context, Reply, Request};
+use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
@@ -80,7 +80,7 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let customer = Customer::read_new(body, &context, &mut violations);
     violations.check()?;
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, Contended::Nothing, async |connection| {
             rules::create(connection, &customer, debt.as_ref(), Some(caller.id)).await?;
             resource::created::<Customer>(connection, customer.id, &request).await
         })

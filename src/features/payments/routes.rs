@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::fields::{COLLECTION, of_account};
 use super::payment::{self, Payment};
 use super::rules;
-use crate::api::{Context, Reply, Request, fields};
+use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
@@ -61,6 +61,16 @@ impl Resource for Payment {
         rules::change(connection, before, patch, context).await
     }
 
+    /// A payment moves the balance of its account, the one that it has or the one that it is moved to.
+    async fn contended(request: &Request, id: Uuid, members: &Object) -> Result<Contended> {
+        let named = members.get("accountId").and_then(|account| account.as_str()?.parse().ok());
+        let account = match named {
+            Some(account) => Some(account),
+            None => rules::account_of(&request.app.db.read, id).await?,
+        };
+        Ok(Contended::Record(account.unwrap_or(id)))
+    }
+
     async fn remove(connection: &mut PgConnection, payment: &Self, _is_forced: bool, by: Option<UserId>) -> Result<()> {
         rules::remove(connection, payment, by).await
     }
@@ -99,8 +109,9 @@ async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &
         return Err(Error::malformed("idempotency_key_required", "a payment needs an Idempotency-Key header"));
     }
     let context = request.rule_context(caller.id);
+    let contended = account.map_or(Contended::Nothing, Contended::Record);
     request
-        .write(caller.id, async |connection| {
+        .write(caller.id, contended, async |connection| {
             let payee = rules::lock_payee(connection, account).await?;
             if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
                 return Err(rules::unknown_account());

@@ -1,7 +1,7 @@
 //! The rules of payments that no table says, and the steps that keep payments and ledger together.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::fields::{COLLECTION, METHODS};
@@ -45,6 +45,12 @@ pub(super) async fn lock_payee(connection: &mut PgConnection, account: Option<Uu
         account,
     );
     payee.fetch_optional(connection).await?.ok_or_else(unknown_account).map(Some)
+}
+
+/// Finds the account of a payment; none if there is no such payment, or it is unallocated.
+pub(super) async fn account_of(db: impl PgExecutor<'_>, payment: Uuid) -> Result<Option<Uuid>> {
+    let account = sqlx::query_scalar!(r#"select account_id from payments where id = $1"#, payment);
+    Ok(account.fetch_optional(db).await?.flatten())
 }
 
 impl Payment {

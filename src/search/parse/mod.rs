@@ -6,7 +6,7 @@ use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort, SortKey};
 use super::{Collection, Field};
-use crate::error::{Error, Result, Violation, Violations};
+use crate::error::{Error, Result, Violations, clipped};
 use crate::values::money::Currency;
 
 mod calendar;
@@ -61,7 +61,7 @@ pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>,
     let mut parser = Parser::new(collection, rules, &parameters);
     for (name, value) in &parameters {
         if let Err((code, message)) = parser.parameter(name, value) {
-            parser.violations.add(name, code, message);
+            parser.violations.add(clipped(name), code, message);
         }
     }
     let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
@@ -259,7 +259,7 @@ impl<'a> Parser<'a> {
             self.sort.push(Sort { key: SortKey::Field(created), descending: true });
         }
         if !self.violations.is_empty() {
-            let violations = self.violations.take();
+            let violations = std::mem::take(&mut self.violations);
             return Err(Error::Malformed { code: "bad_parameter", detail: self.detail(&violations), violations });
         }
         Ok(ParsedList {
@@ -278,11 +278,12 @@ impl<'a> Parser<'a> {
     }
 
     /// The first faults, then what would be right of names: once, however many are wrong.
-    fn detail(&self, violations: &[Violation]) -> String {
+    fn detail(&self, violations: &Violations) -> String {
         let told = violations.iter().take(DETAILED_FAULTS);
         let mut told: Vec<String> = told.map(|violation| format!("{}: {}", violation.pointer, violation.message)).collect();
-        if violations.len() > told.len() {
-            told.push(format!("and {} more", violations.len() - told.len()));
+        let more = violations.len() + violations.untold() - told.len();
+        if more > 0 {
+            told.push(format!("and {more} more"));
         }
         let fields = self.collection.fields.iter();
         if violations.iter().any(|violation| violation.code == "unknown_parameter") {

@@ -33,19 +33,43 @@ async fn failure(mut command: Command) -> String {
 async fn mistakes_of_an_operator_are_reported_in_one_line() {
     let database = Database::create().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(&[(&str, &str)], &str); 10] = [
         (&[("PORT", &taken.local_addr().unwrap().port().to_string())], "cannot listen on 127.0.0.1 port"),
         (&[("APP_ENV", "production")], "JWT_SECRET is not set"),
         (&[("APP_ENV", "production"), ("JWT_SECRET", "short")], "JWT_SECRET has 5 bytes"),
         (&[("DATABASE_URL", "nonsense")], "DATABASE_URL is not an address of Postgres"),
         (&[("DATABASE_URL", &format!("{}_missing", database.url))], "does not exist"),
         (&[("REDIS_URL", "nonsense")], "REDIS_URL is not an address of Redis"),
+        (&[("HTTP_MAX_IN_FLIGHT", "18446744073709551615")], "takes a whole number from 1 to 100000"),
+        (&[("DB_POOL_SIZE", "0")], "takes a whole number from 1 to 1000"),
+        (&[("SEARCH_TIMEOUT", "1d")], "takes a duration from 1ms to 1m"),
+        (&[("DEFAULT_REGION", "Atlantis")], "takes a country code of ISO 3166-1"),
     ];
     for (settings, expected) in cases {
         let mut command = command(&database);
         command.env("PORT", "0").envs(settings.iter().copied());
         let text = failure(command).await;
         assert!(text.contains(expected), "{settings:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_weak_secret_is_a_warning_outside_of_production() {
+    let database = Database::create().await;
+    let cases = [
+        (None, "JWT_SECRET is not set"),
+        (Some(""), "JWT_SECRET is empty"),
+        (Some("short"), "JWT_SECRET is short"),
+        (Some("only-for-development-and-publicly-known"), "JWT_SECRET is the public key"),
+    ];
+    for (secret, expected) in cases {
+        let mut command = command(&database);
+        // It ends by itself, after the warning.
+        command.args(["serve", "--only", "api"]).env("PORT", "0").env("DATABASE_URL", format!("{}_missing", database.url));
+        command.env_remove("JWT_SECRET").envs(secret.map(|secret| ("JWT_SECRET", secret)));
+        let output = run(command).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().any(|line| line.contains("WARN") && line.contains(expected)), "{secret:?}: {text}");
     }
 }
 

@@ -72,6 +72,13 @@ impl Server {
         Client::new(format!("http://127.0.0.1:{}", self.port))
     }
 
+    /// Resident memory of the process, in MiB.
+    pub fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// Kills the process (SIGKILL).
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

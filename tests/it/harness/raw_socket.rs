@@ -1,10 +1,10 @@
 //! Raw sockets: what a client that keeps to no rules sends and sees.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Far more than any limit in these tests; a test that hangs this long has failed.
@@ -16,6 +16,31 @@ pub struct Wire(TcpStream);
 impl Wire {
     pub async fn open(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// The same from another address of this machine, such as 127.0.0.2.
+    pub async fn open_from(local: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((local, 0).into()).unwrap();
+        Self(socket.connect(address).await.unwrap())
+    }
+
+    /// The same with so little memory for what it receives that the server has to wait for it to be read.
+    pub async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(2 * 1024).unwrap();
+        Self(socket.connect(address).await.unwrap())
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Reads up to so many bytes; zero at the end, which a reset is too.
+    pub async fn read_some(&mut self, most: usize) -> usize {
+        let mut bytes = vec![0; most];
+        timeout(PATIENCE, self.0.read(&mut bytes)).await.expect("the server sends or closes").unwrap_or_default()
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,5 +1,6 @@
 //! Limits: slow and silent clients, too many requests, and graceful shutdown.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -39,6 +40,13 @@ async fn echo(mut request: Request) -> Result<Reply> {
     reply(&request.json::<Value>().await?)
 }
 
+/// Bytes of an answer that the kernel takes at once.
+const MEDIUM: usize = 150_000;
+
+async fn medium(_: Request) -> Result<Reply> {
+    reply(&"x".repeat(MEDIUM))
+}
+
 async fn large(_: Request) -> Result<Reply> {
     reply(&"x".repeat(64 << 20))
 }
@@ -47,6 +55,7 @@ fn odd(app: &App) -> Routes {
     routes! { app, "odd";
         get  ("wait")  public => wait;
         post ("echo")  public => echo;
+        get  ("medium") public => medium;
         get  ("large") public => large;
     }
 }
@@ -85,6 +94,11 @@ async fn slow_clients_are_disconnected_and_others_served() {
     assert_eq!((status(&answer), body(&answer)["code"].as_str()), (408, Some("body_timeout")), "{answer}");
 }
 
+/// With one connection allowed, another is served only while the first is closed.
+async fn is_served(address: SocketAddr) -> bool {
+    status(&Wire::exchange(address, close("/odd/nothing")).await) == 404
+}
+
 #[tokio::test]
 async fn a_client_that_reads_no_response_is_disconnected() {
     let test = TestApp::start_api_tuned(&["--http-max-connections", "1"], |config| {
@@ -94,9 +108,41 @@ async fn a_client_that_reads_no_response_is_disconnected() {
     let address = serve(&test.app, odd(&test.app)).await;
     let mut greedy = Wire::open(address).await;
     greedy.send(get("/odd/large")).await;
-    // With one connection allowed, the next is served only after the first was closed.
-    let next = Wire::exchange(address, "GET /odd/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(status(&next), 404);
+    assert_ne!(greedy.read_some(1).await, 0);
+    assert!(!is_served(address).await);
+    eventually("the connection is closed", async || is_served(address).await).await;
+}
+
+/// Reads 100 bytes ten times a second until the connection ends; returns how many bytes came.
+async fn sip(wire: &mut Wire) -> usize {
+    let mut read = 0;
+    for _ in 0..900 {
+        match wire.read_some(100).await {
+            0 => return read,
+            some => read += some,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the server still sends after {read} bytes");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_byte_by_byte_is_disconnected() {
+    let test = TestApp::start_api_tuned(&["--http-max-connections", "1"], |config| {
+        config.http.write_timeout = Duration::from_secs(1);
+        config.http.header_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    // The second answer fits into the memory of the server's kernel, which would pass it on for as long as the client likes.
+    for (path, size) in [("/odd/large", 64 << 20), ("/odd/medium", MEDIUM)] {
+        eventually("there is a connection", async || is_served(address).await).await;
+        let mut slow = Wire::open_narrow(address).await;
+        slow.send(get(path)).await;
+        let read = sip(&mut slow).await;
+        assert!((1..size).contains(&read), "{path}: {read} bytes of {size}");
+    }
+    eventually("its connection is free again", async || is_served(address).await).await;
 }
 
 #[tokio::test]

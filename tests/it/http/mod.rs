@@ -1,4 +1,8 @@
 //! HTTP transport.
 
+mod admission;
 pub(crate) mod answers;
+mod hostile;
 pub(crate) mod limits;
+mod messages;
+mod sizes;

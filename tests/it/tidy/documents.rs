@@ -43,7 +43,15 @@ fn error_codes() -> BTreeSet<String> {
     let quoted = |text: &str| text.split('"').nth(1).map(str::to_owned);
     for (path, text) in files("src") {
         let text = text.split("#[cfg(test)]").next().unwrap();
-        for constructor in ["Error::malformed(", "Error::conflict(", "Self::malformed(", "Self::conflict(", "code: \""] {
+        for constructor in [
+            "Error::malformed(",
+            "Error::conflict(",
+            "Error::busy(",
+            "Self::malformed(",
+            "Self::conflict(",
+            "Self::busy(",
+            "code: \"",
+        ] {
             for (at, _) in text.match_indices(constructor) {
                 let argument = if constructor.ends_with('"') { &text[at..] } else { &text[at + constructor.len()..] };
                 let argument = &argument[..argument.find([',', '}']).unwrap_or(argument.len())];
