@@ -287,5 +287,5 @@ impl Violations {
     }
 }
 
-/// A JSON object of any members, such as `metadata`.
+/// Further members of an answer that tells of an error.
 pub type Object = serde_json::Map<String, Value>;

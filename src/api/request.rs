@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -14,12 +14,13 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use super::{Context, json};
+use super::{Authority, Context, json};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::RequestContext;
 use crate::search::parse::flag;
 use crate::values::ids::UserId;
+use crate::values::json::Object;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
@@ -61,7 +62,7 @@ impl Request {
 
     /// What the rules of a write depend on.
     #[must_use]
-    pub fn rule_context(&self, by: UserId) -> Context<'_> {
+    pub fn rule_context(&self, by: UserId, authority: Authority) -> Context<'_> {
         let config = &self.app.config;
         Context {
             by: Some(by),
@@ -69,6 +70,7 @@ impl Request {
             currency: config.default_currency,
             region: &config.default_region,
             payment_max: config.writes.payment_max,
+            authority,
             is_strict: self.is_canonical(),
         }
     }
@@ -85,23 +87,17 @@ impl Request {
         self.path.starts_with("/api/v1/")
     }
 
-    /// Returns the version in `If-Match: "v17"` or in a whole ETag (RFC 9110, 13.1.1); none for `*`.
-    pub fn if_match(&self) -> Result<Option<i64>> {
-        let Some(value) = self.headers.get(IF_MATCH) else {
-            return if self.app.config.http.require_if_match { Err(Error::PreconditionRequired) } else { Ok(None) };
-        };
-        if value == "*" {
-            return Ok(None);
-        }
-        let version = value.to_str().ok().and_then(|tag| {
-            let tag = tag.trim().strip_prefix("\"v")?.strip_suffix('"')?;
-            tag.split_once('-').map_or(tag, |(version, _)| version).parse().ok()
-        });
-        version.map(Some).ok_or_else(|| Error::malformed("bad_if_match", "If-Match accepts an ETag of this API, such as \"v17\""))
-    }
-
     /// Reads the body as bounded, closed JSON; see `json::read`.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.read(json::read).await
+    }
+
+    /// Reads the body as a JSON object of any members; see `json::object`.
+    pub async fn object(&mut self) -> Result<Object> {
+        self.read(json::object).await
+    }
+
+    async fn read<T>(&mut self, parse: fn(&[u8]) -> Result<T>) -> Result<T> {
         let essence = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = essence.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
@@ -109,7 +105,7 @@ impl Request {
         }
         let bytes = self.bytes().await?;
         self.digest = Sha256::digest(&bytes).to_vec();
-        json::read(&bytes)
+        parse(&bytes)
     }
 
     /// Reads the whole body, up to `HTTP_BODY_LIMIT` and within the body timeout.

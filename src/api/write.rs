@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::sync_token::log_end;
 use super::{Reply, Request};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::values::ids::UserId;
 
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
@@ -47,13 +47,5 @@ impl Request {
             Ok(token) => reply.with(SYNC_TOKEN, &token.to_string()),
             Err(_) => reply,
         })
-    }
-
-    /// Refuses to go on if `If-Match` names another version than the current one. Call it with the row locked.
-    pub fn expect_version(&self, current: i64) -> Result<()> {
-        match self.if_match()? {
-            Some(expected) if expected != current => Err(Error::Stale { current }),
-            _ => Ok(()),
-        }
     }
 }

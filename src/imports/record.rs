@@ -7,8 +7,9 @@ use super::fields::{Field, Kind, Target};
 use super::report::{Issue, Severity, letters};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
-use crate::error::{Object, Violation};
+use crate::error::Violation;
 use crate::search::FieldKind;
+use crate::values::json::Object;
 
 /// Most characters in one cell; a workbook takes as many.
 const MAX_CELL: usize = 32_767;

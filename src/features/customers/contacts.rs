@@ -264,9 +264,7 @@ fn normalize(kind: &str, value: &str, region: &str) -> Option<String> {
         return (number.len() >= 3).then_some(number);
     }
     let address = text::email(value);
-    let (local, domain) = address.rsplit_once('@')?;
-    let plain = !local.is_empty() && !domain.is_empty() && !address.contains(char::is_whitespace);
-    plain.then_some(address)
+    text::is_email(&address).then_some(address)
 }
 
 fn is_country(code: &str) -> bool {

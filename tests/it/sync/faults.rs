@@ -286,8 +286,8 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
     test.sql(
         r#"
         insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 300);
-        insert into customers (id, name, metadata) values
-          ('00000000-0000-0000-0000-000000000001', 'Too great', '{"a": 1e400}');
+        insert into customers (id, name, updated_at) values
+          ('00000000-0000-0000-0000-000000000001', 'Too early', '-infinity');
         insert into customers (id, name, created_at) values
           ('00000000-0000-0000-0000-000000000002', 'Too late', 'infinity');
         "#,
