@@ -56,6 +56,8 @@ pub struct Pools {
     pub sync: PgPool,
     /// Health and metrics, which must work when all other connections are busy.
     pub watch: PgPool,
+    /// The one connection on which Postgres notifies this process.
+    pub listen: PgPool,
 }
 
 impl Pools {
@@ -67,6 +69,7 @@ impl Pools {
             search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
+            listen: pool(&background(config), SERVER_ROLE, "collections listen", 1)?,
         })
     }
 }
