@@ -18,12 +18,15 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     } else {
         log.compact().with_target(false).init();
     }
-    std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Logs the place of a panic without its message, which may quote a record.
-fn log_panic(panic: &PanicHookInfo<'_>) {
+/// Tells the place of a panic without its message, which may quote a record: in the log, or on standard error if there is none.
+pub(super) fn tell_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(place, "a task panicked");
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(place, "a task panicked");
+    } else {
+        eprintln!("error: a task panicked at {place}");
+    }
 }

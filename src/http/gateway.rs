@@ -102,7 +102,8 @@ impl Gateway {
         });
         match timeout(deadline, handler).await {
             Ok(Ok(Ok(Ok(response)))) => Ok(response),
-            Ok(Err(panic)) => Err(Error::internal(panic)),
+            // Without what it says, which may quote a record.
+            Ok(Err(_)) => Err(Error::internal("the handler panicked")),
             Ok(Ok(_)) | Err(_) => Err(Error::Timeout),
         }
     }
