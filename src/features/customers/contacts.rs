@@ -11,6 +11,9 @@ use crate::values::{ids, text};
 const KINDS: Words = Words { known: &["phone", "email"], aliases: &[("mobile", "phone"), ("e_mail", "email")] };
 const STATES: Words = Words { known: &["unverified", "valid", "wrong", "blocked"], aliases: &[] };
 const MOST: usize = 20;
+/// Fewest and most characters of a number or an address, as typed and as compared.
+const MIN_LENGTH: usize = 3;
+const MAX_LENGTH: usize = 254;
 
 /// A phone number or e-mail address in a request; an id names an existing one.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -191,7 +194,7 @@ impl ContactPatch {
         violations.word(&format!("{pointer}/kind"), self.kind, &KINDS, &mut point.kind);
         let place = format!("{pointer}/value");
         let mut value = Some(std::mem::take(&mut point.value));
-        violations.text(&place, self.value, (3, 254), &mut value);
+        violations.text(&place, self.value, (MIN_LENGTH, MAX_LENGTH), &mut value);
         match value.filter(|value| !value.is_empty()) {
             Some(value) => {
                 match normalize(&point.kind, &value, region) {
@@ -200,7 +203,7 @@ impl ContactPatch {
                         "unverified".clone_into(&mut point.state);
                         point.normalized = normalized;
                     }
-                    None if value.chars().count() < 3 => {}
+                    None if value.chars().count() < MIN_LENGTH => {}
                     None => violations.add(place, "not_a_contact", "is no phone number or e-mail address, as its kind says"),
                 }
                 point.value = value;
@@ -257,14 +260,11 @@ pub(super) fn new_address() -> Address {
     Address { id: ids::AddressId::new().0, ..Address::default() }
 }
 
-/// The form in which two values are compared, if the value can be one of its kind at all.
+/// The form in which two values are compared, if the value can be one of its kind at all. It may be longer than the value.
 fn normalize(kind: &str, value: &str, region: &str) -> Option<String> {
-    if kind == "phone" {
-        let number = text::phone(value, region);
-        return (number.len() >= 3).then_some(number);
-    }
-    let address = text::email(value);
-    text::is_email(&address).then_some(address)
+    let normalized = if kind == "phone" { text::phone(value, region) } else { text::email(value) };
+    let can_be = kind == "phone" || text::is_email(&normalized);
+    (can_be && (MIN_LENGTH..=MAX_LENGTH).contains(&normalized.chars().count())).then_some(normalized)
 }
 
 fn is_country(code: &str) -> bool {
@@ -325,6 +325,9 @@ mod tests {
         check(json!({ "contactPoints": [number, number] }), &mut Vec::new(), &[("/contactPoints/1/value", "duplicate")]);
         let stranger = json!([{ "id": Uuid::nil(), "kind": "email", "value": "a@b.c" }]);
         check(json!({ "contactPoints": stranger }), &mut Vec::new(), &[("/contactPoints/0/id", "unknown_id")]);
+        // In small letters it has more characters than the column takes.
+        let growing = format!("{}@b.c", "İ".repeat(200));
+        check(json!({ "email": growing }), &mut Vec::new(), &[("/email", "not_a_contact")]);
         check(
             json!({ "contactPoints": [{ "kind": "email", "value": "invalid" }] }),
             &mut Vec::new(),
