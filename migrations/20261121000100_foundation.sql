@@ -6,6 +6,7 @@
 --     server maps the name of a violated constraint to an error.
 --   * Ids are UUIDv7 made by the server, so inserts stay near the end of every index.
 --   * Enumerations are text with a check, so that adding a value is one cheap migration.
+--   * Free JSON is `json` and not `jsonb`, which would rewrite its numbers.
 --   * Money is `bigint` in minor units beside its currency. Moments are `timestamptz(3)`, because the wire and the index show
 --     milliseconds; days are `date`. Nothing that depends on today is stored.
 --   * A row that clients change has `version` (its ETag), `created_at` and `updated_at`; `deleted_at` where deletion is soft.
@@ -46,16 +47,31 @@ begin
 end
 $$;
 
--- Increments the version of a row. The version is the ETag, so an update that changes nothing keeps it.
+-- Increments the version of a row. The version is the ETag, so an update that changes nothing keeps it. Rows are compared by their
+-- bytes, because `json` has no equality.
 create function increment_version() returns trigger
   language plpgsql
 as $$
 begin
-  if new is distinct from old then
+  if new *<> old then
     new.version := old.version + 1;
     new.updated_at := now();
   end if;
   return new;
+end
+$$;
+
+-- Runs an update of the server; false if another row has the value of a unique column. Postgres logs such a violation with the
+-- value, which may be personal data, unless it is caught.
+create function try_update(statement text, id uuid, changes text, by uuid) returns boolean
+  language plpgsql
+as $$
+begin
+  execute statement using id, changes, by;
+  return true;
+exception
+  when unique_violation then
+    return false;
 end
 $$;
 

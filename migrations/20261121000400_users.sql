@@ -41,3 +41,36 @@ create index sessions_user_id on sessions (user_id);
 create index sessions_expires_at on sessions (expires_at);
 
 grant select, insert, update, delete on sessions to collections_server;
+
+-- A user who is disabled, or gets another role or password, is signed out everywhere, also by a change made in psql.
+create function end_sessions() returns trigger
+  language plpgsql
+as $$
+begin
+  update sessions
+  set revoked_at = now()
+  where user_id = new.id
+  and revoked_at is null;
+  return null;
+end
+$$;
+
+create trigger users_end_sessions
+  after update on users
+  for each row when (
+    (new.role, new.password_hash, new.disabled_at) is distinct from (old.role, old.password_hash, old.disabled_at))
+  execute function end_sessions();
+
+-- Servers cache sessions for seconds, by this key, and hear at once that one has ended.
+create function notify_of_ended_session() returns trigger
+  language plpgsql
+as $$
+begin
+  perform pg_notify('collections_forget', 'session:' || new.id);
+  return null;
+end
+$$;
+
+create trigger sessions_notify_of_end
+  after update on sessions
+  for each row when (old.revoked_at is null and new.revoked_at is not null) execute function notify_of_ended_session();

@@ -30,10 +30,10 @@ create table customers (
     constraint customers_status_known check (status in ('active', 'inactive', 'deceased', 'insolvent', 'blocked')),
   tags text[] not null default '{}'
     constraint customers_tags_count check (cardinality(tags) <= 50),
-  metadata jsonb not null default '{}'
-    constraint customers_metadata_object check (jsonb_typeof(metadata) = 'object'),
-  custom jsonb not null default '{}'
-    constraint customers_custom_object check (jsonb_typeof(custom) = 'object'),
+  metadata json not null default '{}'
+    constraint customers_metadata_object check (json_typeof(metadata) = 'object'),
+  custom json not null default '{}'
+    constraint customers_custom_object check (json_typeof(custom) = 'object'),
   created_at timestamptz(3) not null default now(),
   updated_at timestamptz(3) not null default now(),
   created_by uuid

@@ -55,8 +55,8 @@ create table accounts (
     constraint accounts_next_action_at_range check (next_action_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
   tags text[] not null default '{}'
     constraint accounts_tags_count check (cardinality(tags) <= 50),
-  custom jsonb not null default '{}'
-    constraint accounts_custom_object check (jsonb_typeof(custom) = 'object'),
+  custom json not null default '{}'
+    constraint accounts_custom_object check (json_typeof(custom) = 'object'),
   created_at timestamptz(3) not null default now(),
   updated_at timestamptz(3) not null default now(),
   created_by uuid

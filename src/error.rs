@@ -367,5 +367,5 @@ pub fn clipped(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// A JSON object of any members, such as `metadata`.
+/// Further members of an answer that tells of an error.
 pub type Object = serde_json::Map<String, Value>;

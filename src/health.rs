@@ -58,7 +58,7 @@ pub(crate) fn metrics(app: &App) -> Routes {
 async fn health(request: Request) -> Result<Reply> {
     let app = &request.app;
     let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.watch), elasticsearch(app), overview(app));
-    let redis = app.cache.is_connected();
+    let redis = app.feed.is_connected();
     let status = match (postgres, elasticsearch, redis) {
         (false, ..) => "error",
         (true, Some(false), _) | (true, _, Some(false)) => "degraded",

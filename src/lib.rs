@@ -55,7 +55,7 @@
 //! 5. A document is built in exactly one place per collection, used by sync, reindex, verify and reads alike.
 //! 6. Sockets, caches and notifications hear of a change from the change stream, never from the handler that made it.
 //! 7. Money is integer minor units with a currency: never a float, never summed across currencies. A balance changes only by a
-//!    ledger entry in the same transaction.
+//!    ledger entry in the same transaction. Rows are locked in one order; see `db::rows`.
 //! 8. Nothing below the list of collections knows which collections there are.
 //! 9. Personal data of debtors appears in no log, metric, error body or cache key.
 

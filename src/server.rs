@@ -55,7 +55,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
     // The followers run until the last answer, which may still depend on them.
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
-    followers.spawn(Arc::clone(&app.cache).follow(answered.clone()));
+    followers.spawn(Arc::clone(&app.cache).follow(app.db.listen.clone(), answered.clone()));
     followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));

@@ -2,32 +2,16 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::json;
 use crate::db::rows::Locked;
-use crate::error::{Object, Violations};
+use crate::error::Violations;
 use crate::search::{Access, Field, FieldKind};
 use crate::validate::{Change, sensible_days};
-use crate::values::ids::UserId;
-use crate::values::money::{Amount, Currency, Money};
-
-/// The caller, the moment and the settings that a write depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    pub by: Option<UserId>,
-    pub now: DateTime<Utc>,
-    /// Currency of amounts that name none.
-    pub currency: Currency,
-    /// Region of phone numbers without a country code.
-    pub region: &'a str,
-    /// Largest payment, in major units.
-    pub payment_max: u32,
-    /// Whether a member that only the server sets must be unchanged when it is sent back; otherwise it is ignored.
-    pub is_strict: bool,
-}
+use crate::values::json::{Object, Value};
+use crate::values::money::{Amount, AmountError, Currency, Money};
 
 /// A record described by a table of fields; see [`crate::fields!`].
 pub trait Fields: Sized + 'static {
@@ -104,13 +88,18 @@ macro_rules! words {
         }
 
         impl $crate::api::FieldValue for $name {
-            fn set(&mut self, body: serde_json::Value, field: &$crate::search::Field, violations: &mut $crate::error::Violations) {
+            fn set(
+                &mut self,
+                body: $crate::values::json::Value,
+                field: &$crate::search::Field,
+                violations: &mut $crate::error::Violations,
+            ) {
                 let mut word = self.as_str().to_owned();
                 word.set(body, field, violations);
                 *self = serde_json::from_value(word.into()).unwrap_or(*self);
             }
 
-            fn column(&self) -> serde_json::Value {
+            fn column(&self) -> $crate::values::json::Value {
                 self.as_str().into()
             }
         }
@@ -135,7 +124,7 @@ fn pointer(field: &Field) -> String {
 }
 
 /// Reads a member of a request as a type, and adds a violation if it is of another.
-pub fn read<T: DeserializeOwned>(pointer: &str, body: &Value, violations: &mut Violations) -> Option<T> {
+fn read<T: DeserializeOwned>(pointer: &str, body: &Value, violations: &mut Violations) -> Option<T> {
     json::fit(body).map_err(|error| violations.join(error.within(pointer))).ok()
 }
 
@@ -143,6 +132,38 @@ pub fn read<T: DeserializeOwned>(pointer: &str, body: &Value, violations: &mut V
 pub fn take<T: DeserializeOwned>(body: &mut Object, name: &str, violations: &mut Violations) -> Change<T> {
     let read = body.remove(name).and_then(|value| read(&format!("/{name}"), &value, violations));
     read.map_or(Change::Keep, Change::To)
+}
+
+/// Takes an amount out of a request: a number, or the same digits as a text.
+pub fn take_amount(body: &mut Object, name: &str, violations: &mut Violations) -> Change<Amount> {
+    let amount = match body.remove(name) {
+        None => return Change::Keep,
+        Some(Value::Null) => return Change::To(None),
+        Some(value) => amount(&value),
+    };
+    let wrong = |error: AmountError| violations.add(format!("/{name}"), error.code(), error.to_string());
+    amount.map_err(wrong).map_or(Change::Keep, Change::new)
+}
+
+fn amount(value: &Value) -> Result<Amount, AmountError> {
+    match value {
+        Value::String(text) => text.trim().parse(),
+        Value::Number(digits) => Amount::from_number(digits),
+        _ => Err(AmountError::Syntax),
+    }
+}
+
+/// Takes an object of any members out of a request.
+pub fn take_object(body: &mut Object, name: &str, violations: &mut Violations) -> Change<Object> {
+    match body.remove(name) {
+        None => Change::Keep,
+        Some(Value::Null) => Change::To(None),
+        Some(Value::Object(object)) => Change::new(object),
+        Some(_) => {
+            violations.add(format!("/{name}"), "wrong_type", "expected an object");
+            Change::Keep
+        }
+    }
 }
 
 impl FieldValue for Option<String> {
@@ -220,8 +241,10 @@ impl FieldValue for Vec<String> {
 
 impl FieldValue for Json<Object> {
     fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
-        if let Some(body) = read(&pointer(field), &body, violations) {
-            violations.object(&pointer(field), Change::To(body), self);
+        match body {
+            Value::Null => self.clear(),
+            Value::Object(changes) => violations.object(&pointer(field), changes, self),
+            _ => violations.add(pointer(field), "wrong_type", "expected an object"),
         }
     }
 
@@ -293,6 +316,13 @@ pub fn clear_unnamed<R: Fields>(record: &mut R, body: &Object) {
     }
 }
 
+/// Checks what is left of a request that has no record of fields: nothing.
+pub fn refuse_unknown(body: &Object, violations: &mut Violations) {
+    for name in body.keys() {
+        violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
+    }
+}
+
 /// Checks what is left of a request for a new record: nothing but what the server sets, and not even that if it is strict.
 pub fn refuse_rest<R: Fields>(body: &Object, is_strict: bool, violations: &mut Violations) {
     for name in body.keys() {
@@ -321,13 +351,19 @@ pub fn compare_rest(body: &Object, shown: &Object, is_strict: bool, violations: 
 
 /// Whether two spellings mean one value: `"40"` and `40.00`, `"eur"` and `"EUR"`, one moment with two offsets.
 fn is_same(body: &Value, shown: &Value) -> bool {
-    let amount = |value: &Value| serde_json::from_value::<Amount>(value.clone()).ok();
     match (body, shown) {
         (Value::String(body), Value::String(shown)) => {
             let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok();
             body.trim().eq_ignore_ascii_case(shown) || moment(body).is_some_and(|body| Some(body) == moment(shown))
         }
-        (_, Value::Number(_)) => amount(body).is_some() && amount(body) == amount(shown),
+        (Value::Array(body), Value::Array(shown)) => {
+            body.len() == shown.len() && body.iter().zip(shown).all(|(body, shown)| is_same(body, shown))
+        }
+        (Value::Object(body), Value::Object(shown)) => {
+            let is_same = |(name, shown)| body.get(name).is_some_and(|body| is_same(body, shown));
+            body.len() == shown.len() && shown.iter().all(is_same)
+        }
+        (_, Value::Number(_)) => amount(body).is_ok_and(|body| Ok(body) == amount(shown)),
         _ => body == shown,
     }
 }

@@ -1,9 +1,11 @@
 //! The conventions of the API: requests, replies, JSON, lists, writes, idempotency.
 
+mod context;
 pub mod fields;
 mod idempotency;
 pub(crate) mod json;
 pub mod paging;
+mod precondition;
 mod record;
 mod reply;
 mod request;
@@ -11,7 +13,8 @@ mod routes;
 mod sync_token;
 mod write;
 
-pub use fields::{Context, FieldValue, Fields, Member};
+pub use context::{Authority, Context};
+pub use fields::{FieldValue, Fields, Member};
 pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};

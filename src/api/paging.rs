@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, parse};
-use crate::search::query::{Page, Total};
+use crate::search::query::{Count, Engine, Page, Query, SortPosition};
 use crate::search::{Collection, Filter, document};
 use crate::values::lsn::Lsn;
 
@@ -28,16 +29,16 @@ const END_BYTES: usize = 512;
 /// What follows the records of a page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PageEnd<'a> {
-    total: Option<u64>,
-    total_relation: Option<&'static str>,
-    page: Option<u32>,
-    limit: u32,
-    total_pages: Option<u64>,
-    next_cursor: Option<&'a str>,
-    engine: &'static str,
+pub(crate) struct PageEnd<'a> {
+    pub(crate) total: Option<u64>,
+    pub(crate) total_relation: Option<&'static str>,
+    pub(crate) page: Option<u32>,
+    pub(crate) limit: u32,
+    pub(crate) total_pages: Option<u64>,
+    pub(crate) next_cursor: Option<&'a str>,
+    pub(crate) engine: &'static str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    degraded: bool,
+    pub(crate) degraded: bool,
 }
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
@@ -51,8 +52,7 @@ pub async fn list(
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
     let ParsedList { mut query, page, cursor, mut hashed } = parse(collection, parameters, &rules(request))?;
-    // A cursor belongs to its path, but the older address has the same list.
-    hashed.push(("".into(), request.path.replacen("/api/v1/", "/api/", 1)));
+    hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
     let mut scored_by = None;
     if let Some(cursor) = cursor {
@@ -89,14 +89,43 @@ pub async fn list(
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
-    let mut reply = Reply::json(body).with(READ_SOURCE, answer.engine.name());
-    if let Some(Total { value, at_least: false }) = total {
-        reply = reply.with(TOTAL_COUNT, &value.to_string());
+    Ok(reply(request, body, &end))
+}
+
+/// Answers with a page: its body, and what the headers repeat of its end.
+pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Reply {
+    let mut reply = Reply::json(body).with(READ_SOURCE, end.engine);
+    if let (Some(total), Some("eq")) = (end.total, end.total_relation) {
+        reply = reply.with(TOTAL_COUNT, &total.to_string());
     }
-    if let Some(next) = next {
-        reply = reply.with(LINK, &link(request, &next));
+    match end.next_cursor {
+        Some(next) => reply.with(LINK, &link(request, next)),
+        None => reply,
     }
-    Ok(reply)
+}
+
+/// Writes the cursor of a list that has one order and no filters, after a record.
+pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
+    let query = Query {
+        filter: Filter::All(Vec::new()),
+        phrase: None,
+        sort: Vec::new(),
+        page: Page::Number(1),
+        limit: PAGE_DEFAULT,
+        count: Count::Exact,
+    };
+    let position = SortPosition { keys: Vec::new(), id, loose: false };
+    request.app.search.cursor(&query, &[address(request)], position, Engine::Postgres)
+}
+
+/// Reads a cursor of [`cursor_after`].
+pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
+    Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
+}
+
+/// A cursor belongs to its path, but the older address has the same list.
+fn address(request: &Request) -> (String, String) {
+    (String::new(), request.path.replacen("/api/v1/", "/api/", 1))
 }
 
 fn rules(request: &Request) -> Rules<'_> {

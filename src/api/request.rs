@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, IF_MATCH};
+use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -14,12 +14,13 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use super::{Context, json};
+use super::{Authority, Context, json};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
 use crate::values::ids::UserId;
+use crate::values::json::Object;
 
 /// Bodies above this many bytes are parsed off the request threads: it takes milliseconds, in which other requests would wait.
 const PARSED_AT_ONCE: usize = 64 * 1024;
@@ -67,7 +68,7 @@ impl Request {
 
     /// What the rules of a write depend on.
     #[must_use]
-    pub fn rule_context(&self, by: UserId) -> Context<'_> {
+    pub fn rule_context(&self, by: UserId, authority: Authority) -> Context<'_> {
         let config = &self.app.config;
         Context {
             by: Some(by),
@@ -75,6 +76,7 @@ impl Request {
             currency: config.default_currency,
             region: &config.default_region,
             payment_max: config.writes.payment_max,
+            authority,
             is_strict: self.is_canonical(),
         }
     }
@@ -91,26 +93,20 @@ impl Request {
         self.path.starts_with("/api/v1/")
     }
 
-    /// Returns the version in `If-Match: "v17"` or in a whole ETag (RFC 9110, 13.1.1); none for `*`.
-    pub fn if_match(&self) -> Result<Option<i64>> {
-        let Some(value) = self.headers.get(IF_MATCH) else {
-            return if self.app.config.http.require_if_match { Err(Error::PreconditionRequired) } else { Ok(None) };
-        };
-        if value == "*" {
-            return Ok(None);
-        }
-        let version = value.to_str().ok().and_then(|tag| {
-            let tag = tag.trim().strip_prefix("\"v")?.strip_suffix('"')?;
-            tag.split_once('-').map_or(tag, |(version, _)| version).parse().ok()
-        });
-        version.map(Some).ok_or_else(|| Error::malformed("bad_if_match", "If-Match accepts an ETag of this API, such as \"v17\""))
-    }
-
     /// Reads the body as bounded, closed JSON; see `json::read`.
     pub async fn json<T: DeserializeOwned + Send + 'static>(&mut self) -> Result<T> {
+        self.read(json::read).await
+    }
+
+    /// Reads the body as a JSON object of any members; see `json::object`.
+    pub async fn object(&mut self) -> Result<Object> {
+        self.read(json::object).await
+    }
+
+    async fn read<T: Send + 'static>(&mut self, read: fn(&[u8]) -> Result<T>) -> Result<T> {
         message::check_json(&self.headers)?;
         let bytes = self.bytes().await?;
-        let parse = |bytes: Vec<u8>| (Sha256::digest(&bytes).to_vec(), json::read(&bytes));
+        let parse = move |bytes: Vec<u8>| (Sha256::digest(&bytes).to_vec(), read(&bytes));
         let (digest, read) = if bytes.len() > PARSED_AT_ONCE {
             tokio::task::spawn_blocking(move || parse(bytes)).await.map_err(Error::internal)?
         } else {

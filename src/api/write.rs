@@ -74,12 +74,4 @@ impl Request {
         let taken = self.app.db.turns.take(record, self.app.config.database.lock_timeout);
         self.context.slot().leave_during(taken).await?.map(Some).ok_or_else(Error::contended)
     }
-
-    /// Refuses to go on if `If-Match` names another version than the current one. Call it with the row locked.
-    pub fn expect_version(&self, current: i64) -> Result<()> {
-        match self.if_match()? {
-            Some(expected) if expected != current => Err(Error::Stale { current }),
-            _ => Ok(()),
-        }
-    }
 }

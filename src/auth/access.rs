@@ -6,6 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::{session, token};
+use crate::api::{Authority, Request};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
@@ -51,7 +52,7 @@ pub enum Permission {
     Read,
     /// Create and change customers and accounts, record payments.
     Edit,
-    /// Delete and restore customers, accounts and payments; post to the ledger by hand.
+    /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
     Manage,
     /// See and control the sync.
     Operate,
@@ -92,6 +93,23 @@ pub struct Caller {
     /// The current role, not the token's.
     pub role: Role,
     pub session: SessionId,
+}
+
+impl Caller {
+    /// How far the caller may move balances.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        if self.role >= Permission::Manage.role() { Authority::Full } else { Authority::Ordinary }
+    }
+
+    /// Refuses a request for deleted records by a caller who could not restore them. A parameter that cannot be read is for the
+    /// reader to refuse.
+    pub fn check_includes_deleted(&self, request: &Request) -> Result<()> {
+        match request.includes_deleted() {
+            Ok(true) if self.role < Permission::Manage.role() => Err(Error::Forbidden(Permission::Manage.name())),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Admits every request.

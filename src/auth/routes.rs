@@ -71,7 +71,8 @@ async fn login(mut request: Request) -> Result<Reply> {
     let user = found.filter(|_| is_right).ok_or(REFUSED)?;
     let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
     let now = app.clock.now();
-    let session = session::start(&app.db.server, user.id, request.context.peer(), device.as_deref(), now).await?;
+    let started = session::start(&app.db.server, &user, request.context.peer(), device.as_deref(), now).await?;
+    let session = started.ok_or(REFUSED)?;
     request.context.identify(user.id);
     let identity = TokenIdentity { user: user.id, session };
     let profile = Profile::of(user)?;

@@ -7,42 +7,54 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 
 use super::Role;
+use super::credentials::Credentials;
 use super::token::TokenIdentity;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::ids::{SessionId, UserId};
 
-/// How long a server caches a session: the longest that a disabled user or an ended session is still served.
-const CACHE_LIFE: Duration = Duration::from_secs(5);
+/// How long a server caches a session: the longest that an ended one is served if Postgres cannot notify the server of its end.
+const CACHE_LIFE: Duration = Duration::from_secs(2);
 
 const LIFETIME: TimeDelta = TimeDelta::days(7);
 
+/// Starts a session; none if the user was disabled or got another password or role since the credentials were read, whose sessions
+/// have ended then.
 pub(super) async fn start(
     db: impl PgExecutor<'_>,
-    user: UserId,
+    user: &Credentials,
     peer: IpAddr,
     device: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<SessionId> {
+) -> Result<Option<SessionId>> {
     let id = SessionId::new();
-    sqlx::query!(
+    // The lock waits for a change of the user that is under way.
+    let started = sqlx::query!(
         r#"
         insert into sessions (id, user_id, device, ip, created_at, last_seen_at, expires_at)
-        values ($1, $2, $3, cast($4::text as inet), $5, $5, $6)
+        select $1, id, $3, cast($4::text as inet), $5, $5, $6
+        from users
+        where id = $2
+        and password_hash = $7
+        and role = $8
+        and disabled_at is null
+        for share
         "#,
         id.0,
-        user.0,
+        user.id.0,
         device,
         peer.to_string(),
         now,
         now + LIFETIME,
+        user.password_hash,
+        user.role,
     )
     .execute(db)
     .await?;
-    Ok(id)
+    Ok((started.rows_affected() > 0).then_some(id))
 }
 
-/// Ends a session: at once on this server, on others when notified, and within [`CACHE_LIFE`] at the latest.
+/// Ends a session: at once on this server, on others when Postgres notifies them, and within [`CACHE_LIFE`] at the latest.
 pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     sqlx::query!(
         r#"
@@ -56,25 +68,8 @@ pub(super) async fn end(app: &App, session: SessionId) -> Result<()> {
     )
     .execute(&app.db.server)
     .await?;
-    app.cache.invalidate(&cache_key(session));
+    app.cache.forget(&cache_key(session));
     Ok(())
-}
-
-/// Ends all sessions of a user; returns how many.
-pub async fn end_all(db: impl PgExecutor<'_>, user: UserId, now: DateTime<Utc>) -> Result<u64> {
-    let ended = sqlx::query!(
-        r#"
-        update sessions
-        set revoked_at = $2
-        where user_id = $1
-          and revoked_at is null
-        "#,
-        user.0,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(ended.rows_affected())
 }
 
 /// Returns the current role of the session's user; none if the session has ended or the user is disabled.
@@ -111,6 +106,7 @@ async fn read(db: impl PgExecutor<'_>, session: SessionId, now: DateTime<Utc>) -
     Ok(Some(Owner { user: found.user, role }))
 }
 
+/// The key that the trigger of ended sessions notifies of.
 fn cache_key(session: SessionId) -> String {
     format!("session:{session}")
 }

@@ -5,26 +5,21 @@ mod invalidation;
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-
-use invalidation::Invalidation;
 
 /// Most entries. Beyond that the expired ones are removed, and if that is not enough, all.
 const CAPACITY: usize = 50_000;
 
 /// Values by key, each with a time to live.
 ///
-/// A value may be as old as its time to live. Invalidation through Redis only makes that shorter; without Redis nothing else
-/// changes.
+/// A value may be as old as its time to live: so long it stays if Postgres cannot notify this server that it has changed.
 #[derive(Default)]
 pub struct Cache {
     entries: Mutex<Entries>,
-    invalidation: Option<Invalidation>,
-    connected: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,23 +35,9 @@ struct Entry {
 }
 
 impl Cache {
-    /// Makes a cache, with invalidation between servers if there is an address of Redis.
-    pub fn open(redis_url: Option<&str>) -> redis::RedisResult<Self> {
-        let invalidation = redis_url.filter(|url| !url.is_empty()).map(Invalidation::open).transpose()?;
-        Ok(Self { invalidation, ..Self::default() })
-    }
-
-    /// Exchanges invalidations with other servers until stopped. Only the first call does; without Redis none does.
-    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        if let Some(invalidation) = &self.invalidation {
-            stop.run_until_cancelled(invalidation.run(&self)).await;
-        }
-    }
-
-    /// Whether Redis answers; none without an address.
-    #[must_use]
-    pub fn is_connected(&self) -> Option<bool> {
-        self.invalidation.as_ref().map(|_| self.connected.load(Ordering::Relaxed))
+    /// Forgets what Postgres says has changed, until stopped.
+    pub async fn follow(self: Arc<Self>, pool: PgPool, stop: CancellationToken) {
+        stop.run_until_cancelled(invalidation::run(&self, &pool)).await;
     }
 
     /// Returns the value of a key, if it has that type and has not expired.
@@ -88,15 +69,8 @@ impl Cache {
         Ok(value)
     }
 
-    /// Removes the value of a key, on every server.
-    pub fn invalidate(&self, key: &str) {
-        self.remove(key);
-        if let Some(invalidation) = &self.invalidation {
-            invalidation.queue(key);
-        }
-    }
-
-    fn remove(&self, key: &str) {
+    /// Removes the value of a key on this server.
+    pub fn forget(&self, key: &str) {
         let mut entries = self.entries.lock();
         entries.by_key.remove(key);
         entries.removals += 1;

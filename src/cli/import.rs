@@ -10,6 +10,7 @@ use encoding_rs::Encoding;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::api::Authority;
 use crate::config::{Database, Imports, Writes};
 use crate::db::Pools;
 use crate::imports::{DayOrder, Decimal, Event, Import as File, Mapping, Summary, Target, Unusable};
@@ -78,6 +79,7 @@ impl Import {
             currency: self.currency,
             region: self.region,
             payment_max: self.writes.payment_max,
+            authority: Authority::Full,
             now: Clock::default().now(),
         };
         let started = Instant::now();

@@ -22,7 +22,6 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
         lines.compact().with_target(false).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(FilterFn::new(is_ours_to_tell))).with(filter).init();
-    std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
@@ -31,8 +30,12 @@ fn is_ours_to_tell(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.target().split("::").next() != Some("warp")
 }
 
-/// Logs the place of a panic without its message, which may quote a record.
-fn log_panic(panic: &PanicHookInfo<'_>) {
+/// Tells the place of a panic without its message, which may quote a record: in the log, or on standard error if there is none.
+pub(super) fn tell_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(place, "a task panicked");
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(place, "a task panicked");
+    } else {
+        eprintln!("error: a task panicked at {place}");
+    }
 }

@@ -38,7 +38,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Print all settings as a Markdown page.
     Settings,
-    /// Add users, change their passwords, list them.
+    /// Add users, change their passwords and roles, disable and list them.
     User(user::User),
     /// Rebuild indices while the server runs.
     Reindex(reindex::Reindex),
@@ -58,6 +58,7 @@ pub fn settings_page() -> String {
 
 /// Runs the command; an error goes to standard error.
 pub async fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(logs::tell_panic));
     match parse() {
         Ok(cli) => run(cli).await,
         Err(error) => {

@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use sqlx::PgPool;
 
-use crate::auth::{Role, password, session};
+use crate::auth::{Role, password};
 use crate::config::Database;
 use crate::db::Pools;
 use crate::features::users::store;
 use crate::values::clock::Clock;
 
-/// Adds users, changes their passwords, lists them.
+const NO_SUCH_USER: &str = "no such user";
+
+/// Adds users, changes their passwords and roles, disables and lists them.
 #[derive(Args)]
 pub(super) struct User {
     #[command(subcommand)]
@@ -43,6 +44,23 @@ enum Action {
         /// User name.
         username: String,
     },
+    /// Change a role and end all sessions of the user.
+    Role {
+        /// User name.
+        username: String,
+        /// viewer, agent, manager or admin.
+        role: Role,
+    },
+    /// Keep a user from signing in, and end all sessions.
+    Disable {
+        /// User name.
+        username: String,
+    },
+    /// Let a disabled user sign in again.
+    Enable {
+        /// User name.
+        username: String,
+    },
     /// List all users.
     List,
 }
@@ -63,7 +81,23 @@ impl User {
                 store::insert(&db, new, Clock::default().now()).await?;
                 println!("added {username}, {}", role.as_str());
             }
-            Action::Passwd { username } => change_password(&db, &username).await?,
+            Action::Passwd { username } => {
+                let password_hash = password::hash(read_password()?).await?;
+                store::set_password(&db, &username, &password_hash).await?.context(NO_SUCH_USER)?;
+                println!("changed the password of {username} and ended all sessions");
+            }
+            Action::Role { username, role } => {
+                store::set_role(&db, &username, role).await?.context(NO_SUCH_USER)?;
+                println!("{username} is {} now; ended all sessions", role.as_str());
+            }
+            Action::Disable { username } => {
+                store::set_disabled(&db, &username, Some(Clock::default().now())).await?.context(NO_SUCH_USER)?;
+                println!("disabled {username} and ended all sessions");
+            }
+            Action::Enable { username } => {
+                store::set_disabled(&db, &username, None).await?.context(NO_SUCH_USER)?;
+                println!("enabled {username}");
+            }
             Action::List => {
                 for user in store::list(&db).await? {
                     let email = user.email.unwrap_or_default();
@@ -74,16 +108,6 @@ impl User {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-async fn change_password(db: &PgPool, username: &str) -> anyhow::Result<()> {
-    let password_hash = password::hash(read_password()?).await?;
-    let mut transaction = db.begin().await?;
-    let user = store::set_password(&mut *transaction, username, &password_hash).await?.context("no such user")?;
-    let ended = session::end_all(&mut *transaction, user, Clock::default().now()).await?;
-    transaction.commit().await?;
-    println!("password changed; {ended} sessions ended");
-    Ok(())
 }
 
 /// Reads one line from standard input. An argument would be visible to every user of the machine.

@@ -60,6 +60,8 @@ pub struct Pools {
     pub watch: PgPool,
     /// Who may write to a record now; taken before a connection of `server`.
     pub turns: Turns,
+    /// The one connection on which Postgres notifies this process.
+    pub listen: PgPool,
 }
 
 impl Pools {
@@ -72,6 +74,7 @@ impl Pools {
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
             turns: Turns::default(),
+            listen: pool(&background(config), SERVER_ROLE, "collections listen", 1)?,
         })
     }
 }

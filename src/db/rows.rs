@@ -2,20 +2,18 @@
 //!
 //! Names of tables and columns come from the program; values are bound. Columns travel as one JSON object for each row, which
 //! Postgres reads by the table's own types.
+//!
+//! # Order of locks
+//!
+//! A transaction locks payments first, then customers, then accounts, and several rows of a table by id. So no transactions wait
+//! for each other in a circle. Locks are `for no key update`, and `for share` on a row that must not be deleted meanwhile; neither
+//! conflicts with what a foreign key locks, so a reference may be written at any time.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-/// How a row is locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
-    /// Against other changes; rows that refer to it can still be added.
-    Change,
-    /// Also against new rows that refer to it.
-    Whole,
-}
+use crate::values::json::Object;
 
 /// A row that this transaction alone may change now.
 #[derive(Clone, Copy, Debug, sqlx::FromRow)]
@@ -24,34 +22,56 @@ pub struct Locked {
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
+/// What became of a write to a table with a unique column besides the id.
+///
+/// Postgres logs a violation with the value, which may be personal data. So a write avoids it, and says that it could not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Written {
+    Done,
+    /// Another row has the value. Of several rows some may have been inserted.
+    Taken,
+}
+
+impl Written {
+    /// Fails if the value is taken.
+    pub fn or<E>(self, taken: impl FnOnce() -> E) -> Result<(), E> {
+        match self {
+            Self::Done => Ok(()),
+            Self::Taken => Err(taken()),
+        }
+    }
+}
+
 /// Locks a row; none if there is no such row.
-pub async fn lock(connection: &mut PgConnection, table: &'static str, id: Uuid, lock: Lock) -> sqlx::Result<Option<Locked>> {
-    let strength = if lock == Lock::Whole { "update" } else { "no key update" };
-    let sql = format!("select version, deleted_at from {table} where id = $1 for {strength}");
+pub async fn lock(connection: &mut PgConnection, table: &'static str, id: Uuid) -> sqlx::Result<Option<Locked>> {
+    let sql = format!("select version, deleted_at from {table} where id = $1 for no key update");
     sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await
 }
 
-/// Keeps a row from being deleted until the transaction ends; false if it is deleted already.
+/// Keeps a row from being deleted or restored until the transaction ends; false if it is deleted, or there is none.
 pub async fn hold(connection: &mut PgConnection, table: &'static str, id: Uuid) -> sqlx::Result<bool> {
-    let sql = format!("select id from {table} where id = $1 and deleted_at is null for key share");
-    Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.is_some())
+    // A deleted row is locked too: it could be restored before a second look, which would then wait out of order.
+    let sql = format!("select deleted_at is null from {table} where id = $1 for share");
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.unwrap_or(false))
 }
 
 /// Inserts rows that have the same columns.
 pub async fn insert(
     connection: &mut PgConnection,
     table: &'static str,
-    rows: &[Map<String, Value>],
+    rows: &[Object],
     by: Option<Uuid>,
-) -> sqlx::Result<()> {
-    let Some(first) = rows.first() else { return Ok(()) };
+) -> sqlx::Result<Written> {
+    let Some(first) = rows.first() else { return Ok(Written::Done) };
     let columns = names(first).join(", ");
     let sql = format!(
         "insert into {table} ({columns}, created_by, updated_by)
-        select {columns}, $2, $2 from jsonb_populate_recordset(null::{table}, $1)"
+        select {columns}, $2, $2 from json_populate_recordset(null::{table}, cast($1 as json))
+        on conflict do nothing"
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(sqlx::types::Json(rows)).bind(by).execute(connection).await?;
-    Ok(())
+    let inserted = sqlx::query(AssertSqlSafe(sql)).bind(text(rows)?).bind(by).execute(connection).await?.rows_affected();
+    Ok(if inserted == rows.len() as u64 { Written::Done } else { Written::Taken })
 }
 
 /// Writes columns of a locked row. The version counts the write even if it changes nothing, because what belongs to the row may.
@@ -59,19 +79,37 @@ pub async fn update(
     connection: &mut PgConnection,
     table: &'static str,
     id: Uuid,
-    row: &Map<String, Value>,
+    row: &Object,
     by: Option<Uuid>,
 ) -> sqlx::Result<()> {
+    let sql = update_statement(table, row);
+    sqlx::query(AssertSqlSafe(sql)).bind(id).bind(text(row)?).bind(by).execute(connection).await?;
+    Ok(())
+}
+
+/// As [`update`], for a row whose unique column changes.
+pub async fn update_unique(
+    connection: &mut PgConnection,
+    table: &'static str,
+    id: Uuid,
+    row: &Object,
+    by: Option<Uuid>,
+) -> sqlx::Result<Written> {
+    let update = sqlx::query_scalar("select try_update($1, $2, $3, $4)");
+    let is_done: bool =
+        update.bind(update_statement(table, row)).bind(id).bind(text(row)?).bind(by).fetch_one(connection).await?;
+    Ok(if is_done { Written::Done } else { Written::Taken })
+}
+
+fn update_statement(table: &str, row: &Object) -> String {
     let columns: Vec<String> = names(row).iter().map(|name| format!("{name} = new.{name}")).collect();
-    let sql = format!(
+    format!(
         "update {table} set {}, updated_by = $3,
         -- Differs even within one millisecond.
         updated_at = greatest(clock_timestamp(), {table}.updated_at + interval '1 millisecond')
-        from jsonb_populate_record(null::{table}, $2) as new where {table}.id = $1",
+        from json_populate_record(null::{table}, cast($2 as json)) as new where {table}.id = $1",
         columns.join(", ")
-    );
-    sqlx::query(AssertSqlSafe(sql)).bind(id).bind(sqlx::types::Json(row)).bind(by).execute(connection).await?;
-    Ok(())
+    )
 }
 
 /// Deletes a locked row softly.
@@ -96,6 +134,11 @@ async fn set_deleted(
     Ok(())
 }
 
-fn names(row: &Map<String, Value>) -> Vec<&str> {
+fn names(row: &Object) -> Vec<&str> {
     row.keys().map(String::as_str).collect()
+}
+
+/// As text and not as `jsonb`, which rewrites numbers.
+fn text(rows: &(impl serde::Serialize + ?Sized)) -> sqlx::Result<String> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }

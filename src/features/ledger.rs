@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::api::Context;
 use crate::error::{Error, OnConstraint, Result};
 use crate::values::ids::{AccountId, LedgerEntryId, PaymentId, UserId};
+use crate::values::money::Money;
 
 /// One movement. A positive amount is owed more, a negative one less.
 #[derive(Clone, Debug)]
@@ -50,10 +52,16 @@ pub async fn post(connection: &mut PgConnection, entry: &Entry, by: Option<UserI
 }
 
 /// Posts what is owed at the start; an account that starts at zero has no such entry.
-pub async fn open(connection: &mut PgConnection, account: AccountId, amount: i64, by: Option<UserId>) -> Result<()> {
-    if amount != 0 {
-        let entry = Entry { account, kind: "opening", amount, payment: None, reason: None, occurred_at: None };
-        post(connection, &entry, by).await?;
+///
+/// # Errors
+/// A credit, or more than the largest payment, of a caller who may not post by hand.
+pub async fn open(connection: &mut PgConnection, account: AccountId, owed: Money, context: &Context<'_>) -> Result<()> {
+    if !(0..=context.largest_payment(owed.currency)).contains(&owed.minor) {
+        context.require_full_authority()?;
+    }
+    if owed.minor != 0 {
+        let entry = Entry { account, kind: "opening", amount: owed.minor, payment: None, reason: None, occurred_at: None };
+        post(connection, &entry, context.by).await?;
     }
     Ok(())
 }

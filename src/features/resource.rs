@@ -13,18 +13,17 @@ use uuid::Uuid;
 use crate::api::fields;
 use crate::api::{Contended, Context, Fields, Record, Reply, Request, no_content, paging};
 use crate::auth::Caller;
-use crate::db::rows::{self, Lock, Locked};
-use crate::error::{Error, Object, Result, Violations};
+use crate::db::rows::{self, Locked};
+use crate::error::{Error, Result, Violations};
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, Terms, document};
 use crate::values::ids::UserId;
+use crate::values::json::Object;
 
 /// A kind of record with an address of its own. Its table has the collection's name.
 pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     type Id: Copy + Send + Into<Uuid>;
     /// In the singular, for messages.
     const NAME: &'static str;
-    /// How a write locks the row.
-    const LOCK: Lock = Lock::Change;
 
     fn collection() -> &'static Collection;
 
@@ -52,8 +51,8 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
         context: &Context<'_>,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Locks the rows that have to be locked before this one is removed or restored.
-    fn lock_others(_connection: &mut PgConnection, _id: Uuid) -> impl Future<Output = Result<()>> + Send {
+    /// Holds what the record belongs to, if that comes before its own row in the order of locks; see [`rows`].
+    fn hold_parent(_connection: &mut PgConnection, _parent: Parent<'_>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
@@ -77,6 +76,15 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
     fn restore(connection: &mut PgConnection, record: &Self, by: Option<UserId>) -> impl Future<Output = Result<()>> + Send {
         async move { Ok(rows::restore(connection, Self::collection().name, record.id(), by.map(Uuid::from)).await?) }
     }
+}
+
+/// What a record belongs to after a step.
+#[derive(Clone, Copy, Debug)]
+pub enum Parent<'a> {
+    /// The one that a request names, if it names one.
+    Named(&'a Object),
+    /// The one that the record with this id has.
+    Current(Uuid),
 }
 
 /// A request to change or replace a record.
@@ -158,7 +166,7 @@ pub async fn find<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 
 /// Locks a record that is not deleted.
 pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Result<Locked> {
-    let locked = rows::lock(connection, R::collection().name, id, R::LOCK).await?;
+    let locked = rows::lock(connection, R::collection().name, id).await?;
     locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound(R::NAME))
 }
 
@@ -175,17 +183,19 @@ pub async fn created<R: Resource>(connection: &mut PgConnection, id: Uuid, reque
     Ok(reply.with(LOCATION, &location).with_status(StatusCode::CREATED))
 }
 
-pub async fn list<R: Resource>(_: Caller, request: Request) -> Result<Reply> {
-    list_part::<R>(&request, Filter::All(Vec::new())).await
+pub async fn list<R: Resource>(caller: Caller, request: Request) -> Result<Reply> {
+    list_part::<R>(&caller, &request, Filter::All(Vec::new())).await
 }
 
 /// Lists the records that a filter selects besides the request's own.
-pub async fn list_part<R: Resource>(request: &Request, part: Filter) -> Result<Reply> {
+pub async fn list_part<R: Resource>(caller: &Caller, request: &Request, part: Filter) -> Result<Reply> {
+    caller.check_includes_deleted(request)?;
     let today = request.app.clock.today();
     paging::list(request, R::collection(), part, |document| R::computed(document, today)).await
 }
 
-pub async fn read<R: Resource>(id: R::Id, _: Caller, request: Request) -> Result<Reply> {
+pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
+    caller.check_includes_deleted(&request)?;
     let id = id.into();
     let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
@@ -196,22 +206,23 @@ pub async fn read<R: Resource>(id: R::Id, _: Caller, request: Request) -> Result
 
 /// Changes what the request names (RFC 7396).
 pub async fn change<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
-    let members = request.json().await?;
+    let members = request.object().await?;
     edit::<R>(id.into(), &caller, &request, Patch { members, is_replacement: false }).await
 }
 
 /// Replaces all that a client can set; clients of the older address mean a change.
 pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
-    let members = request.json().await?;
+    let members = request.object().await?;
     let is_replacement = request.is_canonical();
     edit::<R>(id.into(), &caller, &request, Patch { members, is_replacement }).await
 }
 
 async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
-    let context = request.rule_context(caller.id);
+    let context = request.rule_context(caller.id, caller.authority());
     let contended = R::contended(request, id, &patch.members).await?;
     request
         .write(caller.id, contended, async |connection| {
+            R::hold_parent(connection, Parent::Named(&patch.members)).await?;
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
             R::change(connection, &before, patch, &context).await?;
@@ -226,7 +237,6 @@ pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) ->
     let contended = R::contended(&request, id, &Object::new()).await?;
     request
         .write(caller.id, contended, async |connection| {
-            R::lock_others(connection, id).await?;
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let record = find::<R>(connection, id).await?;
             R::remove(connection, &record, is_forced, Some(caller.id)).await?;
@@ -240,8 +250,9 @@ pub async fn restore<R: Resource>(id: R::Id, caller: Caller, request: Request) -
     let contended = R::contended(&request, id, &Object::new()).await?;
     request
         .write(caller.id, contended, async |connection| {
-            R::lock_others(connection, id).await?;
-            rows::lock(connection, R::collection().name, id, R::LOCK).await?.ok_or(Error::NotFound(R::NAME))?;
+            R::hold_parent(connection, Parent::Current(id)).await?;
+            let locked = rows::lock(connection, R::collection().name, id).await?.ok_or(Error::NotFound(R::NAME))?;
+            request.expect_version(locked.version)?;
             let record = find::<R>(connection, id).await?;
             if record.locked().deleted_at.is_none() {
                 return answer(&record, &request);

@@ -17,7 +17,7 @@ mod redis_stream;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -98,6 +98,7 @@ pub struct Feed {
     /// When another process was last heard.
     heard: Mutex<Option<Instant>>,
     redis: Option<RedisStream>,
+    has_redis: AtomicBool,
     pool: PgPool,
 }
 
@@ -120,6 +121,7 @@ impl Feed {
             leaders: AtomicUsize::default(),
             heard: Mutex::default(),
             redis: redis_url.map(|url| RedisStream::open(url, name)).transpose()?,
+            has_redis: AtomicBool::default(),
             pool,
         }))
     }
@@ -129,6 +131,12 @@ impl Feed {
         if let Some(redis) = &self.redis {
             stop.run_until_cancelled(redis.run(&self)).await;
         }
+    }
+
+    /// Whether Redis answers; none without an address.
+    #[must_use]
+    pub fn is_connected(&self) -> Option<bool> {
+        self.redis.as_ref().map(|_| self.has_redis.load(Ordering::Relaxed))
     }
 
     /// Begins to announce as the sync leader, whose stream starts after an LSN, until the value is dropped.
@@ -205,6 +213,7 @@ impl Feed {
     }
 
     fn lose_contact(&self) {
+        self.has_redis.store(false, Ordering::Relaxed);
         *self.heard() = None;
     }
 

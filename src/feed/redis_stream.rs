@@ -5,6 +5,7 @@
 //! which LSN it continues, so a reader notices whatever is missing in between.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -96,6 +97,7 @@ impl RedisStream {
 
     async fn hear_all(&self, feed: &Feed, key: &str, last: &mut String) -> RedisResult<()> {
         let mut redis = self.connect(BLOCK + TIMEOUT).await?;
+        feed.has_redis.store(true, Ordering::Relaxed);
         loop {
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(READ_SIZE).arg("BLOCK").arg(BLOCK.as_secs() * 1_000);

@@ -119,7 +119,8 @@ impl Gateway {
         });
         match timeout(deadline, handler).await {
             Ok(Ok(answered)) => answered,
-            Ok(Err(panic)) => Err(Error::internal(panic)),
+            // Without what it says, which may quote a record.
+            Ok(Err(_)) => Err(Error::internal("the handler panicked")),
             Err(_) => Err(Error::Timeout),
         }
     }

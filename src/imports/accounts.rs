@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch, customers as customers_of_rows};
-use crate::error::{Error, Object, Result, Violation, Violations};
+use crate::error::{Error, Result, Violation, Violations};
 use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
+use crate::values::json::{Object, Value};
 
 /// The columns of the customer, and their names in the API.
 const OWNER: &[(&str, &str)] =
@@ -41,7 +41,7 @@ impl batch::Draft for Draft {
             where external_id = any($1)
             and deleted_at is null
             order by id
-            for key share
+            for share
             "#,
             &numbers as _
         );
@@ -91,15 +91,18 @@ impl batch::Draft for Draft {
         Some(Self { account, owner })
     }
 
-    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+    async fn insert(connection: &mut PgConnection, drafts: &[Self], import: &Import) -> Result<()> {
         let owners = drafts.iter().filter_map(|draft| draft.owner.as_ref());
         let inserted = customers::insert_all(connection, owners, None).await;
         inserted.map_err(|error| match error {
             Error::Duplicate(violation) => Error::Duplicate(as_owner(violation)),
             other => other,
         })?;
-        for draft in drafts {
-            accounts::insert(connection, &draft.account, None).await?;
+        let mut accounts: Vec<&Account> = drafts.iter().map(|draft| &draft.account).collect();
+        // Two imports that bring the same accounts wait for each other at most in one direction.
+        accounts.sort_by(|one, other| one.account_number.cmp(&other.account_number));
+        for account in accounts {
+            accounts::insert(connection, account, &import.context()).await?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ pub(super) trait Draft: Sized + Send + Sync {
     fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self>;
 
     /// Inserts all or none, by the steps of the feature.
-    fn insert(connection: &mut PgConnection, drafts: &[Self]) -> impl Future<Output = Result<()>> + Send;
+    fn insert(connection: &mut PgConnection, drafts: &[Self], import: &Import) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Hashes of the keys of earlier rows, to find repeated rows.
@@ -103,13 +103,13 @@ pub(super) async fn write<D: Draft>(
             None => outcome.count(record),
         }
     }
-    if try_insert(&mut transaction, &drafts).await?.is_ok() {
+    if try_insert(&mut transaction, &drafts, import).await?.is_ok() {
         rows.into_iter().for_each(|record| outcome.count(record));
     } else {
         // The database refused one of them. Inserted one by one, only that one fails.
         let key = format!("/{}", import.target.key());
         for (mut record, draft) in rows.into_iter().zip(&drafts) {
-            match try_insert(&mut transaction, std::slice::from_ref(draft)).await? {
+            match try_insert(&mut transaction, std::slice::from_ref(draft), import).await? {
                 Ok(()) => outcome.count(record),
                 // Another client created it since the lookup.
                 Err(Error::Duplicate(violation)) if violation.pointer == key => outcome.summary.existing += 1,
@@ -164,9 +164,9 @@ async fn sift<D: Draft>(
 }
 
 /// Inserts all or none and keeps the transaction usable. The outer error ends the import.
-async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D]) -> anyhow::Result<Result<()>> {
+async fn try_insert<D: Draft>(connection: &mut PgConnection, drafts: &[D], import: &Import) -> anyhow::Result<Result<()>> {
     let mut savepoint = connection.begin().await?;
-    let inserted = D::insert(&mut savepoint, drafts).await;
+    let inserted = D::insert(&mut savepoint, drafts, import).await;
     match inserted {
         Ok(()) => savepoint.commit().await?,
         // The transaction may be lost as well.
@@ -184,6 +184,7 @@ fn violations(error: Error) -> anyhow::Result<Vec<Violation>> {
     let (code, message) = match error {
         Error::Invalid(_) | Error::Duplicate(_) => return Ok(error.violations().to_vec()),
         Error::Conflict { code, detail, .. } => (code, detail),
+        Error::Forbidden(_) => ("forbidden", error.to_string()),
         Error::NotFound(what) => ("not_found", format!("there is no such {what}")),
         other => return Err(other.into()),
     };

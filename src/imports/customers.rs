@@ -1,14 +1,14 @@
 //! Rows that become customers.
 
-use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::fields::Target;
 use super::record::Record;
 use super::survey::Survey;
 use super::{Import, batch};
-use crate::error::{Object, Result, Violation, Violations};
+use crate::error::{Result, Violation, Violations};
 use crate::features::customers::{self, Customer};
+use crate::values::json::Object;
 
 pub(super) struct Draft(Customer);
 
@@ -43,7 +43,7 @@ impl batch::Draft for Draft {
         (!record.has_failed()).then_some(Self(customer))
     }
 
-    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+    async fn insert(connection: &mut PgConnection, drafts: &[Self], _: &Import) -> Result<()> {
         customers::insert_all(connection, drafts.iter().map(|draft| &draft.0), None).await
     }
 }
@@ -52,11 +52,11 @@ impl batch::Draft for Draft {
 fn body(record: &mut Record, target: Target) -> Object {
     let mut body = record.take_members(target);
     if let Some(address) = address(record) {
-        body.insert("addresses".into(), json!([address]));
+        body.insert("addresses".into(), vec![address].into());
     }
     let company = body.contains_key("companyName") && !["givenName", "familyName"].iter().any(|name| body.contains_key(*name));
     if company {
-        body.entry("kind").or_insert_with(|| "company".into());
+        body.entry("kind".into()).or_insert_with(|| "company".into());
     }
     // Debts of a person without a name are imported too, under the external id.
     if !["name", "givenName", "familyName", "companyName"].iter().any(|name| body.contains_key(*name))
@@ -75,7 +75,7 @@ pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Violation>)
     (customer, violations.take())
 }
 
-fn address(record: &mut Record) -> Option<Value> {
+fn address(record: &mut Record) -> Option<Object> {
     let number = record.take("streetNumber");
     let street = record.take("line1");
     let mut line2 = record.take("line2");
@@ -88,5 +88,5 @@ fn address(record: &mut Record) -> Option<Value> {
         .chain(["region", "postalCode", "country"].map(|name| (name, record.take(name))));
     let mut address: Object = rest.filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
     address.insert("line1".into(), line1?.into());
-    Some(Value::Object(address))
+    Some(address)
 }

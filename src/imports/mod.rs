@@ -32,7 +32,7 @@ pub use crate::imports::header::Mapping;
 pub use crate::imports::report::{Event, Issue, Severity, Summary};
 pub use crate::imports::value::{DayOrder, Decimal};
 
-use crate::api;
+use crate::api::{self, Authority};
 use crate::config;
 use crate::imports::batch::{Draft, Seen};
 use crate::imports::record::Record;
@@ -64,6 +64,8 @@ pub struct Import {
     pub region: String,
     /// Largest payment, in major units of its currency.
     pub payment_max: u32,
+    /// What the importing person may do in the ledger.
+    pub authority: Authority,
     pub now: DateTime<Utc>,
 }
 
@@ -99,6 +101,7 @@ impl Import {
             currency: self.currency,
             region: &self.region,
             payment_max: self.payment_max,
+            authority: self.authority,
             is_strict: true,
         }
     }

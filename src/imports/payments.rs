@@ -67,8 +67,8 @@ impl batch::Draft for Draft {
             violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
         }
         // Files of payments list money that was received, and few say how.
-        body.entry("status").or_insert_with(|| "success".into());
-        body.entry("method").or_insert_with(|| "other".into());
+        body.entry("status".into()).or_insert_with(|| "success".into());
+        body.entry("method".into()).or_insert_with(|| "other".into());
         let mut wrong = Violations::default();
         let payment = Payment::read_new(body, account, &import.context(), &mut wrong);
         violations.extend(wrong.take());
@@ -76,7 +76,7 @@ impl batch::Draft for Draft {
         (!record.has_failed()).then_some(Self(payment))
     }
 
-    async fn insert(connection: &mut PgConnection, drafts: &[Self]) -> Result<()> {
+    async fn insert(connection: &mut PgConnection, drafts: &[Self], _: &Import) -> Result<()> {
         for Draft(payment) in drafts {
             payments::record(connection, payment, None).await?;
         }

@@ -7,8 +7,9 @@ use super::fields::{Field, Kind, Target};
 use super::report::{Issue, Severity, column_name};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
-use crate::error::{Object, Violation};
+use crate::error::Violation;
 use crate::search::FieldKind;
+use crate::values::json::Object;
 
 /// Characters of a cell, as in a workbook.
 const MAX_CELL: usize = 32_767;

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-use crate::error::{Object, Violations};
+use crate::error::Violations;
+use crate::values::json::{Object, Value};
 use crate::values::money::{Amount, Currency};
+use crate::values::text::is_invisible;
 
 /// One member of a request: absent, a new value, or null, which clears.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,15 +83,25 @@ const TAGS: usize = 50;
 const OBJECT_KEYS: usize = 50;
 const OBJECT_DEPTH: usize = 5;
 const OBJECT_SIZE: usize = 16_384;
+/// The longest number in a free object: the greatest double has 309 digits, and Elasticsearch refuses more than 1000.
+const NUMBER_DIGITS: usize = 400;
 
 /// Each method checks what the client says of one field and puts it in its place; null brings the default back.
 impl Violations {
-    /// A text without blanks at its ends, of at least `min` and at most `max` characters.
+    /// A text without blanks at its ends, of at least `min` and at most `max` characters, with one that can be seen.
     pub fn text(&mut self, pointer: &str, change: Change<String>, (min, max): (usize, usize), place: &mut Option<String>) {
         if let Change::To(text) = change {
             let text = text.map(|text| text.trim().to_owned());
             self.length(pointer, text.as_deref(), min, max);
+            self.visible(pointer, text.as_deref().unwrap_or_default());
             *place = text;
+        }
+    }
+
+    /// A text that shows nothing looks like a value that is missing.
+    fn visible(&mut self, pointer: &str, text: &str) {
+        if !text.is_empty() && text.chars().all(is_invisible) {
+            self.add(pointer, "invisible", "needs a character that can be seen");
         }
     }
 
@@ -114,12 +125,10 @@ impl Violations {
         let Change::To(text) = change else { return };
         *place = text.and_then(|text| match NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
             Ok(day) if range.contains(&day) => Some(day),
-            Ok(_) => {
-                self.add(pointer, "out_of_range", format!("takes a day from {} to {}", range.start(), range.end()));
-                None
-            }
-            Err(_) => {
-                self.add(pointer, "not_a_day", "takes a calendar day such as 2026-01-31");
+            read => {
+                let code = if read.is_ok() { "out_of_range" } else { "not_a_day" };
+                let (first, last) = (range.start(), range.end());
+                self.add(pointer, code, format!("takes a calendar day from {first} to {last}, such as 2026-01-31"));
                 None
             }
         });
@@ -129,9 +138,11 @@ impl Violations {
     pub fn moment(&mut self, pointer: &str, change: Change<String>, place: &mut Option<DateTime<Utc>>) {
         let Change::To(text) = change else { return };
         *place = text.and_then(|text| match DateTime::parse_from_rfc3339(text.trim()) {
-            Ok(moment) if sensible_days().contains(&moment.date_naive()) => Some(moment.to_utc()),
-            _ => {
-                self.add(pointer, "not_a_moment", "takes a moment such as 2026-01-31T12:00:00Z");
+            Ok(moment) if sensible_days().contains(&moment.to_utc().date_naive()) => Some(moment.to_utc()),
+            read => {
+                let code = if read.is_ok() { "out_of_range" } else { "not_a_moment" };
+                let (first, last) = sensible_days().into_inner();
+                self.add(pointer, code, format!("takes a moment from {first} to {last}, such as 2026-01-31T12:00:00Z"));
                 None
             }
         });
@@ -157,6 +168,7 @@ impl Violations {
         for (at, tag) in tags.into_iter().enumerate() {
             let tag = tag.trim().to_owned();
             self.length(&format!("{pointer}/{at}"), Some(&tag), 1, 50);
+            self.visible(&format!("{pointer}/{at}"), &tag);
             if seen.insert(tag.clone()) {
                 kept.push(tag);
             }
@@ -173,16 +185,12 @@ impl Violations {
     }
 
     /// Free values, merged as RFC 7396 says: null removes a key.
-    pub fn object(&mut self, pointer: &str, change: Change<Object>, place: &mut Object) {
-        let Change::To(object) = change else { return };
-        match object {
-            // A client may remove all keys and set as many others.
-            Some(object) if object.len() > 2 * OBJECT_KEYS => {
-                return self.add(pointer, "too_many", format!("takes at most {OBJECT_KEYS} keys"));
-            }
-            Some(object) => merge(place, object),
-            None => place.clear(),
+    pub fn object(&mut self, pointer: &str, changes: Object, place: &mut Object) {
+        // A client may remove all keys and set as many others.
+        if changes.len() > 2 * OBJECT_KEYS {
+            return self.add(pointer, "too_many", format!("takes at most {OBJECT_KEYS} keys"));
         }
+        merge(place, changes);
         if place.len() > OBJECT_KEYS {
             self.add(pointer, "too_many", format!("takes at most {OBJECT_KEYS} keys"));
         }
@@ -190,7 +198,7 @@ impl Violations {
             self.add(
                 pointer,
                 "not_plain",
-                format!("takes at most {OBJECT_DEPTH} levels, keys of 1 to 100 characters and no NUL"),
+                format!("takes at most {OBJECT_DEPTH} levels, keys of 1 to 100 characters, numbers of {NUMBER_DIGITS} digits and no NUL"),
             );
         }
         if serde_json::to_vec(place).map_or(0, |json| json.len()) > OBJECT_SIZE {
@@ -246,7 +254,8 @@ fn is_plain(value: &Value, depth: usize) -> bool {
         Value::String(text) => !text.contains('\0'),
         Value::Array(values) => depth > 0 && values.iter().all(|value| is_plain(value, depth - 1)),
         Value::Object(object) => depth > 0 && object.iter().all(|(key, value)| is_plain_key(key) && is_plain(value, depth - 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::Number(digits) => digits.len() <= NUMBER_DIGITS,
+        Value::Null | Value::Bool(_) => true,
     }
 }
 
@@ -284,17 +293,21 @@ mod tests {
 
     #[test]
     fn objects_are_merged_and_null_removes() {
-        let mut place = json!({ "a": 1, "b": { "c": 2, "d": 3 } }).as_object().cloned().unwrap();
-        let changes = json!({ "a": null, "b": { "c": 5 }, "e": [1] }).as_object().cloned().unwrap();
+        let mut place = object(json!({ "a": 1, "b": { "c": 2, "d": 3 } }));
+        let changes = object(json!({ "a": null, "b": { "c": 5 }, "e": [1] }));
         let mut violations = Violations::default();
-        violations.object("/metadata", Change::new(changes), &mut place);
-        assert_eq!(Value::Object(place), json!({ "b": { "c": 5, "d": 3 }, "e": [1] }));
+        violations.object("/metadata", changes, &mut place);
+        assert_eq!(place, object(json!({ "b": { "c": 5, "d": 3 }, "e": [1] })));
         assert!(violations.take().is_empty());
     }
 
-    fn check(value: Value, codes: &[&str]) {
+    fn object(value: serde_json::Value) -> Object {
+        Value::from(value).into_object().unwrap()
+    }
+
+    fn check(value: serde_json::Value, codes: &[&str]) {
         let mut violations = Violations::default();
-        violations.object("/metadata", Change::new(value.as_object().cloned().unwrap()), &mut Object::new());
+        violations.object("/metadata", object(value.clone()), &mut Object::new());
         assert_eq!(violations.take().iter().map(|violation| violation.code.as_ref()).collect::<Vec<_>>(), codes, "{value}");
     }
 
@@ -305,8 +318,11 @@ mod tests {
         check(json!({ "a": "\0" }), &["not_plain"]);
         check(json!({ "": 1 }), &["not_plain"]);
         check(json!({ "a": "x".repeat(OBJECT_SIZE) }), &["too_long"]);
-        let many: Object = (0..51).map(|n| (n.to_string(), Value::from(n))).collect();
-        check(Value::Object(many), &["too_many"]);
+        check((0..51).map(|n| (n.to_string(), n)).collect(), &["too_many"]);
+        let mut violations = Violations::default();
+        let long = Object::from([("a".to_owned(), Value::Number("1".repeat(NUMBER_DIGITS + 1)))]);
+        violations.object("/metadata", long, &mut Object::new());
+        assert_eq!(violations.take()[0].code, "not_plain");
     }
 
     #[test]

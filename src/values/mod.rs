@@ -1,7 +1,8 @@
-//! Plain values that every room speaks of: identifiers, money, log sequence numbers, time, text.
+//! Plain values that every room speaks of: identifiers, JSON, money, log sequence numbers, time, text.
 
 pub mod clock;
 pub mod ids;
+pub mod json;
 pub mod lsn;
 pub mod money;
 pub mod text;

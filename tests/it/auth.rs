@@ -262,15 +262,47 @@ async fn a_logout_ends_only_its_own_session() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_and_a_changed_role_take_effect_within_seconds() {
+async fn a_changed_user_is_signed_out_and_signs_in_as_changed() {
     let test = TestApp::start_api(&[]).await;
     test.user("jane", Role::Agent).await;
+    let command = async |arguments: &[&str]| {
+        let status = crate::harness::process::command(&test.database).arg("user").args(arguments).status().await.unwrap();
+        assert!(status.success(), "{arguments:?}");
+    };
     let jane = test.sign_in("jane").await;
     jane.get("/auth/me").await.expect(200);
-    sqlx::query("update users set role = 'viewer'").execute(&test.database.pool).await.unwrap();
-    eventually("the role counts", async || jane.post("/customers", &json!({})).await.status == 403).await;
-    sqlx::query("update users set disabled_at = now()").execute(&test.database.pool).await.unwrap();
-    eventually("the user is out", async || jane.get("/auth/me").await.status == 401).await;
+    command(&["role", "JANE", "viewer"]).await;
+    eventually("the session has ended", async || jane.get("/auth/me").await.status == 401).await;
+    let jane = test.sign_in("jane").await;
+    jane.post("/customers", &json!({})).await.expect(403);
+    command(&["disable", "jane"]).await;
+    eventually("the session has ended", async || jane.get("/auth/me").await.status == 401).await;
+    let login = json!({ "username": "jane", "password": crate::harness::app::PASSWORD });
+    test.anonymous().post("/auth/login", &login).await.expect(401);
+    command(&["enable", "jane"]).await;
+    test.sign_in("jane").await.get("/auth/me").await.expect(200);
+    jane.get("/auth/me").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_sign_in_with_the_password_before_starts_no_session() {
+    let test = TestApp::start_api(&[]).await;
+    test.user("jane", Role::Agent).await;
+    let mut change = test.database.pool.begin().await.unwrap();
+    sqlx::query("update users set password_hash = 'another'").execute(&mut *change).await.unwrap();
+    let login = json!({ "username": "jane", "password": crate::harness::app::PASSWORD });
+    let (anonymous, waiting) = (
+        test.anonymous(),
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    );
+    let (answer, ()) = tokio::join!(anonymous.post("/auth/login", &login), async {
+        eventually("the sign-in waits for the change", async || {
+            sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *change).await.unwrap() > 0
+        })
+        .await;
+        change.commit().await.unwrap();
+    });
+    assert_eq!(answer.status, 401, "{}", answer.body);
 }
 
 #[tokio::test]

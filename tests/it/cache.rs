@@ -1,4 +1,4 @@
-//! The cache, and its invalidation between servers, without which everything works.
+//! The cache, and its invalidation by Postgres, without which everything works.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -28,27 +28,83 @@ async fn put(cache: &Cache, key: &str, time_to_live: Duration) {
 
 async fn until_connected(app: &App, wanted: bool) {
     let what = if wanted { "redis is connected" } else { "redis is away" };
-    eventually(what, async || app.cache.is_connected() == Some(wanted)).await;
+    eventually(what, async || app.feed.is_connected() == Some(wanted)).await;
+}
+
+/// A session on both servers, and a value under its key that does not expire while the test runs.
+async fn session_on_both(test: &TestApp, other: &App, client: &Client) -> (String, String) {
+    let token = test.token(Role::Agent).await;
+    for client in [&test.anonymous(), client] {
+        client.with_token(&token).get("/auth/me").await.expect(200);
+    }
+    let id: uuid::Uuid = sqlx::query_scalar("select id from sessions order by created_at desc limit 1")
+        .fetch_one(&test.database.pool)
+        .await
+        .unwrap();
+    let key = format!("session:{id}");
+    for app in [&test.app, other] {
+        app.cache.forget(&key);
+        put(&app.cache, &key, Duration::from_secs(600)).await;
+    }
+    (token, key)
+}
+
+/// Waits until both servers have forgotten a key, after which the token is refused by both.
+async fn expect_ended(test: &TestApp, other: &App, client: &Client, (token, key): (String, String)) {
+    for app in [&test.app, other] {
+        eventually("the server forgets the session", async || app.cache.get::<u8>(&key).is_none()).await;
+    }
+    for client in [&test.anonymous(), client] {
+        client.with_token(&token).get("/auth/me").await.expect(401);
+    }
+}
+
+/// Waits until Postgres notifies a server.
+async fn until_notified(test: &TestApp, app: &App) {
+    eventually("postgres notifies the server", async || {
+        put(&app.cache, "probe", Duration::from_secs(600)).await;
+        sqlx::query("select pg_notify('collections_forget', 'probe')").execute(&test.database.pool).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        app.cache.get::<u8>("probe").is_none()
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_logout_on_one_server_is_known_to_the_others_at_once() {
-    let Some(url) = redis_url() else { return };
-    let test = TestApp::start_api(&["--redis-url", &url]).await;
+async fn a_session_that_ends_in_any_way_is_forgotten_by_every_server_at_once() {
+    let test = TestApp::start_api(&[]).await;
     let (other, client) = second(&test).await;
-    until_connected(&test.app, true).await;
-    until_connected(&other, true).await;
-    let token = test.token(Role::Agent).await;
-    // The clock stands still, so the cached session does not expire.
-    client.with_token(&token).get("/auth/me").await.expect(200);
-    let cache = other.cache.clone();
-    put(&cache, "a", Duration::from_secs(600)).await;
-    test.anonymous().with_token(&token).post("/auth/logout", &json!({})).await.expect(204);
-    test.app.cache.invalidate("a");
-    eventually("the other server has invalidated it", async || cache.get::<u8>("a").is_none()).await;
-    // The channel keeps the order, so the session is invalidated too.
-    client.with_token(&token).get("/auth/me").await.expect(401);
+    for app in [&test.app, &other] {
+        until_notified(&test, app).await;
+    }
+    for change in [
+        "update users set disabled_at = now() where disabled_at is null",
+        "update users set role = 'manager' where role = 'agent'",
+        "update users set password_hash = 'another' where disabled_at is null",
+    ] {
+        let session = session_on_both(&test, &other, &client).await;
+        sqlx::query(change).execute(&test.database.pool).await.unwrap();
+        expect_ended(&test, &other, &client, session).await;
+    }
+    let session = session_on_both(&test, &other, &client).await;
+    // A name is no reason to sign in again.
+    sqlx::query("update users set name = 'Jane'").execute(&test.database.pool).await.unwrap();
+    assert!(other.cache.get::<u8>(&session.1).is_some());
+    other.cache.forget(&session.1);
+    client.with_token(&session.0).post("/auth/logout", &json!({})).await.expect(204);
+    expect_ended(&test, &other, &client, session).await;
     other.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_server_that_could_not_be_notified_forgets_everything_when_it_can_again() {
+    let test = TestApp::start_api(&[]).await;
+    until_notified(&test, &test.app).await;
+    put(&test.app.cache, "a", Duration::from_secs(600)).await;
+    let listening = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'collections listen' and datname = current_database()";
+    sqlx::query(listening).execute(&test.database.pool).await.unwrap();
+    eventually("the server forgets", async || test.app.cache.get::<u8>("a").is_none()).await;
+    until_notified(&test, &test.app).await;
 }
 
 #[tokio::test]
@@ -79,7 +135,7 @@ async fn values_expire_and_are_invalidated() {
     put(&cache, "a", Duration::from_secs(600)).await;
     put(&cache, "b", Duration::ZERO).await;
     assert_eq!((cache.get::<u8>("a"), cache.get::<u8>("b"), cache.get::<u16>("a")), (Some(1), None, None));
-    cache.invalidate("a");
+    cache.forget("a");
     assert_eq!(cache.get::<u8>("a"), None);
 }
 
@@ -87,7 +143,7 @@ async fn values_expire_and_are_invalidated() {
 async fn a_value_that_is_invalidated_while_it_is_read_is_not_kept() {
     let cache = Cache::default();
     let read = async {
-        cache.invalidate("a");
+        cache.forget("a");
         Ok::<_, Infallible>(1_u8)
     };
     assert_eq!(cache.get_or_read("a".into(), Duration::from_secs(600), read).await, Ok(1));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use collections::api::Authority;
 use collections::config::{Config, Imports};
 use collections::db::Pools;
 use collections::imports::{Event, Import, Issue, Severity, Summary, Target, Unusable};
@@ -58,6 +59,7 @@ impl Importer {
             currency: self.config.default_currency,
             region: "US".into(),
             payment_max: self.config.writes.payment_max,
+            authority: Authority::Full,
             now: Clock::default().now(),
         }
     }

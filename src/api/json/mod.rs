@@ -1,14 +1,15 @@
 //! Bounded and closed JSON: unknown members and other types are refused, with the JSON pointer.
 
+mod numbers;
 mod tree;
 mod typed;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 pub(crate) use tree::escape;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::values::json::{Object, Value};
 
 /// Reads JSON of exactly this type.
 ///
@@ -16,6 +17,11 @@ use crate::error::Result;
 /// texts. Broken syntax is 400, a value of another type or range 422; the first violation is reported.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     fit(&tree::parse(bytes)?)
+}
+
+/// Reads an object of any members, whose numbers keep their digits; refuses what [`read`] refuses of any type.
+pub(crate) fn object(bytes: &[u8]) -> Result<Object> {
+    tree::parse(bytes)?.into_object().ok_or_else(|| Error::invalid("", "wrong_type", "expected an object"))
 }
 
 /// Reads a parsed value as [`read`] does.
@@ -31,7 +37,6 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::error::Error;
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(rename_all = "camelCase")]
@@ -82,6 +87,12 @@ mod tests {
         assert_eq!((person.age, person.kind), (Some(7), Some(Kind::Company)));
         assert_eq!(person.metadata["a"], serde_json::json!([1, { "b": null }]));
         assert_eq!(read::<Person>(br#" {"name":"A","age":null} "#).unwrap().age, None);
+    }
+
+    #[test]
+    fn an_object_keeps_the_digits_of_its_numbers() {
+        let body = r#"{"a":9999999999999.9999999,"b":[1e3,-0.0,"1.0"],"c":{"d":123456789012345678901234567890,"e":1.10}}"#;
+        assert_eq!(serde_json::to_string(&object(body.as_bytes()).unwrap()).unwrap(), body);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
 
+use super::numbers::Numbers;
 use crate::error::{Error, Result, Violation, clipped};
+use crate::values::json::{Object, Value};
 
 /// Values in one body: several times what the largest record has. A value takes up to a hundred times the memory of its text.
 const MAX_VALUES: usize = 10_000;
@@ -16,15 +17,20 @@ const MAX_DEPTH: usize = 64;
 
 /// Parses a whole body.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
-    let trace = Trace::default();
+    let trace = Trace {
+        numbers: RefCell::new(Numbers(bytes)),
+        path: RefCell::default(),
+        reason: RefCell::default(),
+        values: Cell::default(),
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let tree = Node { trace: &trace, depth: 0 }.deserialize(&mut deserializer);
     tree.and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| trace.refusal(&error))
 }
 
-/// The first violation; its path is collected from the inside out while the error propagates.
-#[derive(Default)]
-struct Trace {
+/// The numbers to come, and the first violation: its path is collected from the inside out while the error propagates.
+struct Trace<'a> {
+    numbers: RefCell<Numbers<'a>>,
     path: RefCell<Vec<String>>,
     reason: RefCell<Option<Reason>>,
     values: Cell<usize>,
@@ -37,7 +43,7 @@ enum Reason {
     Nul,
 }
 
-impl Trace {
+impl Trace<'_> {
     fn fail<T, E: serde::de::Error>(&self, reason: Reason) -> std::result::Result<T, E> {
         self.reason.replace(Some(reason));
         Err(E::custom("refused"))
@@ -81,13 +87,19 @@ pub(crate) fn escape(name: &str) -> String {
 
 #[derive(Clone, Copy)]
 struct Node<'a> {
-    trace: &'a Trace,
+    trace: &'a Trace<'a>,
     depth: usize,
 }
 
 impl Node<'_> {
     fn inner<E: serde::de::Error>(self) -> std::result::Result<Self, E> {
         if self.depth == MAX_DEPTH { self.trace.fail(Reason::Deep) } else { Ok(Self { depth: self.depth + 1, ..self }) }
+    }
+
+    /// The number that the parser has just read, as it is written.
+    fn number<E: serde::de::Error>(self) -> std::result::Result<Value, E> {
+        let digits = self.trace.numbers.borrow_mut().next().ok_or_else(|| E::custom("a number is missing"))?;
+        Ok(Value::Number(digits.to_owned()))
     }
 }
 
@@ -114,16 +126,16 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(flag.into())
     }
 
-    fn visit_u64<E>(self, number: u64) -> std::result::Result<Value, E> {
-        Ok(number.into())
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> std::result::Result<Value, E> {
+        self.number()
     }
 
-    fn visit_i64<E>(self, number: i64) -> std::result::Result<Value, E> {
-        Ok(number.into())
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> std::result::Result<Value, E> {
+        self.number()
     }
 
-    fn visit_f64<E>(self, number: f64) -> std::result::Result<Value, E> {
-        Ok(number.into())
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> std::result::Result<Value, E> {
+        self.number()
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Value, E> {
@@ -142,7 +154,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Value, A::Error> {
         let node = self.inner()?;
-        let mut object = Map::new();
+        let mut object = Object::new();
         while let Some(name) = members.next_key::<String>()? {
             if name.contains('\0') {
                 return self.trace.fail(Reason::Nul);

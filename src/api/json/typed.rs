@@ -1,5 +1,6 @@
 //! From a JSON tree to a type: a strict serde deserializer that knows the JSON pointer of every value.
 
+use std::collections::btree_map;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
@@ -7,10 +8,10 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::Value;
 
 use super::tree::escape;
 use crate::error::Error;
+use crate::values::json::Value;
 
 /// A value and the path to it.
 #[derive(Clone, Copy)]
@@ -112,10 +113,10 @@ impl<'de> Deserializer<'de> for Located<'_> {
         let read = match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag) => visitor.visit_bool(*flag),
-            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-                (Some(number), _) => visitor.visit_u64(number),
-                (None, Some(number)) => visitor.visit_i64(number),
-                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
+            Value::Number(digits) => match (digits.parse(), digits.parse()) {
+                (Ok(number), _) => visitor.visit_u64(number),
+                (_, Ok(number)) => visitor.visit_i64(number),
+                _ => visitor.visit_f64(digits.parse().unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_str(text),
             Value::Array(array) => visitor.visit_seq(Items { rest: array.iter().enumerate(), path: &self.path }),
@@ -170,7 +171,7 @@ impl<'de> Deserializer<'de> for Located<'_> {
 }
 
 struct Members<'a> {
-    rest: serde_json::map::Iter<'a>,
+    rest: btree_map::Iter<'a, String, Value>,
     value: Option<(&'a String, &'a Value)>,
     path: &'a Path<'a>,
 }

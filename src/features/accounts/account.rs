@@ -8,10 +8,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::error::Object;
 use crate::search::{Name, Terms, document};
 use crate::values::clock::milliseconds;
 use crate::values::ids::AccountId;
+use crate::values::json::Object;
 use crate::values::money::{Currency, Money};
 use crate::words;
 

@@ -13,7 +13,7 @@ use crate::search::{Collection, Compares, Field, Filter, Shortcut, Source, field
 pub static COLLECTION: Collection = Collection {
     name: "accounts",
     template: include_str!("../../../index-templates/accounts.json"),
-    revision: 2,
+    revision: 3,
     fields: FIELDS,
     shortcuts: &[Shortcut { name: "overdue", filter: overdue }],
     sources: SOURCES,

@@ -1,20 +1,22 @@
 //! The addresses of an account's ledger: its entries, newest first, and entries by hand.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::account::Account;
-use crate::api::paging::{PAGE_DEFAULT, PAGE_LIMIT};
-use crate::api::{Contended, Reply, Request, created, json};
+use crate::api::paging::{self, PAGE_DEFAULT, PAGE_LIMIT, PageEnd};
+use crate::api::{Contended, Reply, Request, created, fields};
 use crate::auth::Caller;
-use crate::error::{Error, Result, Violations};
+use crate::error::{Error, Result, Violation, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Resource};
+use crate::search::query::Engine;
 use crate::validate::{Change, MOST_MONEY, Words};
 use crate::values::clock::milliseconds;
 use crate::values::ids::{AccountId, LedgerEntryId};
+use crate::values::json::Object;
 use crate::values::money::{Amount, Currency, Money};
 
 /// Kinds that can be posted by hand; opening an account and payments post the others.
@@ -24,8 +26,6 @@ const KINDS: Words = Words {
 };
 
 /// An entry by hand.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct NewEntry {
     kind: Change<String>,
     /// More than zero, and what is written off counts down; an adjustment says its direction by its sign.
@@ -54,17 +54,17 @@ struct Posted {
 
 /// A page of entries as it is shown.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    data: Vec<Posted>,
-    limit: i64,
-    next_cursor: Option<Uuid>,
+struct Shown<'a> {
+    data: &'a [Posted],
+    #[serde(flatten)]
+    end: &'a PageEnd<'a>,
     currency: Currency,
     balance: Money,
 }
 
 /// Lists the entries, newest first, with the balance that they add up to.
-pub(super) async fn list(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
+pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Result<Reply> {
+    caller.check_includes_deleted(&request)?;
     let (limit, after) = page_of(&request)?;
     let includes_deleted = request.includes_deleted()?;
     // Postgres answers, so every write is included.
@@ -74,22 +74,37 @@ pub(super) async fn list(id: AccountId, _: Caller, request: Request) -> Result<R
     if account.deleted_at.is_some() && !includes_deleted {
         return Err(Error::NotFound(Account::NAME));
     }
-    let mut data = page(&mut snapshot, id, after, limit + 1).await?;
-    let shown = usize::try_from(limit).map_err(Error::internal)?;
-    let next_cursor = data.get(shown).and_then(|_| data.get(shown - 1)).map(|entry| entry.id);
-    data.truncate(shown);
-    json(&Page { data, limit, next_cursor, currency: account.currency, balance: account.balance })
+    let total = count(&mut snapshot, id).await?;
+    let mut data = page(&mut snapshot, id, after, i64::from(limit) + 1).await?;
+    let has_more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let last = data.last().filter(|_| has_more);
+    let next = last.map(|entry| paging::cursor_after(&request, entry.id)).transpose()?;
+    let end = PageEnd {
+        total: Some(total),
+        total_relation: Some("eq"),
+        page: None,
+        limit,
+        total_pages: Some(total.div_ceil(u64::from(limit))),
+        next_cursor: next.as_deref(),
+        engine: Engine::Postgres.name(),
+        degraded: false,
+    };
+    let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
+    let body = serde_json::to_vec(&shown).map_err(Error::internal)?;
+    Ok(paging::reply(&request, body, &end))
 }
 
 /// Posts an entry by hand.
 pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let new: NewEntry = request.json().await?;
+    let body = request.object().await?;
+    let mut violations = Violations::default();
+    let new = NewEntry::read(body, &mut violations);
     let now = request.app.clock.now();
     request
         .write(caller.id, Contended::Record(id.0), async |connection| {
             request.expect_version(resource::lock::<Account>(connection, id.0).await?.version)?;
             let account: Account = resource::find(connection, id.0).await?;
-            let mut violations = Violations::default();
             let entry = new.entry(&account, now, &mut violations);
             violations.check()?;
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
@@ -100,6 +115,17 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
 }
 
 impl NewEntry {
+    fn read(mut body: Object, violations: &mut Violations) -> Self {
+        let new = Self {
+            kind: fields::take(&mut body, "kind", violations),
+            amount: fields::take_amount(&mut body, "amount", violations).value(),
+            reason: fields::take(&mut body, "reason", violations),
+            occurred_at: fields::take(&mut body, "occurredAt", violations),
+        };
+        fields::refuse_unknown(&body, violations);
+        new
+    }
+
     fn entry(self, account: &Account, now: DateTime<Utc>, violations: &mut Violations) -> Entry {
         let (kind, amount) = self.movement(account.balance, violations);
         let (mut reason, mut occurred_at) = (None, None);
@@ -140,18 +166,37 @@ impl NewEntry {
 }
 
 /// Reads how many entries are asked for, and after which one.
-fn page_of(request: &Request) -> Result<(i64, Option<Uuid>)> {
-    let unreadable = |name: &str| Error::malformed("bad_parameter", format!("the parameter {name} cannot be read"));
-    let (mut limit, mut after) = (i64::from(PAGE_DEFAULT), None);
+fn page_of(request: &Request) -> Result<(u32, Option<Uuid>)> {
+    let refused = |name: &str, code: &'static str, message: String| {
+        let violation = Violation { pointer: name.to_owned(), code: code.into(), message };
+        let detail = format!("{name}: {}", violation.message);
+        Error::Malformed { code: "bad_parameter", detail, violations: violation.into() }
+    };
+    let (mut limit, mut after) = (PAGE_DEFAULT, None);
     for (name, value) in request.parameters() {
         match &*name {
-            "limit" => limit = value.parse().map_err(|_| unreadable(&name))?,
-            "cursor" => after = Some(value.parse().map_err(|_| unreadable(&name))?),
+            "limit" | "pageSize" | "per_page" => {
+                limit = match value.parse() {
+                    Ok(number) if (1..=PAGE_LIMIT).contains(&number) => number,
+                    Ok(number) if number > PAGE_LIMIT && !request.is_canonical() => PAGE_LIMIT,
+                    _ => return Err(refused(&name, "bad_value", format!("takes a whole number from 1 to {PAGE_LIMIT}"))),
+                }
+            }
+            "cursor" if value.is_empty() => {}
+            "cursor" => after = Some(paging::resume_after(request, &value)?),
             "includeDeleted" | "syncToken" => {}
-            _ => return Err(Error::malformed("bad_parameter", "takes limit, cursor, includeDeleted and syncToken")),
+            _ => {
+                let known = "known are limit, cursor, includeDeleted and syncToken";
+                return Err(refused(&name, "unknown_parameter", known.into()));
+            }
         }
     }
-    if (1..=i64::from(PAGE_LIMIT)).contains(&limit) { Ok((limit, after)) } else { Err(unreadable("limit")) }
+    Ok((limit, after))
+}
+
+async fn count(connection: &mut PgConnection, account: AccountId) -> Result<u64> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from ledger_entries where account_id = $1"#, account.0);
+    u64::try_from(count.fetch_one(connection).await?).map_err(Error::internal)
 }
 
 async fn page(connection: &mut PgConnection, account: AccountId, after: Option<Uuid>, limit: i64) -> Result<Vec<Posted>> {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
-use crate::features::resource::{self, Patch, Resource};
+use crate::features::resource::{self, Parent, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
@@ -62,21 +62,25 @@ impl Resource for Account {
         rules::change(connection, before, patch, context).await
     }
 
+    async fn hold_parent(connection: &mut PgConnection, parent: Parent<'_>) -> Result<()> {
+        rules::hold_parent(connection, parent).await
+    }
+
     async fn restore(connection: &mut PgConnection, account: &Self, by: Option<UserId>) -> Result<()> {
         rules::restore(connection, account, by).await
     }
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let body = request.json().await?;
-    let mut violations = Violations::default();
-    let new = NewAccount::read(body, &request.rule_context(caller.id), &mut violations);
+    let body = request.object().await?;
+    let (context, mut violations) = (request.rule_context(caller.id, caller.authority()), Violations::default());
+    let new = NewAccount::read(body, &context, &mut violations);
     violations.check()?;
     // A new account keeps its customer from being deleted, and waits for what changes the customer.
     let contended = Contended::Record(new.account.customer_id);
     request
         .write(caller.id, contended, async |connection| {
-            let id = rules::open(connection, &new, Some(caller.id)).await?;
+            let id = rules::open(connection, &new, &context).await?;
             resource::created::<Account>(connection, id.0, &request).await
         })
         .await

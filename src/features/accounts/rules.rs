@@ -3,18 +3,19 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::account::Account;
+use super::account::{Account, Status};
 use super::fields::COLLECTION;
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Object, OnConstraint, Result, Violations};
+use crate::error::{Error, OnConstraint, Result, Violations};
 use crate::features::customers::{self, Customer};
 use crate::features::ledger;
-use crate::features::resource::{self, Patch};
+use crate::features::resource::{self, Parent, Patch};
 use crate::search::Access;
 use crate::validate::MOST_MONEY;
 use crate::values::ids::{AccountId, UserId};
-use crate::values::money::{Amount, Money};
+use crate::values::json::Object;
+use crate::values::money::Money;
 
 /// A new account, and the new customer who owes it, if it comes with one.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct NewAccount {
 impl NewAccount {
     /// Reads a request for a new account.
     pub fn read(mut body: Object, context: &Context<'_>, violations: &mut Violations) -> Self {
-        let customer: Option<Object> = fields::take(&mut body, "customer", violations).value();
+        let customer = fields::take_object(&mut body, "customer", violations).value();
         match (body.contains_key("customerId"), &customer) {
             (true, Some(_)) => violations.add("/customer", "conflicting", "takes customerId or a new customer, not both"),
             (false, None) => violations.add("/customerId", "required", "needs customerId, or a new customer in customer"),
@@ -36,7 +37,7 @@ impl NewAccount {
         let currency = violations.currency("/currency", currency.as_deref(), context.currency);
         let mut account = Account::new(currency);
         let mut amount = |name: &str, least: i64, violations: &mut Violations| {
-            let amount: Amount = fields::take(&mut body, name, violations).value()?;
+            let amount = fields::take_amount(&mut body, name, violations).value()?;
             Some(violations.amount(&format!("/{name}"), &amount, currency, least..=MOST_MONEY))
         };
         let original = amount("originalAmount", 0, violations);
@@ -65,31 +66,35 @@ impl NewAccount {
 /// Opens an account, along with its customer if that is new, and posts what is owed at the start.
 ///
 /// # Errors
-/// A number or external id that another record has; a customer or assignee that does not exist.
-pub async fn open(connection: &mut PgConnection, new: &NewAccount, by: Option<UserId>) -> Result<AccountId> {
+/// A number or external id that another record has; a customer or assignee that does not exist; a balance or a status that the caller
+/// may not give.
+pub async fn open(connection: &mut PgConnection, new: &NewAccount, context: &Context<'_>) -> Result<AccountId> {
     match &new.customer {
         Some(customer) => {
-            let inserted = customers::insert_all(connection, [customer], by).await;
+            let inserted = customers::insert_all(connection, [customer], context.by).await;
             inserted.map_err(|error| error.within("/customer"))?;
         }
         None => hold_customer(connection, new.account.customer_id).await?,
     }
-    insert(connection, &new.account, by).await
+    insert(connection, &new.account, context).await
 }
 
 /// Inserts an account of a customer that is there, and posts what is owed at the start.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn insert(connection: &mut PgConnection, account: &Account, by: Option<UserId>) -> Result<AccountId> {
+pub async fn insert(connection: &mut PgConnection, account: &Account, context: &Context<'_>) -> Result<AccountId> {
+    if account.status == Status::WrittenOff {
+        context.require_full_authority()?;
+    }
     let mut row = fields::columns(account, |access| access != Access::Server);
     if account.account_number.is_empty() {
         // The column's default makes one up.
         row.remove("account_number");
     }
-    written(rows::insert(&mut *connection, COLLECTION.name, &[row], by.map(Uuid::from)).await)?;
+    written(rows::insert(&mut *connection, COLLECTION.name, &[row], context.by.map(Uuid::from)).await)?.or(taken)?;
     let id = AccountId(account.id);
-    ledger::open(connection, id, account.balance.minor, by).await?;
+    ledger::open(connection, id, account.balance, context).await?;
     Ok(id)
 }
 
@@ -103,18 +108,40 @@ pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: 
         violations.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
     }
     if let Some(due) = patch.members.remove("amountDue") {
-        patch.members.entry("balance").or_insert(due);
+        patch.members.entry("balance".into()).or_insert(due);
     }
     resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
     if after == *before {
         return Ok(());
     }
+    if after.status != before.status && [before.status, after.status].contains(&Status::WrittenOff) {
+        context.require_full_authority()?;
+    }
     if after.customer_id != before.customer_id {
         hold_customer(connection, after.customer_id).await?;
     }
-    let row = fields::columns(&after, |access| access == Access::Write);
-    written(rows::update(connection, COLLECTION.name, after.id, &row, context.by.map(Uuid::from)).await)
+    let (row, by) = (fields::columns(&after, |access| access == Access::Write), context.by.map(Uuid::from));
+    if after.account_number == before.account_number {
+        written(rows::update(connection, COLLECTION.name, after.id, &row, by).await)
+    } else {
+        written(rows::update_unique(connection, COLLECTION.name, after.id, &row, by).await)?.or(taken)
+    }
+}
+
+/// Holds the customer that a request names, or the account's own.
+pub(super) async fn hold_parent(connection: &mut PgConnection, parent: Parent<'_>) -> Result<()> {
+    let customer = match parent {
+        Parent::Named(members) => members.get("customerId").and_then(|id| id.as_str()?.parse().ok()),
+        Parent::Current(account) => {
+            let customer = sqlx::query_scalar!("select customer_id from accounts where id = $1", account);
+            customer.fetch_optional(&mut *connection).await?
+        }
+    };
+    if let Some(customer) = customer {
+        rows::hold(connection, "customers", customer).await?;
+    }
+    Ok(())
 }
 
 /// Brings a locked account back, unless its customer is deleted.
@@ -136,9 +163,12 @@ fn unknown_customer() -> Error {
     Error::invalid("/customerId", "unknown_customer", "there is no such customer")
 }
 
-fn written(result: sqlx::Result<()>) -> Result<()> {
+fn taken() -> Error {
+    Error::duplicate("/accountNumber", "another account has this number")
+}
+
+fn written<T>(result: sqlx::Result<T>) -> Result<T> {
     result
-        .on_constraint("accounts_account_number_key", || Error::duplicate("/accountNumber", "another account has this number"))
         .on_constraint("accounts_customer_id_fkey", unknown_customer)
         .on_constraint("accounts_assignee_id_fkey", || Error::invalid("/assigneeId", "unknown_user", "there is no such user"))
 }
@@ -149,13 +179,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::Authority;
     use crate::values::ids::CustomerId;
+    use crate::values::json;
 
     fn check(body: Value, expected: &[(&str, &str)]) -> Account {
         let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
-        let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+        let context =
+            Context { by: None, now, currency, region: "US", payment_max: 1, authority: Authority::Full, is_strict: true };
         let mut violations = Violations::default();
-        let new = NewAccount::read(body.as_object().cloned().unwrap(), &context, &mut violations);
+        let new = NewAccount::read(json::Value::from(body.clone()).into_object().unwrap(), &context, &mut violations);
         let violations = violations.take();
         let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
         assert_eq!(found, expected, "{body}");
@@ -199,9 +232,10 @@ mod tests {
     fn what_is_fixed_can_be_repeated_and_not_changed() {
         let before = check(json!({ "customerId": CustomerId::new(), "balance": "40.00", "creditor": "ACME" }), &[]);
         let apply = |body: Value| {
-            let patch = Patch { members: body.as_object().cloned().unwrap(), is_replacement: false };
+            let patch = Patch { members: json::Value::from(body).into_object().unwrap(), is_replacement: false };
             let (now, currency) = (DateTime::default(), "EUR".parse().unwrap());
-            let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+            let context =
+                Context { by: None, now, currency, region: "US", payment_max: 1, authority: Authority::Full, is_strict: true };
             let (mut after, mut violations) = (patch.base(&before), Violations::default());
             resource::apply(&before, &mut after, patch, &context, &mut violations).unwrap();
             violations.take().len()

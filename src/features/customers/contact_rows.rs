@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::customer::{Address, ContactPoint, Customer};
-use crate::error::{Error, OnConstraint, Result};
+use crate::error::Result;
 
 /// Inserts what belongs to new customers. The rows travel as JSON, because Postgres has no arrays of differently long arrays.
 pub(super) async fn insert_all(connection: &mut PgConnection, customers: &[&Customer]) -> Result<()> {
@@ -23,8 +23,7 @@ pub(super) async fn insert_all(connection: &mut PgConnection, customers: &[&Cust
         Json(&rows) as _,
     )
     .execute(&mut *connection)
-    .await
-    .on_constraint("contact_points_value_key", repeated)?;
+    .await?;
     sqlx::query!(
         r#"
         insert into addresses (id, customer_id, label, line1, line2, city, region, postal_code, country, is_primary)
@@ -40,9 +39,37 @@ pub(super) async fn insert_all(connection: &mut PgConnection, customers: &[&Cust
     Ok(())
 }
 
-/// Removes the rows of a part (`contact_points`, `addresses`) that are not in the new set of ids, each with whether it is primary,
-/// and lets the old primaries make room.
-pub(super) async fn clear(
+/// Removes the contact points that are not in the new set, and lets the others make room for each other's values.
+pub(super) async fn clear_contact_points(connection: &mut PgConnection, customer: Uuid, kept: &[ContactPoint]) -> Result<()> {
+    clear(&mut *connection, "contact_points", customer, kept.iter().map(|point| (point.id, point.is_primary))).await?;
+    let (ids, values): (Vec<Uuid>, Vec<&str>) = kept.iter().map(|point| (point.id, point.normalized.as_str())).unzip();
+    // The rows are written one by one, and two may exchange their values. An id is no number and no address.
+    sqlx::query!(
+        r#"
+        update contact_points
+        set normalized = kept.id::text
+        from unnest($2::uuid[], $3::text[]) as kept (id, normalized)
+        where contact_points.id = kept.id
+        and contact_points.normalized <> kept.normalized
+        and customer_id = $1
+        "#,
+        customer,
+        &ids,
+        &values as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes the addresses that are not in the new set.
+pub(super) async fn clear_addresses(connection: &mut PgConnection, customer: Uuid, kept: &[Address]) -> Result<()> {
+    clear(connection, "addresses", customer, kept.iter().map(|address| (address.id, address.is_primary))).await
+}
+
+/// Removes the rows of a part that are not in the new set of ids, each with whether it is primary, and lets the old primaries make
+/// room.
+async fn clear(
     connection: &mut PgConnection,
     table: &'static str,
     customer: Uuid,
@@ -87,8 +114,7 @@ pub(super) async fn put_contact_points(connection: &mut PgConnection, customer: 
             point.state,
         )
         .execute(&mut *connection)
-        .await
-        .on_constraint("contact_points_value_key", repeated)?;
+        .await?;
     }
     Ok(())
 }
@@ -130,8 +156,4 @@ pub(super) async fn put_addresses(connection: &mut PgConnection, customer: Uuid,
         .await?;
     }
     Ok(())
-}
-
-fn repeated() -> Error {
-    Error::duplicate("/contactPoints", "the customer has this phone number or e-mail address already")
 }

@@ -7,10 +7,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::api::FieldValue;
-use crate::error::Object;
 use crate::search::{Name, Terms};
 use crate::values::clock::milliseconds;
 use crate::values::ids::CustomerId;
+use crate::values::json::Object;
 use crate::values::money::{Currency, Money};
 use crate::words;
 

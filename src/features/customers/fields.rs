@@ -10,7 +10,7 @@ use crate::search::{Collection, Compares, Field, Source};
 pub static COLLECTION: Collection = Collection {
     name: "customers",
     template: include_str!("../../../index-templates/customers.json"),
-    revision: 2,
+    revision: 3,
     fields: FIELDS,
     shortcuts: &[],
     sources: SOURCES,

@@ -11,4 +11,4 @@ mod rules;
 pub use customer::Customer;
 pub use fields::COLLECTION;
 pub use routes::routes;
-pub use rules::{Debt, change, create, insert_all, lock_accounts, remove, restore};
+pub use rules::{Debt, change, create, insert_all, remove, restore};

@@ -11,8 +11,7 @@ use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::db::rows::Lock;
-use crate::error::{Object, Result, Violations};
+use crate::error::{Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
@@ -41,7 +40,6 @@ pub fn routes(app: &App) -> Routes {
 impl Resource for Customer {
     type Id = CustomerId;
     const NAME: &'static str = "customer";
-    const LOCK: Lock = Lock::Whole;
 
     fn collection() -> &'static Collection {
         &COLLECTION
@@ -59,10 +57,6 @@ impl Resource for Customer {
         rules::change(connection, before, patch, context).await
     }
 
-    async fn lock_others(connection: &mut PgConnection, id: Uuid) -> Result<()> {
-        rules::lock_accounts(connection, id).await
-    }
-
     async fn remove(connection: &mut PgConnection, customer: &Self, is_forced: bool, by: Option<UserId>) -> Result<()> {
         rules::remove(connection, customer.id, is_forced, by).await
     }
@@ -73,15 +67,15 @@ impl Resource for Customer {
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut body: Object = request.json().await?;
-    let context = request.rule_context(caller.id);
+    let mut body = request.object().await?;
+    let context = request.rule_context(caller.id, caller.authority());
     let mut violations = Violations::default();
     let debt = Debt::take(&mut body, context.currency, &mut violations);
     let customer = Customer::read_new(body, &context, &mut violations);
     violations.check()?;
     request
         .write(caller.id, Contended::Nothing, async |connection| {
-            rules::create(connection, &customer, debt.as_ref(), Some(caller.id)).await?;
+            rules::create(connection, &customer, debt.as_ref(), &context).await?;
             resource::created::<Customer>(connection, customer.id, &request).await
         })
         .await

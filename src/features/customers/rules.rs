@@ -1,7 +1,8 @@
 //! The rules of customers that no table says, and the steps that keep customers, accounts and ledger together.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde_json::{Value, json};
+use chrono_tz::Tz;
+use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -11,13 +12,14 @@ use super::customer::{Customer, Kind};
 use super::fields::COLLECTION;
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Object, OnConstraint, Result, Violations};
+use crate::error::{Error, Result, Violations};
 use crate::features::ledger;
 use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::validate::{Change, MOST_MONEY, sensible_days};
 use crate::values::ids::{AccountId, UserId};
-use crate::values::money::{Amount, Currency, Money};
+use crate::values::json::{Object, Value};
+use crate::values::money::{Currency, Money};
 
 /// What a new customer owes: the account that is opened along with it.
 #[derive(Clone, Debug)]
@@ -37,7 +39,7 @@ impl Debt {
             return None;
         }
         let currency = violations.currency("/currency", currency.as_deref(), default);
-        let amount: Option<Amount> = fields::take(body, "amountDue", violations).value();
+        let amount = fields::take_amount(body, "amountDue", violations).value();
         let minor = amount.map_or(0, |amount| violations.amount("/amountDue", &amount, currency, 0..=MOST_MONEY));
         let mut debt = Self { account_number: None, amount: Money { minor, currency }, due_date: None };
         let (due_date, number) = (fields::take(body, "dueDate", violations), fields::take(body, "accountNumber", violations));
@@ -69,8 +71,8 @@ impl Customer {
         if self.language.as_deref().is_some_and(|tag| !is_language(tag)) {
             violations.add("/language", "not_a_language", "takes a language tag such as en or pt-BR");
         }
-        if self.time_zone.as_deref().is_some_and(|zone| !is_time_zone(zone)) {
-            violations.add("/timeZone", "not_a_time_zone", "takes a time zone such as Europe/Berlin");
+        if self.time_zone.as_deref().is_some_and(|zone| zone.parse::<Tz>().is_err()) {
+            violations.add("/timeZone", "not_a_time_zone", "takes the name of a time zone such as Europe/Berlin");
         }
         contacts::apply(points, phone, email, context.region, &mut self.contact_points, violations);
         contacts::apply_addresses(addresses, &mut self.addresses, violations);
@@ -110,15 +112,15 @@ pub async fn change(connection: &mut PgConnection, before: &Customer, mut patch:
     // The simple form of what is there already says nothing new.
     for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {
         let names_set = !patch.is_replacement || patch.members.contains_key("contactPoints");
-        if names_set && patch.members.get(name) == Some(&json!(shown)) {
+        if names_set && patch.members.get(name) == Some(&Value::from(shown.clone())) {
             patch.members.remove(name);
         }
     }
     if patch.is_replacement {
         // The sets stay until what replaces them has named their entries.
         after.name.clear();
-        patch.members.entry("contactPoints").or_insert(Value::Null);
-        patch.members.entry("addresses").or_insert(Value::Null);
+        patch.members.entry("contactPoints".into()).or_insert(Value::Null);
+        patch.members.entry("addresses".into()).or_insert(Value::Null);
     }
     for name in ["amountDue", "dueDate", "accountNumber"] {
         if patch.members.remove(name).is_some() {
@@ -143,17 +145,18 @@ pub(super) async fn update(connection: &mut PgConnection, before: &Customer, aft
     if after == before {
         return Ok(());
     }
-    let row = fields::columns(after, |access| access == Access::Write);
-    let updated = rows::update(&mut *connection, COLLECTION.name, after.id, &row, by.map(Uuid::from)).await;
-    updated.on_constraint("customers_external_id_key", taken)?;
+    let (row, by) = (fields::columns(after, |access| access == Access::Write), by.map(Uuid::from));
+    if after.external_id == before.external_id {
+        rows::update(&mut *connection, COLLECTION.name, after.id, &row, by).await?;
+    } else {
+        rows::update_unique(&mut *connection, COLLECTION.name, after.id, &row, by).await?.or(taken)?;
+    }
     if after.contact_points != before.contact_points {
-        let kept = after.contact_points.iter().map(|point| (point.id, point.is_primary));
-        contact_rows::clear(&mut *connection, "contact_points", after.id, kept).await?;
+        contact_rows::clear_contact_points(&mut *connection, after.id, &after.contact_points).await?;
         contact_rows::put_contact_points(&mut *connection, after.id, &after.contact_points).await?;
     }
     if after.addresses != before.addresses {
-        let kept = after.addresses.iter().map(|address| (address.id, address.is_primary));
-        contact_rows::clear(&mut *connection, "addresses", after.id, kept).await?;
+        contact_rows::clear_addresses(&mut *connection, after.id, &after.addresses).await?;
         contact_rows::put_addresses(connection, after.id, &after.addresses).await?;
     }
     Ok(())
@@ -168,44 +171,49 @@ pub async fn insert_all<'a>(
     customers: impl IntoIterator<Item = &'a Customer>,
     by: Option<UserId>,
 ) -> Result<()> {
-    let customers: Vec<&Customer> = customers.into_iter().collect();
+    let mut customers: Vec<&Customer> = customers.into_iter().collect();
+    // Two imports that bring the same customers wait for each other at most in one direction.
+    customers.sort_by(|one, other| one.external_id.cmp(&other.external_id));
     let table: Vec<Object> =
         customers.iter().map(|customer| fields::columns(*customer, |access| access != Access::Server)).collect();
-    let inserted = rows::insert(&mut *connection, COLLECTION.name, &table, by.map(Uuid::from)).await;
-    inserted.on_constraint("customers_external_id_key", taken)?;
+    rows::insert(&mut *connection, COLLECTION.name, &table, by.map(Uuid::from)).await?.or(taken)?;
     contact_rows::insert_all(connection, &customers).await
 }
 
 /// Inserts a customer, and opens an account for what it owes.
 ///
 /// # Errors
-/// An external id or an account number that another record has.
-pub async fn create(connection: &mut PgConnection, customer: &Customer, debt: Option<&Debt>, by: Option<UserId>) -> Result<()> {
-    insert_all(&mut *connection, [customer], by).await?;
+/// An external id or an account number that another record has; a debt that the caller may not open.
+pub async fn create(
+    connection: &mut PgConnection,
+    customer: &Customer,
+    debt: Option<&Debt>,
+    context: &Context<'_>,
+) -> Result<()> {
+    insert_all(&mut *connection, [customer], context.by).await?;
     match debt {
-        Some(debt) => open_account(connection, customer.id, debt, by).await,
+        Some(debt) => open_account(connection, customer.id, debt, context).await,
         None => Ok(()),
     }
 }
 
-async fn open_account(connection: &mut PgConnection, customer: Uuid, debt: &Debt, by: Option<UserId>) -> Result<()> {
+async fn open_account(connection: &mut PgConnection, customer: Uuid, debt: &Debt, context: &Context<'_>) -> Result<()> {
     let account = AccountId::new();
     let row = json!({
         "id": account, "customer_id": customer, "currency": debt.amount.currency, "original_amount": debt.amount.minor,
         "due_date": debt.due_date, "status": "open", "tags": [], "custom": {},
     });
-    let Value::Object(mut row) = row else { return Ok(()) };
+    let mut row = Value::from(row).into_object().unwrap_or_default();
     if let Some(number) = &debt.account_number {
         row.insert("account_number".into(), number.clone().into());
     }
-    let inserted = rows::insert(&mut *connection, "accounts", &[row], by.map(Uuid::from)).await;
-    inserted
-        .on_constraint("accounts_account_number_key", || Error::duplicate("/accountNumber", "another account has this number"))?;
-    ledger::open(connection, account, debt.amount.minor, by).await
+    let inserted = rows::insert(&mut *connection, "accounts", &[row], context.by.map(Uuid::from)).await?;
+    inserted.or(|| Error::duplicate("/accountNumber", "another account has this number"))?;
+    ledger::open(connection, account, debt.amount, context).await
 }
 
-/// Locks the accounts of a customer. Accounts are locked before their customer, as a payment does, so that nothing waits in a circle.
-pub async fn lock_accounts(connection: &mut PgConnection, customer: Uuid) -> Result<()> {
+/// Locks the accounts of a locked customer.
+async fn lock_accounts(connection: &mut PgConnection, customer: Uuid) -> Result<()> {
     let locked = sqlx::query!(
         r#"
         select id
@@ -225,6 +233,7 @@ pub async fn lock_accounts(connection: &mut PgConnection, customer: Uuid) -> Res
 /// # Errors
 /// A conflict with the accounts on which something is owed, unless it is forced.
 pub async fn remove(connection: &mut PgConnection, customer: Uuid, is_forced: bool, by: Option<UserId>) -> Result<()> {
+    lock_accounts(&mut *connection, customer).await?;
     if !is_forced {
         refuse_open_accounts(&mut *connection, customer).await?;
     }
@@ -258,7 +267,7 @@ async fn refuse_open_accounts(connection: &mut PgConnection, customer: Uuid) -> 
     );
     let open = open.fetch_all(connection).await?;
     let Some(count) = open.first().map(|account| account.count) else { return Ok(()) };
-    let accounts: Vec<Value> = open.iter().map(|account| json!({ "id": account.id, "accountNumber": account.account_number, "balance": account.balance, "currency": account.balance.currency })).collect();
+    let accounts: Vec<_> = open.iter().map(|account| json!({ "id": account.id, "accountNumber": account.account_number, "balance": account.balance, "currency": account.balance.currency })).collect();
     let more = json!({ "openAccounts": accounts, "openAccountCount": count });
     let detail = "the customer still owes; settle the open accounts, or delete them too with force=true";
     Err(Error::Conflict { code: "open_accounts", detail: detail.into(), more: more.as_object().cloned().unwrap_or_default() })
@@ -266,6 +275,7 @@ async fn refuse_open_accounts(connection: &mut PgConnection, customer: Uuid) -> 
 
 /// Brings a locked customer back, and the accounts that were deleted along with it at that moment.
 pub async fn restore(connection: &mut PgConnection, customer: Uuid, deleted_at: DateTime<Utc>, by: Option<UserId>) -> Result<()> {
+    lock_accounts(&mut *connection, customer).await?;
     sqlx::query!(
         r#"
         update accounts
@@ -295,30 +305,22 @@ fn is_language(tag: &str) -> bool {
         && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|letter| letter.is_ascii_alphanumeric()))
 }
 
-/// The form of a time zone's name: words of letters, digits and a few signs between slashes.
-fn is_time_zone(zone: &str) -> bool {
-    zone.split('/').all(|part| {
-        part.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && part.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"_+-".contains(&letter))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
+    use crate::api::Authority;
 
-    fn apply(customer: &mut Customer, body: Value) -> Vec<(String, String)> {
-        let (mut body, mut violations) = (body.as_object().cloned().unwrap(), Violations::default());
+    fn apply(customer: &mut Customer, body: serde_json::Value) -> Vec<(String, String)> {
+        let (mut body, mut violations) = (Value::from(body).into_object().unwrap(), Violations::default());
         let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
         let currency = "EUR".parse().unwrap();
-        let context = Context { by: None, now, currency, region: "US", payment_max: 1, is_strict: true };
+        let context =
+            Context { by: None, now, currency, region: "US", payment_max: 1, authority: Authority::Full, is_strict: true };
         customer.apply(&mut body, &context, &mut violations);
         violations.take().into_iter().map(|violation| (violation.pointer, violation.code.into_owned())).collect()
     }
 
-    fn check(patch: Value, expected: &[(&str, &str)]) {
+    fn check(patch: serde_json::Value, expected: &[(&str, &str)]) {
         let found = apply(&mut Customer::new(), patch.clone());
         let found: Vec<(&str, &str)> = found.iter().map(|(pointer, code)| (pointer.as_str(), code.as_str())).collect();
         assert_eq!(found, expected, "{patch}");
@@ -361,10 +363,14 @@ mod tests {
     }
 
     #[test]
-    fn language_tags_and_time_zones_have_a_form() {
+    fn language_tags_have_a_form_and_time_zones_exist() {
         assert!(["en", "pt-BR", "zh-Hant-TW"].into_iter().all(is_language));
         assert!(!["e", "EN", "en-", "en_US", "en-toolongtag"].into_iter().any(is_language));
-        assert!(["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"].into_iter().all(is_time_zone));
-        assert!(!["", "Europe/", "Europe Berlin", "../etc"].into_iter().any(is_time_zone));
+        for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "US/Eastern"] {
+            check(json!({ "name": "Ann", "timeZone": zone }), &[]);
+        }
+        for zone in ["Europe/Berlim", "Mars/Olympus", "+02:00", "../etc"] {
+            check(json!({ "name": "Ann", "timeZone": zone }), &[("/timeZone", "not_a_time_zone")]);
+        }
     }
 }

@@ -11,12 +11,13 @@ use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
-use crate::error::{Error, Object, Result, Violations};
+use crate::error::{Error, Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
 use crate::http::Routes;
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
+use crate::values::json::{Object, Value};
 
 const TWIN: HeaderName = HeaderName::from_static("x-possible-duplicate-of");
 
@@ -77,12 +78,12 @@ impl Resource for Payment {
 }
 
 /// An account that does not exist has no payments; whether it exists is asked by its own address.
-async fn list_on_account(id: AccountId, _: Caller, request: Request) -> Result<Reply> {
-    resource::list_part::<Payment>(&request, of_account(id)).await
+async fn list_on_account(id: AccountId, caller: Caller, request: Request) -> Result<Reply> {
+    resource::list_part::<Payment>(&caller, &request, of_account(id)).await
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut body: Object = request.json().await?;
+    let mut body = request.object().await?;
     let mut violations = Violations::default();
     let account = fields::take(&mut body, "accountId", &mut violations).value();
     violations.check()?;
@@ -90,8 +91,8 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
 }
 
 async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut body: Object = request.json().await?;
-    if body.remove("accountId").is_some_and(|other| other != id.to_string()) {
+    let mut body = request.object().await?;
+    if body.remove("accountId").is_some_and(|other| other != Value::from(id.to_string())) {
         return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
     }
     // The account is the address here, so one that does not exist is not a violation of the body.
@@ -108,7 +109,7 @@ async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &
     if settings.require_idempotency && request.is_canonical() && !request.has_idempotency_key() {
         return Err(Error::malformed("idempotency_key_required", "a payment needs an Idempotency-Key header"));
     }
-    let context = request.rule_context(caller.id);
+    let context = request.rule_context(caller.id, caller.authority());
     let contended = account.map_or(Contended::Nothing, Contended::Record);
     request
         .write(caller.id, contended, async |connection| {

@@ -9,13 +9,14 @@ use super::payment::Payment;
 use super::status::{self, Status};
 use crate::api::{Context, fields};
 use crate::db::rows;
-use crate::error::{Error, Object, OnConstraint, Result, Violations};
+use crate::error::{Error, OnConstraint, Result, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::validate::Change;
 use crate::values::ids::{AccountId, PaymentId, UserId};
-use crate::values::money::{Amount, Currency, Money};
+use crate::values::json::{Object, Value};
+use crate::values::money::{Currency, Money};
 
 /// The account of a payment.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +28,6 @@ pub struct Payee {
 }
 
 /// Locks the account that a request names, so that it cannot be deleted before the payment is posted.
-///
-/// A payment is locked before its account, never after it.
 ///
 /// # Errors
 /// An account that does not exist.
@@ -91,8 +90,8 @@ impl Payment {
         {
             violations.add("/currency", "currency_mismatch", format!("the account's currency is {}", payee.currency));
         }
-        let most = i64::from(context.payment_max) * 10_i64.pow(self.currency.exponent());
-        let minor = match fields::take::<Amount>(body, "amount", violations) {
+        let most = context.largest_payment(self.currency);
+        let minor = match fields::take_amount(body, "amount", violations) {
             Change::To(Some(amount)) => violations.amount("/amount", &amount, self.currency, 1..=most),
             Change::Keep if self.amount.minor > 0 => self.amount.minor,
             _ => {
@@ -113,7 +112,8 @@ impl Payment {
 /// An account or customer that does not exist.
 pub async fn record(connection: &mut PgConnection, payment: &Payment, by: Option<UserId>) -> Result<PaymentId> {
     let row = fields::columns(payment, |access| access != Access::Server);
-    written(rows::insert(&mut *connection, COLLECTION.name, &[row], by.map(Uuid::from)).await)?;
+    // A payment has no unique value but its id.
+    let _ = written(rows::insert(&mut *connection, COLLECTION.name, &[row], by.map(Uuid::from)).await)?;
     post(connection, None, payment, by).await?;
     Ok(PaymentId(payment.id))
 }
@@ -121,7 +121,7 @@ pub async fn record(connection: &mut PgConnection, payment: &Payment, by: Option
 /// Applies a request to a locked payment, and posts what the change means for its account.
 ///
 /// # Errors
-/// A step that the status does not allow, a change of money that came, an account that is deleted.
+/// A step that the status does not allow, or the caller's authority; a change of money that came; an account that is deleted.
 pub async fn change(connection: &mut PgConnection, before: &Payment, mut patch: Patch, context: &Context<'_>) -> Result<()> {
     let (mut after, mut violations) = (patch.base(before), Violations::default());
     let account = match fields::take(&mut patch.members, "accountId", &mut violations) {
@@ -140,6 +140,10 @@ pub async fn change(connection: &mut PgConnection, before: &Payment, mut patch: 
     resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
     status::step(before.status, after.status)?;
+    if after.status != before.status && after.status == Status::Refunded {
+        // Money leaves the house.
+        context.require_full_authority()?;
+    }
     guard_history(before, &after)?;
     if after == *before {
         return Ok(());
@@ -149,13 +153,13 @@ pub async fn change(connection: &mut PgConnection, before: &Payment, mut patch: 
     post(connection, Some(before), &after, context.by).await
 }
 
-/// Deletes a locked payment, unless its money came.
+/// Deletes a locked payment, unless its money came: then it is in the ledger, even if the money went back.
 ///
 /// # Errors
 /// A conflict that says what to do instead.
 pub async fn remove(connection: &mut PgConnection, payment: &Payment, by: Option<UserId>) -> Result<()> {
-    if payment.status == Status::Success {
-        return Err(Error::conflict("payment_settled", "money that came is not deleted; refund or reverse it"));
+    if payment.status.is_settled() {
+        return Err(Error::conflict("payment_settled", "a payment whose money came is not deleted; refund or reverse it"));
     }
     Ok(rows::remove(connection, COLLECTION.name, payment.id, by.map(Uuid::from)).await?)
 }
@@ -220,12 +224,12 @@ fn guard_history(before: &Payment, after: &Payment) -> Result<()> {
 }
 
 fn require_method(body: &Object, violations: &mut Violations) {
-    if body.get("method").is_none_or(serde_json::Value::is_null) {
+    if body.get("method").is_none_or(Value::is_null) {
         violations.add("/method", "required", format!("takes one of {}", METHODS.known.join(", ")));
     }
 }
 
-fn written(result: sqlx::Result<()>) -> Result<()> {
+fn written<T>(result: sqlx::Result<T>) -> Result<T> {
     result.on_constraint("payments_account_id_fkey", unknown_account).on_constraint("payments_customer_id_fkey", || {
         Error::invalid("/customerId", "unknown_customer", "there is no such customer")
     })
@@ -238,17 +242,26 @@ pub(super) fn unknown_account() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
+    use crate::api::Authority;
 
-    fn check(body: Value, expected: &[(&str, &str)]) {
+    fn check(body: serde_json::Value, expected: &[(&str, &str)]) {
         let now = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap().to_utc();
         let payee = Payee { id: Uuid::nil(), currency: "EUR".parse().unwrap(), customer_id: Uuid::nil(), deleted_at: None };
         let currency = "USD".parse().unwrap();
-        let context = Context { by: None, now, currency, region: "US", payment_max: 1_000_000, is_strict: true };
+        let context = Context {
+            by: None,
+            now,
+            currency,
+            region: "US",
+            payment_max: 1_000_000,
+            authority: Authority::Ordinary,
+            is_strict: true,
+        };
         let mut violations = Violations::default();
-        Payment::read_new(body.as_object().cloned().unwrap(), Some(&payee), &context, &mut violations);
+        Payment::read_new(Value::from(body.clone()).into_object().unwrap(), Some(&payee), &context, &mut violations);
         let violations = violations.take();
         let found: Vec<(&str, &str)> = violations.iter().map(|one| (one.pointer.as_str(), one.code.as_ref())).collect();
         assert_eq!(found, expected, "{body}");

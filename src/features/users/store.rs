@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use crate::auth::Role;
-use crate::error::{Error, OnConstraint, Result};
+use crate::error::{Error, Result, Violations};
+use crate::validate::Change;
 use crate::values::ids::UserId;
+use crate::values::text::is_email;
 
 pub struct New<'a> {
     pub username: &'a str,
@@ -24,12 +26,39 @@ pub struct Row {
     pub disabled_at: Option<DateTime<Utc>>,
 }
 
+impl New<'_> {
+    fn check(&self) -> Result<()> {
+        let mut violations = Violations::default();
+        let text = |text: &str| Change::new(text.to_owned());
+        violations.text("/username", text(self.username), (2, 100), &mut None);
+        violations.text("/name", self.name.map_or(Change::Keep, text), (1, 200), &mut None);
+        violations.text("/email", self.email.map_or(Change::Keep, text), (3, 254), &mut None);
+        if self.email.is_some_and(|email| !is_email(email)) {
+            violations.add("/email", "not_a_contact", "is no e-mail address");
+        }
+        violations.check()
+    }
+}
+
+/// Inserts a user.
+///
+/// # Errors
+/// A name or an address that cannot be one, or that another user has.
 pub async fn insert(db: impl PgExecutor<'_>, new: New<'_>, now: DateTime<Utc>) -> Result<UserId> {
+    new.check()?;
     let id = UserId::new();
-    sqlx::query!(
+    // A violated constraint would put the value into the log of Postgres.
+    let inserted = sqlx::query!(
         r#"
-        insert into users (id, username, email, name, role, password_hash, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $7)
+        with inserted as (
+          insert into users (id, username, email, name, role, password_hash, created_at, updated_at)
+          values ($1, $2, $3, $4, $5, $6, $7, $7)
+          on conflict do nothing
+          returning id
+        )
+        select
+          exists (select from inserted) as "is_done!",
+          exists (select from users where lower(username) = lower($2)) as "has_name!"
         "#,
         id.0,
         new.username,
@@ -39,15 +68,49 @@ pub async fn insert(db: impl PgExecutor<'_>, new: New<'_>, now: DateTime<Utc>) -
         new.password_hash,
         now,
     )
-    .execute(db)
-    .await
-    .on_constraint("users_username_key", || Error::conflict("username_taken", "a user with this name exists"))
-    .on_constraint("users_email_key", || Error::conflict("email_taken", "a user with this e-mail address exists"))
-    .on_constraint("users_username_length", || Error::invalid("/username", "wrong_length", "accepts 2 to 100 characters"))?;
-    Ok(id)
+    .fetch_one(db)
+    .await?;
+    if inserted.is_done {
+        Ok(id)
+    } else if inserted.has_name || new.email.is_none() {
+        Err(Error::conflict("username_taken", "a user with this name exists"))
+    } else {
+        Err(Error::conflict("email_taken", "a user with this e-mail address exists"))
+    }
 }
 
-/// Changes a password; returns the user, or none if there is no such user name.
+/// Gives a user another role; returns the user, or none if there is no such user name. The user's sessions end.
+pub async fn set_role(db: impl PgExecutor<'_>, username: &str, role: Role) -> Result<Option<UserId>> {
+    let id = sqlx::query_scalar!(
+        r#"
+        update users
+        set role = $2
+        where lower(username) = lower($1)
+        returning id as "id: UserId"
+        "#,
+        username,
+        role.as_str(),
+    );
+    Ok(id.fetch_optional(db).await?)
+}
+
+/// Disables a user from a moment on, or enables one; returns the user, or none if there is no such user name. The user's sessions
+/// end.
+pub async fn set_disabled(db: impl PgExecutor<'_>, username: &str, at: Option<DateTime<Utc>>) -> Result<Option<UserId>> {
+    let id = sqlx::query_scalar!(
+        r#"
+        update users
+        set disabled_at = $2
+        where lower(username) = lower($1)
+        returning id as "id: UserId"
+        "#,
+        username,
+        at,
+    );
+    Ok(id.fetch_optional(db).await?)
+}
+
+/// Changes a password; returns the user, or none if there is no such user name. The user's sessions end.
 pub async fn set_password(db: impl PgExecutor<'_>, username: &str, password_hash: &str) -> Result<Option<UserId>> {
     let id = sqlx::query_scalar!(
         r#"

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use crate::search::inventory::{self, Detail, Entry, Held};
 use crate::search::{Collection, Elastic};
 use crate::sync::store::ids as row_ids;
 use crate::sync::writer::rows;
+use crate::values::json::Object;
 use crate::values::lsn::Version;
 
 /// How a document differs from its row.
@@ -230,7 +230,7 @@ fn is_same(row: &[u8], stored: &RawValue) -> bool {
 
 /// Names the top-level members that differ.
 fn members(row: &[u8], stored: &[u8]) -> BTreeSet<String> {
-    let parse = |json| serde_json::from_slice::<Map<String, Value>>(json).unwrap_or_default();
+    let parse = |json| serde_json::from_slice::<Object>(json).unwrap_or_default();
     let (mut row, mut stored) = (parse(row), parse(stored));
     row.retain(|name, value| stored.remove(name).as_ref() != Some(value));
     row.into_iter().chain(stored).map(|(name, _)| name).collect()

@@ -2,9 +2,11 @@
 
 mod fold;
 mod phone;
+mod visible;
 
 pub use fold::{SUFFIX_LENGTHS, fold, squash, suffixes, unordered, words};
-pub use phone::{digits, email, phone};
+pub use phone::{digits, email, is_email, phone};
+pub use visible::is_invisible;
 
 /// Version of these functions; a change requires a reindex.
 pub const VERSION: u32 = 1;

@@ -167,7 +167,18 @@ async fn of_many_changes_of_one_version_a_single_one_is_taken() {
         assert_eq!((stale.status, stale.code()), (412, "stale"), "{}", stale.body);
         assert!(stale.body["detail"].as_str().unwrap().contains("version 2"), "{}", stale.body);
     }
-    assert_eq!(agent.with("if-match", "v1").patch(&path, &json!({})).await.status, 400);
+    for (tags, status) in [
+        ("v1", 400),
+        ("\"v1\" \"v2\"", 400),
+        ("*, \"v2\"", 400),
+        ("W/\"v2\"", 412),
+        ("\"v1\", W/\"v2\"", 412),
+        ("\"another\"", 412),
+        ("\"v1\", \"v2\"", 200),
+        ("\"another\",, \"v2-5c1f2a90\"", 200),
+    ] {
+        assert_eq!(agent.with("if-match", tags).patch(&path, &json!({})).await.status, status, "{tags}");
+    }
     assert_eq!(agent.with("if-match", "*").patch(&path, &json!({ "name": "Bea" })).await.expect(200)["version"], 3);
 }
 
@@ -195,7 +206,10 @@ async fn a_deleted_customer_is_gone_until_it_is_restored_with_its_accounts() {
     assert_eq!(deleted["accountCount"], 0);
     let refused = manager.post("/accounts", &json!({ "customerId": made["id"] })).await;
     assert_eq!(violations(&refused), ["/customerId unknown_customer"]);
-    let restored = manager.post(&format!("{path}/restore"), &json!({})).await.expect(200);
+    let restore = format!("{path}/restore");
+    let tag = manager.get(&format!("{path}?includeDeleted=true")).await.header("etag").to_owned();
+    assert_eq!(manager.with("if-match", "\"v1\"").post(&restore, &json!({})).await.code(), "stale");
+    let restored = manager.with("if-match", &tag).post(&restore, &json!({})).await.expect(200);
     assert_eq!((&restored["deletedAt"], &restored["accountCount"]), (&Value::Null, &json!(1)));
 }
 

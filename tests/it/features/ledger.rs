@@ -50,6 +50,7 @@ async fn entries_by_hand_move_the_balance_and_are_listed_newest_first() {
     };
     assert_eq!(kinds(&first), ["write_off", "adjustment", "interest"]);
     assert_eq!(first["balance"], json!(60.0));
+    assert_eq!((&first["total"], &first["totalPages"], &first["engine"]), (&json!(5), &json!(2), &json!("postgres")));
     let next = first["nextCursor"].as_str().unwrap();
     let second = manager.get(&format!("{ledger}?limit=3&cursor={next}")).await.expect(200);
     assert_eq!((kinds(&second), &second["nextCursor"]), (vec!["fee".to_owned(), "opening".to_owned()], &Value::Null));
@@ -60,8 +61,28 @@ async fn entries_by_hand_move_the_balance_and_are_listed_newest_first() {
     {
         assert_eq!(post(kind, amount).await.status, 422, "{kind} {amount}");
     }
-    for (query, status) in [("page=2", 400), ("includeDeleted=perhaps", 400), ("syncToken=0%2F8&includeDeleted=1&limit=%31", 200)]
-    {
+    let other = open(&manager, json!({ "amountDue": 1 })).await;
+    let other = format!("/accounts/{}/ledger", other["id"].as_str().unwrap());
+    let entry = first["data"][0]["id"].as_str().unwrap();
+    for path in [format!("{other}?cursor={next}"), format!("/accounts?cursor={next}"), format!("{ledger}?cursor={entry}")] {
+        assert_eq!(manager.get(&path).await.code(), "bad_cursor", "{path}");
+    }
+    let page = manager.get(&format!("/api{ledger}?pageSize=3&cursor={next}")).await;
+    assert_eq!((page.header("x-read-source"), page.header("x-total-count"), page.header("link")), ("postgres", "5", ""));
+    let page = manager.get(&format!("/api{ledger}?limit=101")).await;
+    assert_eq!(page.expect(200)["limit"], 100, "the older address cuts it down");
+    let link = manager.get(&format!("{ledger}?limit=1")).await.header("link").to_owned();
+    let next = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    assert_eq!(kinds(&manager.get(&next).await.expect(200)), ["adjustment"], "{link}");
+
+    for (query, status) in [
+        ("limit=101", 400),
+        ("limit=0", 400),
+        ("cursor=", 200),
+        ("page=2", 400),
+        ("includeDeleted=perhaps", 400),
+        ("syncToken=0%2F8&includeDeleted=1&limit=%31", 200),
+    ] {
         manager.get(&format!("{ledger}?{query}")).await.expect(status);
     }
     test.agent().await.post(&ledger, &json!({ "kind": "fee", "amount": 1 })).await.expect(403);

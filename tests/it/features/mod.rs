@@ -3,4 +3,8 @@
 pub(crate) mod accounts;
 pub(crate) mod customers;
 pub(crate) mod ledger;
+pub(crate) mod locks;
+pub(crate) mod log;
 pub(crate) mod payments;
+pub(crate) mod rights;
+pub(crate) mod values;

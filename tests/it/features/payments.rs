@@ -65,24 +65,24 @@ async fn only_money_that_came_moves_the_balance_and_it_can_go_back() {
 #[tokio::test]
 async fn an_unallocated_receipt_is_posted_when_it_finds_its_account() {
     let test = TestApp::start_api(&[]).await;
-    let agent = test.agent().await;
-    let account = account(&agent).await;
+    let manager = test.client(Role::Manager).await;
+    let account = account(&manager).await;
     let id = account.trim_start_matches("/accounts/");
     let new = json!({ "amount": 25, "method": "bank_transfer", "status": "completed", "receiver": "ACME", "currency": "EUR" });
-    let receipt = agent.post("/payments", &new).await.expect(201);
+    let receipt = manager.post("/payments", &new).await.expect(201);
     assert_eq!((&receipt["accountId"], &receipt["status"]), (&Value::Null, &json!("success")));
-    let dollars = agent.post("/payments", &json!({ "amount": 25, "method": "cash", "status": "success" })).await.expect(201);
-    let refused = agent.patch(&path(&dollars), &json!({ "accountId": id })).await.expect(422);
+    let dollars = manager.post("/payments", &json!({ "amount": 25, "method": "cash", "status": "success" })).await.expect(201);
+    let refused = manager.patch(&path(&dollars), &json!({ "accountId": id })).await.expect(422);
     assert_eq!(refused["errors"][0]["code"], "currency_mismatch");
 
-    let allocated = agent.patch(&path(&receipt), &json!({ "accountId": id })).await.expect(200);
+    let allocated = manager.patch(&path(&receipt), &json!({ "accountId": id })).await.expect(200);
     assert_eq!(allocated["customerName"], "Ann");
-    assert_eq!(balance(&agent, &account).await, json!(75.0));
-    agent.patch(&path(&receipt), &json!({ "accountId": id })).await.expect(200);
-    assert_eq!(balance(&agent, &account).await, json!(75.0));
-    assert_eq!(agent.patch(&path(&receipt), &json!({ "accountId": null })).await.code(), "payment_settled");
-    agent.patch(&path(&receipt), &json!({ "status": "refunded" })).await.expect(200);
-    assert_eq!(balance(&agent, &account).await, json!(100.0));
+    assert_eq!(balance(&manager, &account).await, json!(75.0));
+    manager.patch(&path(&receipt), &json!({ "accountId": id })).await.expect(200);
+    assert_eq!(balance(&manager, &account).await, json!(75.0));
+    assert_eq!(manager.patch(&path(&receipt), &json!({ "accountId": null })).await.code(), "payment_settled");
+    manager.patch(&path(&receipt), &json!({ "status": "refunded" })).await.expect(200);
+    assert_eq!(balance(&manager, &account).await, json!(100.0));
 }
 
 #[tokio::test]
@@ -111,21 +111,21 @@ async fn a_payment_that_breaks_rules_is_refused_with_all_of_them() {
 #[tokio::test]
 async fn of_many_steps_at_once_a_single_one_is_posted() {
     let test = TestApp::start_api(&[]).await;
-    let agent = test.agent().await;
-    let account = account(&agent).await;
+    let manager = test.client(Role::Manager).await;
+    let account = account(&manager).await;
     let new = json!({ "amount": 60, "method": "cash" });
-    let payment = path(&agent.post(&format!("{account}/payments"), &new).await.expect(201));
+    let payment = path(&manager.post(&format!("{account}/payments"), &new).await.expect(201));
     let done = json!({ "status": "success" });
-    join_all((0..12).map(|_| agent.patch(&payment, &done))).await;
-    assert_eq!(balance(&agent, &account).await, json!(40.0));
+    join_all((0..12).map(|_| manager.patch(&payment, &done))).await;
+    assert_eq!(balance(&manager, &account).await, json!(40.0));
     let back = join_all((0..12).map(|n| {
         let status = if n % 2 == 0 { "refunded" } else { "reversed" };
-        let (agent, payment) = (agent.clone(), payment.clone());
-        async move { agent.patch(&payment, &json!({ "status": status })).await.status }
+        let (manager, payment) = (manager.clone(), payment.clone());
+        async move { manager.patch(&payment, &json!({ "status": status })).await.status }
     }))
     .await;
     assert!(back.iter().all(|status| [200, 409, 503].contains(status)), "{back:?}");
-    assert_eq!(balance(&agent, &account).await, json!(100.0));
+    assert_eq!(balance(&manager, &account).await, json!(100.0));
     let entries: i64 = sqlx::query_scalar("select count(*) from ledger_entries").fetch_one(&test.database.pool).await.unwrap();
     assert_eq!(entries, 3);
 }
@@ -171,6 +171,10 @@ async fn money_that_came_is_not_deleted() {
     manager.post(&format!("{account}/restore"), &json!({})).await.expect(200);
     manager.patch(&came, &json!({ "status": "refunded" })).await.expect(200);
     assert_eq!(balance(&manager, &account).await, json!(100.0));
+    assert_eq!(manager.delete(&came).await.code(), "payment_settled", "its entries are in the ledger");
+    let returned = pay("success").await;
+    manager.patch(&returned, &json!({ "status": "reversed" })).await.expect(200);
+    assert_eq!(manager.delete(&returned).await.code(), "payment_settled");
 }
 
 #[tokio::test]

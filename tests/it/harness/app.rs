@@ -120,6 +120,13 @@ impl TestApp {
         Self::serve(database, config).await
     }
 
+    /// Starts the API alone on a database that is there already.
+    pub async fn start_api_on(database: Database) -> Self {
+        let mut config = config(&database, &[]);
+        config.search.url = None;
+        Self::serve(database, config).await
+    }
+
     async fn serve(database: Database, config: Config) -> Self {
         let clock = Clock::default();
         let app = App::open(config, clock.clone()).unwrap();

@@ -21,6 +21,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body; null if there was none, a string if it was not JSON.
     pub body: Value,
+    /// The body as it came, with the digits of its numbers.
+    pub text: String,
     request: String,
 }
 
@@ -50,18 +52,28 @@ impl Client {
 
     /// Sends a request and tells if no answer came.
     pub async fn try_send(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<Answer> {
+        self.try_send_text(method, path, body.map(ToString::to_string)).await
+    }
+
+    /// Sends JSON as it is written, with the digits of its numbers.
+    pub async fn send_text(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.try_send_text(method, path, Some(body.to_owned())).await.expect("the server answers")
+    }
+
+    async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
         let rooted = ["/api", "/health", "/metrics"].iter().any(|root| path.starts_with(root));
         let url = format!("{}{}{path}", self.base, if rooted { "" } else { "/api/v1" });
         let request = format!("{method} {path}");
         let mut builder = self.http.request(method, url).headers(self.headers.clone());
         if let Some(body) = body {
-            builder = builder.header("content-type", "application/json").body(body.to_string());
+            builder = builder.header("content-type", "application/json").body(body);
         }
         let response = builder.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Ok(Answer { status, headers, body, request })
+        let text_or = |_| Value::String(text.clone());
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(text_or) };
+        Ok(Answer { status, headers, body, text, request })
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -72,6 +72,11 @@ impl Cluster {
         run(as_server_user("sh").args(["-c", &format!("cd '{}' && {recover}", data.display())]));
     }
 
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("log")).unwrap()).into_owned()
+    }
+
     /// How to reach the server's first database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)

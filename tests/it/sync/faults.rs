@@ -265,8 +265,9 @@ async fn an_unreadable_row_is_quarantined_and_blocks_no_other() {
     let test = Synced::started().await;
     test.sql(
         r#"
-        insert into customers (id, name, metadata) values
-          ('00000000-0000-0000-0000-000000000001', 'Too great', '{"a": 1e400}');
+        insert into customers (id, name) select gen_random_uuid(), 'One of many' from generate_series(1, 300);
+        insert into customers (id, name, updated_at) values
+          ('00000000-0000-0000-0000-000000000001', 'Too early', '-infinity');
         insert into customers (id, name, created_at) values
           ('00000000-0000-0000-0000-000000000002', 'Too late', 'infinity');
         "#,

@@ -1,0 +1,187 @@
+//! Who may do what: every address for every role, and what only managers do is done by no other way.
+
+use collections::api::Authority;
+use collections::auth::{Permission, Role};
+use collections::imports::{Decimal, Event, Import, Target};
+use collections::server;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::app::TestApp;
+use crate::harness::client::Client;
+
+const ROLES: [Role; 4] = [Role::Viewer, Role::Agent, Role::Manager, Role::Admin];
+
+/// What the documents say of an address; none if it is open to all.
+fn documented(method: &str, path: &str) -> Option<Permission> {
+    let path = path.trim_start_matches("/api").trim_start_matches("/v1");
+    Some(match (method, path) {
+        (_, "/auth/login" | "/metrics") => return None,
+        (_, path) if path.starts_with("/health") => return None,
+        (_, path) if path.starts_with("/sync/") => Permission::Operate,
+        ("GET", _) | (_, "/auth/logout") => Permission::Read,
+        // They belong to the customer, so taking one away changes it.
+        ("DELETE", path) if path.contains("/contact-points/") || path.contains("/addresses/") => Permission::Edit,
+        ("DELETE", _) => Permission::Manage,
+        ("POST", path) if path.ends_with("/restore") || path.ends_with("/ledger") => Permission::Manage,
+        _ => Permission::Edit,
+    })
+}
+
+#[tokio::test]
+async fn every_address_admits_the_documented_roles_and_no_others() {
+    let test = TestApp::start_api(&[]).await;
+    let table = server::routes(&test.app).table;
+    assert!(table.len() > 60, "{}", table.len());
+    for row in &table {
+        let documented = documented(&row.method, &row.path);
+        let access = documented.map_or("public".to_owned(), |permission| format!("{permission:?}"));
+        assert_eq!(row.access, access, "{} {}", row.method, row.path);
+    }
+    for role in ROLES {
+        let client = test.client(role).await;
+        // Last, because it ends the session.
+        let (logout, others): (Vec<_>, Vec<_>) = table.iter().partition(|row| row.path.ends_with("/logout"));
+        for row in others.into_iter().chain(logout.into_iter().take(1)) {
+            let segments = row.path.split('/').map(|segment| if segment.starts_with('{') { ABSENT } else { segment });
+            let path = segments.collect::<Vec<_>>().join("/");
+            let method = Method::from_bytes(row.method.as_bytes()).unwrap();
+            let status = client.send(method.clone(), &path, Some(&json!({}))).await.status;
+            let is_admitted = documented(&row.method, &row.path).is_none_or(|permission| role >= permission.role());
+            let is_login = row.path.ends_with("/login");
+            assert_eq!(!is_login && status == 403, !is_admitted, "{role:?} {method} {path}: {status}");
+            let anonymous = test.anonymous().send(method.clone(), &path, Some(&json!({}))).await.status;
+            let is_open = documented(&row.method, &row.path).is_none();
+            assert_eq!(anonymous == 401, !is_open, "anonymous {method} {path}: {anonymous}");
+        }
+    }
+}
+
+/// An id that no record has.
+const ABSENT: &str = "00000000-0000-7000-8000-000000000000";
+
+/// Sends a body as an agent, who is refused, and then as a manager.
+async fn only_managers(test: &TestApp, send: impl AsyncFn(&Client) -> crate::harness::client::Answer) -> Value {
+    let refused = send(&test.agent().await).await;
+    assert_eq!((refused.status, refused.code()), (403, "forbidden"), "{}", refused.body);
+    let answer = send(&test.client(Role::Manager).await).await;
+    assert!(answer.status < 300, "{}", answer.body);
+    answer.body
+}
+
+#[tokio::test]
+async fn only_managers_open_with_a_credit_or_beyond_every_payment() {
+    let test = TestApp::start_api(&["--payment-max", "1000"]).await;
+    for (path, body) in [
+        ("/accounts", json!({ "customer": { "name": "Ann" }, "balance": "-0.01" })),
+        ("/accounts", json!({ "customer": { "name": "Ann" }, "balance": "1000.01" })),
+        ("/accounts", json!({ "customer": { "name": "Ann" }, "amountDue": 1001 })),
+        ("/accounts", json!({ "customer": { "name": "Ann" }, "originalAmount": 1001 })),
+        ("/accounts", json!({ "customer": { "name": "Ann" }, "amountDue": "1000.001", "currency": "KWD" })),
+        ("/customers", json!({ "name": "Ann", "amountDue": "1000.01" })),
+    ] {
+        only_managers(&test, async |client| client.post(path, &body).await).await;
+    }
+    let agent = test.agent().await;
+    agent.post("/accounts", &json!({ "customer": { "name": "Ann" }, "balance": 1000, "originalAmount": 2000 })).await.expect(201);
+    let customers: i64 = sqlx::query_scalar("select count(*) from customers").fetch_one(&test.database.pool).await.unwrap();
+    assert_eq!(customers, 7, "nothing of what was refused stays");
+}
+
+#[tokio::test]
+async fn only_managers_write_off_and_refund() {
+    let test = TestApp::start_api(&[]).await;
+    let (agent, written_off) = (test.agent().await, json!({ "status": "written_off" }));
+    let new = json!({ "customer": { "name": "Ann" }, "amountDue": 10, "status": "written_off" });
+    only_managers(&test, async |client| client.post("/accounts", &new).await).await;
+    let open = json!({ "customer": { "name": "Ann" }, "amountDue": 10 });
+    let account = agent.post("/accounts", &open).await.expect(201);
+    let path = format!("/accounts/{}", account["id"].as_str().unwrap());
+    only_managers(&test, async |client| client.patch(&path, &written_off).await).await;
+    agent.patch(&path, &json!({ "creditor": "ACME", "status": "written_off" })).await.expect(200);
+    // Back again is a write-off undone.
+    only_managers(&test, async |client| client.put(&path, &json!({ "status": "open" })).await).await;
+    agent.put(&path, &json!({ "status": "closed" })).await.expect(200);
+
+    let paid = json!({ "amount": 5, "method": "cash", "status": "success" });
+    let payment = agent.post(&format!("{path}/payments"), &paid).await.expect(201);
+    let payment = format!("/payments/{}", payment["id"].as_str().unwrap());
+    only_managers(&test, async |client| client.patch(&payment, &json!({ "status": "refunded" })).await).await;
+    let payment = agent.post(&format!("{path}/payments"), &paid).await.expect(201);
+    // The bank took it back, and the agent only says so.
+    agent.patch(&format!("/payments/{}", payment["id"].as_str().unwrap()), &json!({ "status": "reversed" })).await.expect(200);
+}
+
+#[tokio::test]
+async fn only_managers_see_deleted_records() {
+    let test = TestApp::start_api(&[]).await;
+    let manager = test.client(Role::Manager).await;
+    let account = manager.post("/accounts", &json!({ "customer": { "name": "Ann" } })).await.expect(201);
+    let path = format!("/accounts/{}", account["id"].as_str().unwrap());
+    manager.delete(&path).await.expect(204);
+    for path in [path.as_str(), &format!("{path}/ledger"), "/accounts", "/customers", "/payments", &format!("{path}/payments")] {
+        for flag in ["includeDeleted=true", "includeDeleted=1", "includeDeleted", "includeDeleted=false&includeDeleted=true"] {
+            only_managers(&test, async |client| client.get(&format!("{path}?{flag}")).await).await;
+        }
+        let agent = test.agent().await;
+        assert_ne!(agent.get(&format!("{path}?includeDeleted=false")).await.status, 403);
+        assert_eq!(agent.get(&format!("{path}?includeDeleted=perhaps")).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn every_change_of_a_record_asks_for_its_version_if_the_settings_do() {
+    let test = TestApp::start_api(&["--require-if-match", "true"]).await;
+    let manager = test.client(Role::Manager).await;
+    let account = manager.post("/accounts", &json!({ "customer": { "name": "Ann" } })).await;
+    let path = format!("/accounts/{}", account.body["id"].as_str().unwrap());
+    let restore = format!("{path}/restore");
+    let none = json!({});
+    for answer in [manager.patch(&path, &none).await, manager.put(&path, &none).await, manager.delete(&path).await] {
+        assert_eq!(answer.code(), "precondition_required");
+    }
+    manager.with("if-match", account.header("etag")).delete(&path).await.expect(204);
+    assert_eq!(manager.post(&restore, &none).await.code(), "precondition_required");
+    let deleted = manager.get(&format!("{path}?includeDeleted=true")).await;
+    manager.with("if-match", deleted.header("etag")).post(&restore, &none).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_import_obeys_the_rules_of_the_ledger() {
+    let test = TestApp::start_api(&["--payment-max", "1000"]).await;
+    let file = "accountNumber,customerExternalId,customerName,balance,status\n\
+                A1,C1,Ann,1000,open\nA2,C1,Ann,-1,open\nA3,C1,Ann,1000.01,open\nA4,C1,Ann,1,written_off\nA5,C1,Ann,0.999,open\n";
+    let path = std::env::temp_dir().join(format!("it-rights-{}.csv", collections::values::ids::new()));
+    std::fs::write(&path, file).unwrap();
+    let config = &test.app.config;
+    let import = |authority| Import {
+        target: Target::Accounts,
+        path: path.clone(),
+        mappings: Vec::new(),
+        encoding: None,
+        delimiter: None,
+        days: None,
+        decimal: Some(Decimal::Dot),
+        dry_run: false,
+        limits: config.imports.clone(),
+        currency: config.default_currency,
+        region: config.default_region.clone(),
+        payment_max: config.writes.payment_max,
+        authority,
+        now: test.clock.now(),
+    };
+    for (authority, expected) in [
+        (Authority::Ordinary, &["3 forbidden", "4 forbidden", "5 forbidden", "6 too_many_decimals"][..]),
+        (Authority::Full, &["6 too_many_decimals"]),
+    ] {
+        let mut issues = Vec::new();
+        let hear = |event| {
+            if let Event::Issue(issue) = event {
+                issues.push(format!("{} {}", issue.row, issue.code));
+            }
+        };
+        import(authority).run(&test.app.db.server, hear).await.unwrap();
+        assert_eq!(issues, expected, "{authority:?}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
