@@ -81,9 +81,8 @@ impl Search {
         caught_up: impl Future<Output = bool>,
     ) -> Result<Answer> {
         let found = match self.healthy(collection) {
-            Some(elastic) if scored_by != Some(Engine::Postgres) && caught_up.await => {
-                let _turn = self.elastic_turns.take(caller, query).await?;
-                self.ask(elastic, collection, query).await
+            Some(elastic) if scored_by != Some(Engine::Postgres) => {
+                self.ask(elastic, collection, query, caller, caught_up).await?
             }
             _ => None,
         };
@@ -136,13 +135,24 @@ impl Search {
     }
 
     /// Asks Elasticsearch; none if Postgres has to answer instead.
-    async fn ask(&self, elastic: &Arc<Elastic>, collection: &'static Collection, query: &Query) -> Option<Hits> {
-        // It may have opened while the search waited.
+    async fn ask(
+        &self,
+        elastic: &Arc<Elastic>,
+        collection: &'static Collection,
+        query: &Query,
+        caller: Option<UserId>,
+        caught_up: impl Future<Output = bool>,
+    ) -> Result<Option<Hits>> {
+        if !caught_up.await {
+            return Ok(None);
+        }
+        let _turn = self.elastic_turns.take(caller, query).await?;
+        // It may have opened meanwhile.
         if self.breaker.is_open() {
-            return None;
+            return Ok(None);
         }
         match elastic.search(collection, query).await {
-            Ok(hits) => return Some(hits),
+            Ok(hits) => return Ok(Some(hits)),
             // The first index is not built yet; the server itself is well.
             Err(error) if error.is_missing() => {
                 tracing::debug!(collection = collection.name, "there is no live index yet");
@@ -155,7 +165,7 @@ impl Search {
                 self.probe(elastic, collection);
             }
         }
-        None
+        Ok(None)
     }
 }
 

@@ -107,7 +107,8 @@ async fn a_burst_of_lists_waits_for_its_turn_while_elasticsearch_hangs() {
     let mut lock = test.database.pool.begin().await.unwrap();
     sqlx::query("lock table customers in access exclusive mode").execute(&mut *lock).await.unwrap();
     let mut lists = JoinSet::new();
-    for client in clients.iter().cycle().take(60).cloned() {
+    for client in clients.iter().cycle().take(60) {
+        let client = client.clone();
         lists.spawn(async move { client.get("/customers").await });
     }
     eventually("as many lists as may are asked of postgres", async || {

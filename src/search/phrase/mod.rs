@@ -142,6 +142,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn phrase(typed: &str) -> Phrase {
@@ -217,5 +219,15 @@ mod tests {
         assert_eq!(inexact(&[40, 41]), (vec![true, false], 0));
         assert_eq!(inexact(&[40, 40, 20, 1]), (vec![true, true, true, false], 1));
         assert_eq!(inexact(&[20, 20, 20, 20, 20]), (vec![true; 5], 2));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_a_phrase_or_refused(typed in "\\PC{0,220}|[-+() 0-9]{0,220}|[a-zäöüß@. ]{0,220}") {
+            if let Ok(Some(phrase)) = Phrase::new(&typed, "DE") {
+                let inexact = phrase.words.iter().filter(|word| word.is_inexact).map(|word| word.folded.chars().count());
+                prop_assert!(phrase.words.len() <= MAX_WORDS && inexact.sum::<usize>() <= MAX_INEXACT);
+            }
+        }
     }
 }

@@ -63,6 +63,19 @@ async fn a_cursor_walks_past_sums_beyond_64_bits() {
 }
 
 #[tokio::test]
+async fn a_word_longer_than_names_is_found_as_a_whole_only() {
+    let word = "llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch";
+    let rows = format!("insert into customers (id, external_id, name) values (gen_random_uuid(), 'EXT-1', 'Ann {word}')");
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, &rows).await;
+        for (typed, expected) in [(word, &["EXT-1"][..]), (&word[..40], &["EXT-1"]), (&word[..41], &[]), (&word[1..], &[])] {
+            lists.check(&format!("/customers?q={typed}"), "externalId", expected).await;
+        }
+        lists.check(&format!("/customers?q=ann+{word}"), "externalId", &["EXT-1"]).await;
+    }
+}
+
+#[tokio::test]
 async fn days_outside_the_calendar_are_refused() {
     for engine in ENGINES {
         let lists = Lists::open_with(engine, ROWS).await;
