@@ -264,7 +264,7 @@ impl<T> OnConstraint<T> for Result<T, Error> {
 /// Most violations that are told of one request: more help no client, and a hostile one would make the server write them all.
 const MOST_VIOLATIONS: usize = 100;
 
-/// Collects violations, so that a client learns of all at once; beyond [`MOST_VIOLATIONS`] they are only counted.
+/// Collects violations, so that a client learns of all at once; beyond a hundred they are only counted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Violations {
     told: Vec<Violation>,

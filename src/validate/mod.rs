@@ -157,7 +157,7 @@ impl Violations {
         }
     }
 
-    /// Up to [`TAGS`] words of up to 50 characters; a repeated one is kept once.
+    /// Up to 50 words of up to 50 characters; a repeated one is kept once.
     pub fn tags(&mut self, pointer: &str, change: Change<Vec<String>>, place: &mut Vec<String>) {
         let Change::To(tags) = change else { return };
         let tags = tags.unwrap_or_default();
