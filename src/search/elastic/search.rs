@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::compile;
-use super::{Elastic, ElasticError, Verb};
+use super::{Elastic, ElasticError, Shards, Verb};
 use crate::search::Collection;
 use crate::search::query::{Count, Hits, Matching, Query, SortPosition, Total};
 
@@ -27,7 +27,8 @@ impl Elastic {
     /// Searches for nothing, to see whether the server answers.
     pub(in crate::search) async fn probe(&self, collection: &Collection) -> Result<(), ElasticError> {
         let path = format!("{}/_search?size=0&allow_partial_search_results=false", self.alias(collection));
-        self.send(Verb::Post, &path, None, self.search_deadline).await.map(|_| ())
+        let answer: Answer = self.read(Verb::Post, &path, None, self.search_deadline).await?;
+        answer.shards.check()
     }
 
     async fn ask(&self, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
@@ -40,9 +41,10 @@ impl Elastic {
         let body =
             serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
         let answer: Answer = self.read(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
-        if answer.timed_out || answer.shards.failed > 0 {
+        if answer.timed_out {
             return Err(ElasticError::Timeout);
         }
+        answer.shards.check()?;
         answer.hits.read(query, matching)
     }
 }
@@ -52,19 +54,12 @@ struct Answer {
     timed_out: bool,
     #[serde(rename = "_shards")]
     shards: Shards,
-    #[serde(default)]
     hits: HitList,
 }
 
 #[derive(Deserialize)]
-struct Shards {
-    failed: u32,
-}
-
-#[derive(Default, Deserialize)]
 struct HitList {
     total: Option<Counted>,
-    #[serde(default)]
     hits: Vec<Hit>,
 }
 

@@ -3,7 +3,7 @@
 //! The first run over an index begins when it goes live, and is the check of contents of its rebuild. A rollback target is not
 //! compared: it gets the same writes as the live index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,7 @@ struct Sweep {
 impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
+        let mut reported = BTreeMap::new();
         loop {
             if self.app.watermark.status.report().lag() > SWEEP_LAG {
                 sleep(IDLE).await;
@@ -65,10 +66,16 @@ impl Sweep {
             let mut checked = 0;
             for collection in collections::ALL {
                 match self.step(collection).await {
-                    Ok(count) => checked += count,
+                    Ok(count) => {
+                        checked += count;
+                        reported.remove(collection.name);
+                    }
                     Err(fault) if fault.is::<Superseded>() => return Err(fault),
                     Err(fault) => {
-                        warn!(collection = collection.name, error = %format!("{fault:#}"), "cannot sweep; trying again");
+                        let problem = format!("{fault:#}");
+                        if reported.insert(collection.name, problem.clone()).as_ref() != Some(&problem) {
+                            warn!(collection = collection.name, error = problem, "cannot sweep; trying again");
+                        }
                         sleep(PAUSE).await;
                     }
                 }

@@ -119,7 +119,8 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     }
     let State { epoch, mut checkpoint, .. } = known;
 
-    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config));
+    let writer = Writer::new(app.db.sync.clone(), elastic, epoch, &app.config).reporting_to(status);
+    let writer = Arc::new(writer);
     reconcile::register(app, &writer).await?;
     for waiting in backlog::pending(&app.db.sync).await?.into_iter().filter(|one| !one.is_empty()) {
         // An earlier leader ended before it could save since when.

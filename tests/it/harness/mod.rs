@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod eventually;
+pub(crate) mod gateway;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random_work;
