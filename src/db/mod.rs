@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::config::Database;
 
-pub use check::{Trouble, check};
+pub use check::{Trouble, check, is_away};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 

@@ -172,7 +172,7 @@ impl Sweep {
         let result = repair::check(&self.app, &self.writer.elastic, epoch, collection, &run.index, &run.enqueued).await?;
         for (id, difference) in result.left.iter().take(NAMED) {
             if result.beyond.contains(id) {
-                let advice = repair::advice(collection);
+                let advice = repair::advice(collection, *difference);
                 error!(collection = collection.name, %id, ?difference, "cannot repair a document: {advice}");
             } else {
                 error!(collection = collection.name, %id, ?difference, "a document differs although it was written again");

@@ -1,6 +1,8 @@
 //! What the sync detects by itself: it says what is wrong, and goes on when that is over.
 
 pub(crate) mod answers;
+pub(crate) mod blocks;
+pub(crate) mod commands;
 
 use std::time::Duration;
 
