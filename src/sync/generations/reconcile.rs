@@ -185,7 +185,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
         }
         *checked = Some(Instant::now());
     }
-    if live.len() == collections::ALL.len() {
+    if live.len() == collections::ALL.len() && *progress.is_certain.borrow() {
         progress.is_live.send_replace(true);
         progress.publish(app);
     }

@@ -3,6 +3,8 @@
 pub(crate) mod answers;
 pub(crate) mod blocks;
 pub(crate) mod commands;
+pub(crate) mod publication;
+pub(crate) mod restored;
 
 use std::time::Duration;
 

@@ -31,6 +31,7 @@ pub struct Rules {
     queues_fanouts: bool,
     keeps_fanouts_asked_for: bool,
     raises_epochs: bool,
+    compares_where_leaders_began: bool,
     tombstones: u32,
 }
 
@@ -48,6 +49,7 @@ const RULES: Rules = Rules {
     queues_fanouts: true,
     keeps_fanouts_asked_for: true,
     raises_epochs: true,
+    compares_where_leaders_began: true,
     tombstones: AN_HOUR,
 };
 
@@ -96,6 +98,7 @@ fn every_rule_that_is_broken_loses_something() {
         ("a newer rename that joins a job under way", Rules { queues_fanouts: false, ..RULES }),
         ("a job that goes on although it was asked for again", Rules { keeps_fanouts_asked_for: false, ..RULES }),
         ("positions that go back within an epoch", Rules { raises_epochs: false, ..RULES }),
+        ("a high-water mark compared with what was confirmed since", Rules { compares_where_leaders_began: false, ..RULES }),
         ("deletions remembered for a minute, requests that live for two", Rules { tombstones: 1, ..RULES }),
     ];
     for (name, rules) in broken {

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Rules;
 use super::leader::{Keys, Leader, read};
-use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE};
+use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE, version};
 
 const STEPS: usize = 60;
 
@@ -47,7 +47,12 @@ enum Step {
     Crash,
     TakeOver,
     Backup,
+    /// The database goes back, and the first leader notices.
     Restore,
+    /// The database goes back while the index is away.
+    PutBack,
+    /// The index is back: the high-water mark is compared.
+    Verify,
 }
 
 impl Step {
@@ -65,6 +70,8 @@ struct World {
     backup: Option<Box<Database>>,
     /// The highest epoch that any version in the index had.
     epochs: u16,
+    /// The high-water mark.
+    mark: i64,
     stamps: u32,
 }
 
@@ -72,7 +79,7 @@ impl World {
     fn new(rules: Rules) -> Self {
         let database = Database::new();
         let leaders = vec![Leader::start(&database)];
-        Self { database, index: Index::new(rules.tombstones), leaders, backup: None, epochs: 1, stamps: 0 }
+        Self { database, index: Index::new(rules.tombstones), leaders, backup: None, epochs: 1, mark: 0, stamps: 0 }
     }
 
     fn leader(&mut self) -> &mut Leader {
@@ -101,6 +108,7 @@ impl World {
         if leader.settled(database) > database.confirmed {
             steps.push(Step::Confirm);
         }
+        steps.extend(database.unverified_since.map(|_| Step::Verify));
         for (who, leader) in self.leaders.iter().enumerate() {
             let ready = (1..1 << DOCUMENTS).map(|mask| choose(leader.ready, mask));
             let mut sent: Vec<Keys> = ready.filter(|keys| *keys != [None; DOCUMENTS]).collect();
@@ -146,6 +154,9 @@ impl World {
             steps.push(Step::Spill);
         }
         steps.extend(self.backup.as_ref().map(|_| Step::Restore));
+        // The mark is raised within seconds; what is put back sooner goes unnoticed.
+        let is_behind = |backup: &&Box<Database>| self.mark > version(backup.epoch, backup.confirmed);
+        steps.extend(self.backup.as_ref().filter(is_behind).map(|_| Step::PutBack));
         for (who, leader) in self.leaders.iter().enumerate() {
             steps.extend((0..leader.in_flight.len()).map(|bulk| Step::GiveBack(who, bulk)));
             steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(who)));
@@ -166,7 +177,12 @@ impl World {
             Step::Pass(batch) => leaders.last_mut().unwrap().pass(rules, database, batch),
             Step::Send(who, keys) => leaders[who].send(rules, database, index, keys),
             Step::Acknowledge(who, bulk) => leaders[who].acknowledge(rules, database, bulk),
-            Step::Confirm => database.confirmed = database.confirmed.max(leaders.last().unwrap().settled(database)),
+            Step::Confirm => {
+                database.confirmed = database.confirmed.max(leaders.last().unwrap().settled(database));
+                if database.unverified_since.is_none() {
+                    self.mark = self.mark.max(version(database.epoch, database.confirmed));
+                }
+            }
             Step::Deliver(request) => index.deliver(request),
             Step::Drain(who, keys) => leaders[who].drain(rules, database, index, keys),
             Step::FinishDrain(who) => leaders[who].finish_drain(rules, database),
@@ -197,30 +213,53 @@ impl World {
                 leaders.push(Leader::start(database));
             }
             Step::Backup => self.backup = Some(Box::new(database.clone())),
-            Step::Restore => self.restore(rules),
+            Step::Restore => {
+                self.restore();
+                self.database.confirmed = self.database.log_end;
+                self.start_epoch(rules);
+            }
+            Step::PutBack => {
+                self.restore();
+                let confirmed = self.database.confirmed;
+                self.database.unverified_since.get_or_insert(confirmed);
+                self.leaders = vec![Leader::start(&self.database)];
+            }
+            Step::Verify => {
+                let since = database.unverified_since.take().filter(|_| rules.compares_where_leaders_began);
+                if self.mark > version(database.epoch, since.unwrap_or(database.confirmed)) {
+                    self.start_epoch(rules);
+                }
+            }
         }
     }
 
-    /// The database goes back. The first leader notices, and every document has to be written again.
-    fn restore(&mut self, rules: Rules) {
+    fn restore(&mut self) {
         let Some(backup) = self.backup.clone() else { return };
-        let mut database = *backup;
-        for commit in &mut database.log {
+        self.database = *backup;
+        for commit in &mut self.database.log {
             commit.is_visible = true;
         }
+    }
+
+    /// Every document has to be written again.
+    fn start_epoch(&mut self, rules: Rules) {
+        let database = &mut self.database;
         if rules.raises_epochs {
             self.epochs += 1;
             database.epoch = self.epochs;
         }
         database.backlog = [Some(Mark { since: 0, position: 0 }); DOCUMENTS];
         database.fanouts.clear();
-        database.confirmed = database.log_end;
-        self.leaders = vec![Leader::start(&database)];
-        self.database = database;
+        database.unverified_since = None;
+        self.leaders = vec![Leader::start(database)];
     }
 
     /// Whether no reader saw an LSN that the index has not reached, and, when idle, the index equals the rows.
     fn is_right(&self) -> bool {
+        if self.database.unverified_since.is_some() {
+            // Nothing counts as live.
+            return true;
+        }
         let leader = self.leaders.last().unwrap();
         let applied = leader.applied(&self.database);
         let is_at_rest = leader.is_idle(&self.database) && self.database.log.iter().all(|commit| commit.is_visible);
