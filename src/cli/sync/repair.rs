@@ -78,11 +78,14 @@ impl Repair {
         for live in live {
             let mut ids = quarantined.remove(live.collection.name).unwrap_or_default();
             let (mut strays, mut removed) = (0, 0);
-            if !self.dead_letters {
+            let mut has_more = !self.dead_letters;
+            while has_more {
                 let findings = verify::contents(&app, &elastic, live.collection, &live.index).await?;
-                strays = findings.strays.len();
-                removed = repair::remove_strays(&elastic, &live.index, &findings.strays).await?;
+                let gone = repair::remove_strays(&elastic, &live.index, &findings.strays).await?;
+                (strays, removed) = (removed + findings.strays.len(), removed + gone);
                 ids.extend(findings.differences.into_keys());
+                // Those that are removed hide others.
+                has_more = findings.has_more_strays && gone > 0;
             }
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let mut transaction = app.db.sync.begin().await?;

@@ -104,7 +104,7 @@ impl Verify {
 }
 
 async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, deep: bool) -> anyhow::Result<Report> {
-    let Findings { checked, differences, unsettled, strays } = findings;
+    let Findings { checked, differences, unsettled, strays, .. } = findings;
     let mut ids: Vec<Uuid> = differences.keys().copied().collect();
     ids.sort_unstable();
     ids.truncate(NAMED);

@@ -142,7 +142,9 @@ impl Sweep {
         let ids: Vec<Uuid> = found.into_keys().collect();
         let mut transaction = app.db.sync.begin().await?;
         repair::enqueue(&mut transaction, self.writer.epoch, collection, &ids).await?;
-        let to = range.end.unwrap_or(END);
+        // Removed strays hide others.
+        let again = (range.is_cut && removed > 0).then(|| run.cursor.unwrap_or(Uuid::nil()));
+        let to = again.or(range.end).unwrap_or(END);
         sweep_runs::advance(&mut *transaction, self.lease, run, to, range.ids, &ids, removed).await?;
         transaction.commit().await?;
         Ok(range.ids)

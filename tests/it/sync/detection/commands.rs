@@ -85,6 +85,21 @@ async fn documents_of_other_programs_are_removed_whatever_their_version() {
 }
 
 #[tokio::test]
+async fn more_documents_of_other_programs_than_a_page_holds_are_removed() {
+    let mut test = Synced::started().await;
+    let index = test.index("customers").await;
+    let lines = "{\"index\":{}}\n{}\n".repeat(2_100);
+    let url = format!("{}/{index}/_bulk?refresh", std::env::var("ELASTICSEARCH_URL").unwrap());
+    let request = reqwest::Client::new().post(url).header("content-type", "application/x-ndjson").body(lines);
+    assert!(request.send().await.unwrap().status().is_success());
+    let (code, said) = test.command(&["sync", "repair", "--collection", "customers"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2100 removed"), "{said}");
+    test.expect_equal().await;
+    test.stop().await;
+}
+
+#[tokio::test]
 async fn verify_says_what_it_did_not_compare() {
     let mut test = Synced::started().await;
     let last =
