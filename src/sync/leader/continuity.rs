@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -39,7 +39,10 @@ pub(super) async fn ensure_published(app: &App, lease: i64) -> anyhow::Result<()
 }
 
 async fn restore(pool: &PgPool) -> anyhow::Result<()> {
-    publication::restore(pool).await?;
+    publication::restore(pool).await.map_err(|error| match error.as_database_error() {
+        Some(cause) => anyhow!("{}", cause.message()),
+        None => error.into(),
+    })?;
     let left = publication::read(pool).await?.faults;
     ensure!(left.is_empty(), "that leaves: {}", left.join("; "));
     Ok(())

@@ -52,7 +52,8 @@ pub(super) async fn verify(app: &App, elastic: &Elastic, lease: i64, known: &Sta
             Ok(None) => break,
             Ok(Some(_)) => bail!("the index has seen later changes: the database has gone back in time"),
             Err(fault) if is_outage(&fault) => {
-                status.report_problem(Concern::HighWaterMark, format!("{fault:#}"));
+                let problem = format!("cannot tell yet whether the database has gone back: {fault:#}");
+                status.report_problem(Concern::HighWaterMark, problem);
             }
             Err(fault) => return Err(fault),
         }

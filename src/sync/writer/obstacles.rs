@@ -44,12 +44,15 @@ impl Obstacles {
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known.lock();
+        let (was_out, refusing) = (known.outage.is_some(), known.refusals.len());
         change(&mut known);
         match known.problem() {
             Some(problem) => {
-                if self.status.report_problem(Concern::Writes, problem.clone()) {
+                // During an outage every attempt may have another text.
+                if known.outage.is_some() && !was_out || known.refusals.len() > refusing {
                     warn!(problem, "elasticsearch does not take documents");
                 }
+                self.status.report_problem(Concern::Writes, problem);
             }
             None => {
                 if self.status.solve(Concern::Writes) {

@@ -155,8 +155,8 @@ impl World {
         }
         steps.extend(self.backup.as_ref().map(|_| Step::Restore));
         // The mark is raised within seconds; what is put back sooner goes unnoticed.
-        let is_behind = |backup: &&Box<Database>| self.mark > version(backup.epoch, backup.confirmed);
-        steps.extend(self.backup.as_ref().filter(is_behind).map(|_| Step::PutBack));
+        let behind = self.backup.as_ref().filter(|backup| self.mark > version(backup.epoch, backup.confirmed));
+        steps.extend(behind.map(|_| Step::PutBack));
         for (who, leader) in self.leaders.iter().enumerate() {
             steps.extend((0..leader.in_flight.len()).map(|bulk| Step::GiveBack(who, bulk)));
             steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(who)));
