@@ -7,6 +7,8 @@ create table sync_state (
   system_identifier text,
   timeline integer,
   slot text,
+  -- The `publication_identity` that the stream follows. Null once it was found broken: changes were missed, whatever it is now.
+  publication text,
   -- The high bits of every document version; raised when positions may have gone back: fail-over, restore, lost slot.
   epoch integer not null default 1
     constraint sync_state_epoch_range check (epoch between 1 and 4095),
@@ -15,6 +17,9 @@ create table sync_state (
   confirmed_lsn bigint not null default 0,
   -- Searches find every change up to here, except those of the backlog.
   searchable_lsn bigint not null default 0,
+  -- The confirmed LSN at which a leader began that could not read the high-water mark, as Elasticsearch was away. Until the mark is
+  -- compared with it, the database may have gone back unnoticed. Null once it was.
+  unverified_since bigint,
   -- For each collection with a backlog the first LSN whose changes may wait there.
   backlog_since jsonb not null default '{}',
   -- Fencing token: every new leader increments it, and a write with an older one is refused.

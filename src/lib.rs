@@ -29,7 +29,7 @@
 //! | document | what the index holds for a row |
 //! | engine | what answers a list: Elasticsearch or Postgres |
 //! | LSN | log sequence number: a position in the log of Postgres |
-//! | epoch | the high bits of every version; a new one begins where LSNs may have gone back |
+//! | epoch | the high bits of every version; a new one begins where LSNs may have gone back or changes were missed |
 //! | visibility barrier | holds a batch until every new snapshot sees its transactions |
 //! | dispatcher | splits batches into chunks, sends them concurrently, knows the contiguous acknowledged LSN |
 //! | linger | short wait of documents that change faster than they can be written, so that one write shows many changes |

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod connect;
 mod health;
 mod import;
 mod logs;
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
+
+use connect::describe;
 
 /// A search-first collections API.
 #[derive(Parser)]
@@ -99,7 +102,7 @@ async fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", describe(&error));
             ExitCode::FAILURE
         }
     }

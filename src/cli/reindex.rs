@@ -10,17 +10,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::connect;
 use crate::app::App;
 use crate::config::Config;
 use crate::search::Collection;
 use crate::sync::generations::reconcile;
 use crate::sync::store::generations::{self, Generation, State};
-use crate::values::clock::Clock;
-use crate::{collections, sync};
+use crate::{collections, db, sync};
 
 const PERIOD: Duration = Duration::from_millis(50);
 /// Pause between two lines without a terminal.
 const LINE: Duration = Duration::from_secs(1);
+/// Longest wait for a Postgres that is away: a rebuild goes on where it was.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Rebuilds indices from the rows and swaps them in when they are complete.
 #[derive(Args)]
@@ -47,7 +49,7 @@ impl Reindex {
                 format!("there is no collection {name}; there are {}", names.join(", "))
             })?],
         };
-        let app = App::open(self.config, Clock::default())?;
+        let app = connect::open(self.config).await?;
         ensure!(app.search.elastic().is_some(), "ELASTICSEARCH_URL is not set, so there is no index to build");
         let awaited = match (self.rollback, self.cancel) {
             (true, _) => request_rollback(&app, &wanted).await?,
@@ -146,7 +148,7 @@ async fn print_lines(app: &App, index: &str) -> anyhow::Result<()> {
 
 /// Reads a generation that is awaited.
 async fn progress(app: &App, index: &str) -> anyhow::Result<Generation> {
-    let generations = generations::all(&app.db.sync).await?;
+    let generations = patiently_read(app).await?;
     let Some(generation) = generations.into_iter().find(|generation| generation.index == index) else {
         bail!("the index {index} has gone");
     };
@@ -154,6 +156,26 @@ async fn progress(app: &App, index: &str) -> anyhow::Result<Generation> {
         bail!("the rebuild of {} failed: {reason}", generation.collection);
     }
     Ok(generation)
+}
+
+/// Reads the generations, through a restart of Postgres.
+async fn patiently_read(app: &App) -> sqlx::Result<Vec<Generation>> {
+    let mut away_since = None;
+    loop {
+        match generations::all(&app.db.sync).await {
+            Err(error) if db::is_away(&error) => {
+                let since = *away_since.get_or_insert_with(|| {
+                    eprintln!("postgres cannot be reached; waiting for it");
+                    Instant::now()
+                });
+                if since.elapsed() > PATIENCE {
+                    return Err(error);
+                }
+                sleep(LINE).await;
+            }
+            read => return read,
+        }
+    }
 }
 
 async fn building(app: &App, collection: &Collection) -> anyhow::Result<Option<String>> {

@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// It does not answer now, which passes.
-    #[error("postgres does not answer: {0}")]
+    #[error("postgres cannot be reached: {0}")]
     Away(String),
     /// The operator has to act; says how.
     #[error("{0}")]
@@ -40,14 +40,27 @@ async fn connect(config: &Database, role: &str) -> Result<PgConnection, Trouble>
     }
 }
 
+/// Whether Postgres is starting, stopping, out of connections or cannot be reached, which passes.
+#[must_use]
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(cause) => {
+            cause.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
 /// Tells what passes by itself from what the operator has to correct.
 fn classify(error: &sqlx::Error, role: &str) -> Trouble {
-    let cause = match error {
-        sqlx::Error::Database(cause) => cause,
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => return Trouble::Away(error.to_string()),
-        _ => return Trouble::Wrong(format!("cannot connect to Postgres: {error}")),
+    let message = error.as_database_error().map_or_else(|| error.to_string(), |cause| cause.message().to_owned());
+    if is_away(error) {
+        return Trouble::Away(message);
+    }
+    let sqlx::Error::Database(cause) = error else {
+        return Trouble::Wrong(format!("cannot connect to Postgres: {message}"));
     };
-    let message = cause.message();
     match cause.code().as_deref() {
         Some("3D000") => Trouble::Wrong(format!("{message}; create it, or correct DATABASE_URL")),
         Some("28000" | "28P01") => Trouble::Wrong(format!("{message}; correct the user or the password in DATABASE_URL")),
@@ -55,10 +68,6 @@ fn classify(error: &sqlx::Error, role: &str) -> Trouble {
         Some("42501") => Trouble::Wrong(format!(
             "the user of DATABASE_URL may not act as {role}; as a superuser: grant {role} to the user ({message})"
         )),
-        // Starting, stopping, out of connections.
-        Some(code) if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => {
-            Trouble::Away(message.into())
-        }
         _ => Trouble::Wrong(format!("cannot connect to Postgres: {message}")),
     }
 }

@@ -11,8 +11,8 @@
 //! - Rows that are read apart from the stream (rebuild, repair) are written with a floor strictly below any later commit.
 //! - An LSN is confirmed when everything up to it is acknowledged by Elasticsearch, in stream order, or stored in the backlog: large
 //!   fan-outs, and what waits while Elasticsearch is away. The backlog worker writes that.
-//! - Where LSNs may have gone back, a new epoch begins, above all versions before, and every index is rebuilt. The high-water
-//!   mark tells when a database went back without knowing it.
+//! - Where LSNs may have gone back or changes were missed, a new epoch begins, above all versions before, and every index is rebuilt.
+//!   The high-water mark tells when a database went back without knowing it, the catalogue when something was not published.
 //!
 //! `pipeline::progress` names the LSNs that a change passes.
 

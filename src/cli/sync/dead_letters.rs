@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Options;
-use crate::app::App;
+use crate::cli::connect;
 use crate::sync::store::dead_letters;
-use crate::values::clock::Clock;
 
 /// Lists the documents that Elasticsearch refused.
 #[derive(Args)]
@@ -21,7 +20,7 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let app = App::open(self.options.config, Clock::default())?;
+        let app = connect::open(self.options.config).await?;
         let documents = dead_letters::list(&app.db.sync, self.limit).await?;
         if self.options.json {
             println!("{}", serde_json::to_string(&documents)?);

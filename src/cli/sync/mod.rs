@@ -7,15 +7,15 @@ mod verify;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use crate::app::App;
+use crate::cli::connect;
 use crate::collections;
 use crate::config::Config;
-use crate::search::{Collection, Elastic};
+use crate::search::{Collection, Elastic, index};
 use crate::sync::store::generations;
-use crate::values::clock::Clock;
 
 /// Shows, verifies and repairs the index.
 #[derive(Args)]
@@ -76,7 +76,7 @@ async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, 
             format!("there is no collection {name}; there are {}", names.join(", "))
         })?],
     };
-    let app = App::open(config, Clock::default())?;
+    let app = connect::open(config).await?;
     let elastic = Elastic::open(&app.config.search)?
         .context("ELASTICSEARCH_URL is not set: Postgres answers every search, and there is no index")?;
     let mut live = Vec::new();
@@ -84,6 +84,10 @@ async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, 
         let index = generations::live(&app.db.sync, collection.name).await?;
         let index =
             index.with_context(|| format!("{} have no index yet; `collections sync status` tells more", collection.name))?;
+        // Neither could a difference be told from a change that cannot be written.
+        if let Some(block) = index::write_block(&elastic, &index).await? {
+            bail!("writes are blocked: the index {index} by {block}; remove the block or free disk");
+        }
         live.push(Live { collection, index });
     }
     Ok((app, elastic, live))

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Live, Options, open, unknown};
 use crate::app::App;
+use crate::cli::connect::describe;
 use crate::sync::integrity::repair::{self, Repaired};
 use crate::sync::integrity::verify;
 use crate::sync::store::checkpoint;
@@ -63,7 +64,7 @@ impl Repair {
                 Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             Err(fault) => {
-                eprintln!("error: cannot tell whether the repair has worked: {fault:#}");
+                eprintln!("error: cannot tell whether the repair has worked: {}", describe(&fault));
                 Ok(unknown())
             }
         }
@@ -76,11 +77,15 @@ impl Repair {
         let mut reports = BTreeMap::new();
         for live in live {
             let mut ids = quarantined.remove(live.collection.name).unwrap_or_default();
-            let mut removed = 0;
-            if !self.dead_letters {
+            let (mut strays, mut removed) = (0, 0);
+            let mut has_more = !self.dead_letters;
+            while has_more {
                 let findings = verify::contents(&app, &elastic, live.collection, &live.index).await?;
-                removed = repair::remove_strays(&elastic, &live.index, &findings.strays).await?;
+                let gone = repair::remove_strays(&elastic, &live.index, &findings.strays).await?;
+                (strays, removed) = (removed + findings.strays.len(), removed + gone);
                 ids.extend(findings.differences.into_keys());
+                // Those that are removed hide others.
+                has_more = findings.has_more_strays && gone > 0;
             }
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let mut transaction = app.db.sync.begin().await?;
@@ -88,7 +93,7 @@ impl Repair {
             transaction.commit().await?;
             wait(&app, &live, &ids, Instant::now() + Duration::from_secs(self.wait_s)).await?;
             let result = repair::check(&app, &elastic, epoch, live.collection, &live.index, &ids).await?;
-            reports.insert(live.collection.name, report(&live, ids.len(), removed, &result));
+            reports.insert(live.collection.name, report(&live, ids.len(), [strays, removed], &result));
         }
         Ok(reports)
     }
@@ -115,9 +120,11 @@ async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::R
     }
 }
 
-fn report(live: &Live, enqueued: usize, removed: usize, result: &Repaired) -> Report {
-    for id in &result.beyond {
-        eprintln!("{} {id} cannot be repaired: {}", live.collection.name, repair::advice(live.collection));
+fn report(live: &Live, enqueued: usize, [strays, removed]: [usize; 2], result: &Repaired) -> Report {
+    for (id, difference) in result.left.iter().filter(|(id, _)| result.beyond.contains(*id)) {
+        eprintln!("{} {id} cannot be repaired: {}", live.collection.name, repair::advice(live.collection, *difference));
     }
-    Report { enqueued, repaired: result.repaired, left: result.left.len(), removed, summary: verify::summary(&result.left) }
+    let left = result.left.len() + strays - removed;
+    let summary = format!("{}, {} of other programs", verify::summary(&result.left), strays - removed);
+    Report { enqueued, repaired: result.repaired, left, removed, summary }
 }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Options;
-use crate::app::App;
+use crate::cli::connect;
 use crate::sync::overview::{self, COUNTED, Overview};
 use crate::sync::store::sweep_runs::Summary;
-use crate::values::clock::Clock;
 
 /// Shows the state of the sync.
 #[derive(Args)]
@@ -19,7 +18,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let app = App::open(self.options.config, Clock::default())?;
+        let app = connect::open(self.options.config).await?;
         let overview = overview::read(&app, &app.db.sync).await?;
         if self.options.json {
             println!("{}", serde_json::to_string(&overview)?);

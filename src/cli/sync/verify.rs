@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Live, Options, open, unknown};
 use crate::app::App;
+use crate::cli::connect::describe;
 use crate::search::Elastic;
 use crate::sync::integrity::compare;
 use crate::sync::integrity::verify::{self, Difference, Findings};
@@ -57,7 +58,7 @@ struct Named {
 
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let json = self.options.json;
+        let (json, omitted) = (self.options.json, self.omitted());
         match self.check().await {
             Ok((reports, ledger)) => {
                 let different = reports.values().map(|report| report.different).sum::<usize>();
@@ -66,16 +67,23 @@ impl Verify {
                     println!("{answer}");
                 } else {
                     print(&reports, ledger);
-                    println!("{different} differences");
+                    println!("{different} differences{omitted}");
                 }
                 let is_equal = different == 0 && ledger.unwrap_or_default() == 0;
                 Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             Err(fault) => {
-                eprintln!("error: cannot tell whether the index equals the rows: {fault:#}");
+                eprintln!("error: cannot tell whether the index equals the rows: {}", describe(&fault));
                 Ok(unknown())
             }
         }
+    }
+
+    /// Says what is not compared.
+    fn omitted(&self) -> String {
+        let all = [(self.deep, "contents (--deep)"), (self.ledger, "balances with their ledger (--ledger)")];
+        let omitted: Vec<&str> = all.into_iter().filter(|(is_compared, _)| !is_compared).map(|(_, what)| what).collect();
+        if omitted.is_empty() { String::new() } else { format!("; not compared: {}", omitted.join(", ")) }
     }
 
     async fn check(self) -> anyhow::Result<(BTreeMap<&'static str, Report>, Option<i64>)> {
@@ -96,7 +104,7 @@ impl Verify {
 }
 
 async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, deep: bool) -> anyhow::Result<Report> {
-    let Findings { checked, differences, unsettled, strays } = findings;
+    let Findings { checked, differences, unsettled, strays, .. } = findings;
     let mut ids: Vec<Uuid> = differences.keys().copied().collect();
     ids.sort_unstable();
     ids.truncate(NAMED);

@@ -13,6 +13,9 @@ pub enum ElasticError {
     /// Its queues are full (429): the same request may succeed later.
     #[error("elasticsearch is overloaded")]
     Rejected,
+    /// An operator or a full disk blocks an index or the cluster (`cluster_block_exception`).
+    #[error("elasticsearch refuses writes: {0}; remove the block or free disk")]
+    Blocked(String),
     /// Repeating the request is useless.
     #[error("elasticsearch refused with {status}: {reason}")]
     Refused {
@@ -20,7 +23,8 @@ pub enum ElasticError {
         /// Of the server, without the values that it quotes.
         reason: String,
     },
-    #[error("elasticsearch sent an unusable answer: {0}")]
+    /// Something else may answer in its place. Nothing follows from such an answer.
+    #[error("an answer of elasticsearch was not understood, check what answers at ELASTICSEARCH_URL: {0}")]
     Broken(String),
 }
 
@@ -36,6 +40,14 @@ impl Cause {
     /// Such as `document_parsing_exception`.
     pub(in crate::search) fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or("error")
+    }
+
+    /// What is blocked, such as `index [a]` or nothing for a cluster, and by what, such as `FORBIDDEN/8/index write (api)`.
+    pub(in crate::search) fn block(&self) -> Option<(&str, &str)> {
+        let reason = self.reason.as_deref().filter(|_| self.kind() == "cluster_block_exception")?;
+        let (what, block) = reason.split_once("blocked by: [")?;
+        let end = ["; for more information", "];"].into_iter().filter_map(|end| block.find(end)).min().unwrap_or(block.len());
+        Some((what.trim_end(), &block[..end]))
     }
 
     /// The reason up to where it begins to quote the document: values are personal data and stay out of logs.
@@ -77,17 +89,48 @@ impl ElasticError {
     }
 
     pub(super) fn from_answer(status: u16, body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Answer {
-            error: Cause,
+        let refusal = serde_json::from_slice::<Refusal>(body).ok();
+        if let (403 | 429, Some(Refusal::Cause { error })) = (status, &refusal)
+            && let Some((what, block)) = error.block()
+        {
+            return Self::Blocked(format!("{what} blocked by {block}").trim_start().to_owned());
         }
+        match (status, refusal.map(Refusal::reason)) {
+            (429, _) => Self::Rejected,
+            (401 | 403 | 500..=599, reason) => {
+                Self::Unavailable(format!("status {status}, {}", reason.as_deref().unwrap_or("no reason given")))
+            }
+            (_, Some(reason)) => Self::Refused { status, reason },
+            // A gateway without a way to the server says 404 too.
+            (_, None) => Self::Broken(format!("status {status} without a reason")),
+        }
+    }
+}
 
-        let reason =
-            serde_json::from_slice::<Answer>(body).map_or_else(|_| "no reason given".into(), |answer| answer.error.describe());
-        match status {
-            429 => Self::Rejected,
-            401 | 403 | 500..=599 => Self::Unavailable(format!("status {status}, {reason}")),
-            _ => Self::Refused { status, reason },
+/// The ways in which Elasticsearch says no; every other answer comes from elsewhere.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Refusal {
+    Cause {
+        error: Cause,
+    },
+    /// No such alias.
+    Text {
+        error: String,
+    },
+    /// No such document.
+    Absent {
+        #[expect(dead_code, reason = "that it is there tells who answers")]
+        found: bool,
+    },
+}
+
+impl Refusal {
+    fn reason(self) -> String {
+        match self {
+            Self::Cause { error } => error.describe(),
+            Self::Text { error } => error,
+            Self::Absent { .. } => "not found".into(),
         }
     }
 }
@@ -112,7 +155,37 @@ mod tests {
         for status in [401, 403, 500, 503] {
             assert!(ElasticError::from_answer(status, b"busy").is_outage(), "{status}");
         }
-        assert!(!ElasticError::from_answer(400, b"{}").is_outage());
-        assert!(ElasticError::from_answer(404, b"{}").is_missing());
+        assert!(!ElasticError::from_answer(400, br#"{"error":{"type":"parsing_exception"}}"#).is_outage());
+    }
+
+    #[test]
+    fn only_elasticsearch_itself_says_that_something_is_missing() {
+        for missing in [
+            r#"{"error":{"type":"index_not_found_exception","reason":"no such index [a]"},"status":404}"#,
+            r#"{"error":"alias [a] missing","status":404}"#,
+            r#"{"found":false}"#,
+        ] {
+            assert!(ElasticError::from_answer(404, missing.as_bytes()).is_missing(), "{missing}");
+        }
+        for other in ["", "{}", "[]", "default backend - 404", "<html>", r#"{"message":"no Route matched"}"#] {
+            let error = ElasticError::from_answer(404, other.as_bytes());
+            assert!(!error.is_missing() && error.is_outage(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_told_from_an_overload_and_from_missing_rights() {
+        let flood = br#"{"error":{"type":"cluster_block_exception","reason":"index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block; for more information, see https://www.elastic.co];"},"status":429}"#;
+        let global = br#"{"error":{"type":"cluster_block_exception","reason":"blocked by: [FORBIDDEN/6/cluster read-only (api)];"},"status":403}"#;
+        for (status, body) in [(429, &flood[..]), (403, &global[..])] {
+            assert!(matches!(ElasticError::from_answer(status, body), ElasticError::Blocked(_)), "{status}");
+        }
+        let cause = Cause {
+            kind: Some("cluster_block_exception".into()),
+            reason: Some("index [a] blocked by: [FORBIDDEN/8/index write (api)];".into()),
+        };
+        assert_eq!(cause.block(), Some(("index [a]", "FORBIDDEN/8/index write (api)")));
+        let master = br#"{"error":{"type":"cluster_block_exception","reason":"blocked by: [SERVICE_UNAVAILABLE/2/no master];"},"status":503}"#;
+        assert!(matches!(ElasticError::from_answer(503, master), ElasticError::Unavailable(_)));
     }
 }

@@ -19,11 +19,13 @@ use crate::config;
 
 mod compile;
 mod fault;
+mod outcome;
 mod phrase;
 mod search;
 
 pub(super) use fault::Cause;
 pub use fault::ElasticError;
+pub(super) use outcome::{Acknowledged, Shards};
 
 /// Largest answer that is read; a page of documents is far below.
 const ANSWER_LIMIT: usize = 64 << 20;

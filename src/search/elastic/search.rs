@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::compile;
-use super::{Elastic, ElasticError, Verb, parse};
+use super::{Elastic, ElasticError, Shards, Verb, parse};
 use crate::search::Collection;
 use crate::search::query::{Count, Hits, Matching, Query, SortPosition, Total};
 
@@ -58,11 +58,6 @@ struct Answer<'a> {
 }
 
 #[derive(Deserialize)]
-struct Shards {
-    failed: u32,
-}
-
-#[derive(Deserialize)]
 struct HitList<'a> {
     total: Option<Counted>,
     #[serde(borrow)]
@@ -87,7 +82,7 @@ struct Hit<'a> {
 impl Answer<'_> {
     /// Refuses an answer with a part missing.
     fn check(&self) -> Result<(), ElasticError> {
-        if self.timed_out || self.shards.failed > 0 { Err(ElasticError::Timeout) } else { Ok(()) }
+        if self.timed_out { Err(ElasticError::Timeout) } else { self.shards.check() }
     }
 }
 

@@ -25,8 +25,13 @@ pub enum Outcome {
     Written,
     /// The index has a version that is as new or newer; nothing is left to do.
     Outdated,
-    /// The server is busy or broken: this write, and only this one, has to be sent again.
+    /// The server is busy: this write, and only this one, has to be sent again.
     Rejected,
+    /// The same, but the index takes no writes until a shard, a disk or an operator has changed something.
+    Blocked {
+        /// What to change, if that is known.
+        reason: String,
+    },
     /// The index does not exist.
     NoIndex,
     /// The index will never take it.
@@ -123,11 +128,21 @@ struct Item {
 
 impl Item {
     fn outcome(self) -> Outcome {
-        let Some(cause) = self.error else { return Outcome::Written };
+        let Some(cause) = self.error else {
+            // A deletion of nothing leaves a tombstone.
+            let is_written = matches!(self.status, 200..=299 | 404);
+            return if is_written { Outcome::Written } else { Outcome::Rejected };
+        };
         match (self.status, cause.kind()) {
             (409, _) => Outcome::Outdated,
             // A lost shard, a full or broken disk and a closed index heal; the write itself is sound.
-            (429 | 500..=599, _) | (_, "cluster_block_exception" | "index_closed_exception") => Outcome::Rejected,
+            (_, "cluster_block_exception") => {
+                let block = cause.block().map_or_else(|| cause.describe(), |(_, block)| format!("blocked by {block}"));
+                Outcome::Blocked { reason: format!("{block}; remove the block or free disk") }
+            }
+            (_, "index_closed_exception") => Outcome::Blocked { reason: "it is closed; open it".into() },
+            (429, _) => Outcome::Rejected,
+            (500..=599, _) => Outcome::Blocked { reason: cause.describe() },
             (_, "index_not_found_exception") => Outcome::NoIndex,
             (status, _) => Outcome::Poison { status, reason: cause.describe() },
         }
@@ -161,13 +176,21 @@ mod tests {
                 {"index":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}},
                 {"index":{"status":500,"error":{"type":"translog_exception","reason":"broken disk"}}},
                 {"index":{"status":400,"error":{"type":"index_closed_exception","reason":"closed"}}},
+                {"index":{"status":403,"error":{"type":"cluster_block_exception","reason":"index [a] blocked by: [FORBIDDEN/8/index write (api)];"}}},
+                {"index":{"status":502}},
                 {"index":{"status":400,"error":{"type":"strict_dynamic_mapping_exception","reason":"no [x]"}}}]}"#,
         )
         .unwrap();
         let outcomes: Vec<_> =
             answer.items.into_iter().map(|(Action::Index(item) | Action::Delete(item))| item.outcome()).collect();
-        use Outcome::{Outdated, Poison, Rejected, Written};
+        use Outcome::{Blocked, Outdated, Poison, Rejected, Written};
         let poison = Poison { status: 400, reason: "strict_dynamic_mapping_exception: no [x]".into() };
-        assert_eq!(outcomes, [Written, Written, Outdated, Rejected, Rejected, Rejected, poison]);
+        let [disk, closed, block] = [
+            "translog_exception: broken disk",
+            "it is closed; open it",
+            "blocked by FORBIDDEN/8/index write (api); remove the block or free disk",
+        ]
+        .map(|reason| Blocked { reason: reason.into() });
+        assert_eq!(outcomes, [Written, Written, Outdated, Rejected, disk, closed, block, Rejected, poison]);
     }
 }

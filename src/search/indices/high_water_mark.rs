@@ -5,16 +5,20 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
-use crate::search::elastic::{Elastic, ElasticError, Verb};
+use crate::search::elastic::{Acknowledged, Elastic, ElasticError, Verb};
 use crate::values::lsn::Version;
 
 /// Raises the mark of a database; returns false if it is higher already.
 pub async fn raise(elastic: &Elastic, owner: &str, version: Version) -> Result<bool, ElasticError> {
-    let path = format!("{}/_doc/{owner}?version={}&version_type=external_gte&filter_path=result", index(elastic), version.0);
-    let write = async || elastic.write::<IgnoredAny>(Verb::Put, &path, Some(Bytes::from_static(b"{}"))).await;
+    #[derive(Deserialize)]
+    struct Raised {
+        #[serde(rename = "_version")]
+        version: i64,
+    }
+    let path = format!("{}/_doc/{owner}?version={}&version_type=external_gte&filter_path=_version", index(elastic), version.0);
+    let write = async || elastic.write::<Raised>(Verb::Put, &path, Some(Bytes::from_static(b"{}"))).await;
     let written = match write().await {
         Err(error) if error.is_missing() => {
             create(elastic).await?;
@@ -24,7 +28,10 @@ pub async fn raise(elastic: &Elastic, owner: &str, version: Version) -> Result<b
     };
     match written {
         Err(ElasticError::Refused { status: 409, .. }) => Ok(false),
-        written => written.map(|_| true),
+        written => match written?.version {
+            raised if raised == version.0 => Ok(true),
+            other => Err(ElasticError::Broken(format!("the mark was raised to {other} in place of {}", version.0))),
+        },
     }
 }
 
@@ -33,12 +40,12 @@ pub async fn read(elastic: &Elastic, owner: &str) -> Result<Option<Version>, Ela
     #[derive(Deserialize)]
     struct Found {
         #[serde(rename = "_version")]
-        version: Option<i64>,
+        version: i64,
     }
-    let path = format!("{}/_doc/{owner}?_source=false&filter_path=_version", index(elastic));
+    let path = format!("{}/_doc/{owner}?_source=false&filter_path=found,_version", index(elastic));
     match elastic.read::<Found>(Verb::Get, &path, None, elastic.search_deadline).await {
         Err(error) if error.is_missing() => Ok(None),
-        found => Ok(found?.version.map(Version)),
+        found => Ok(Some(Version(found?.version))),
     }
 }
 
@@ -53,9 +60,9 @@ async fn create(elastic: &Elastic) -> Result<(), ElasticError> {
         "settings": { "number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "-1" },
         "mappings": { "dynamic": "strict" },
     });
-    match elastic.write::<IgnoredAny>(Verb::Put, &index(elastic), Some(Bytes::from(content.to_string()))).await {
+    match elastic.write(Verb::Put, &index(elastic), Some(Bytes::from(content.to_string()))).await {
         // Another process was faster.
         Err(ElasticError::Refused { status: 400, reason }) if reason.starts_with("resource_already_exists") => Ok(()),
-        created => created.map(|_| ()),
+        created => created.and_then(Acknowledged::check),
     }
 }

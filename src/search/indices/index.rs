@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use crate::search::Collection;
 use crate::search::Template;
-use crate::search::elastic::{Elastic, ElasticError, Verb};
+use crate::search::elastic::{Acknowledged, Elastic, ElasticError, Shards, Verb};
 
 /// What is behind the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +32,30 @@ pub struct Found {
     pub created: DateTime<Utc>,
 }
 
+/// An index as far as it is asked for.
+#[derive(Deserialize)]
+struct Description {
+    settings: Settings,
+    /// Absent without an owner.
+    #[serde(default)]
+    mappings: Value,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    index: IndexSettings,
+}
+
+#[derive(Deserialize)]
+struct IndexSettings {
+    creation_date: String,
+}
+
 impl Found {
-    fn new(index: String, description: &Value) -> Self {
-        let created = description["settings"]["index"]["creation_date"].as_str().and_then(|text| text.parse().ok());
-        Self {
-            index,
-            owner: description["mappings"]["_meta"]["owner"].as_str().map(str::to_owned),
-            created: created.and_then(DateTime::from_timestamp_millis).unwrap_or_default(),
-        }
+    fn new(index: String, Description { settings, mappings }: &Description) -> Result<Self, ElasticError> {
+        let created = settings.index.creation_date.parse().ok().and_then(DateTime::from_timestamp_millis);
+        let created = created.ok_or_else(|| ElasticError::Broken(format!("no date of creation of {index}")))?;
+        Ok(Self { index, owner: mappings["_meta"]["owner"].as_str().map(str::to_owned), created })
     }
 }
 
@@ -78,18 +93,49 @@ pub async fn update_settings(elastic: &Elastic, index: &str, settings: &Value) -
 
 /// Whether the server answers within the deadline of a search.
 pub async fn answers(elastic: &Elastic) -> bool {
-    elastic.send(Verb::Get, "_cluster/health?timeout=0s&filter_path=status", None, elastic.search_deadline).await.is_ok()
+    #[derive(Deserialize)]
+    struct Health {
+        #[serde(rename = "status")]
+        _status: String,
+    }
+    let path = "_cluster/health?timeout=0s&filter_path=status";
+    elastic.read::<Health>(Verb::Get, path, None, elastic.search_deadline).await.is_ok()
+}
+
+/// Says what blocks writes to an index, if anything does.
+pub async fn write_block(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        blocks: Blocks,
+    }
+    #[derive(Deserialize)]
+    struct Blocks {
+        #[serde(default)]
+        global: BTreeMap<String, Block>,
+        #[serde(default)]
+        indices: BTreeMap<String, BTreeMap<String, Block>>,
+    }
+    #[derive(Deserialize)]
+    struct Block {
+        description: String,
+        levels: Vec<String>,
+    }
+    let path = format!("_cluster/state/blocks/{index}");
+    let Blocks { global, indices } = elastic.read::<Answer>(Verb::Get, &path, None, elastic.search_deadline).await?.blocks;
+    let mut all = global.into_values().chain(indices.into_values().flat_map(BTreeMap::into_values));
+    let block = all.find(|block| block.levels.iter().any(|level| level == "write"));
+    Ok(block.map(|Block { description, .. }| description.split("; for more information").next().unwrap_or_default().to_owned()))
 }
 
 /// Makes everything written so far searchable.
 pub async fn refresh(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
-    elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_refresh?filter_path=_shards"), None).await.map(drop)
+    on_shards(elastic, &format!("{index}/_refresh?filter_path=_shards")).await
 }
 
 /// Writes everything buffered to disk, so that the next refresh has little to do. A small server refreshes one index at a time, so a
 /// large refresh holds up the others.
 pub async fn flush(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
-    elastic.write::<IgnoredAny>(Verb::Post, &format!("{index}/_flush?filter_path=_shards"), None).await.map(drop)
+    on_shards(elastic, &format!("{index}/_flush?filter_path=_shards")).await
 }
 
 /// Puts one generation alone behind the alias, atomically.
@@ -103,7 +149,7 @@ pub async fn swap(elastic: &Elastic, collection: &Collection, to: &str) -> Resul
         .collect();
     actions.push(json!({ "add": { "index": to, "alias": alias } }));
     let body = body(&json!({ "actions": actions }));
-    elastic.write::<IgnoredAny>(Verb::Post, "_aliases", Some(body)).await.map(drop)
+    elastic.write(Verb::Post, "_aliases", Some(body)).await.and_then(Acknowledged::check)
 }
 
 /// Finds out what is behind the alias of a collection.
@@ -121,27 +167,38 @@ pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias
 /// Makes sure that the index template is the one of this program; returns true if it replaced another one.
 pub async fn ensure_template(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
     let alias = alias(elastic, collection);
+    #[derive(Deserialize)]
+    struct Answer {
+        index_templates: [Named; 1],
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        index_template: Value,
+    }
     let path = format!("_index_template/{alias}");
-    let answer: Value = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
-        Err(error) if error.is_missing() => Value::Null,
-        answer => answer?,
+    let found = match elastic.read::<Answer>(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => None,
+        answer => Some(answer?.index_templates.map(|named| named.index_template)),
     };
-    let found = &answer["index_templates"][0]["index_template"];
     let expected = template(collection)?.guard(&format!("{alias}-v1-*"));
     // The server writes numbers of settings as strings; everything else comes back as it was sent.
-    let is_ours = |part: &str| found.pointer(part) == expected.pointer(part);
-    if ["/template/mappings", "/_meta", "/allow_auto_create"].into_iter().all(is_ours) {
+    let is_ours = |[found]: &[Value; 1]| {
+        ["/template/mappings", "/_meta", "/allow_auto_create"]
+            .into_iter()
+            .all(|part| found.pointer(part) == expected.pointer(part))
+    };
+    if found.as_ref().is_some_and(is_ours) {
         return Ok(false);
     }
     put(elastic, &path, &expected).await?;
-    Ok(!answer.is_null())
+    Ok(found.is_some())
 }
 
 /// Lists the generations of a collection, oldest first, live or not, of any database.
 pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<Vec<Found>, ElasticError> {
     let path = format!("{}-v1-*?filter_path=*.settings.index.creation_date,*.mappings._meta.owner", alias(elastic, collection));
-    let found: BTreeMap<String, Value> = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
-    let mut found: Vec<Found> = found.into_iter().map(|(index, value)| Found::new(index, &value)).collect();
+    let found: BTreeMap<String, Description> = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
+    let mut found = found.into_iter().map(|(index, one)| Found::new(index, &one)).collect::<Result<Vec<_>, _>>()?;
     found.sort_by(|one, other| (one.created, &one.index).cmp(&(other.created, &other.index)));
     Ok(found)
 }
@@ -149,18 +206,19 @@ pub async fn generations(elastic: &Elastic, collection: &Collection) -> Result<V
 /// Returns the mark of the database that an index belongs to; `None` without a mark or an index.
 pub async fn owner(elastic: &Elastic, index: &str) -> Result<Option<String>, ElasticError> {
     let path = format!("{index}?filter_path=*.settings.index.creation_date,*.mappings._meta.owner");
-    let found: BTreeMap<String, Value> = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
+    let found: BTreeMap<String, Description> = match elastic.read(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => return Ok(None),
         found => found?,
     };
-    Ok(found.into_iter().find_map(|(index, value)| Found::new(index, &value).owner))
+    let (index, one) = found.into_iter().next().ok_or_else(|| ElasticError::Broken(format!("nothing about {index}")))?;
+    Ok(Found::new(index, &one)?.owner)
 }
 
 /// Removes an index; an absent one is no error.
 pub async fn remove(elastic: &Elastic, index: &str) -> Result<(), ElasticError> {
-    match elastic.write::<IgnoredAny>(Verb::Delete, index, None).await {
-        Err(error) if !error.is_missing() => Err(error),
-        _ => Ok(()),
+    match elastic.write(Verb::Delete, index, None).await.and_then(Acknowledged::check) {
+        Err(error) if error.is_missing() => Ok(()),
+        removed => removed,
     }
 }
 
@@ -169,9 +227,12 @@ pub async fn count(elastic: &Elastic, index: &str) -> Result<u64, ElasticError> 
     #[derive(Deserialize)]
     struct Counted {
         count: u64,
+        #[serde(rename = "_shards")]
+        shards: Shards,
     }
-    let path = format!("{index}/_count?filter_path=count");
+    let path = format!("{index}/_count?filter_path=count,_shards");
     let counted: Counted = elastic.read(Verb::Get, &path, None, elastic.write_deadline).await?;
+    counted.shards.check()?;
     Ok(counted.count)
 }
 
@@ -199,24 +260,43 @@ pub async fn server(elastic: &Elastic) -> Result<Server, ElasticError> {
 
 /// Lists the indices behind an alias.
 async fn behind(elastic: &Elastic, alias: &str) -> Result<Vec<String>, ElasticError> {
-    let path = format!("_alias/{alias}");
-    match elastic.read::<BTreeMap<String, IgnoredAny>>(Verb::Get, &path, None, elastic.write_deadline).await {
-        Err(error) if error.is_missing() => Ok(Vec::new()),
-        found => Ok(found?.into_keys().collect()),
+    #[derive(Deserialize)]
+    struct Aliased {
+        aliases: BTreeMap<String, Value>,
     }
+    let path = format!("_alias/{alias}");
+    let found = match elastic.read::<BTreeMap<String, Aliased>>(Verb::Get, &path, None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        found => found?,
+    };
+    if found.is_empty() || !found.values().all(|one| one.aliases.contains_key(alias)) {
+        return Err(ElasticError::Broken(format!("nothing about the alias {alias}")));
+    }
+    Ok(found.into_keys().collect())
 }
 
 /// Whether there is an index of that name.
 pub async fn exists(elastic: &Elastic, index: &str) -> Result<bool, ElasticError> {
-    let path = format!("{index}/_settings?filter_path=*.settings.index.uuid");
-    match elastic.read::<IgnoredAny>(Verb::Get, &path, None, elastic.write_deadline).await {
+    let path = format!("{index}?filter_path=*.settings.index.creation_date");
+    match elastic.read::<BTreeMap<String, Description>>(Verb::Get, &path, None, elastic.write_deadline).await {
         Err(error) if error.is_missing() => Ok(false),
+        Ok(found) if found.is_empty() => Err(ElasticError::Broken(format!("nothing about {index}"))),
         found => found.map(|_| true),
     }
 }
 
 async fn put(elastic: &Elastic, path: &str, content: &Value) -> Result<(), ElasticError> {
-    elastic.write::<IgnoredAny>(Verb::Put, path, Some(body(content))).await.map(drop)
+    elastic.write(Verb::Put, path, Some(body(content))).await.and_then(Acknowledged::check)
+}
+
+/// Does something on every shard of an index.
+async fn on_shards(elastic: &Elastic, path: &str) -> Result<(), ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "_shards")]
+        shards: Shards,
+    }
+    elastic.write::<Answer>(Verb::Post, path, None).await?.shards.check()
 }
 
 fn body(content: &Value) -> Bytes {

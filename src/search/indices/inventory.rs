@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::search::elastic::{Cause, Elastic, ElasticError, Verb};
+use crate::search::elastic::{Cause, Elastic, ElasticError, Shards, Verb};
 use crate::values::lsn::Version;
 
 /// A document in an index.
@@ -31,6 +31,8 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
     struct Doc {
         #[serde(rename = "_id")]
         id: Uuid,
+        /// Absent beside an error.
+        found: Option<bool>,
         #[serde(rename = "_version")]
         version: Option<i64>,
         #[serde(rename = "_source")]
@@ -48,11 +50,19 @@ pub async fn read(elastic: &Elastic, index: &str, ids: &[Uuid]) -> Result<Vec<He
     if let Some(cause) = answer.docs.iter().find_map(|doc| doc.error.as_ref()) {
         return Err(ElasticError::Unavailable(cause.describe()));
     }
-    Ok(answer
-        .docs
-        .into_iter()
-        .filter_map(|doc| Some(Held { id: doc.id, version: Version(doc.version?), source: doc.source? }))
-        .collect())
+    let broken = |what: &str| ElasticError::Broken(format!("{what} among {} documents by id", ids.len()));
+    if answer.docs.len() != ids.len() {
+        return Err(broken("too few or too many answers"));
+    }
+    let mut held = Vec::with_capacity(ids.len());
+    for Doc { id, found, version, source, .. } in answer.docs {
+        match (found, version, source) {
+            (Some(true), Some(version), Some(source)) => held.push(Held { id, version: Version(version), source }),
+            (Some(false), ..) => {}
+            _ => return Err(broken("one is neither found nor absent")),
+        }
+    }
+    Ok(held)
 }
 
 /// What a page says of its documents.
@@ -101,12 +111,13 @@ pub async fn page(
 ) -> Result<Page, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
-        // Absent if there are none.
-        #[serde(default)]
+        #[serde(rename = "_shards")]
+        shards: Shards,
         hits: Hits,
     }
-    #[derive(Default, Deserialize)]
+    #[derive(Deserialize)]
     struct Hits {
+        // Left out by `filter_path` if there are none.
         #[serde(default)]
         hits: Vec<Hit>,
     }
@@ -122,7 +133,8 @@ pub async fn page(
     }
     let mut path = format!("{index}/_search?allow_partial_search_results=false");
     if detail != Detail::Sources {
-        path.push_str("&filter_path=hits.hits._id,hits.hits._version,hits.hits.sort");
+        // The score, which there is none of, keeps `hits` there if nothing was found.
+        path.push_str("&filter_path=_shards,hits.max_score,hits.hits._id,hits.hits._version,hits.hits.sort");
     }
     let sort = json!([{ "id": "asc" }, { "version": "asc" }]);
     let mut body = json!({ "size": size, "version": true, "sort": sort, "track_total_hits": false });
@@ -141,6 +153,7 @@ pub async fn page(
     }
     let body = Bytes::from(body.to_string());
     let answer: Answer = elastic.read(Verb::Post, &path, Some(body), elastic.write_deadline).await?;
+    answer.shards.check()?;
     let is_full = answer.hits.hits.len() == size;
     let mut page = Page::default();
     for Hit { id, version, source, sort: (member, number) } in answer.hits.hits {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::search::elastic::{Elastic, ElasticError, Verb};
+use crate::search::elastic::{Elastic, ElasticError, Shards, Verb};
 
 /// The checkpoint of each shard of an index, by its number. A shard that is not started is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ impl ShardCheckpoints {
 pub async fn read(elastic: &Elastic, indices: &[&str]) -> Result<BTreeMap<String, ShardCheckpoints>, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
+        /// Of which indices may be absent or have none that is started.
+        #[serde(rename = "_shards")]
+        _shards: Shards,
         #[serde(default)]
         indices: BTreeMap<String, Index>,
     }
@@ -79,7 +82,7 @@ pub async fn read(elastic: &Elastic, indices: &[&str]) -> Result<BTreeMap<String
         return Ok(BTreeMap::new());
     }
     let path = format!(
-        "{}/_stats/docs?level=shards&ignore_unavailable=true&filter_path=indices.*.shards.*.routing,\
+        "{}/_stats/docs?level=shards&ignore_unavailable=true&filter_path=_shards,indices.*.shards.*.routing,\
          indices.*.shards.*.commit.user_data.history_uuid,indices.*.shards.*.seq_no",
         indices.join(",")
     );

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::index_rollback::detect_index_rollback;
 use super::{alias, rebuild};
 use crate::app::App;
+use crate::freshness::status::Concern;
 use crate::search::{Collection, Template, index};
 use crate::sync::integrity::verify;
 use crate::sync::integrity::wait::Behind;
@@ -68,11 +69,11 @@ pub async fn register(app: &App, writer: &Writer) -> anyhow::Result<()> {
 /// # Errors
 /// Another process has taken over.
 pub async fn run(app: &App, writer: &Writer, lease: i64, progress: &Progress) -> anyhow::Result<()> {
-    let mut retry = Retry::new(app);
+    let retry = Retry { app, concern: Concern::Indices };
     while !retry.pause_after(clean_up(app, writer, lease).await.map(|()| true)).await? {}
     let checked = Mutex::new(None);
     let building = async {
-        let mut retry = Retry::new(app);
+        let retry = Retry { app, concern: Concern::Rebuild };
         loop {
             let built = build(app, writer, lease, progress, &checked).await;
             if let Err(error) = retry.pause_after(built).await {
@@ -81,7 +82,7 @@ pub async fn run(app: &App, writer: &Writer, lease: i64, progress: &Progress) ->
         }
     };
     let reconciling = async {
-        let mut retry = Retry::new(app);
+        let retry = Retry { app, concern: Concern::Indices };
         loop {
             let reconciled = reconcile(app, writer, lease, progress, &mut *checked.lock().await).await;
             if let Err(error) = retry.pause_after(reconciled).await {
@@ -98,33 +99,25 @@ pub async fn run(app: &App, writer: &Writer, lease: i64, progress: &Progress) ->
 /// Retries a step that fails, and reports why. The change stream flows on meanwhile.
 struct Retry<'a> {
     app: &'a App,
-    reported: Option<String>,
+    concern: Concern,
 }
 
-impl<'a> Retry<'a> {
-    fn new(app: &'a App) -> Self {
-        Self { app, reported: None }
-    }
-
+impl Retry<'_> {
     /// Pauses after a step unless the step says that there is more to do, and returns what it said. Only a successor ends the work.
-    async fn pause_after(&mut self, step: anyhow::Result<bool>) -> anyhow::Result<bool> {
+    async fn pause_after(&self, step: anyhow::Result<bool>) -> anyhow::Result<bool> {
         let status = &self.app.watermark.status;
         match step {
             Err(fault) if fault.is::<Superseded>() => Err(fault),
             Err(fault) => {
                 let problem = format!("{fault:#}");
-                if self.reported.as_ref() != Some(&problem) {
+                if status.report_problem(self.concern, problem.clone()) {
                     error!(error = problem, "cannot reconcile indices; trying again");
                 }
-                status.update(|report| report.problem = Some(problem.clone()));
-                self.reported = Some(problem);
                 sleep(PAUSE).await;
                 Ok(false)
             }
             Ok(has_more) => {
-                if self.reported.take().is_some() {
-                    status.update(|report| report.problem = None);
-                }
+                status.solve(self.concern);
                 if !has_more {
                     sleep(PERIOD).await;
                 }
@@ -192,7 +185,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
         }
         *checked = Some(Instant::now());
     }
-    if live.len() == collections::ALL.len() {
+    if live.len() == collections::ALL.len() && *progress.is_certain.borrow() {
         progress.is_live.send_replace(true);
         progress.publish(app);
     }

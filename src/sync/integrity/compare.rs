@@ -96,6 +96,8 @@ pub struct Range {
     pub different: HashMap<Uuid, Observation>,
     /// Documents without a row, with ids that are no UUIDs, so that no key leads to them.
     pub strays: BTreeSet<String>,
+    /// Whether there are more documents than a page holds that have no place in the order of ids. Those of this page hide them.
+    pub is_cut: bool,
 }
 
 /// Observes the next page of a collection above one id, up to and including another, on both sides.
@@ -119,6 +121,7 @@ pub async fn observe_range(
     let full = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == size);
     let end = [page.end, full, end].into_iter().flatten().min();
     let is_within = |id: &Uuid| end.is_none_or(|end| *id <= end);
+    let is_cut = page.end.is_none() && page.entries.len() + page.strays.len() == size;
 
     let rows = rows.into_iter().filter(|(id, _)| is_within(id));
     let rows = match depth {
@@ -132,7 +135,7 @@ pub async fn observe_range(
     let ids = rows.len();
     let different = pair(rows, documents.map(document).collect());
     let ghosts = different.values().filter(|observation| observation.difference == Some(Difference::Ghost)).count();
-    Ok(Range { end, ids: ids + ghosts + page.strays.len(), different, strays: page.strays })
+    Ok(Range { end, ids: ids + ghosts + page.strays.len(), different, strays: page.strays, is_cut })
 }
 
 /// Observes documents with their contents. Those that do not differ are left out.

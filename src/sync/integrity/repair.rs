@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::{PgExecutor, PgTransaction};
 use uuid::Uuid;
 
-use super::verify::{self, Differences};
-use super::{compare, wait};
+use super::compare::{self, Observation};
+use super::verify::{self, Difference, Differences};
+use super::wait;
 use crate::app::App;
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError, index};
-use crate::sync::store::{backlog, checkpoint};
+use crate::sync::store::{backlog, checkpoint, dead_letters};
 use crate::sync::stream::batch::Keys;
 use crate::values::lsn::{Epoch, Version};
 
@@ -74,8 +75,13 @@ pub async fn check(
     let highest = Version::new(epoch, wait::until_searchable(app, collection).await?);
     let ids: Vec<Uuid> = result.left.keys().copied().collect();
     let observations = compare::observe(app, elastic, collection, index, &ids).await?;
-    let beyond = observations.into_iter().filter(|(_, observation)| observation.document > Some(highest));
-    result.beyond = beyond.map(|(id, _)| id).collect();
+    let refused = dead_letters::quarantined_of(&app.db.sync, collection.name, Some(&ids)).await?;
+    let is_beyond = |id: &Uuid, observation: &Observation| match observation.document {
+        Some(version) => version > highest,
+        // It was written and is not there: a deletion of another program won.
+        None => !refused.contains(id),
+    };
+    result.beyond = observations.iter().filter(|(id, observation)| is_beyond(id, observation)).map(|(id, _)| *id).collect();
     Ok(result)
 }
 
@@ -93,8 +99,12 @@ pub async fn remove_strays(elastic: &Elastic, index: &str, strays: &BTreeSet<Str
     Ok(outcomes.into_iter().filter(|outcome| *outcome == Outcome::Written).count())
 }
 
-/// Says what to do about documents that no write can replace.
+/// Says what to do about a document that no write can replace.
 #[must_use]
-pub fn advice(collection: &Collection) -> String {
-    format!("its version is beyond the change stream; run `collections reindex --collection {}`", collection.name)
+pub fn advice(collection: &Collection, difference: Difference) -> String {
+    let what = match difference {
+        Difference::Missing => "it was deleted with a version beyond the change stream",
+        Difference::Stale | Difference::Ghost => "its version is beyond the change stream",
+    };
+    format!("{what}; run `collections reindex --collection {}`", collection.name)
 }

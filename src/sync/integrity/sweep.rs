@@ -3,7 +3,7 @@
 //! The first run over an index begins when it goes live, and is the check of contents of its rebuild. A rollback target is not
 //! compared: it gets the same writes as the live index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,7 @@ struct Sweep {
 impl Sweep {
     async fn run(self) -> anyhow::Result<()> {
         let settings = &self.app.config.sync;
+        let mut reported = BTreeMap::new();
         loop {
             if self.app.watermark.status.report().lag() > SWEEP_LAG {
                 sleep(IDLE).await;
@@ -65,10 +66,16 @@ impl Sweep {
             let mut checked = 0;
             for collection in collections::ALL {
                 match self.step(collection).await {
-                    Ok(count) => checked += count,
+                    Ok(count) => {
+                        checked += count;
+                        reported.remove(collection.name);
+                    }
                     Err(fault) if fault.is::<Superseded>() => return Err(fault),
                     Err(fault) => {
-                        warn!(collection = collection.name, error = %format!("{fault:#}"), "cannot sweep; trying again");
+                        let problem = format!("{fault:#}");
+                        if reported.insert(collection.name, problem.clone()).as_ref() != Some(&problem) {
+                            warn!(collection = collection.name, error = problem, "cannot sweep; trying again");
+                        }
                         sleep(PAUSE).await;
                     }
                 }
@@ -135,7 +142,9 @@ impl Sweep {
         let ids: Vec<Uuid> = found.into_keys().collect();
         let mut transaction = app.db.sync.begin().await?;
         repair::enqueue(&mut transaction, self.writer.epoch, collection, &ids).await?;
-        let to = range.end.unwrap_or(END);
+        // Removed strays hide others.
+        let again = (range.is_cut && removed > 0).then(|| run.cursor.unwrap_or(Uuid::nil()));
+        let to = again.or(range.end).unwrap_or(END);
         sweep_runs::advance(&mut *transaction, self.lease, run, to, range.ids, &ids, removed).await?;
         transaction.commit().await?;
         Ok(range.ids)
@@ -165,7 +174,7 @@ impl Sweep {
         let result = repair::check(&self.app, &self.writer.elastic, epoch, collection, &run.index, &run.enqueued).await?;
         for (id, difference) in result.left.iter().take(NAMED) {
             if result.beyond.contains(id) {
-                let advice = repair::advice(collection);
+                let advice = repair::advice(collection, *difference);
                 error!(collection = collection.name, %id, ?difference, "cannot repair a document: {advice}");
             } else {
                 error!(collection = collection.name, %id, ?difference, "a document differs although it was written again");

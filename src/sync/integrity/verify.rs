@@ -33,6 +33,8 @@ pub struct Findings {
     pub unsettled: HashSet<Uuid>,
     /// Documents that another program wrote, with ids that are no UUIDs.
     pub strays: BTreeSet<String>,
+    /// Whether there are more of them.
+    pub has_more_strays: bool,
 }
 
 impl Findings {
@@ -41,6 +43,7 @@ impl Findings {
         self.differences.extend(other.differences);
         self.unsettled.extend(other.unsettled);
         self.strays.extend(other.strays);
+        self.has_more_strays |= other.has_more_strays;
     }
 }
 
@@ -124,9 +127,10 @@ async fn walk(
     let mut findings = Findings::default();
     let mut after = None;
     loop {
-        let Range { end, ids, different, strays } =
+        let Range { end, ids, different, strays, is_cut } =
             compare::observe_range(app, elastic, collection, index, after, None, depth).await?;
         findings.checked += ids;
+        findings.has_more_strays |= is_cut && !strays.is_empty();
         findings.strays.extend(strays);
         findings.add(settle(app, elastic, collection, index, different).await?);
         if end.is_none() {

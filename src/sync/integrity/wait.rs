@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::app::App;
 use crate::search::Collection;
-use crate::sync::store::checkpoint;
+use crate::sync::store::checkpoint::{self, State};
 use crate::values::lsn::Lsn;
 
 /// How often the checkpoint is read.
@@ -17,12 +17,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The index does not get to where it should be.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the index stands still at {searchable} and does not get to {wanted}: no process leads the sync, or the index is away or busy"
-)]
+#[error("the index stands still at {searchable} and does not get to {wanted}: {problem}")]
 pub struct Behind {
     pub wanted: Lsn,
     pub searchable: Lsn,
+    /// The leader's, or what may be the reason.
+    pub problem: String,
 }
 
 /// Waits until everything of a collection that was committed before the call is searchable, and returns the searchable LSN.
@@ -46,7 +46,7 @@ pub async fn until_caught_up(app: &App, collection: &Collection) -> anyhow::Resu
 async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Result<Lsn> {
     let (mut nearest, mut moved) = (None, Instant::now());
     loop {
-        let checkpoint = checkpoint::read(&app.db.sync).await?.checkpoint;
+        let State { checkpoint, problem, .. } = checkpoint::read(&app.db.sync).await?;
         if checkpoint.includes(collection.name, wanted) {
             return Ok(checkpoint.searchable);
         }
@@ -55,7 +55,8 @@ async fn reached(app: &App, collection: &Collection, wanted: Lsn) -> anyhow::Res
         if nearest != Some(near) {
             (nearest, moved) = (Some(near), Instant::now());
         } else if moved.elapsed() > LIMIT {
-            return Err(Behind { wanted, searchable: checkpoint.searchable }.into());
+            let problem = problem.unwrap_or_else(|| "no process leads the sync, or the index is away or busy".to_owned());
+            return Err(Behind { wanted, searchable: checkpoint.searchable, problem }.into());
         }
         sleep(PERIOD).await;
     }

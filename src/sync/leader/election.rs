@@ -12,9 +12,9 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::{high_water_mark, problem, session};
+use super::{continuity, high_water_mark, problem, session};
 use crate::app::App;
 use crate::freshness::status::{Role, Status};
 use crate::search::Elastic;
@@ -25,11 +25,11 @@ use crate::sync::pipeline::backlog_worker::BacklogWorker;
 use crate::sync::pipeline::event_loop::Pipeline;
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::backlog;
-use crate::sync::store::checkpoint::{self, Backlogged, Checkpoint, State};
+use crate::sync::store::checkpoint::{self, State};
 use crate::sync::stream::source::{Opened, Source};
 use crate::sync::writer::Writer;
 use crate::sync::writer::apply::IndexTarget;
-use crate::values::lsn::{Epoch, Lsn, Version};
+use crate::values::lsn::{Lsn, Version};
 
 /// How often a standby tries to lead.
 const STANDBY: Duration = Duration::from_secs(1);
@@ -94,32 +94,14 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     status.update(|report| report.role = Role::Starting);
     let lease = checkpoint::take_lease(&mut connection, &format!("process {}", std::process::id())).await?;
     status.update(|report| report.lease = Some(lease));
-    let Opened { mut source, origin, confirmed, is_new } = Source::open(app).await?;
-    let mut known = checkpoint::read(&mut connection).await?;
-    let discontinuity = match &known.origin {
-        None => Some("this is the first start"),
-        Some(before) if *before != origin => Some("the database is another one, or was restored or failed over"),
-        Some(_) if is_new => Some("the replication slot was missing or lost"),
-        Some(_) if confirmed > known.checkpoint.confirmed => Some("another program has moved the replication slot"),
-        Some(_) => None,
-    };
-    let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
-        warn!(reason, "rebuilding every index; until then postgres answers lists");
-        checkpoint::start_epoch(&app.db.sync, lease, &origin, epoch, confirmed).await?;
-        app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
-        let checkpoint = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
-        anyhow::Ok(State { epoch, checkpoint, ..known })
-    };
-    if let Some(reason) = discontinuity {
-        let epoch = if known.origin.is_some() { known.epoch.next() } else { known.epoch };
-        known = start_epoch(known, epoch, reason).await?;
-    }
-    if let Some(ahead) = high_water_mark::epoch_ahead(app, &elastic, &known).await? {
-        known = start_epoch(known, ahead.next(), "the database has gone back in time: the index has seen later changes").await?;
-    }
-    let State { epoch, mut checkpoint, .. } = known;
+    continuity::ensure_published(app, lease).await?;
+    let mut opened = Source::open(app).await?;
+    let known = continuity::resume(app, &elastic, lease, &mut opened).await?;
+    let Opened { mut source, confirmed, .. } = opened;
+    let (epoch, mut checkpoint) = (known.epoch, known.checkpoint.clone());
 
-    let writer = Arc::new(Writer::new(app.db.sync.clone(), elastic, epoch, &app.config));
+    let writer = Writer::new(app.db.sync.clone(), elastic, epoch, &app.config).reporting_to(status);
+    let writer = Arc::new(writer);
     reconcile::register(app, &writer).await?;
     for waiting in backlog::pending(&app.db.sync).await?.into_iter().filter(|one| !one.is_empty()) {
         // An earlier leader ended before it could save since when.
@@ -128,8 +110,8 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     retry_quarantined(app, &writer, Version::new(epoch, checkpoint.confirmed)).await?;
     source.start().await?;
     info!(epoch = epoch.0, position = %checkpoint.confirmed, "became sync leader");
-    let from = checkpoint.confirmed;
     let progress = Progress::new(checkpoint);
+    progress.is_certain.send_replace(known.is_certain());
     status.enter(Role::Leading);
     status.update(|report| report.epoch = epoch.0);
 
@@ -142,10 +124,27 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = pipeline.run(stop).boxed() => ended,
         ended = BacklogWorker::new(app, &servers, &progress).run().boxed() => ended,
         ended = session::hold(connection, lease, &progress, &channels).boxed() => ended,
-        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels.saved).boxed() => ended,
+        ended = keep_mark(app, &writer.elastic, lease, &known, &progress, &channels).boxed() => ended,
+        ended = continuity::watch_publication(app, lease).boxed() => ended,
         ended = reconcile::run(app, &writer, lease, &progress).boxed() => ended,
         ended = sweep::run(app, &writer, lease).boxed() => ended,
     }
+}
+
+/// Compares the high-water mark if that is still to be done, then raises it.
+async fn keep_mark(
+    app: &App,
+    elastic: &Elastic,
+    lease: i64,
+    known: &State,
+    progress: &Progress,
+    channels: &SessionChannels,
+) -> anyhow::Result<()> {
+    if known.unverified_since.is_some() {
+        high_water_mark::verify(app, elastic, lease, known).await?;
+        progress.is_certain.send_replace(true);
+    }
+    high_water_mark::keep_raising(app, elastic, known.epoch, known.checkpoint.confirmed, &channels.saved).await
 }
 
 /// Enqueues quarantined documents: this version of the program may build them otherwise.

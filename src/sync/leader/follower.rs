@@ -39,13 +39,13 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Reads the checkpoint; it is zero unless every collection has a live index.
+/// Reads the checkpoint; it is zero unless every collection has a live index and the checkpoint is certain.
 async fn searchable(app: &App) -> sqlx::Result<State> {
     // The checkpoint first: a leader that starts a new epoch moves it far ahead and retires every index in the same commit.
     let mut state = checkpoint::read(&app.db.server).await?;
     let generations = generations::all(&app.db.server).await?;
     let live = generations.iter().filter(|generation| generation.state == generations::State::Live).count();
-    if live < collections::ALL.len() {
+    if live < collections::ALL.len() || !state.is_certain() {
         state.checkpoint = Checkpoint::default();
     }
     Ok(state)

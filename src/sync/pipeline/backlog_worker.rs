@@ -13,6 +13,7 @@ use super::progress::Progress;
 use crate::app::App;
 use crate::collections::{self, Edge};
 use crate::failpoint;
+use crate::freshness::status::Concern;
 use crate::search::inventory::{self, Detail};
 use crate::search::{Collection, index};
 use crate::sync::store::backlog::{self, Fanouts};
@@ -153,9 +154,16 @@ impl<'a> BacklogWorker<'a> {
         }
         for collection in claimed.emptied.iter().filter_map(|name| collections::find(name)) {
             match enqueue_all(writer, &mut transaction, collection, version).await {
-                Err(error) if is_outage(&error) => return Ok(Step::Away),
+                Err(error) if is_outage(&error) => {
+                    let problem = format!("cannot list the {} of a truncated table: {error:#}", collection.name);
+                    if self.app.watermark.status.report_problem(Concern::Scans, problem.clone()) {
+                        warn!(problem, "elasticsearch does not list documents; trying again");
+                    }
+                    return Ok(Step::Away);
+                }
                 enqueued => enqueued?,
             }
+            self.app.watermark.status.solve(Concern::Scans);
         }
         failpoint::abort_at("sync-in-drain");
         transaction.commit().await?;

@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::FuturesOrdered;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::linger::Linger;
 use crate::config;
@@ -222,9 +222,7 @@ impl<T: Target> Dispatcher<T> {
         self.touched.extend(result.touched);
         self.backlogged.extend(result.backlogged);
         if result.unwritten.is_empty() {
-            if self.pause.take().is_some() {
-                info!("elasticsearch takes documents again");
-            }
+            self.pause = None;
             if split >= self.blocked_until {
                 self.acked = self.acked.max(chunk.end);
             }

@@ -29,6 +29,8 @@ pub struct Progress {
     pub backlog_marks: watch::Sender<BTreeMap<&'static str, u64>>,
     /// Whether every collection has a live index; until then nothing is searchable.
     pub is_live: watch::Sender<bool>,
+    /// Whether the database is known not to have gone back; until then nothing counts as live.
+    pub is_certain: watch::Sender<bool>,
 }
 
 impl Progress {

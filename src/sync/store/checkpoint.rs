@@ -10,6 +10,14 @@ use super::backlog;
 use crate::freshness::Watermark;
 use crate::values::lsn::{Epoch, Lsn};
 
+impl State {
+    /// Whether the index may be relied on as far as the checkpoint says: no change was missed, and the database has not gone back.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.publication.is_some() && self.unverified_since.is_none()
+    }
+}
+
 /// Where the stream comes from. If any of it has changed, LSNs may have gone back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -46,8 +54,12 @@ impl Checkpoint {
 pub struct State {
     /// Absent before the first start.
     pub origin: Option<Origin>,
+    /// What the stream follows; absent before the first start, and once it was found broken: changes were missed.
+    pub publication: Option<String>,
     pub epoch: Epoch,
     pub checkpoint: Checkpoint,
+    /// Where a leader began that could not read the high-water mark, until the mark is compared with it.
+    pub unverified_since: Option<Lsn>,
     /// Fencing token: every leader increments it.
     pub lease: i64,
     /// The process that leads or led last.
@@ -63,9 +75,11 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
           system_identifier,
           timeline,
           slot,
+          publication,
           epoch,
           confirmed_lsn,
           searchable_lsn,
+          unverified_since,
           backlog_since as "backlog_since: Json<BTreeMap<String, i64>>",
           lease,
           leader,
@@ -81,12 +95,14 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
     };
     Ok(State {
         origin,
+        publication: row.publication,
         epoch: Epoch(u16::try_from(row.epoch).unwrap_or(u16::MAX)),
         checkpoint: Checkpoint {
             confirmed: from_sql(row.confirmed_lsn),
             searchable: from_sql(row.searchable_lsn),
             backlog_since: row.backlog_since.0.into_iter().map(|(collection, since)| (collection, from_sql(since))).collect(),
         },
+        unverified_since: row.unverified_since.map(from_sql),
         lease: row.lease,
         leader: row.leader,
         problem: row.problem,
@@ -105,22 +121,51 @@ pub async fn save_problem(executor: impl PgExecutor<'_>, lease: i64, problem: Op
     sqlx::query!("update sync_state set problem = $1 where lease = $2", problem, lease).execute(executor).await.map(drop)
 }
 
+/// Records that the publication was found broken: changes are missed until an epoch starts.
+pub async fn forget_publication(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::Result<()> {
+    let forgotten = sqlx::query!("update sync_state set publication = null where lease = $1", lease).execute(executor).await?;
+    require_lease(forgotten.rows_affected())
+}
+
+/// Records that from the checkpoint on, or from an earlier one, the high-water mark is unknown. Before anything new is saved.
+pub async fn begin_unverified(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::Result<()> {
+    let begun = sqlx::query!(
+        "update sync_state set unverified_since = coalesce(unverified_since, confirmed_lsn) where lease = $1",
+        lease,
+    );
+    require_lease(begun.execute(executor).await?.rows_affected())
+}
+
+/// Records that the high-water mark was compared. Before it is raised: a mark that this database has raised itself is behind it.
+pub async fn end_unverified(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::Result<()> {
+    let ended = sqlx::query!("update sync_state set unverified_since = null where lease = $1", lease).execute(executor).await?;
+    require_lease(ended.rows_affected())
+}
+
 /// Starts an epoch at an LSN of an origin and retires every index.
 ///
 /// # Errors
 /// Also if there are no epochs left.
-pub async fn start_epoch(pool: &PgPool, lease: i64, origin: &Origin, epoch: Epoch, lsn: Lsn) -> anyhow::Result<()> {
+pub async fn start_epoch(
+    pool: &PgPool,
+    lease: i64,
+    origin: &Origin,
+    publication: &str,
+    epoch: Epoch,
+    lsn: Lsn,
+) -> anyhow::Result<()> {
     let mut transaction = pool.begin().await?;
     let started = sqlx::query!(
         r#"
         update sync_state
-        set system_identifier = $1, timeline = $2, slot = $3, epoch = $4, confirmed_lsn = $5, searchable_lsn = $5, backlog_since = '{}',
-          updated_at = now()
-        where lease = $6
+        set system_identifier = $1, timeline = $2, slot = $3, publication = $4, epoch = $5, confirmed_lsn = $6, searchable_lsn = $6,
+          unverified_since = null, backlog_since = '{}', updated_at = now()
+        where lease = $7
         "#,
         origin.system,
         origin.timeline,
         origin.slot,
+        publication,
         i32::from(epoch.0),
         to_sql(lsn),
         lease,

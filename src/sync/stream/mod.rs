@@ -3,6 +3,7 @@
 pub mod barrier;
 pub mod batch;
 pub mod decoder;
+pub mod publication;
 pub mod source;
 
 use pgwire_replication::ReplicationEvent;

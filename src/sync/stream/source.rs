@@ -9,13 +9,11 @@ use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig, Repl
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::ChangeStream;
+use super::{ChangeStream, publication};
 use crate::app::App;
 use crate::sync::store::checkpoint::Origin;
 use crate::values::lsn::Lsn;
 
-/// Created by the migrations.
-const PUBLICATION: &str = "collections";
 /// The application name of the stream's connection, by which a leader finds those of earlier leaders.
 const APPLICATION: &str = "collections sync stream";
 /// Longest wait in milliseconds for the end of such a connection.
@@ -46,7 +44,7 @@ impl Source {
     /// # Errors
     /// They tell an operator what to do: settings of Postgres, rights of the user, a slot that another process holds.
     pub async fn open(app: &App) -> anyhow::Result<Opened> {
-        require_publication(app).await?;
+        require_logical_log(app).await?;
         let slot = &app.config.sync.slot;
         let opening = async {
             let mut client = ReplicationClient::connect_gated(settings(app)?).await.map_err(explain)?;
@@ -75,6 +73,14 @@ impl Source {
         };
         // Creating a slot can take long, so the limit is generous.
         tokio::time::timeout(CONNECT_TIMEOUT * 6, opening).await.context("postgres does not answer")?
+    }
+
+    /// Moves the slot to the end of the log, past changes that were not published, and returns its confirmed LSN. Before Postgres 18
+    /// the stream could not go on otherwise.
+    pub async fn skip(&mut self, app: &App) -> anyhow::Result<Lsn> {
+        let slot = &app.config.sync.slot;
+        self.command(&format!("select pg_replication_slot_advance('{slot}', pg_current_wal_flush_lsn())")).await?;
+        Ok(find_slot(app).await?.context("the replication slot vanished")?.confirmed)
     }
 
     /// Starts the stream at the slot's confirmed LSN.
@@ -158,26 +164,11 @@ async fn find_slot(app: &App) -> anyhow::Result<Option<Slot>> {
     Ok(Some(Slot { confirmed: Lsn::from_str(&confirmed)?, lost: row.lost == Some(true) }))
 }
 
-async fn require_publication(app: &App) -> anyhow::Result<()> {
-    let row = sqlx::query!(
-        r#"
-        select
-          current_setting('wal_level') as "wal_level!",
-          exists (select from pg_publication where pubname = $1) as "published!"
-        "#,
-        PUBLICATION,
-    )
-    .fetch_one(&app.db.sync)
-    .await
-    .context("cannot reach postgres")?;
-    if row.wal_level != "logical" {
-        bail!(
-            "postgres runs with wal_level = {}: as a superuser run `alter system set wal_level = logical` and restart it",
-            row.wal_level
-        );
-    }
-    if !row.published {
-        bail!("the publication {PUBLICATION} is missing: run `collections migrate up`");
+async fn require_logical_log(app: &App) -> anyhow::Result<()> {
+    let level = sqlx::query_scalar!(r#"select current_setting('wal_level') as "wal_level!""#);
+    let level = level.fetch_one(&app.db.sync).await.context("cannot reach postgres")?;
+    if level != "logical" {
+        bail!("postgres runs with wal_level = {level}: as a superuser run `alter system set wal_level = logical` and restart it");
     }
     Ok(())
 }
@@ -199,7 +190,7 @@ fn settings(app: &App) -> anyhow::Result<ReplicationConfig> {
         PgSslMode::VerifyCa => SslMode::VerifyCa,
         PgSslMode::VerifyFull => SslMode::VerifyFull,
     };
-    let mut settings = ReplicationConfig::new(host, options.get_username(), password(url), database, slot, PUBLICATION);
+    let mut settings = ReplicationConfig::new(host, options.get_username(), password(url), database, slot, publication::NAME);
     settings.port = options.get_port();
     settings.tls = TlsConfig { mode, ..TlsConfig::default() };
     settings.status_interval = STATUS_INTERVAL;

@@ -1,6 +1,7 @@
 //! Writes documents: loads rows, builds bulk requests, handles every outcome.
 
 pub mod apply;
+mod obstacles;
 pub mod rows;
 pub mod target;
 pub mod write;

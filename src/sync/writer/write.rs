@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use super::obstacles::Obstacles;
 use super::rows;
 use crate::config::Config;
+use crate::freshness::status::Status;
 use crate::search::bulk::{self, Bulk, Outcome};
 use crate::search::{Collection, Elastic, ElasticError};
 use crate::sync::store::dead_letters;
@@ -34,6 +36,7 @@ pub struct Writer {
     roles: Mutex<Roles>,
     failing_since: Mutex<BTreeMap<String, Instant>>,
     quarantined: Mutex<HashSet<(&'static str, Uuid)>>,
+    obstacles: Obstacles,
 }
 
 /// What indices are written for; others are being built.
@@ -91,8 +94,15 @@ impl Writer {
     pub fn new(pool: PgPool, elastic: Elastic, epoch: Epoch, config: &Config) -> Self {
         let (batch_size, bulk_bytes) = (config.sync.batch_size.max(1), config.sync.bulk_bytes);
         let patience = config.reindex.patience;
-        let (indices, roles, failing_since, quarantined) = Default::default();
-        Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, roles, failing_since, quarantined }
+        let (indices, roles, failing_since, quarantined, obstacles) = Default::default();
+        Self { pool, elastic, epoch, batch_size, bulk_bytes, patience, indices, roles, failing_since, quarantined, obstacles }
+    }
+
+    /// Reports to a status why documents are not taken.
+    #[must_use]
+    pub fn reporting_to(mut self, status: &Status) -> Self {
+        self.obstacles.status = status.clone();
+        self
     }
 
     /// Writes documents of a collection into this index too from now on.
@@ -104,6 +114,7 @@ impl Writer {
         for indices in self.indices.lock().values_mut() {
             indices.remove(index);
         }
+        self.obstacles.forget(index);
     }
 
     /// Sets the roles of indices. Only live ones are refreshed, since a refresh costs throughput. A rollback target that refuses a
@@ -152,7 +163,7 @@ impl Writer {
     pub async fn write(&self, keys: &Keys, version: Version) -> anyhow::Result<Written> {
         match self.attempt(keys, None, version).await {
             Err(error) if is_outage(&error) => {
-                warn!(error = %error, "elasticsearch does not take documents");
+                self.obstacles.failed(&error);
                 self.failing_since.lock().clear();
                 Ok(Written { unwritten: keys.clone(), ..Written::default() })
             }
@@ -291,8 +302,14 @@ impl Writer {
         // The roles after the writes: an index that becomes live later is refreshed before.
         let Roles { live, rollback_targets } = self.roles.lock().clone();
         let (mut taken, mut refused, mut missing) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut taking, mut refusals) = (BTreeSet::new(), BTreeMap::new());
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             let key = (sent.collection, sent.id);
+            if let Outcome::Blocked { reason } = &outcome {
+                refusals.insert(sent.index.clone(), reason.clone());
+            } else if !matches!(outcome, Outcome::Rejected | Outcome::NoIndex) && !taking.contains(&sent.index) {
+                taking.insert(sent.index.clone());
+            }
             match outcome {
                 Outcome::Written | Outcome::Outdated if live.contains(&sent.index) => {
                     taken.push(key);
@@ -302,7 +319,7 @@ impl Writer {
                     written.outdated.entry(sent.collection).or_default().insert(sent.id);
                 }
                 Outcome::Written => {}
-                Outcome::Rejected => {
+                Outcome::Rejected | Outcome::Blocked { .. } => {
                     written.unwritten.entry(sent.collection).or_default().insert(sent.id);
                 }
                 Outcome::NoIndex => {
@@ -312,6 +329,7 @@ impl Writer {
                 Outcome::Poison { reason, .. } => self.quarantine(key, version, &reason, written).await?,
             }
         }
+        self.obstacles.answered(&taking, refusals);
         let mut released: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
         for (collection, id) in taken.into_iter().filter(|key| self.quarantined.lock().contains(key)) {
             released.entry(collection).or_default().push(id);

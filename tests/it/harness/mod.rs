@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod eventually;
+pub(crate) mod gateway;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -3,6 +3,7 @@
 pub(crate) mod backlog;
 pub(crate) mod counts;
 pub(crate) mod decoder;
+pub(crate) mod detection;
 pub(crate) mod documents;
 pub(crate) mod faults;
 pub(crate) mod hazards;

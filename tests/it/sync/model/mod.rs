@@ -30,6 +30,7 @@ pub struct Rules {
     queues_fanouts: bool,
     keeps_requested_fanouts: bool,
     raises_epochs: bool,
+    compares_where_leaders_began: bool,
     gc_deletes: u32,
 }
 
@@ -47,6 +48,7 @@ const RULES: Rules = Rules {
     queues_fanouts: true,
     keeps_requested_fanouts: true,
     raises_epochs: true,
+    compares_where_leaders_began: true,
     gc_deletes: GC_DELETES,
 };
 
@@ -95,6 +97,7 @@ fn every_broken_rule_is_detected() {
         ("a newer rename that joins a running fan-out", Rules { queues_fanouts: false, ..RULES }),
         ("a fan-out that advances although it was requested again", Rules { keeps_requested_fanouts: false, ..RULES }),
         ("LSNs that go back within an epoch", Rules { raises_epochs: false, ..RULES }),
+        ("a high-water mark compared with what was confirmed since", Rules { compares_where_leaders_began: false, ..RULES }),
         ("deletions remembered for a minute, requests delivered for two", Rules { gc_deletes: 1, ..RULES }),
     ];
     for (name, rules) in broken {

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Rules;
 use super::leader::{Keys, Leader, read};
-use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE};
+use super::world::{DOCUMENTS, Database, Index, Mark, NOTHING, PARENT, REQUEST_LIFE, version};
 use crate::harness::dice::Dice;
 
 const STEPS: usize = 60;
@@ -48,7 +48,12 @@ enum Step {
     Crash,
     TakeOver,
     Backup,
+    /// The database goes back, and the first leader notices.
     Restore,
+    /// The database goes back while the index is away.
+    PutBack,
+    /// The index is back: the high-water mark is compared.
+    Verify,
 }
 
 impl Step {
@@ -66,6 +71,8 @@ struct World {
     backup: Option<Box<Database>>,
     /// The highest epoch of any version in the index.
     epochs: u16,
+    /// The high-water mark.
+    mark: i64,
     stamps: u32,
 }
 
@@ -73,7 +80,7 @@ impl World {
     fn new(rules: Rules) -> Self {
         let database = Database::new();
         let leaders = vec![Leader::start(&database)];
-        Self { database, index: Index::new(rules.gc_deletes), leaders, backup: None, epochs: 1, stamps: 0 }
+        Self { database, index: Index::new(rules.gc_deletes), leaders, backup: None, epochs: 1, mark: 0, stamps: 0 }
     }
 
     fn leader(&mut self) -> &mut Leader {
@@ -102,6 +109,7 @@ impl World {
         if leader.safe(database) > database.confirmed {
             steps.push(Step::Confirm);
         }
+        steps.extend(database.unverified_since.map(|_| Step::Verify));
         for (number, leader) in self.leaders.iter().enumerate() {
             let ready = (1..1 << DOCUMENTS).map(|mask| choose(leader.ready, mask));
             let mut sent: Vec<Keys> = ready.filter(|keys| *keys != [None; DOCUMENTS]).collect();
@@ -147,6 +155,9 @@ impl World {
             steps.push(Step::StoreBacklog);
         }
         steps.extend(self.backup.as_ref().map(|_| Step::Restore));
+        // The mark is raised within seconds; a copy restored sooner is not detected.
+        let behind = self.backup.as_ref().filter(|backup| self.mark > version(backup.epoch, backup.confirmed));
+        steps.extend(behind.map(|_| Step::PutBack));
         for (number, leader) in self.leaders.iter().enumerate() {
             steps.extend((0..leader.in_flight.len()).map(|bulk| Step::Retry(number, bulk)));
             steps.extend(leader.drain.as_ref().map(|_| Step::AbortDrain(number)));
@@ -167,7 +178,12 @@ impl World {
             Step::Pass(batch) => leaders.last_mut().unwrap().pass(rules, database, batch),
             Step::Send(number, keys) => leaders[number].send(rules, database, index, keys),
             Step::Acknowledge(number, bulk) => leaders[number].acknowledge(rules, database, bulk),
-            Step::Confirm => database.confirmed = database.confirmed.max(leaders.last().unwrap().safe(database)),
+            Step::Confirm => {
+                database.confirmed = database.confirmed.max(leaders.last().unwrap().safe(database));
+                if database.unverified_since.is_none() {
+                    self.mark = self.mark.max(version(database.epoch, database.confirmed));
+                }
+            }
             Step::Deliver(request) => index.deliver(request),
             Step::Drain(number, keys) => leaders[number].drain(rules, database, index, keys),
             Step::FinishDrain(number) => leaders[number].finish_drain(rules, database),
@@ -198,30 +214,54 @@ impl World {
                 leaders.push(Leader::start(database));
             }
             Step::Backup => self.backup = Some(Box::new(database.clone())),
-            Step::Restore => self.restore(rules),
+            Step::Restore => {
+                self.restore();
+                self.database.confirmed = self.database.log_end;
+                self.start_epoch(rules);
+            }
+            Step::PutBack => {
+                self.restore();
+                let confirmed = self.database.confirmed;
+                self.database.unverified_since.get_or_insert(confirmed);
+                self.leaders = vec![Leader::start(&self.database)];
+            }
+            Step::Verify => {
+                let since = database.unverified_since.take().filter(|_| rules.compares_where_leaders_began);
+                if self.mark > version(database.epoch, since.unwrap_or(database.confirmed)) {
+                    self.start_epoch(rules);
+                }
+            }
         }
     }
 
-    /// Restores the backup. The next leader detects it and marks every document.
-    fn restore(&mut self, rules: Rules) {
+    /// Restores the backup.
+    fn restore(&mut self) {
         let Some(backup) = self.backup.clone() else { return };
-        let mut database = *backup;
-        for commit in &mut database.log {
+        self.database = *backup;
+        for commit in &mut self.database.log {
             commit.is_visible = true;
         }
+    }
+
+    /// Every document has to be written again.
+    fn start_epoch(&mut self, rules: Rules) {
+        let database = &mut self.database;
         if rules.raises_epochs {
             self.epochs += 1;
             database.epoch = self.epochs;
         }
         database.backlog = [Some(Mark { since: 0, marked: 0 }); DOCUMENTS];
         database.fanouts.clear();
-        database.confirmed = database.log_end;
-        self.leaders = vec![Leader::start(&database)];
-        self.database = database;
+        database.unverified_since = None;
+        self.leaders = vec![Leader::start(database)];
     }
 
     /// Whether the index shows every commit up to the searchable LSN and, at rest, equals the rows.
     fn is_consistent(&self) -> bool {
+        if self.database.unverified_since.is_some() {
+            // Nothing counts as live.
+            return true;
+        }
         let leader = self.leaders.last().unwrap();
         let searchable = leader.searchable(&self.database);
         let is_at_rest = leader.is_idle(&self.database) && self.database.log.iter().all(|commit| commit.is_visible);

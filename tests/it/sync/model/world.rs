@@ -54,6 +54,8 @@ pub struct Database {
     pub log_end: u64,
     pub epoch: u16,
     pub confirmed: u64,
+    /// Where a leader began without the high-water mark.
+    pub unverified_since: Option<u64>,
     pub backlog: [Option<Mark>; DOCUMENTS],
     /// In the order of work.
     pub fanouts: Vec<Fanout>,
@@ -61,7 +63,15 @@ pub struct Database {
 
 impl Database {
     pub fn new() -> Self {
-        Self { log: Vec::new(), log_end: 800, epoch: 1, confirmed: 800, backlog: [None; DOCUMENTS], fanouts: Vec::new() }
+        Self {
+            log: Vec::new(),
+            log_end: 800,
+            epoch: 1,
+            confirmed: 800,
+            unverified_since: None,
+            backlog: [None; DOCUMENTS],
+            fanouts: Vec::new(),
+        }
     }
 
     /// Reads the rows of a document as other sessions see them.
