@@ -22,6 +22,21 @@ impl Wire {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends as much as the server takes.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.ok();
+    }
+
+    /// Ends the client's side of the connection.
+    pub async fn finish(&mut self) {
+        self.0.shutdown().await.ok();
+    }
+
+    /// Waits until the server has sent something or closed the connection.
+    pub async fn readable(&self) {
+        self.0.readable().await.unwrap();
+    }
+
     /// Reads until the server closes the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -40,6 +55,20 @@ impl Wire {
         };
         timeout(PATIENCE, complete).await.expect("the server answers");
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// Reads one final answer, or what comes before the connection is closed.
+    pub async fn try_answer(&mut self, is_head: bool) -> String {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n") {
+                bytes = rest.to_vec();
+            }
+            let is_done = if is_head { bytes.ends_with(b"\r\n\r\n") } else { is_complete(&bytes) };
+            if is_done || self.0.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+        }
     }
 
     /// Sends everything at once and reads until the end.
