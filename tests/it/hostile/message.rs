@@ -41,7 +41,7 @@ impl Message {
 /// A caller with records of its own, so that writes of several callers do not wait for each other.
 pub(super) struct Caller {
     pub(super) client: Client,
-    token: String,
+    pub(super) token: String,
     customer: Value,
     account: Value,
     payment: Value,

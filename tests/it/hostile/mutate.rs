@@ -5,132 +5,30 @@ use serde_json::Value;
 use super::message::Message;
 use crate::harness::dice::Dice;
 
-/// Values at the limits of parsers, types and encodings.
-const VALUES: [&str; 64] = [
-    "",
-    " ",
-    "\0",
-    "a\0b",
-    "\u{1}",
-    "\u{7f}",
-    "'",
-    "\"",
-    "\\",
-    "%",
-    "%zz",
-    "%00",
-    "%ff%fe",
-    "%c0%80",
-    "..",
-    "../../etc",
-    "{}",
-    "[]",
-    "null",
-    "true",
-    "-1",
-    "0",
-    "-0",
-    "1.5",
-    "0.001",
-    "1e3",
-    "1.79e308",
-    "-1.79e308",
-    "1e400",
-    "2147483648",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "340282366920938463463374607431768211456",
-    "NaN",
-    "Infinity",
-    "0x10",
-    "+",
-    ",",
-    ",,,",
-    "a,b",
-    "*",
-    "?",
-    "[",
-    "_",
-    "0000-00-00",
-    "-0001-12-31",
-    "-262143-01-01",
-    "+262142-12-31",
-    "-4713-11-24",
-    "9999-12-31",
-    "10000-01-01",
-    "2026-02-30",
-    "0001-01-01T00:00:00-23:59",
-    "9999-12-31T23:59:60.999999999Z",
-    "+262142-12-31T23:59:59Z",
-    "now-999999y",
-    "today+9223372036854775807d",
-    "now-262000y",
-    "now+2147483647M",
-    "+23:59",
-    "\u{202e}\u{feff}",
-    "😀",
-    "ﷺ",
-];
+/// Values at the limits of parsers, types and encodings, between blanks.
+const VALUES: &str = " \0 a\0b \u{1} \u{7f} ' \" \\ % %zz %00 %ff%fe %c0%80 .. ../../etc {} [] null true -1 0 -0 1.5 0.001 1e3 1.79e308 \
+    -1.79e308 1e400 2147483648 9223372036854775807 9223372036854775808 -9223372036854775809 \
+    340282366920938463463374607431768211456 NaN Infinity 0x10 + , ,,, a,b * ? [ _ 0000-00-00 -0001-12-31 -262143-01-01 \
+    +262142-12-31 -4713-11-24 9999-12-31 10000-01-01 2026-02-30 0001-01-01T00:00:00-23:59 9999-12-31T23:59:60.999999999Z \
+    +262142-12-31T23:59:59Z now-999999y today+9223372036854775807d now-262000y now+2147483647M +23:59 \u{202e}\u{feff} 😀 ﷺ";
 
-const HEADERS: [&str; 18] = [
-    "if-match",
-    "if-none-match",
-    "idempotency-key",
-    "x-sync-token",
-    "x-request-id",
-    "authorization",
-    "content-type",
-    "accept",
-    "accept-encoding",
-    "host",
-    "user-agent",
-    "cookie",
-    "range",
-    "origin",
-    "x-forwarded-for",
-    "x-http-method-override",
-    "prefer",
-    "if-modified-since",
-];
+/// JSON that is valid, too large or broken, between blanks.
+const JSON: &str = r#"null true 0 -1 -0 1.5 1e400 1.79e308 -1.79e308 5e-324 1e-400 1e1000000 9007199254740993 9223372036854775807
+    9223372036854775808 -9223372036854775809 340282366920938463463374607431768211456 01 1. NaN "\ud800" "\udc00\ud800" "\u0000" "\x"
+    [] {} {"":{"":[""]}}"#;
+
+const METHODS: &str = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT get PROPFIND M-SEARCH";
+
+const HEADERS: &str = "if-match if-none-match idempotency-key x-sync-token x-request-id authorization content-type accept \
+    accept-encoding host user-agent cookie range origin x-forwarded-for x-http-method-override prefer if-modified-since";
 
 /// These change where a request ends, or what follows it.
-const FRAMING: [&str; 6] = ["content-length", "transfer-encoding", "connection", "expect", "upgrade", "trailer"];
+const FRAMING: &str = "content-length transfer-encoding connection expect upgrade trailer";
 
-const METHODS: [&str; 12] =
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "PROPFIND", "M-SEARCH"];
+const HEADER_VALUES: &str = "\"v1\" W/\"v1\" * Bearer Basic 0/8 FFFFFFFF/FFFFFFFF text/plain chunked 5";
 
-/// JSON that is valid, too large or broken.
-const JSON: [&str; 28] = [
-    "null",
-    "true",
-    "0",
-    "-1",
-    "-0",
-    "1.5",
-    "1e400",
-    "1.79e308",
-    "-1.79e308",
-    "5e-324",
-    "1e-400",
-    "1e1000000",
-    "9007199254740993",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "340282366920938463463374607431768211456",
-    "01",
-    "1.",
-    "NaN",
-    r#""\ud800""#,
-    r#""\udc00\ud800""#,
-    r#""\u0000""#,
-    r#""\x""#,
-    "\"\u{1}\"",
-    "[]",
-    "{}",
-    r#"{"":{"":[""]}}"#,
-];
+/// Bytes of a request's head that the server reads.
+const HEAD: usize = 16 << 10;
 
 /// A request as bytes.
 pub(super) struct Mutated {
@@ -145,12 +43,12 @@ pub(super) fn mutate(mut message: Message, dice: &mut Dice) -> Mutated {
     let mut is_framed = true;
     for _ in 0..=dice.roll(3) {
         match dice.roll(16) {
-            0 => message.method = dice.pick(&METHODS).to_owned(),
+            0 => message.method = one_of(METHODS, dice).to_owned(),
             1..=2 => path(&mut message.path, dice),
             3..=6 => query(&mut message, dice),
-            7..=9 => header(&mut message, dice.pick(&HEADERS), dice),
+            7..=9 => header(&mut message, one_of(HEADERS, dice), dice),
             10 => {
-                header(&mut message, dice.pick(&FRAMING), dice);
+                header(&mut message, one_of(FRAMING, dice), dice);
                 is_framed = false;
             }
             _ => match &mut message.body {
@@ -172,14 +70,19 @@ fn text(dice: &mut Dice) -> String {
     match dice.roll(8) {
         0 => dice.pick(&["a", "é", "1", "a ", "%41", "[", "😀", "a,", "\u{301}", "-"]).repeat(size(dice)),
         1 => (0..dice.roll(20)).filter_map(|_| char::from_u32(dice.roll(0x11_0000) as u32)).collect(),
-        _ => dice.pick(&VALUES).to_owned(),
+        _ => one_of(VALUES, dice).to_owned(),
     }
 }
 
-/// Mostly small, rarely beyond the limit of a body.
+/// Mostly small.
 fn size(dice: &mut Dice) -> usize {
     let limit = dice.pick(&[10, 70, 300, 1_000, 12_000]);
-    usize::try_from(if dice.roll(100) == 0 { 1_100_000 } else { dice.roll(limit) }).unwrap()
+    usize::try_from(dice.roll(limit)).unwrap()
+}
+
+/// One of some words between blanks; also the empty word before a leading one.
+fn one_of(words: &'static str, dice: &mut Dice) -> &'static str {
+    dice.pick(&words.split([' ', '\n']).collect::<Vec<_>>())
 }
 
 /// Encoded for an address, or for one time in eight as it is.
@@ -210,14 +113,15 @@ fn query(message: &mut Message, dice: &mut Dice) {
     let name = message.parameters.get(known).cloned().unwrap_or_else(|| text(dice));
     let value = match dice.roll(8) {
         0 => format!("{},{}", text(dice), text(dice)),
-        1 if name == "sort" => "-name,balance,createdAt,".repeat(size(dice)),
+        1..=3 if name == "sort" => dice.pick(&["-createdAt,", "name,", "balance,-createdAt,"]).repeat(size(dice) % 2_000),
         _ => text(dice),
     };
-    let pair = format!("{}={}", encoded(&name, dice), encoded(&value, dice));
+    let value = if name == "sort" { value } else { encoded(&value, dice) };
+    let pair = format!("{}={value}", encoded(&name, dice));
     let times = if dice.roll(10) == 0 { 1 + size(dice) % 100 } else { 1 };
-    for _ in 0..times {
-        message.query = format!("{}&{pair}", message.query);
-    }
+    // Beyond the limit of a head more of the same finds nothing.
+    let times = times.min(1 + HEAD / pair.len());
+    message.query += &format!("&{pair}").repeat(times);
     if dice.roll(6) == 0 {
         let mut bytes = std::mem::take(&mut message.query).into_bytes();
         flip(&mut bytes, dice);
@@ -227,20 +131,7 @@ fn query(message: &mut Message, dice: &mut Dice) {
 
 fn header(message: &mut Message, name: &str, dice: &mut Dice) {
     let value = match dice.roll(4) {
-        0 => dice
-            .pick(&[
-                "\"v1\"",
-                "W/\"v1\"",
-                "*",
-                "Bearer x.y.z",
-                "Basic eDp4",
-                "0/8",
-                "FFFFFFFF/FFFFFFFF",
-                "text/plain",
-                "chunked",
-                "5",
-            ])
-            .to_owned(),
+        0 => one_of(HEADER_VALUES, dice).to_owned(),
         1 => {
             let before = message.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
             before.unwrap_or_default().to_owned() + &text(dice)
@@ -250,7 +141,7 @@ fn header(message: &mut Message, name: &str, dice: &mut Dice) {
     if dice.roll(2) == 0 {
         message.headers.retain(|(known, _)| known != name);
     }
-    let times = if dice.roll(20) == 0 { dice.roll(80) } else { 1 };
+    let times = if dice.roll(20) == 0 { size(dice) % 80 } else { 1 }.min(1 + HEAD / (value.len() + 1));
     message.headers.extend((0..times).map(|_| (name.to_owned(), value.clone())));
 }
 
@@ -301,7 +192,8 @@ fn raw_json(dice: &mut Dice) -> String {
         }
         3 => format!("[{}0]", "{},".repeat(size(dice))),
         4 => format!("{{{}}}", (0..size(dice) % 3_000).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>().join(",")),
-        _ => dice.pick(&JSON).to_owned(),
+        5 if dice.roll(20) == 0 => format!("\"{}\"", "a".repeat(1_100_000)),
+        _ => one_of(JSON, dice).to_owned(),
     }
 }
 
