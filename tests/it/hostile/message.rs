@@ -167,7 +167,8 @@ fn parameters(collection: &Collection) -> Vec<String> {
     let listed = collection.fields.iter().filter(|field| field.is_listed());
     let filters = listed.flat_map(|field| field.operators().into_iter().map(|operator| format!("{}[{operator}]", field.name)));
     let common = "q,sort,sortBy,sortOrder,page,limit,cursor,count,from,to,tz,includeDeleted,syncToken,currency";
-    filters.chain(common.split(',').map(str::to_owned)).collect()
+    // Repeated, because each is read in its own way.
+    filters.chain(common.split(',').cycle().take(56).map(str::to_owned)).collect()
 }
 
 /// A value that a filter of the field takes.

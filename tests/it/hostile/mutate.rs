@@ -113,7 +113,8 @@ fn query(message: &mut Message, dice: &mut Dice) {
     let name = message.parameters.get(known).cloned().unwrap_or_else(|| text(dice));
     let value = match dice.roll(8) {
         0 => format!("{},{}", text(dice), text(dice)),
-        1..=3 if name == "sort" => dice.pick(&["-createdAt,", "name,", "balance,-createdAt,"]).repeat(size(dice) % 2_000),
+        1..=3 if name == "sort" => dice.pick(&["-createdAt,", "name,", "balance,"]).repeat(dice.pick(&[3, 70, 1_700, 2_400])),
+        4 => "a".repeat(dice.pick(&[70, 1_000, 12_000])),
         _ => text(dice),
     };
     let value = if name == "sort" { value } else { encoded(&value, dice) };
