@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_begins_anew_wherever_its_lsns_are() {
+    fn a_new_epoch_begins_wherever_its_lsns_are() {
         let mut history = with(&[(10, 20)]);
         assert!(history.push(&entry(Epoch(2), 5, 8)));
         assert_eq!(next(&history, 20), Err(Gone));

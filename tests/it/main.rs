@@ -12,6 +12,7 @@ mod faults;
 mod features;
 mod feed;
 mod harness;
+mod hostile;
 mod http;
 mod imports;
 mod search;

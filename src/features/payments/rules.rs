@@ -212,9 +212,9 @@ async fn post(connection: &mut PgConnection, before: Option<&Payment>, after: &P
 /// Once the money came, its amount is history; it can still be allocated, once.
 fn guard_history(before: &Payment, after: &Payment) -> Result<()> {
     let is_same_money = before.amount == after.amount && before.received_at == after.received_at;
-    let is_allocated_anew =
+    let is_reallocated =
         before.account_id != after.account_id && (before.account_id.is_some() || before.status != Status::Success);
-    if !before.status.is_settled() || is_same_money && !is_allocated_anew {
+    if !before.status.is_settled() || is_same_money && !is_reallocated {
         return Ok(());
     }
     Err(Error::conflict(

@@ -1,8 +1,9 @@
 //! The program as a process, which a test can kill.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -47,16 +48,29 @@ pub async fn add_user_with(mut command: Command, username: &str, role: &str, pas
 pub struct Server {
     child: Child,
     pub port: u16,
+    errors: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// Starts the program on a port and waits until it is ready.
-    pub async fn start(mut command: Command, port: u16) -> Self {
-        command.arg("serve").env("PORT", port.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+    pub async fn start(command: Command, port: u16) -> Self {
+        Self::start_with(command, port, &["serve"]).await
+    }
+
+    /// The same with other arguments.
+    pub async fn start_with(mut command: Command, port: u16, arguments: &[&str]) -> Self {
+        command.args(arguments).env("PORT", port.to_string()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let server = Self { child, port };
+        let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
+        let errors = Arc::new(Mutex::default());
+        let server = Self { child, port, errors: errors.clone() };
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                if line.contains(" ERROR ") {
+                    errors.lock().unwrap().push(line);
+                }
+            }
+        });
         let client = server.client();
         for _ in 0..600 {
             if client.try_send(reqwest::Method::GET, "/health/ready", None).await.is_ok_and(|answer| answer.status == 200) {
@@ -65,6 +79,15 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the server is ready within 30 s");
+    }
+
+    /// The lines of the log at ERROR.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.lock().unwrap().clone()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// A caller without credentials.

@@ -47,6 +47,21 @@ impl Wire {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends as much as the server takes.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.ok();
+    }
+
+    /// Ends the client's side of the connection.
+    pub async fn finish(&mut self) {
+        self.0.shutdown().await.ok();
+    }
+
+    /// Waits until the server has sent something or closed the connection.
+    pub async fn readable(&self) {
+        self.0.readable().await.unwrap();
+    }
+
     /// Reads until the server closes the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -67,6 +82,23 @@ impl Wire {
         String::from_utf8(bytes).unwrap()
     }
 
+    /// Reads the first answer, or what comes before the connection is closed.
+    pub async fn try_answer(&mut self, is_head: bool) -> String {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n") {
+                bytes = rest.to_vec();
+            }
+            if let Some(length) = length(&bytes, is_head).filter(|length| *length <= bytes.len()) {
+                bytes.truncate(length);
+                return String::from_utf8(bytes).unwrap();
+            }
+            if self.0.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+        }
+    }
+
     /// Sends everything at once and reads until the end.
     pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
         let mut wire = Self::open(address).await;
@@ -76,10 +108,15 @@ impl Wire {
 }
 
 fn is_complete(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
-    body.len() >= length
+    length(bytes, false).is_some_and(|length| length <= bytes.len())
+}
+
+/// The length of an answer with its body, once its head is complete.
+fn length(bytes: &[u8], is_head: bool) -> Option<usize> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    let body = head.lines().find_map(|line| line.strip_prefix("content-length: ")).filter(|_| !is_head);
+    Some(end + body.map_or(0, |length| length.parse::<usize>().unwrap()))
 }
 
 /// The status of an answer; 0 if there is none.
