@@ -7,7 +7,7 @@ use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Page, Total};
-use crate::search::{Collection, Filter, document};
+use crate::search::{Collection, Filter, ListedIndex, document};
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -34,6 +34,11 @@ struct PageEnd<'a> {
     engine: &'static str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     degraded: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    /// Only of a stale answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_ms: Option<u64>,
 }
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
@@ -57,7 +62,7 @@ pub async fn list(
         scored_by = cursor.engine;
     }
     let seen = request.sync_token()?;
-    let answer = search.answer(collection, &query, scored_by, caught_up(request, collection, seen)).await?;
+    let answer = search.answer(collection, &query, scored_by, index(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
@@ -67,6 +72,7 @@ pub async fn list(
         let comma = if at > 0 { "," } else { "" };
         body.extend([comma, document::record(document.get()), &more, "}"]);
     }
+    let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
         total: total.map(|total| total.value),
         total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
@@ -76,6 +82,8 @@ pub async fn list(
         next_cursor: next.as_deref(),
         engine: answer.engine.name(),
         degraded: answer.degraded,
+        stale,
+        lag_ms: stale.then(|| u64::try_from(answer.lag.as_millis()).unwrap_or(u64::MAX)),
     };
     body.extend(["],", &serde_json::to_string(&end).map_err(Error::internal)?[1..]]);
     let mut reply = Reply::json(body.into_bytes()).with(READ_SOURCE, answer.engine.name());
@@ -101,13 +109,21 @@ fn rules(request: &Request) -> Rules<'_> {
     }
 }
 
-async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>) -> bool {
-    let Some(position) = seen else { return true };
+/// The live index of a collection, once it shows every change up to the LSN that the client has seen; none if that takes too long.
+async fn index(request: &Request, collection: &Collection, seen: Option<Lsn>) -> Option<ListedIndex> {
     let watermark = &request.app.watermark;
-    if position > watermark.get() && request.is_beyond_log(position).await {
-        return false;
+    let mut index = watermark.live_index(collection.name).await?;
+    if let Some(position) = seen {
+        if position > watermark.get() && request.is_beyond_log(position).await {
+            return None;
+        }
+        if !watermark.reached(collection.name, position, request.app.config.sync.wait).await {
+            return None;
+        }
+        // Another one may have reached it.
+        index = watermark.live_index(collection.name).await?;
     }
-    watermark.reached(collection.name, position, request.app.config.sync.wait).await
+    Some(ListedIndex { name: index.name, lag: index.lag })
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use super::Collection;
 use super::breaker::{Breaker, Circuit};
@@ -27,6 +28,16 @@ pub struct Search {
     postgres: Postgres,
     breaker: Arc<Breaker>,
     signer: Signer,
+    /// Notified when a search fails as if its index were gone: another one may come back under its name.
+    pub faults: Notify,
+}
+
+/// The index that a list reads.
+#[derive(Clone, Debug)]
+pub struct ListedIndex {
+    pub name: Arc<str>,
+    /// How long ago its oldest change was committed that it may not show.
+    pub lag: Duration,
 }
 
 #[derive(Debug)]
@@ -35,6 +46,8 @@ pub struct Answer {
     pub engine: Engine,
     /// Whether Postgres answered in the place of a configured Elasticsearch.
     pub degraded: bool,
+    /// How old the answer may be; zero from Postgres.
+    pub lag: Duration,
 }
 
 impl Search {
@@ -49,6 +62,7 @@ impl Search {
             postgres: Postgres { pool },
             breaker: Arc::new(Breaker::new(BREAKER_FAILURES, BREAKER_PROBE)),
             signer: Signer::new(config.access.key()),
+            faults: Notify::new(),
         })
     }
 
@@ -58,8 +72,8 @@ impl Search {
         self.elastic.as_ref()
     }
 
-    /// Answers from Elasticsearch if it is well, has an index, and `caught_up` says that the index has what the caller must see;
-    /// otherwise from Postgres. A cursor's scores bind it to the engine `scored_by`.
+    /// Answers from Elasticsearch if it is well and there is an `index` that has what the caller must see; otherwise from Postgres. A
+    /// cursor's scores bind it to the engine `scored_by`.
     ///
     /// # Errors
     /// The database's, and a cursor with scores of the engine that cannot answer now.
@@ -68,24 +82,24 @@ impl Search {
         collection: &'static Collection,
         query: &Query,
         scored_by: Option<Engine>,
-        caught_up: impl Future<Output = bool>,
+        index: impl Future<Output = Option<ListedIndex>>,
     ) -> Result<Answer> {
         let found = match self.healthy(collection) {
-            Some(elastic) if scored_by != Some(Engine::Postgres) && caught_up.await => self.ask(elastic, collection, query).await,
+            Some(elastic) if scored_by != Some(Engine::Postgres) => self.ask(elastic, collection, query, index).await,
             _ => None,
         };
-        let (hits, engine) = match found {
-            Some(hits) => (hits, Engine::Elasticsearch),
+        let (hits, engine, lag) = match found {
+            Some((hits, lag)) => (hits, Engine::Elasticsearch, lag),
             None if scored_by == Some(Engine::Elasticsearch) => {
                 let detail = "this cursor has expired because another search engine answers now; restart without `cursor`";
                 return Err(Error::conflict("cursor_expired", detail));
             }
-            None => (self.postgres.search(collection, query).await?, Engine::Postgres),
+            None => (self.postgres.search(collection, query).await?, Engine::Postgres, Duration::ZERO),
         };
         let degraded = engine == Engine::Postgres && self.elastic.is_some();
         let labels = [collection.name, engine.name(), if degraded { "true" } else { "false" }];
         metrics::SEARCHES.with_label_values(&labels).inc();
-        Ok(Answer { hits, engine, degraded })
+        Ok(Answer { hits, engine, degraded, lag })
     }
 
     /// Writes the cursor that continues after a position; `params` are those that the filter hash covers.
@@ -116,15 +130,26 @@ impl Search {
     }
 
     /// Asks Elasticsearch; none if Postgres has to answer instead.
-    async fn ask(&self, elastic: &Elastic, collection: &'static Collection, query: &Query) -> Option<Hits> {
-        match elastic.search(collection, query).await {
+    async fn ask(
+        &self,
+        elastic: &Elastic,
+        collection: &'static Collection,
+        query: &Query,
+        index: impl Future<Output = Option<ListedIndex>>,
+    ) -> Option<(Hits, Duration)> {
+        let ListedIndex { name, lag } = index.await?;
+        let answer = elastic.search(&name, query).await;
+        if answer.as_ref().is_err_and(ElasticError::is_fault_of_index) {
+            self.faults.notify_one();
+        }
+        match answer {
             Ok(hits) => {
                 self.breaker.succeeded();
-                return Some(hits);
+                return Some((hits, lag));
             }
-            // The first index is not built yet; the server itself is well.
+            // The server itself is well.
             Err(error) if error.is_missing() => {
-                tracing::debug!(collection = collection.name, "there is no live index yet");
+                tracing::debug!(collection = collection.name, index = &*name, "the live index is gone");
             }
             Err(error @ ElasticError::Refused { .. }) => {
                 tracing::error!(collection = collection.name, %error, "elasticsearch refused a search");

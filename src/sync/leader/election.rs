@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::{high_water_mark, problem, session};
 use crate::app::App;
+use crate::freshness::Reached;
 use crate::freshness::status::{Role, Status};
 use crate::search::Elastic;
 use crate::sync::generations::reconcile;
@@ -25,7 +26,7 @@ use crate::sync::pipeline::backlog_worker::BacklogWorker;
 use crate::sync::pipeline::event_loop::Pipeline;
 use crate::sync::pipeline::progress::Progress;
 use crate::sync::store::backlog;
-use crate::sync::store::checkpoint::{self, Backlogged, Checkpoint, State};
+use crate::sync::store::checkpoint::{self, Checkpoint, State};
 use crate::sync::stream::source::{Opened, Source};
 use crate::sync::writer::Writer;
 use crate::sync::writer::apply::IndexTarget;
@@ -106,7 +107,7 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
     let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
         warn!(reason, "building every index anew; until then postgres answers lists");
         checkpoint::start_epoch(&app.db.sync, lease, &origin, epoch, confirmed).await?;
-        app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
+        app.watermark.advance(epoch, Reached::default());
         let checkpoint = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
         anyhow::Ok(State { epoch, checkpoint, ..known })
     };
@@ -142,7 +143,7 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = pipeline.run(stop).boxed() => ended,
         ended = BacklogWorker::new(app, &servers, &progress).run().boxed() => ended,
         ended = session::hold(connection, lease, &progress, &channels).boxed() => ended,
-        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels.saved).boxed() => ended,
+        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels).boxed() => ended,
         ended = reconcile::run(app, &writer, lease, &progress).boxed() => ended,
         ended = sweep::run(app, &writer, lease).boxed() => ended,
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::app::App;
 use crate::search::{Elastic, high_water_mark};
+use crate::sync::pipeline::SessionChannels;
 use crate::sync::store::checkpoint::State;
 use crate::sync::store::generations;
 use crate::values::lsn::{Epoch, Lsn, Version};
@@ -35,7 +35,8 @@ pub async fn epoch_ahead(app: &App, elastic: &Elastic, known: &State) -> anyhow:
     Ok(mark.filter(is_ahead).map(Version::epoch))
 }
 
-/// Raises the high-water mark every few seconds: to `from` at first, then to whatever is saved.
+/// Raises the high-water mark every few seconds: to `from` at first, then to whatever is saved. Once that has succeeded, the leader
+/// may vouch for its indices.
 ///
 /// # Errors
 /// The mark is ahead already: on the next start [`epoch_ahead`] tells why.
@@ -44,15 +45,16 @@ pub async fn keep_raising(
     elastic: &Elastic,
     epoch: Epoch,
     from: Lsn,
-    saved: &watch::Sender<Lsn>,
+    channels: &SessionChannels,
 ) -> anyhow::Result<()> {
     let owner = generations::owner(&app.db.sync).await?;
-    let mut pause = PERIOD;
     loop {
-        sleep(pause).await;
-        let position = from.max(*saved.borrow());
-        pause = match high_water_mark::raise(elastic, &owner, Version::new(epoch, position)).await {
-            Ok(true) => PERIOD,
+        let position = from.max(*channels.saved.borrow());
+        let pause = match high_water_mark::raise(elastic, &owner, Version::new(epoch, position)).await {
+            Ok(true) => {
+                channels.vouch();
+                PERIOD
+            }
             Ok(false) => bail!("the index has seen later changes: another process leads, or the database has gone back in time"),
             Err(error) if error.is_outage() => {
                 debug!(error = %error, "cannot raise the high-water mark");
@@ -60,8 +62,10 @@ pub async fn keep_raising(
             }
             Err(error) => {
                 warn!(error = %error, "cannot raise the high-water mark; a database restored by a copy of its disk goes unnoticed");
+                channels.vouch();
                 REFUSED
             }
-        }
+        };
+        sleep(pause).await;
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use ends::{Stage, Wire, backlog_worker, leader_session, reader};
-use world::{Flaw, INDEX, World};
+use world::{Flaw, INDEX, NAME, World};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -46,7 +46,7 @@ async fn play(stage: Stage) {
         };
         let next = stage.world().commits.iter().position(|one| one.end > saved.confirmed).unwrap_or(usize::MAX);
         let progress = Progress::new(saved);
-        progress.is_live.send_replace(true);
+        progress.live.send_replace([(NAME.to_owned(), INDEX.into())].into());
         let line = SessionChannels::default();
         let wire = Wire { stage: stage.clone(), next, sent: 0, is_described: false, breaks };
         let pipeline = Pipeline::new(&app, wire, Arc::new(stage.clone()), &progress, &line, BTreeSet::from([INDEX.to_owned()]));
