@@ -143,7 +143,7 @@ async fn lead(app: &App, status: &Status, stop: &CancellationToken) -> anyhow::R
         ended = pipeline.run(stop).boxed() => ended,
         ended = BacklogWorker::new(app, &servers, &progress).run().boxed() => ended,
         ended = session::hold(connection, lease, &progress, &channels).boxed() => ended,
-        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels).boxed() => ended,
+        ended = high_water_mark::keep_raising(app, &writer.elastic, epoch, from, &channels.saved, &progress.is_certain).boxed() => ended,
         ended = reconcile::run(app, &writer, lease, &progress).boxed() => ended,
         ended = sweep::run(app, &writer, lease).boxed() => ended,
     }

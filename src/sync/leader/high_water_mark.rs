@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::app::App;
 use crate::search::{Elastic, high_water_mark};
-use crate::sync::pipeline::SessionChannels;
 use crate::sync::store::checkpoint::State;
 use crate::sync::store::generations;
 use crate::values::lsn::{Epoch, Lsn, Version};
@@ -35,8 +35,8 @@ pub async fn epoch_ahead(app: &App, elastic: &Elastic, known: &State) -> anyhow:
     Ok(mark.filter(is_ahead).map(Version::epoch))
 }
 
-/// Raises the high-water mark every few seconds: to `from` at first, then to whatever is saved. Once that has succeeded, the leader
-/// may vouch for its indices.
+/// Raises the high-water mark every few seconds: to `from` at first, then to whatever is saved. Certain that the database has not gone
+/// back once that has succeeded.
 ///
 /// # Errors
 /// The mark is ahead already: on the next start [`epoch_ahead`] tells why.
@@ -45,27 +45,26 @@ pub async fn keep_raising(
     elastic: &Elastic,
     epoch: Epoch,
     from: Lsn,
-    channels: &SessionChannels,
+    saved: &watch::Sender<Lsn>,
+    is_certain: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     let owner = generations::owner(&app.db.sync).await?;
     loop {
-        let position = from.max(*channels.saved.borrow());
+        let position = from.max(*saved.borrow());
         let pause = match high_water_mark::raise(elastic, &owner, Version::new(epoch, position)).await {
-            Ok(true) => {
-                channels.vouch();
-                PERIOD
-            }
+            Ok(true) => PERIOD,
             Ok(false) => bail!("the index has seen later changes: another process leads, or the database has gone back in time"),
             Err(error) if error.is_outage() => {
                 debug!(error = %error, "cannot raise the high-water mark");
-                RETRY
+                sleep(RETRY).await;
+                continue;
             }
             Err(error) => {
                 warn!(error = %error, "cannot raise the high-water mark; a database restored by a copy of its disk goes unnoticed");
-                channels.vouch();
                 REFUSED
             }
         };
+        is_certain.send_if_modified(|is_certain| !std::mem::replace(is_certain, true));
         sleep(pause).await;
     }
 }

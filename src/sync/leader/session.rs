@@ -43,7 +43,7 @@ pub(super) async fn hold(
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut timeline = Timeline::default();
     let mut checkpoint = progress.checkpoint.subscribe();
-    let mut is_current = channels.is_current.subscribe();
+    let mut is_certain = progress.is_certain.subscribe();
     loop {
         tokio::select! {
             _ = heartbeat.tick() => {
@@ -65,11 +65,11 @@ pub(super) async fn hold(
                 continue;
             }
             changed = checkpoint.changed() => changed?,
-            changed = is_current.changed() => changed?,
+            changed = is_certain.changed() => changed?,
         }
         let checkpoint = checkpoint.borrow_and_update().clone();
-        let is_current = *is_current.borrow_and_update();
-        let searchable_at = if is_current { moments(&mut timeline, &checkpoint) } else { SearchableAt::new() };
+        let is_certain = *is_certain.borrow_and_update();
+        let searchable_at = if is_certain { moments(&mut timeline, &checkpoint) } else { SearchableAt::new() };
         let saving = checkpoint::save(&mut connection, lease, &checkpoint, &searchable_at);
         failpoint::abort_at("sync-before-save");
         timeout(DEADLINE, saving).await.context("postgres does not answer")??;

@@ -11,20 +11,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::values::lsn::Lsn;
 
-/// Channels between the leader session and the other tasks of the leader.
+/// Channels between the leader session and the pipeline.
 #[derive(Debug, Default)]
 pub struct SessionChannels {
     /// Asks for a heartbeat now: a request waits for an LSN past the last commit, which no change would ever reach.
     pub heartbeat_now: Notify,
     /// The confirmed LSN of the last checkpoint that is saved.
     pub saved: watch::Sender<Lsn>,
-    /// Whether Elasticsearch has told that the database has not gone back in time. Until then the leader vouches for no index.
-    pub is_current: watch::Sender<bool>,
-}
-
-impl SessionChannels {
-    /// Lets the leader vouch for its indices.
-    pub fn vouch(&self) {
-        self.is_current.send_if_modified(|is_current| !std::mem::replace(is_current, true));
-    }
 }

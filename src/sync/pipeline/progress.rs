@@ -31,6 +31,8 @@ pub struct Progress {
     pub backlog_marks: watch::Sender<BTreeMap<&'static str, u64>>,
     /// The live indices, by collection, once they were checked.
     pub live: watch::Sender<BTreeMap<String, Arc<str>>>,
+    /// Whether the database is known not to have gone back; until then the leader vouches for no index.
+    pub is_certain: watch::Sender<bool>,
 }
 
 impl Progress {

@@ -117,12 +117,12 @@ async fn a_database_that_is_put_back_shows_nothing_from_its_future() {
     let client = test.admin().await;
     create(&client, "Before").await;
     test.settle().await;
-    let before = checkpoint::read(&test.database.pool).await.unwrap();
     cluster.stop("fast");
     let copy = cluster.copy();
     cluster.launch();
     eventually("writes go on", async || client.post("/customers", &json!({ "name": "Lost" })).await.status == 201).await;
     test.settle().await;
+    let before = checkpoint::read(&test.database.pool).await.unwrap();
     let elastic = test.app.search.elastic().unwrap();
     eventually("the index is told how far the database is", async || {
         high_water_mark::epoch_ahead(&test.app, elastic, &before).await.unwrap().is_some()
