@@ -246,7 +246,7 @@ mod tests {
         BTreeMap::from([(Arc::from("one"), identity)])
     }
 
-    /// Facts of an index that lists read.
+    /// Facts of an index that is usable.
     fn usable() -> Facts {
         let mut facts = Facts::default();
         facts.observe(statement(100, 99));
