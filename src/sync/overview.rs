@@ -38,7 +38,10 @@ pub struct Overview {
 pub struct Health {
     /// Of this process.
     pub role: Role,
-    pub leader: Leader,
+    /// The process that leads, or led last; absent before the first one.
+    pub leader: Option<String>,
+    /// How long ago it was heard; see [`Health::has_leader`].
+    pub leader_heard_ms: u64,
     /// Why the leader, or this process, cannot work.
     pub problem: Option<String>,
     /// How long changes have waited to become searchable, in the collection where they have waited longest. Unknown before the first
@@ -59,24 +62,12 @@ pub struct Health {
     pub sweeps: Vec<Summary>,
 }
 
-/// The process that leads, or led last.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Leader {
-    /// Absent before the first one.
-    pub name: Option<String>,
-    pub state: LeaderState,
-    /// How long ago it was heard.
-    pub heard_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LeaderState {
-    /// It was heard within seconds.
-    Alive,
-    /// It is dead, frozen, cut off from Postgres or only starting.
-    Silent,
+impl Health {
+    /// Whether the leader was heard within seconds.
+    #[must_use]
+    pub fn has_leader(&self) -> bool {
+        self.leader.is_some() && self.leader_heard_ms <= millis(SILENCE)
+    }
 }
 
 /// The replication slot.
@@ -139,11 +130,8 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
         backlog: row.backlog,
         fanouts: row.fanouts,
         sweeps: sweep_runs::all(pool).await?,
-        leader: Leader {
-            name: stated.leader,
-            state: if stated.silence > SILENCE { LeaderState::Silent } else { LeaderState::Alive },
-            heard_ms: millis(stated.silence),
-        },
+        leader: stated.leader,
+        leader_heard_ms: millis(stated.silence),
         problem: stated.problem,
     };
     Ok(Overview {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Options;
 use crate::app::App;
-use crate::sync::overview::{self, COUNTED, Leader, LeaderState, Overview};
+use crate::sync::overview::{self, COUNTED, Health, Overview};
 use crate::sync::store::sweep_runs::Summary;
 use crate::values::clock::Clock;
 
@@ -38,7 +38,7 @@ fn table(overview: &Overview) -> String {
     let mut lines = vec![format!("status       {}", if reasons.is_empty() { "ok" } else { "degraded" })];
     lines.extend(reasons.iter().map(|reason| format!("             {reason}")));
     lines.extend([
-        format!("leader       {}", leader(&health.leader)),
+        format!("leader       {}", leader(health)),
         format!("problem      {}", health.problem.as_deref().unwrap_or("none")),
         format!("searchable   {searchable} in epoch {epoch}"),
         format!(
@@ -61,11 +61,11 @@ fn table(overview: &Overview) -> String {
     lines.join("\n") + "\n"
 }
 
-fn leader(leader: &Leader) -> String {
-    match (&leader.name, leader.state) {
-        (None, _) => "none yet".to_owned(),
-        (Some(name), LeaderState::Alive) => name.clone(),
-        (Some(name), LeaderState::Silent) => format!("none; {name} was last heard {} s ago", leader.heard_ms / 1_000),
+fn leader(health: &Health) -> String {
+    match &health.leader {
+        None => "none yet".to_owned(),
+        Some(name) if health.has_leader() => name.clone(),
+        Some(name) => format!("none; {name} was last heard {} s ago", health.leader_heard_ms / 1_000),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::sync::store::{checkpoint, statement};
 use crate::values::lsn::Lsn;
 
 const BUSY: Duration = Duration::from_millis(50);
-const IDLE: Duration = Duration::from_secs(1);
+/// Also the time within which a restart of Postgres is noticed: a list that is read meanwhile may show what a restore has undone.
+const IDLE: Duration = Duration::from_millis(250);
 const RECONNECT: Duration = Duration::from_millis(100);
 /// Longest wait for these one-row statements.
 const DEADLINE: Duration = Duration::from_secs(3);

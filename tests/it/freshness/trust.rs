@@ -129,10 +129,16 @@ async fn a_database_that_is_put_back_shows_nothing_from_its_future() {
     })
     .await;
 
+    let is_back = Arc::new(AtomicBool::new(false));
+    let reader = Reader::start(&client, {
+        let is_back = is_back.clone();
+        move |list| !is_back.load(Ordering::Relaxed) || list["total"] == 1
+    });
+    reader.progress().await;
     cluster.stop("fast");
     cluster.put_back(&copy);
+    is_back.store(true, Ordering::Relaxed);
     cluster.launch();
-    let reader = Reader::start(&client, |list| list["total"] == 1);
     eventually("every index is built anew", async || {
         checkpoint::read(&test.database.pool).await.is_ok_and(|state| state.epoch > before.epoch)
     })
