@@ -22,12 +22,16 @@ create table sync_state (
   unverified_since bigint,
   -- For each collection with a backlog the first LSN whose changes may wait there.
   backlog_since jsonb not null default '{}',
+  -- For each collection the moment before which searches find every change of it, by the clock of this server. It moves while the
+  -- change stream flows, and only once the leader knows that this database has not gone back in time.
+  searchable_at jsonb not null default '{}',
   -- Fencing token: every new leader increments it, and a write with an older one is refused.
   lease bigint not null default 0,
   leader text,
   -- Why the leader cannot work; null while it can.
   problem text,
-  updated_at timestamptz not null default now()
+  -- When the leader was last heard: it writes every second.
+  heard_at timestamptz not null default now()
 );
 
 insert into sync_state default values;

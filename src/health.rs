@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::SecondsFormat;
 use hyper::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json as value};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -12,9 +13,11 @@ use tokio::time::timeout;
 use crate::api::{Reply, Request, json, text};
 use crate::app::App;
 use crate::auth::public;
+use crate::collections;
 use crate::config::Environment;
 use crate::error::Result;
 use crate::freshness::status::Role;
+use crate::freshness::{IndexState, Unusable};
 use crate::http::Routes;
 use crate::metrics::{self, Gauges};
 use crate::routes;
@@ -55,28 +58,69 @@ pub(crate) fn metrics(app: &App) -> Routes {
     }
 }
 
+/// What was found of the dependencies.
+struct Found {
+    postgres: bool,
+    /// `None` if none is configured, as for Redis.
+    elasticsearch: Option<bool>,
+    redis: Option<bool>,
+    sync: Option<Overview>,
+}
+
+impl Found {
+    async fn probe(app: &App) -> Self {
+        let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.watch), elasticsearch(app), overview(app));
+        Self { postgres, elasticsearch, redis: app.feed.is_connected(), sync }
+    }
+
+    /// Why not everything works, in sentences.
+    fn reasons(&self, app: &App) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let mut add = |is_so: bool, reason: &str| reasons.extend(is_so.then(|| reason.to_owned()));
+        add(!self.postgres, "postgres does not answer");
+        add(self.elasticsearch == Some(false), "elasticsearch does not answer: postgres answers lists");
+        add(self.redis == Some(false), "redis does not answer: servers learn of changes from postgres");
+        add(self.elasticsearch.is_some() && self.sync.is_none(), "postgres does not tell the state of the sync");
+        reasons.extend(self.sync.iter().flat_map(|sync| sync.reasons.clone()));
+        if self.elasticsearch == Some(true) {
+            reasons.extend(collections::ALL.into_iter().filter_map(|collection| unusable(app, collection.name)));
+        }
+        reasons
+    }
+}
+
+/// Why this server does not read an index that there is.
+fn unusable(app: &App, collection: &str) -> Option<String> {
+    match app.watermark.index(collection) {
+        IndexState::Unusable(Unusable::NotBuilt | Unusable::NoPostgres) => None,
+        IndexState::Unusable(reason) => Some(format!("postgres answers lists of {collection}: {reason}")),
+        IndexState::Unknown { .. } | IndexState::Usable(_) => None,
+    }
+}
+
 async fn health(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.watch), elasticsearch(app), overview(app));
-    let redis = app.feed.is_connected();
-    let status = match (postgres, elasticsearch, redis) {
-        (false, ..) => "error",
-        (true, Some(false), _) | (true, _, Some(false)) => "degraded",
-        _ => "ok",
+    let found = Found::probe(app).await;
+    let reasons = found.reasons(app);
+    let status = match (found.postgres, reasons.is_empty()) {
+        (false, _) => "error",
+        (true, false) => "degraded",
+        (true, true) => "ok",
     };
     let report = value!({
         "status": status,
+        "reasons": reasons,
         "timestamp": app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true),
         "uptime": started().elapsed().as_secs_f64(),
         "environment": environment(app.config.environment),
         "checks": {
-            "postgres": check(Some(postgres)),
-            "elasticsearch": check(elasticsearch),
-            "redis": check(redis),
-            "sync": sync.map(|sync| sync.health),
+            "postgres": check(Some(found.postgres)),
+            "elasticsearch": check(found.elasticsearch),
+            "redis": check(found.redis),
+            "sync": found.sync.map(|sync| sync.health),
         },
     });
-    Ok(json(&report)?.with_status(if postgres { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }))
+    Ok(json(&report)?.with_status(if found.postgres { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }))
 }
 
 /// Depends on nothing: restarting this process does not heal a database.
@@ -84,17 +128,22 @@ async fn live(_request: Request) -> Result<Reply> {
     json(&value!({ "status": "ok" }))
 }
 
-/// Ready for requests: the process is not stopping, and Postgres answers.
+/// Ready for requests: the process is not stopping, and Postgres answers. Without anything else lists are marked, and it says so.
 async fn ready(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let reason = if app.stop.is_cancelled() {
-        "stopping"
-    } else if !answers(&app.db.watch).await {
-        "postgres does not answer"
-    } else {
-        return json(&value!({ "status": "ok" }));
+    let unavailable = |reason: &str| {
+        let report = value!({ "status": "unavailable", "reason": reason });
+        Ok(json(&report)?.with_status(StatusCode::SERVICE_UNAVAILABLE))
     };
-    Ok(json(&value!({ "status": "unavailable", "reason": reason }))?.with_status(StatusCode::SERVICE_UNAVAILABLE))
+    if app.stop.is_cancelled() {
+        return unavailable("stopping");
+    }
+    let found = Found::probe(app).await;
+    if !found.postgres {
+        return unavailable("postgres does not answer");
+    }
+    let reasons = found.reasons(app);
+    json(&value!({ "status": if reasons.is_empty() { "ok" } else { "degraded" }, "reasons": reasons }))
 }
 
 async fn scrape(request: Request) -> Result<Reply> {
@@ -119,10 +168,15 @@ async fn answers(pool: &PgPool) -> bool {
     timeout(PROBE, sqlx::query!(r#"select 1 as "one!""#).fetch_one(pool)).await.is_ok_and(|row| row.is_ok())
 }
 
-/// Whether Elasticsearch answers; `None` if none is configured.
+/// Whether Elasticsearch answers, and not something in front of it; `None` if none is configured.
 async fn elasticsearch(app: &App) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Health {
+        #[serde(rename = "status")]
+        _status: String,
+    }
     let elastic = app.search.elastic()?;
-    Some(elastic.send(Verb::Get, "/_cluster/health", None, PROBE).await.is_ok())
+    Some(elastic.read::<Health>(Verb::Get, "/_cluster/health?filter_path=status", None, PROBE).await.is_ok())
 }
 
 /// Reads the state of the sync, at most once in a while however often it is shown.
@@ -135,7 +189,7 @@ async fn overview(app: &App) -> Option<Overview> {
 fn set_gauges(gauges: &Gauges, sync: &Health) {
     let bytes = |bytes: Option<i64>| bytes.map(|bytes| bytes as f64);
     let values = [
-        (metrics::SYNC_LAG_SECONDS, Some(Duration::from_millis(sync.lag_ms).as_secs_f64())),
+        (metrics::SYNC_LAG_SECONDS, sync.lag_ms.map(|lag| Duration::from_millis(lag).as_secs_f64())),
         (metrics::SYNC_LAG_BYTES, bytes(sync.lag_bytes)),
         (metrics::SYNC_RETAINED_BYTES, bytes(sync.slot.retained_bytes)),
         (metrics::SYNC_OLDEST_TRANSACTION_SECONDS, Some(sync.oldest_transaction_seconds.unwrap_or_default())),

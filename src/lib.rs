@@ -42,6 +42,7 @@
 //! | rollback target | the previous generation, kept current for a while |
 //! | high-water mark | highest LSN that Elasticsearch has seen of this database |
 //! | anti-entropy sweep | endless comparison of documents with their rows |
+//! | lag | age of the leader's last heartbeat that came through the change stream and the index |
 //! | sync token | read-your-writes token: the LSN of a write |
 //!
 //! # Invariants

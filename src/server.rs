@@ -59,6 +59,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
+    followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
     let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_routes(app)));
     let ended = tokio::spawn(async move {

@@ -9,7 +9,7 @@ use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Count, Engine, Page, Query, SortPosition};
-use crate::search::{Collection, Filter, document};
+use crate::search::{Collection, Filter, ListedIndex, document};
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -39,6 +39,11 @@ pub(crate) struct PageEnd<'a> {
     pub(crate) engine: &'static str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) degraded: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stale: bool,
+    /// Only of a stale answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_ms: Option<u64>,
 }
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
@@ -62,7 +67,7 @@ pub async fn list(
     }
     let seen = request.known_lsn().await?;
     let caller = request.context.caller();
-    let answer = search.answer(collection, &query, caller, scored_by, caught_up(request, collection, seen)).await?;
+    let answer = search.answer(collection, &query, caller, scored_by, index(request, collection, seen)).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
@@ -77,6 +82,7 @@ pub async fn list(
         body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
         body.push(b'}');
     }
+    let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
         total: total.map(|total| total.value),
         total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
@@ -86,6 +92,8 @@ pub async fn list(
         next_cursor: next.as_deref(),
         engine: answer.engine.name(),
         degraded: answer.degraded,
+        stale,
+        lag_ms: stale.then(|| u64::try_from(answer.lag.as_millis()).unwrap_or(u64::MAX)),
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
@@ -141,9 +149,18 @@ fn rules(request: &Request) -> Rules<'_> {
     }
 }
 
-async fn caught_up(request: &Request, collection: &Collection, seen: Option<Lsn>) -> bool {
-    let Some(lsn) = seen else { return true };
-    request.app.watermark.reached(collection.name, lsn, request.app.config.sync.wait).await
+/// The live index of a collection, once it shows every change up to the LSN that the client has seen; none if that takes too long.
+async fn index(request: &Request, collection: &Collection, seen: Option<Lsn>) -> Option<ListedIndex> {
+    let watermark = &request.app.watermark;
+    let mut index = watermark.live_index(collection.name).await?;
+    if let Some(position) = seen {
+        if !watermark.reached(collection.name, position, request.app.config.sync.wait).await {
+            return None;
+        }
+        // Another one may have reached it.
+        index = watermark.live_index(collection.name).await?;
+    }
+    Some(ListedIndex { name: index.name, lag: index.lag })
 }
 
 fn link(request: &Request, cursor: &str) -> String {

@@ -24,6 +24,15 @@ pub struct Search {
         value_parser = duration(MILLISECOND..=MINUTE)
     )]
     pub timeout: Duration,
+    /// Age from which the answers of the index are marked as stale, and the health as degraded.
+    #[arg(
+        id = "stale-after",
+        long = "stale-after",
+        env = "STALE_AFTER",
+        default_value = "5s",
+        value_parser = humantime::parse_duration
+    )]
+    pub stale_after: Duration,
     /// Longest wait for the acknowledgement of a bulk write.
     #[arg(
         id = "bulk-timeout",

@@ -150,6 +150,11 @@ fn timed_out() -> sqlx::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
+/// Connects outside of the pools, for a task that has to know whether its connection has lasted. Its commits wait for no standby.
+pub async fn connect(config: &Database, name: &str) -> sqlx::Result<PgConnection> {
+    PgConnection::connect_with(&options(config, SERVER_ROLE, name)?.options([("synchronous_commit", "local")])).await
+}
+
 /// Connects as the owner of the schema.
 pub async fn connect_owner(config: &Database) -> sqlx::Result<PgConnection> {
     let url: &SecretString = config.owner_url.as_ref().unwrap_or(&config.url);

@@ -24,5 +24,5 @@ pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
 pub use query::Engine;
-pub use router::{Answer, Search};
+pub use router::{Answer, ListedIndex, Search};
 pub use template::Template;

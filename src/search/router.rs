@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use super::Collection;
 use super::breaker::Breaker;
@@ -34,6 +35,16 @@ pub struct Search {
     postgres_turns: Turns,
     breaker: Arc<Breaker>,
     signer: Signer,
+    /// Notified when a search fails as if its index were gone: another one may come back under its name.
+    pub faults: Notify,
+}
+
+/// The index that a list reads.
+#[derive(Clone, Debug)]
+pub struct ListedIndex {
+    pub name: Arc<str>,
+    /// How long ago its oldest change was committed that it may not show.
+    pub lag: Duration,
 }
 
 #[derive(Debug)]
@@ -42,6 +53,8 @@ pub struct Answer {
     pub engine: Engine,
     /// Whether Postgres answered in the place of a configured Elasticsearch.
     pub degraded: bool,
+    /// How old the answer may be; zero from Postgres.
+    pub lag: Duration,
 }
 
 impl Search {
@@ -58,6 +71,7 @@ impl Search {
             postgres_turns: Turns::new(POSTGRES_TURNS, patience),
             breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
             signer: Signer::new(config.access.key()),
+            faults: Notify::new(),
         })
     }
 
@@ -67,8 +81,8 @@ impl Search {
         self.elastic.as_ref()
     }
 
-    /// Answers from Elasticsearch if it is well, has an index, and `caught_up` says that the index has what the caller must see;
-    /// otherwise from Postgres. A cursor's scores bind it to the engine `scored_by`.
+    /// Answers from Elasticsearch if it is well and there is an `index` that has what the caller must see; otherwise from Postgres. A
+    /// cursor's scores bind it to the engine `scored_by`.
     ///
     /// # Errors
     /// The database's, a cursor with scores of the engine that cannot answer now, and too many searches of the caller.
@@ -78,29 +92,27 @@ impl Search {
         query: &Query,
         caller: Option<UserId>,
         scored_by: Option<Engine>,
-        caught_up: impl Future<Output = bool>,
+        index: impl Future<Output = Option<ListedIndex>>,
     ) -> Result<Answer> {
         let found = match self.healthy(collection) {
-            Some(elastic) if scored_by != Some(Engine::Postgres) => {
-                self.ask(elastic, collection, query, caller, caught_up).await?
-            }
+            Some(elastic) if scored_by != Some(Engine::Postgres) => self.ask(elastic, collection, query, caller, index).await?,
             _ => None,
         };
-        let (hits, engine) = match found {
-            Some(hits) => (hits, Engine::Elasticsearch),
+        let (hits, engine, lag) = match found {
+            Some((hits, lag)) => (hits, Engine::Elasticsearch, lag),
             None if scored_by == Some(Engine::Elasticsearch) => {
                 let detail = "this cursor has expired because another search engine answers now; restart without `cursor`";
                 return Err(Error::conflict("cursor_expired", detail));
             }
             None => {
                 let _turn = self.postgres_turns.take(caller, query).await?;
-                (self.postgres.search(collection, query).await?, Engine::Postgres)
+                (self.postgres.search(collection, query).await?, Engine::Postgres, Duration::ZERO)
             }
         };
         let degraded = engine == Engine::Postgres && self.elastic.is_some();
         let labels = [collection.name, engine.name(), if degraded { "true" } else { "false" }];
         metrics::SEARCHES.with_label_values(&labels).inc();
-        Ok(Answer { hits, engine, degraded })
+        Ok(Answer { hits, engine, degraded, lag })
     }
 
     /// Writes the cursor that continues after a position; `params` are those that the filter hash covers.
@@ -141,21 +153,23 @@ impl Search {
         collection: &'static Collection,
         query: &Query,
         caller: Option<UserId>,
-        caught_up: impl Future<Output = bool>,
-    ) -> Result<Option<Hits>> {
-        if !caught_up.await {
-            return Ok(None);
-        }
+        index: impl Future<Output = Option<ListedIndex>>,
+    ) -> Result<Option<(Hits, Duration)>> {
+        let Some(ListedIndex { name, lag }) = index.await else { return Ok(None) };
         let _turn = self.elastic_turns.take(caller, query).await?;
         // It may have opened meanwhile.
         if self.breaker.is_open() {
             return Ok(None);
         }
-        match elastic.search(collection, query).await {
-            Ok(hits) => return Ok(Some(hits)),
-            // The first index is not built yet; the server itself is well.
+        let answer = elastic.search(&name, query).await;
+        if answer.as_ref().is_err_and(ElasticError::is_fault_of_index) {
+            self.faults.notify_one();
+        }
+        match answer {
+            Ok(hits) => return Ok(Some((hits, lag))),
+            // The server itself is well.
             Err(error) if error.is_missing() => {
-                tracing::debug!(collection = collection.name, "there is no live index yet");
+                tracing::debug!(collection = collection.name, index = &*name, "the live index is gone");
             }
             Err(error @ ElasticError::Refused { .. }) => {
                 tracing::error!(collection = collection.name, %error, "elasticsearch refused a search");

@@ -143,7 +143,7 @@ async fn postgres_away_is_503_until_it_is_back() {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok())
     };
     assert_eq!(gauge("collections_sync_known").await, Some(1.0));
-    assert!(gauge("collections_sync_lag_seconds").await.is_some());
+    assert!(gauge("collections_sync_backlog").await.is_some());
     proxy.set(Mode::Refuse);
     let answer = client.post("/auth/login", &login).await;
     assert_eq!((answer.status, answer.code()), (503, "database_unavailable"));
@@ -151,7 +151,7 @@ async fn postgres_away_is_503_until_it_is_back() {
     assert_eq!(client.get("/health").await.expect(503)["checks"]["postgres"]["status"], "down");
     assert_eq!(client.get("/health/live").await.status, 200);
     eventually("the state of the sync is not known", async || gauge("collections_sync_known").await == Some(0.0)).await;
-    assert_eq!(gauge("collections_sync_lag_seconds").await, None);
+    assert_eq!(gauge("collections_sync_backlog").await, None);
     proxy.set(Mode::Pass);
     for _ in 0..200 {
         if client.get("/health/ready").await.status == 200 {

@@ -11,6 +11,7 @@ mod db;
 mod faults;
 mod features;
 mod feed;
+mod freshness;
 mod harness;
 mod hostile;
 mod http;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Options;
 use crate::cli::connect;
-use crate::sync::overview::{self, COUNTED, Overview};
+use crate::sync::overview::{self, COUNTED, Health, Overview};
 use crate::sync::store::sweep_runs::Summary;
 
 /// Shows the state of the sync.
@@ -30,21 +30,27 @@ impl Status {
 }
 
 fn table(overview: &Overview) -> String {
-    let Overview { health, leader, problem, epoch, searchable, generations } = overview;
+    let Overview { health, reasons, epoch, searchable, generations } = overview;
     let bytes = |count: Option<i64>| count.map_or("an unknown number of bytes".to_owned(), |count| format!("{count} bytes"));
     let oldest = health.oldest_transaction_seconds;
     let slot = &health.slot;
-    let mut lines = vec![
-        format!("leader       {}", leader.as_deref().unwrap_or("none yet")),
-        format!("problem      {}", problem.as_deref().unwrap_or("none")),
+    let mut lines = vec![format!("status       {}", if reasons.is_empty() { "ok" } else { "degraded" })];
+    lines.extend(reasons.iter().map(|reason| format!("             {reason}")));
+    lines.extend([
+        format!("leader       {}", leader(health)),
+        format!("problem      {}", health.problem.as_deref().unwrap_or("none")),
         format!("searchable   {searchable} in epoch {epoch}"),
-        format!("lag          {} ms, {}", health.lag_ms, bytes(health.lag_bytes)),
+        format!(
+            "lag          {}, {}",
+            health.lag_ms.map_or("unknown".to_owned(), |lag| format!("{lag} ms")),
+            bytes(health.lag_bytes)
+        ),
         format!("slot         {} is {}, {} retained", slot.name, lowercase(slot.state), bytes(slot.retained_bytes)),
         format!("transaction  {}", oldest.map_or("none is open".to_owned(), |age| format!("the oldest is open for {age:.1} s"))),
         format!("dead letters {} documents", counted(health.dead_letters)),
         format!("backlog      {} documents, {} fan-outs", counted(health.backlog), counted(health.fanouts)),
         String::new(),
-    ];
+    ]);
     for one in generations {
         let reason = one.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("{:<12} {} {}{reason}", one.collection, lowercase(one.state), one.index));
@@ -52,6 +58,14 @@ fn table(overview: &Overview) -> String {
     lines.push(String::new());
     lines.extend(health.sweeps.iter().map(sweep));
     lines.join("\n") + "\n"
+}
+
+fn leader(health: &Health) -> String {
+    match &health.leader {
+        None => "none yet".to_owned(),
+        Some(name) if health.has_leader() => name.clone(),
+        Some(name) => format!("none; {name} was last heard {} s ago", health.leader_heard_ms / 1_000),
+    }
 }
 
 fn sweep(summary: &Summary) -> String {

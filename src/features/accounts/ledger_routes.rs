@@ -89,6 +89,8 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
         next_cursor: next.as_deref(),
         engine: Engine::Postgres.name(),
         degraded: false,
+        stale: false,
+        lag_ms: None,
     };
     let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;

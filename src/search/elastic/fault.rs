@@ -76,6 +76,16 @@ impl ElasticError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether it says that an index is gone or cannot be reached, after which it may be another one.
+    #[must_use]
+    pub(in crate::search) fn is_fault_of_index(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Broken(_) | Self::Refused { status: 404, .. } => true,
+            Self::Refused { reason, .. } => reason.starts_with("index_closed_exception"),
+            Self::Timeout | Self::Rejected | Self::Blocked(_) => false,
+        }
+    }
+
     pub(super) fn from_transport(error: elasticsearch::Error) -> Self {
         if error.is_timeout() {
             return Self::Timeout;

@@ -16,11 +16,11 @@ impl Elastic {
         format!("{}-{}", self.prefix, collection.name)
     }
 
-    /// Answers from the live index of a collection. Failed shards are an error: an answer with a part missing is none.
-    pub(in crate::search) async fn search(&self, collection: &Collection, query: &Query) -> Result<Hits, ElasticError> {
+    /// Answers from an index. Failed shards are an error: an answer with a part missing is none.
+    pub(in crate::search) async fn search(&self, index: &str, query: &Query) -> Result<Hits, ElasticError> {
         let matching = query.matching();
-        let hits = self.ask(collection, query, matching).await?;
-        let hits = if query.needs_loose(matching, &hits) { self.ask(collection, query, Matching::Loose).await? } else { hits };
+        let hits = self.ask(index, query, matching).await?;
+        let hits = if query.needs_loose(matching, &hits) { self.ask(index, query, Matching::Loose).await? } else { hits };
         // A phrase makes the engine count even if the client wants no total.
         Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
     }
@@ -32,13 +32,9 @@ impl Elastic {
         parse::<Answer>(&answer)?.check()
     }
 
-    async fn ask(&self, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
+    async fn ask(&self, index: &str, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
         // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
-        let path = format!(
-            "{}/_search?allow_partial_search_results=false&timeout={}ms",
-            self.alias(collection),
-            self.search_deadline.as_millis(),
-        );
+        let path = format!("{index}/_search?allow_partial_search_results=false&timeout={}ms", self.search_deadline.as_millis());
         let body =
             serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
         let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;

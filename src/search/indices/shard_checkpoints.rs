@@ -31,6 +31,12 @@ impl ShardCheckpoints {
         self.0.iter().any(|(number, before)| now.0.get(number).is_some_and(|now| has_lost(before, now)))
     }
 
+    /// Whether all shards are started.
+    #[must_use]
+    pub fn is_covered_by(&self, now: &Self) -> bool {
+        self.0.keys().all(|number| now.0.contains_key(number))
+    }
+
     /// Takes over newer checkpoints; a shard that is not started keeps the one known before.
     #[must_use]
     pub fn updated(mut self, now: &Self) -> Self {

@@ -1,5 +1,6 @@
 //! Keeps one live index behind the alias of every collection: builds, swaps, rolls back and removes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -165,7 +166,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
         } else if generation.wanted == Some(Wanted::Live) {
             // The alias may move even if the promotion fails.
             *checked = None;
-            if go_live(app, writer, lease, generation).await? {
+            if go_live(app, writer, lease, progress, generation).await? {
                 info!(collection = generation.collection, index = generation.index, "rolled back to the previous generation");
             }
             return Ok(true);
@@ -185,8 +186,9 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
         }
         *checked = Some(Instant::now());
     }
-    if live.len() == collections::ALL.len() && *progress.is_certain.borrow() {
-        progress.is_live.send_replace(true);
+    if *progress.is_certain.borrow() {
+        let live = live.into_iter().map(|one| (one.collection.clone(), Arc::from(one.index.as_str()))).collect();
+        progress.live.send_replace(live);
         progress.publish(app);
     }
     Ok(false)
@@ -206,7 +208,7 @@ async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, chec
     let problem = match Box::pin(rebuild::run(app, writer, progress, collection, generation)).await {
         Ok(()) => {
             let mut checked = checked.lock().await;
-            if go_live(app, writer, lease, generation).await? {
+            if go_live(app, writer, lease, progress, generation).await? {
                 info!(collection = collection.name, index, "a new index is live");
                 release_accepted(app, writer, collection, index).await?;
                 return Ok(true);
@@ -235,12 +237,25 @@ fn is_transient(error: &anyhow::Error) -> bool {
 
 /// Makes a generation live. Returns false if it was abandoned meanwhile.
 ///
-/// The alias moves first: whatever learns that an index is live relies on its alias. Until then both are current.
-async fn go_live(app: &App, writer: &Writer, lease: i64, generation: &Generation) -> anyhow::Result<bool> {
+/// Its shard checkpoints are recorded before, so that servers can tell the index from another one. They learn its name together with
+/// an LSN that it has reached; until then both indices are current.
+async fn go_live(app: &App, writer: &Writer, lease: i64, progress: &Progress, generation: &Generation) -> anyhow::Result<bool> {
     let collection = collections::find(&generation.collection).context("a generation of an unknown collection")?;
+    if detect_index_rollback(app, writer, std::slice::from_ref(generation)).await? {
+        return Ok(false);
+    }
     failpoint::abort_at("sync-before-promotion");
     alias::repoint(app, writer, lease, collection, generation).await?;
     let is_live = generations::promote(&app.db.sync, lease, generation, app.config.reindex.keep).await?;
+    if is_live {
+        // Before the previous index is refreshed no more.
+        progress.live.send_modify(|live| {
+            if let Some(index) = live.get_mut(&generation.collection) {
+                *index = Arc::from(generation.index.as_str());
+            }
+        });
+        progress.publish(app);
+    }
     failpoint::abort_at("sync-after-promotion");
     Ok(is_live)
 }

@@ -9,12 +9,13 @@ use tracing::{debug, warn};
 
 use super::high_water_mark;
 use crate::app::App;
+use crate::freshness::Reached;
 use crate::search::Elastic;
-use crate::sync::store::checkpoint::{self, Backlogged, Checkpoint, State};
+use crate::sync::store::checkpoint::{self, Checkpoint, State};
 use crate::sync::stream::publication;
 use crate::sync::stream::source::Opened;
 use crate::sync::writer::write::is_outage;
-use crate::values::lsn::{Epoch, Lsn};
+use crate::values::lsn::Epoch;
 
 /// How often the catalogue is read.
 const PERIOD: Duration = Duration::from_secs(3);
@@ -69,7 +70,7 @@ pub(super) async fn watch_publication(app: &App, lease: i64) -> anyhow::Result<(
         // Now, as an operator may have repaired it before the next start.
         checkpoint::forget_publication(pool, lease).await?;
         match found.faults.as_slice() {
-            [] => bail!("the publication was made anew, so that changes were missed"),
+            [] => bail!("the publication was made again, so that changes were missed"),
             faults => bail!("changes are missed: {}", faults.join("; ")),
         }
     }
@@ -93,10 +94,10 @@ pub(super) async fn resume(app: &App, elastic: &Elastic, lease: i64, opened: &mu
         opened.confirmed = opened.source.skip(app).await?;
     }
     let start_epoch = async |known: State, epoch: Epoch, reason: &str| {
-        warn!(reason, "building every index anew; until then postgres answers lists");
+        warn!(reason, "rebuilding every index; until then postgres answers lists");
         let confirmed = opened.confirmed;
         checkpoint::start_epoch(pool, lease, &opened.origin, &published.identity, epoch, confirmed).await?;
-        app.watermark.advance(epoch, Lsn::default(), Backlogged::new());
+        app.watermark.advance(epoch, Reached::default());
         let checkpoint = Checkpoint { confirmed, searchable: confirmed, ..Checkpoint::default() };
         anyhow::Ok(State { epoch, checkpoint, publication: Some(published.identity.clone()), unverified_since: None, ..known })
     };

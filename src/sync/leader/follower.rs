@@ -1,52 +1,59 @@
-//! For processes that do not lead: follows the checkpoint in Postgres, more closely while a request waits.
+//! For every server: follows what the leader states in Postgres, more closely while a request waits.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use anyhow::Context;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::app::App;
-use crate::collections;
-use crate::sync::store::checkpoint::{self, Checkpoint, State};
-use crate::sync::store::generations;
+use crate::db;
+use crate::sync::store::{checkpoint, statement};
 use crate::values::lsn::Lsn;
 
 const BUSY: Duration = Duration::from_millis(50);
-const IDLE: Duration = Duration::from_secs(1);
+/// Also the time within which a restart of Postgres is noticed: a list that is read meanwhile may show what a restore has undone.
+const IDLE: Duration = Duration::from_millis(250);
+const RECONNECT: Duration = Duration::from_millis(100);
+/// Longest wait for these one-row statements.
+const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Advances the watermark to what the leader has saved, until it is told to stop.
+/// Moves the watermark to what the leader states, until it is told to stop.
 pub async fn run(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Some(Err(error)) = stop.run_until_cancelled(follow(&app)).await {
+            debug!(error = %format!("{error:#}"), "cannot read what the sync states");
+        }
+        app.watermark.lose_contact();
+        stop.run_until_cancelled(sleep(RECONNECT)).await;
+    }
+}
+
+/// Follows through one connection: its end shows that Postgres may come back as another one.
+async fn follow(app: &App) -> anyhow::Result<Infallible> {
+    const AWAY: &str = "postgres does not answer";
+    let connecting = db::connect(&app.config.database, "collections follower");
+    let mut connection = timeout(DEADLINE, connecting).await.context(AWAY)??;
     let mut wanted = app.watermark.wanted();
     let mut requested = Lsn::default();
-    while !stop.is_cancelled() {
-        match searchable(&app).await {
-            Ok(State { epoch, checkpoint, .. }) => app.watermark.advance(epoch, checkpoint.searchable, checkpoint.backlog_since),
-            Err(error) => debug!(error = %error, "cannot read the checkpoint"),
-        }
+    loop {
+        let stated = timeout(DEADLINE, statement::read(&mut connection)).await.context(AWAY)??;
+        app.watermark.observe(stated.statement);
         let waited_for = *wanted.borrow_and_update();
         let is_waited_for = waited_for > app.watermark.get();
+        let is_busy = is_waited_for || app.watermark.is_unknown();
         tokio::select! {
-            () = stop.cancelled() => break,
             Ok(()) = wanted.changed() => {}
-            () = tokio::time::sleep(if is_waited_for { BUSY } else { IDLE }) => {
+            () = app.watermark.unknown(), if !is_busy => {}
+            () = sleep(if is_busy { BUSY } else { IDLE }) => {
                 // It may lie behind the last commit, where nothing would come before the leader's next heartbeat.
                 if is_waited_for && waited_for != requested {
                     requested = waited_for;
-                    checkpoint::request_flush(&app.db.server).await.ok();
+                    timeout(DEADLINE, checkpoint::request_flush(&mut connection)).await.context(AWAY)??;
                 }
             }
         }
     }
-}
-
-/// Reads the checkpoint; it is zero unless every collection has a live index and the checkpoint is certain.
-async fn searchable(app: &App) -> sqlx::Result<State> {
-    // The checkpoint first: a leader that starts a new epoch moves it far ahead and retires every index in the same commit.
-    let mut state = checkpoint::read(&app.db.server).await?;
-    let generations = generations::all(&app.db.server).await?;
-    let live = generations.iter().filter(|generation| generation.state == generations::State::Live).count();
-    if live < collections::ALL.len() || !state.is_certain() {
-        state.checkpoint = Checkpoint::default();
-    }
-    Ok(state)
 }

@@ -77,21 +77,21 @@ pub(super) async fn keep_raising(
     saved: &watch::Sender<Lsn>,
 ) -> anyhow::Result<()> {
     let owner = generations::owner(&app.db.sync).await?;
-    let mut pause = PERIOD;
     loop {
-        sleep(pause).await;
         let position = from.max(*saved.borrow());
-        pause = match high_water_mark::raise(elastic, &owner, Version::new(epoch, position)).await {
+        let pause = match high_water_mark::raise(elastic, &owner, Version::new(epoch, position)).await {
             Ok(true) => PERIOD,
             Ok(false) => bail!("the index has seen later changes: another process leads, or the database has gone back in time"),
             Err(error) if error.is_outage() => {
                 debug!(error = %error, "cannot raise the high-water mark");
-                RETRY
+                sleep(RETRY).await;
+                continue;
             }
             Err(error) => {
                 warn!(error = %error, "cannot raise the high-water mark; a database restored by a copy of its disk goes unnoticed");
                 REFUSED
             }
-        }
+        };
+        sleep(pause).await;
     }
 }

@@ -12,7 +12,8 @@ use crate::sync::stream::batch::Keys;
 const FREE: Duration = Duration::from_millis(1);
 /// Beyond that each document lengthens the linger of all of them by this time, up to the longest.
 const COST: Duration = Duration::from_millis(4);
-const LONGEST: Duration = Duration::from_secs(4);
+/// Short enough that lists are not marked as stale for it.
+const LONGEST: Duration = Duration::from_millis(3_500);
 /// A change is a rewrite if its document was sent within this time. At most this many documents are remembered.
 const WINDOW: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 20_000;

@@ -11,10 +11,12 @@
 //! | confirmed | survives a crash of the leader: acked, and refreshed or stored; the slot may forget it once it is saved | [`Checkpoint::confirmed`] |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::freshness::Reached;
 use crate::sync::store::checkpoint::Checkpoint;
 use crate::values::lsn::{Epoch, Lsn};
 
@@ -27,9 +29,9 @@ pub struct Progress {
     pub checkpoint: watch::Sender<Checkpoint>,
     /// How often each collection was marked as backlogged.
     pub backlog_marks: watch::Sender<BTreeMap<&'static str, u64>>,
-    /// Whether every collection has a live index; until then nothing is searchable.
-    pub is_live: watch::Sender<bool>,
-    /// Whether the database is known not to have gone back; until then nothing counts as live.
+    /// The live indices, by collection, once they were checked.
+    pub live: watch::Sender<BTreeMap<String, Arc<str>>>,
+    /// Whether the database is known not to have gone back; until then the leader vouches for no index.
     pub is_certain: watch::Sender<bool>,
 }
 
@@ -66,10 +68,11 @@ impl Progress {
 
     /// Moves the watermark that lists wait for.
     pub fn publish(&self, app: &App) {
-        if *self.is_live.borrow() {
-            let checkpoint = self.checkpoint.borrow();
+        let live = self.live.borrow().clone();
+        if !live.is_empty() {
+            let Checkpoint { searchable, backlog_since, .. } = self.checkpoint.borrow().clone();
             let epoch = Epoch(app.watermark.status.report().epoch);
-            app.watermark.advance(epoch, checkpoint.searchable, checkpoint.backlog_since.clone());
+            app.watermark.advance(epoch, Reached { searchable, backlog_since, live });
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 
@@ -30,6 +31,9 @@ pub struct Origin {
 
 /// For each collection with a backlog the first LSN whose changes may be in it.
 pub type Backlogged = BTreeMap<String, Lsn>;
+
+/// For each collection the moment before which searches find every change of it, by the clock of Postgres.
+pub type SearchableAt = BTreeMap<String, DateTime<Utc>>;
 
 /// How far the sync is, as the leader saves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +115,7 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<State> {
 
 /// Takes the lease, which fences off every earlier leader.
 pub async fn take_lease(executor: impl PgExecutor<'_>, leader: &str) -> sqlx::Result<i64> {
-    sqlx::query_scalar!("update sync_state set lease = lease + 1, leader = $1, updated_at = now() returning lease", leader)
+    sqlx::query_scalar!("update sync_state set lease = lease + 1, leader = $1, heard_at = now() returning lease", leader)
         .fetch_one(executor)
         .await
 }
@@ -159,7 +163,7 @@ pub async fn start_epoch(
         r#"
         update sync_state
         set system_identifier = $1, timeline = $2, slot = $3, publication = $4, epoch = $5, confirmed_lsn = $6, searchable_lsn = $6,
-          unverified_since = null, backlog_since = '{}', updated_at = now()
+          unverified_since = null, backlog_since = '{}', heard_at = now()
         where lease = $7
         "#,
         origin.system,
@@ -194,18 +198,33 @@ pub async fn check_lease(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::R
     require_lease(u64::from(held == lease))
 }
 
-/// Saves the checkpoint, before the slot is told: a slot that is further was moved by another program.
+/// Saves the checkpoint, before the slot is told: a slot that is further was moved by another program. Collections that
+/// `searchable_at` lacks keep their moments.
 ///
 /// # Errors
 /// [`Superseded`].
-pub async fn save(executor: impl PgExecutor<'_>, lease: i64, checkpoint: &Checkpoint) -> anyhow::Result<()> {
+pub async fn save(
+    executor: impl PgExecutor<'_>,
+    lease: i64,
+    checkpoint: &Checkpoint,
+    searchable_at: &SearchableAt,
+) -> anyhow::Result<()> {
     let backlog_since: BTreeMap<&str, i64> =
         checkpoint.backlog_since.iter().map(|(collection, since)| (collection.as_str(), to_sql(*since))).collect();
     let saved = sqlx::query!(
-        "update sync_state set confirmed_lsn = $1, searchable_lsn = $2, backlog_since = $3, updated_at = now() where lease = $4",
+        r#"
+        update sync_state
+        set confirmed_lsn = $1,
+          searchable_lsn = $2,
+          backlog_since = $3,
+          searchable_at = searchable_at || $4,
+          heard_at = now()
+        where lease = $5
+        "#,
         to_sql(checkpoint.confirmed),
         to_sql(checkpoint.searchable),
         Json(backlog_since) as _,
+        Json(searchable_at) as _,
         lease,
     )
     .execute(executor)
@@ -215,6 +234,25 @@ pub async fn save(executor: impl PgExecutor<'_>, lease: i64, checkpoint: &Checkp
 
 /// Content of a flush request.
 pub(crate) const FLUSH: &str = "flush";
+
+/// Writes the leader's heartbeat: into the stream, and into the row that shows that it is alive. Returns an LSN and a moment by the
+/// clock of Postgres, before which every commit has a lower LSN.
+///
+/// # Errors
+/// [`Superseded`].
+pub async fn leader_heartbeat(executor: impl PgExecutor<'_>, lease: i64) -> anyhow::Result<(Lsn, DateTime<Utc>)> {
+    let written = sqlx::query!(
+        r#"
+        update sync_state
+        set heard_at = now()
+        where lease = $1
+        returning now() as "at!", (pg_logical_emit_message(true, 'collections', '') - '0/0')::bigint as "lsn!"
+        "#,
+        lease,
+    );
+    let written = written.fetch_optional(executor).await?.ok_or(Superseded)?;
+    Ok((from_sql(written.lsn), written.at))
+}
 
 /// Writes a heartbeat into the stream, which shows that the stream is alive; returns its LSN.
 pub async fn heartbeat(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
@@ -264,6 +302,6 @@ fn to_sql(lsn: Lsn) -> i64 {
     i64::try_from(lsn.0).unwrap_or(i64::MAX)
 }
 
-fn from_sql(lsn: i64) -> Lsn {
+pub(super) fn from_sql(lsn: i64) -> Lsn {
     Lsn(u64::try_from(lsn).unwrap_or_default())
 }

@@ -1,5 +1,6 @@
 //! The table of generations: each index, what it is for, how far its rebuild is, and what an operator asks of the leader.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,9 @@ use uuid::Uuid;
 
 use super::checkpoint::require_lease;
 use crate::search::shard_checkpoints::ShardCheckpoints;
+
+/// A retired index is kept for at least this time: servers learn within two seconds that another one is live.
+const HANDOVER: Duration = Duration::from_secs(5);
 
 /// What an index is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -94,6 +98,19 @@ pub async fn live(executor: impl PgExecutor<'_>, collection: &str) -> sqlx::Resu
     sqlx::query_scalar!("select index_name from index_generations where collection = $1 and state = 'live'", collection)
         .fetch_optional(executor)
         .await
+}
+
+/// Returns the live indices with the shard checkpoints that the leader has recorded, if any.
+pub async fn written(executor: impl PgExecutor<'_>) -> sqlx::Result<BTreeMap<String, Option<ShardCheckpoints>>> {
+    let rows = sqlx::query!(
+        r#"
+        select index_name, shard_checkpoints as "shard_checkpoints: Json<ShardCheckpoints>"
+        from index_generations
+        where state = 'live'
+        "#
+    );
+    let rows = rows.fetch_all(executor).await?;
+    Ok(rows.into_iter().map(|row| (row.index_name, row.shard_checkpoints.map(|Json(checkpoints)| checkpoints))).collect())
 }
 
 /// Returns the mark that every index of this database carries.
@@ -230,7 +247,7 @@ pub async fn promote(pool: &PgPool, lease: i64, generation: &Generation, keep: D
         where collection = $1 and state = 'live'
         "#,
         generation.collection,
-        keep.as_secs_f64(),
+        keep.max(HANDOVER).as_secs_f64(),
     )
     .execute(&mut *transaction)
     .await?;

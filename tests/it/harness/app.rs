@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::harness::client::Client;
 use crate::harness::database::{Database, finally};
+use crate::harness::eventually::eventually;
 
 /// The password of every user of a test.
 pub const PASSWORD: &str = "correct horse battery";
@@ -91,12 +92,20 @@ impl TestApp {
 
     /// Starts the API and the sync with changes of what is not a setting.
     pub async fn start_tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with_sync(Database::create().await, more, tune).await
+    }
+
+    /// Starts the API and the sync on a database that is there.
+    pub async fn start_on_database(database: Database) -> Self {
+        Self::start_with_sync(database, &[], |_| ()).await
+    }
+
+    async fn start_with_sync(database: Database, more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
         let elasticsearch = elasticsearch_url();
         let mut more = more.to_vec();
         if !more.contains(&"--elasticsearch-url") {
             more.extend(["--elasticsearch-url", &elasticsearch]);
         }
-        let database = Database::create().await;
         let mut config = config(&database, &more);
         tune(&mut config);
         let mut test = Self::serve(database, config).await;
@@ -124,6 +133,13 @@ impl TestApp {
     pub async fn start_api_on(database: Database) -> Self {
         let mut config = config(&database, &[]);
         config.search.url = None;
+        Self::serve(database, config).await
+    }
+
+    /// Starts the API alone, on Elasticsearch and a database whose sync another process runs.
+    pub async fn start_beside_sync(database: Database, more: &[&str]) -> Self {
+        let elasticsearch = elasticsearch_url();
+        let config = config(&database, &[&["--elasticsearch-url", &elasticsearch], more].concat());
         Self::serve(database, config).await
     }
 
@@ -199,6 +215,7 @@ impl TestApp {
         for collection in collections::collections::ALL {
             let reached = self.app.watermark.reached(collection.name, position, Duration::from_secs(180)).await;
             assert!(reached, "{} reach {position}; they are at {}", collection.name, self.app.watermark.get());
+            eventually("lists read the index", async || self.app.watermark.live_index(collection.name).await.is_some()).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{copy, copy_bidirectional, sink};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy, copy_bidirectional, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,6 +22,8 @@ pub enum Mode {
     AbandonOne(u16),
     /// Passes on what is asked and throws the answers away.
     Swallow,
+    /// Answers every HTTP request with an empty JSON object.
+    Garbage,
 }
 
 /// A proxy in front of one server.
@@ -75,6 +77,12 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
         let now = *mode.borrow_and_update();
         match now {
             Mode::Refuse => return,
+            Mode::Garbage => {
+                tokio::select! {
+                    _ = answer_garbage(&mut client) => return,
+                    _ = mode.changed() => return,
+                }
+            }
             Mode::Swallow => {
                 let Ok(mut server) = TcpStream::connect(&target).await else { return };
                 let (mut answers, mut questions) = server.split();
@@ -103,5 +111,28 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
                 }
             }
         }
+    }
+}
+
+/// Reads request after request and answers each as something does that stands in front of the server and knows nothing of it.
+async fn answer_garbage(client: &mut TcpStream) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if client.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        client.read_exact(&mut body).await?;
+        client.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").await?;
     }
 }

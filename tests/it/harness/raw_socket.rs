@@ -32,11 +32,6 @@ impl Wire {
         Self(socket.connect(address).await.unwrap())
     }
 
-    /// Says that nothing more will be sent.
-    pub async fn finish(&mut self) {
-        self.0.shutdown().await.unwrap();
-    }
-
     /// Reads up to so many bytes; zero at the end, which a reset is too.
     pub async fn read_some(&mut self, most: usize) -> usize {
         let mut bytes = vec![0; most];

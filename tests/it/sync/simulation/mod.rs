@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use stubs::{Simulation, Stream, backlog_worker, leader_session, reader};
-use world::{INDEX, Mutant, World};
+use world::{INDEX, Mutant, NAME, World};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -46,7 +46,7 @@ async fn run(simulation: Simulation) {
         };
         let next = simulation.world().commits.iter().position(|one| one.end > saved.confirmed).unwrap_or(usize::MAX);
         let progress = Progress::new(saved);
-        progress.is_live.send_replace(true);
+        progress.live.send_replace([(NAME.to_owned(), INDEX.into())].into());
         let session = SessionChannels::default();
         let stream = Stream { simulation: simulation.clone(), next, sent: 0, is_described: false, breaks };
         let pipeline =
