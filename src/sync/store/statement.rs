@@ -30,7 +30,9 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<Stated> {
           epoch,
           searchable_lsn,
           backlog_since as "backlog_since: Json<BTreeMap<String, i64>>",
-          searchable_at as "searchable_at: Json<SearchableAt>",
+          -- While the database may have gone back, or changes may have been missed, the leader vouches for no index.
+          case when unverified_since is null and publication is not null then searchable_at else '{}' end
+            as "searchable_at!: Json<SearchableAt>",
           leader,
           problem,
           heard_at,
@@ -38,8 +40,7 @@ pub async fn read(executor: impl PgExecutor<'_>) -> sqlx::Result<Stated> {
           (
             select coalesce(jsonb_object_agg(collection, index_name), '{}')
             from index_generations
-            -- While the database may have gone back, or changes may have been missed, no index counts as live.
-            where state = 'live' and unverified_since is null and publication is not null
+            where state = 'live'
           ) as "live!: Json<BTreeMap<String, String>>"
         from sync_state
         "#
