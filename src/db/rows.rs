@@ -56,6 +56,12 @@ pub async fn hold(connection: &mut PgConnection, table: &'static str, id: Uuid) 
     Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.unwrap_or(false))
 }
 
+/// As [`hold`], behind the row's place in the order of locks: where it would have to wait it fails, as a write that is contended.
+pub async fn hold_again(connection: &mut PgConnection, table: &'static str, id: Uuid) -> sqlx::Result<bool> {
+    let sql = format!("select deleted_at is null from {table} where id = $1 for share nowait");
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.unwrap_or(false))
+}
+
 /// Inserts rows that have the same columns.
 pub async fn insert(
     connection: &mut PgConnection,

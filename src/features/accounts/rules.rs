@@ -74,7 +74,8 @@ pub async fn open(connection: &mut PgConnection, new: &NewAccount, context: &Con
             let inserted = customers::insert_all(connection, [customer], context.by).await;
             inserted.map_err(|error| error.within("/customer"))?;
         }
-        None => hold_customer(connection, new.account.customer_id).await?,
+        None if rows::hold(connection, "customers", new.account.customer_id).await? => {}
+        None => return Err(unknown_customer()),
     }
     insert(connection, &new.account, context).await
 }
@@ -118,8 +119,8 @@ pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: 
     if after.status != before.status && [before.status, after.status].contains(&Status::WrittenOff) {
         context.require_full_authority()?;
     }
-    if after.customer_id != before.customer_id {
-        hold_customer(connection, after.customer_id).await?;
+    if after.customer_id != before.customer_id && !rows::hold_again(connection, "customers", after.customer_id).await? {
+        return Err(unknown_customer());
     }
     let (row, by) = (fields::columns(&after, |access| access == Access::Write), context.by.map(Uuid::from));
     if after.account_number == before.account_number {
@@ -149,14 +150,11 @@ pub(super) async fn hold_parent(connection: &mut PgConnection, parent: Parent<'_
 /// # Errors
 /// A conflict that names the customer as the reason.
 pub async fn restore(connection: &mut PgConnection, account: &Account, by: Option<UserId>) -> Result<()> {
-    if !rows::hold(connection, "customers", account.customer_id).await? {
+    // The account may have changed hands since its customer was held.
+    if !rows::hold_again(connection, "customers", account.customer_id).await? {
         return Err(Error::conflict("customer_deleted", "the account's customer is deleted; restore the customer first"));
     }
     Ok(rows::restore(connection, COLLECTION.name, account.id, by.map(Uuid::from)).await?)
-}
-
-async fn hold_customer(connection: &mut PgConnection, id: Uuid) -> Result<()> {
-    if rows::hold(connection, "customers", id).await? { Ok(()) } else { Err(unknown_customer()) }
 }
 
 fn unknown_customer() -> Error {
