@@ -68,10 +68,12 @@ impl Gateway {
         let conditions = Conditions::new(&method, request.headers());
         let route = self.table.find(&path);
         let allow = route.map_or("", |route| route.allow.as_str());
-        let mut response = match route {
-            Some(_) if method == Method::OPTIONS => options(allow),
-            _ => self.handle(&context, purpose, request).await.unwrap_or_else(|error| problem::unrendered(Arc::new(error))),
+        let handled = match message::check(&request) {
+            Ok(()) if method == Method::OPTIONS && route.is_some() => Ok(options(allow)),
+            Ok(()) => self.handle(&context, purpose, request).await,
+            Err(error) => Err(error),
         };
+        let mut response = handled.unwrap_or_else(|error| problem::unrendered(Arc::new(error)));
         if let Purpose::Probes(_) = purpose {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -99,7 +101,6 @@ impl Gateway {
         purpose: &Purpose,
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response> {
-        message::check(&request)?;
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
