@@ -61,7 +61,10 @@ impl Leader {
 
 /// A server beside a leader of its own process, whose index it reads.
 async fn beside_leader(more: &[&str]) -> (TestApp, Leader, Client) {
-    let database = Database::create().await;
+    beside_leader_on(Database::create().await, more).await
+}
+
+async fn beside_leader_on(database: Database, more: &[&str]) -> (TestApp, Leader, Client) {
     let leader = Leader::start(&database);
     let test = TestApp::start_beside_sync(database, more).await;
     let client = test.admin().await;
@@ -86,6 +89,14 @@ async fn until_fresh(client: &Client) {
     eventually("lists come from the index, unmarked", async || {
         let list = list(client).await;
         list["engine"] == "elasticsearch" && !is_marked(&list)
+    })
+    .await;
+}
+
+async fn until_total(client: &Client, total: u64) {
+    eventually(&format!("the index has {total} customers"), async || {
+        let list = list(client).await;
+        list["engine"] == "elasticsearch" && list["total"] == total
     })
     .await;
 }

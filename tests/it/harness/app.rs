@@ -92,20 +92,12 @@ impl TestApp {
 
     /// Starts the API and the sync with changes of what is not a setting.
     pub async fn start_tuned(more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
-        Self::start_with_sync(Database::create().await, more, tune).await
-    }
-
-    /// Starts the API and the sync on a database that is there.
-    pub async fn start_on_database(database: Database) -> Self {
-        Self::start_with_sync(database, &[], |_| ()).await
-    }
-
-    async fn start_with_sync(database: Database, more: &[&str], tune: impl FnOnce(&mut Config)) -> Self {
         let elasticsearch = elasticsearch_url();
         let mut more = more.to_vec();
         if !more.contains(&"--elasticsearch-url") {
             more.extend(["--elasticsearch-url", &elasticsearch]);
         }
+        let database = Database::create().await;
         let mut config = config(&database, &more);
         tune(&mut config);
         let mut test = Self::serve(database, config).await;
