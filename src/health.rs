@@ -1,11 +1,11 @@
 //! Health and metrics of the server and what it depends on.
 
+use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::SecondsFormat;
 use hyper::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json as value};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -21,14 +21,18 @@ use crate::freshness::{IndexState, Unusable};
 use crate::http::Routes;
 use crate::metrics::{self, Gauges};
 use crate::routes;
-use crate::search::elastic::Verb;
+use crate::search::index;
 use crate::sync::overview::{self, Health, Overview};
 use crate::sync::store::sweep_runs::Summary;
 
 /// Longest wait for a dependency.
 const PROBE: Duration = Duration::from_millis(1_000);
 
-/// Cache key and lifetime of the state of the sync.
+/// Cache key and lifetime of what was found of the dependencies: however often clients look, these are asked a few times a second.
+const FOUND: &str = "dependencies";
+const FOUND_LIFE: Duration = Duration::from_millis(250);
+
+/// The same of the state of the sync.
 const OVERVIEW: &str = "sync overview";
 const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 
@@ -45,9 +49,9 @@ pub(crate) fn routes(app: &App) -> Routes {
 /// The rows below `/health` that everyone may see, where operators have a port of their own.
 pub(crate) fn public_routes(app: &App) -> Routes {
     routes! { app, "health";
-        get ()        public => ready;
+        get ()        public => ready_or_not;
         get ("live")  public => live;
-        get ("ready") public => ready;
+        get ("ready") public => ready_or_not;
     }
 }
 
@@ -59,6 +63,7 @@ pub(crate) fn metrics(app: &App) -> Routes {
 }
 
 /// What was found of the dependencies.
+#[derive(Clone)]
 struct Found {
     postgres: bool,
     /// `None` if none is configured, as for Redis.
@@ -68,6 +73,12 @@ struct Found {
 }
 
 impl Found {
+    async fn look(app: &App) -> Self {
+        let probe = async { Ok::<_, Infallible>(Self::probe(app).await) };
+        let Ok(found) = app.cache.get_or_read(FOUND.to_owned(), FOUND_LIFE, probe).await;
+        found
+    }
+
     async fn probe(app: &App) -> Self {
         let (postgres, elasticsearch, sync) = tokio::join!(answers(&app.db.watch), elasticsearch(app), overview(app));
         Self { postgres, elasticsearch, redis: app.feed.is_connected(), sync }
@@ -100,7 +111,7 @@ fn unusable(app: &App, collection: &str) -> Option<String> {
 
 async fn health(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let found = Found::probe(app).await;
+    let found = Found::look(app).await;
     let reasons = found.reasons(app);
     let status = match (found.postgres, reasons.is_empty()) {
         (false, _) => "error",
@@ -130,20 +141,27 @@ async fn live(_request: Request) -> Result<Reply> {
 
 /// Ready for requests: the process is not stopping, and Postgres answers. Without anything else lists are marked, and it says so.
 async fn ready(request: Request) -> Result<Reply> {
+    readiness(&request, |status, reasons| value!({ "status": status, "reasons": reasons })).await
+}
+
+/// The same for those who may not know the reasons.
+async fn ready_or_not(request: Request) -> Result<Reply> {
+    readiness(&request, |status, _| value!({ "status": status })).await
+}
+
+async fn readiness(request: &Request, show: fn(&str, Vec<String>) -> Value) -> Result<Reply> {
     let app = &request.app;
-    let unavailable = |reason: &str| {
-        let report = value!({ "status": "unavailable", "reason": reason });
-        Ok(json(&report)?.with_status(StatusCode::SERVICE_UNAVAILABLE))
-    };
+    let unavailable =
+        |reason: &str| Ok(json(&show("unavailable", vec![reason.to_owned()]))?.with_status(StatusCode::SERVICE_UNAVAILABLE));
     if app.stop.is_cancelled() {
         return unavailable("stopping");
     }
-    let found = Found::probe(app).await;
+    let found = Found::look(app).await;
     if !found.postgres {
         return unavailable("postgres does not answer");
     }
     let reasons = found.reasons(app);
-    json(&value!({ "status": if reasons.is_empty() { "ok" } else { "degraded" }, "reasons": reasons }))
+    json(&show(if reasons.is_empty() { "ok" } else { "degraded" }, reasons))
 }
 
 async fn scrape(request: Request) -> Result<Reply> {
@@ -170,13 +188,8 @@ async fn answers(pool: &PgPool) -> bool {
 
 /// Whether Elasticsearch answers, and not something in front of it; `None` if none is configured.
 async fn elasticsearch(app: &App) -> Option<bool> {
-    #[derive(Deserialize)]
-    struct Health {
-        #[serde(rename = "status")]
-        _status: String,
-    }
     let elastic = app.search.elastic()?;
-    Some(elastic.read::<Health>(Verb::Get, "/_cluster/health?filter_path=status", None, PROBE).await.is_ok())
+    Some(timeout(PROBE, index::answers(elastic)).await.unwrap_or(false))
 }
 
 /// Reads the state of the sync, at most once in a while however often it is shown.

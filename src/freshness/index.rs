@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_index_is_used_once_the_leader_has_confirmed_it_anew_and_it_was_seen() {
+    async fn an_index_is_used_once_the_leader_has_confirmed_it_again_and_it_was_seen() {
         let mut facts = Facts::default();
         assert!(is_unknown(&facts), "a server that has just started");
         facts.observe(statement(100, 99));

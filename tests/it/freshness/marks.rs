@@ -30,6 +30,7 @@ async fn a_write_block_marks_the_lists_of_every_server_until_it_ends() {
     for client in &clients {
         until_stale(client).await;
         until_degraded(client, "changes of customers have waited").await;
+        until_degraded(client, "refuses writes: blocked by").await;
     }
     until_status(&test, "changes of customers have waited").await;
 
@@ -105,11 +106,12 @@ async fn garbage_in_place_of_elasticsearch_is_no_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_keeps_a_leader_from_starting_is_told_by_every_server() {
     let database = Database::create().await;
-    sqlx::raw_sql("drop publication collections").execute(&database.pool).await.unwrap();
+    let broken = "drop publication collections; revoke execute on function restore_searchable() from collections_sync";
+    sqlx::raw_sql(broken).execute(&database.pool).await.unwrap();
     let _leader = super::Leader::start(&database);
     let test = TestApp::start_beside_sync(database, &[]).await;
     let client = test.admin().await;
-    until_degraded(&client, "publication").await;
+    until_degraded(&client, "run `select restore_searchable()`").await;
     until_degraded(&client, "customers have no live index yet").await;
     until_status(&test, "status       degraded").await;
     assert_eq!(list(&client).await["degraded"], true);

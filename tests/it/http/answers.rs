@@ -215,7 +215,7 @@ async fn a_server_that_stops_is_not_ready() {
     let test = TestApp::start_api(&["--shutdown-delay", "20s"]).await;
     test.app.stop.cancel();
     let answer = test.anonymous().get("/health/ready").await;
-    assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("stopping")));
+    assert_eq!((answer.status, &answer.body["reasons"]), (503, &json!(["stopping"])));
     test.anonymous().get("/health/live").await.expect(200);
 }
 

@@ -135,7 +135,9 @@ async fn a_port_for_operators_keeps_details_from_the_public_one() {
     let running = collections::server::start(&app).await.unwrap();
     let public = Client::new(format!("http://{}", running.address));
     let admin = Client::new(format!("http://{}", running.admin_address.unwrap()));
-    assert_eq!(public.get("/health").await.expect(200), json!({ "status": "ok" }));
+    for path in ["/health", "/health/ready"] {
+        assert_eq!(public.get(path).await.expect(200), json!({ "status": "degraded" }), "no process leads the sync");
+    }
     public.get("/metrics").await.expect(404);
     for path in ["/health/live", "/health/ready"] {
         public.get(path).await.expect(200);

@@ -24,7 +24,7 @@ async fn authorization(credentials: &str) -> Option<String> {
             let length = connection.read(&mut chunk).await.unwrap();
             head.extend_from_slice(&chunk[..length]);
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n{\"status\":\"green\"}";
         connection.write_all(answer).await.unwrap();
         String::from_utf8(head).unwrap()
     });

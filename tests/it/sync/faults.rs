@@ -310,6 +310,7 @@ async fn infinite_dates_are_refused_and_overflowing_sums_are_capped() {
     )
     .await;
     test.settle().await;
-    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["search"]["balance"], i64::MAX);
+    // One less than what Elasticsearch sorts in the place of a missing sum.
+    assert_eq!(test.document("customers", Uuid::from_u128(1)).await["search"]["balance"], i64::MAX - 1);
     test.expect_equal().await;
 }
