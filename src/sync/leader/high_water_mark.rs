@@ -26,7 +26,7 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// has saved since says nothing: with enough writes a database that went back overtakes the mark.
 ///
 /// # Errors
-/// Elasticsearch is away: [`verify`] compares later.
+/// Elasticsearch is away: `verify` compares later.
 pub async fn epoch_ahead(app: &App, elastic: &Elastic, known: &State) -> anyhow::Result<Option<Epoch>> {
     let owner = generations::owner(&app.db.sync).await?;
     let mark = match high_water_mark::read(elastic, &owner).await {
