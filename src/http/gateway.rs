@@ -87,7 +87,7 @@ impl Gateway {
             method = metrics::method(&method),
             route = pattern,
             status,
-            ms = took.as_secs_f64() * 1000.0,
+            ms = took.as_micros() as f64 / 1000.0,
             request_id = context.id(),
             user_id = context.caller().map(tracing::field::display),
             "request answered"

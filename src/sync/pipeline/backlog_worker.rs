@@ -221,7 +221,7 @@ impl<'a> BacklogWorker<'a> {
         if backlogged.is_empty() && self.touched.is_empty() {
             return Ok(());
         }
-        let (acked, version) = (*self.progress.acked.borrow(), self.version());
+        let acked = *self.progress.acked.borrow();
         let backlog_marks = self.progress.backlog_marks.borrow().clone();
         let pool = &self.target.writer.pool;
         let pending = backlog::pending(pool).await?;
@@ -248,8 +248,9 @@ impl<'a> BacklogWorker<'a> {
                 self.progress.raise_backlog_since(name, Lsn(mark.acked.0 + 1));
                 self.marks.remove(name);
             }
-            // No round claims what an earlier leader has stored at an LSN that this one has yet to reach.
-            if !pending.has_documents || !backlog::has_newer(pool, name, version).await? {
+            // No round claims what an earlier leader has stored at an LSN that this one has yet to reach. The version of now: what this
+            // leader has stored since the refresh began must not count, or a busy backlog would never get a mark.
+            if !pending.has_documents || !backlog::has_newer(pool, name, self.version()).await? {
                 self.marks.insert(name.to_owned(), Mark { acked, at: pending.at, rounds: self.rounds });
             }
         }
