@@ -18,7 +18,7 @@
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache       drivers
-//! 0 config error values validate metrics failpoint       plain types
+//! 0 config error values validate metrics turns failpoint       plain types
 //! ```
 //!
 //! # Glossary
@@ -80,6 +80,7 @@ pub mod metrics;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod turns;
 pub mod validate;
 pub mod values;
 pub mod worker;

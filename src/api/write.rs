@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::sync_token::log_end;
 use super::{Reply, Request};
-use crate::db::Turn;
 use crate::error::{Error, Result};
+use crate::turns::Turn;
 use crate::values::ids::UserId;
 
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
@@ -69,9 +69,9 @@ impl Request {
         })
     }
 
-    async fn turn(&self, contended: Contended) -> Result<Option<Turn>> {
+    async fn turn(&self, contended: Contended) -> Result<Option<Turn<Uuid>>> {
         let Contended::Record(record) = contended else { return Ok(None) };
-        let taken = self.app.db.turns.take(record, self.app.config.database.lock_timeout);
+        let taken = self.app.db.turns.take(record, 1, self.app.config.database.lock_timeout);
         self.context.slot().leave_during(taken).await?.map(Some).ok_or_else(Error::contended)
     }
 }

@@ -2,7 +2,6 @@
 
 mod check;
 pub mod rows;
-mod turns;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,11 +12,12 @@ use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{Connection, Executor, PgPool, Row};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::config::Database;
+use crate::turns::Turns;
 
 pub use check::{Trouble, check, is_away};
-pub use turns::{Turn, Turns};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -45,6 +45,11 @@ const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const WATCH_POOL_SIZE: u32 = 2;
 
+/// Transactions that write to one record at once: while one works, the next waits at the row, so that the row is never idle.
+const WRITES_AT_ONCE: u32 = 2;
+/// Requests that may wait for their turn at one record, without a connection that others need.
+const WRITES_WAITING: usize = 64;
+
 /// One pool per kind of work, so that no kind can starve another.
 #[derive(Clone, Debug)]
 pub struct Pools {
@@ -59,7 +64,7 @@ pub struct Pools {
     /// Health and metrics, which must work when all other connections are busy.
     pub watch: PgPool,
     /// Who may write to a record now; taken before a connection of `server`.
-    pub turns: Turns,
+    pub turns: Turns<Uuid>,
     /// The one connection on which Postgres notifies this process.
     pub listen: PgPool,
 }
@@ -73,7 +78,7 @@ impl Pools {
             search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
-            turns: Turns::default(),
+            turns: Turns::new(WRITES_AT_ONCE, WRITES_WAITING),
             listen: pool(&background(config), SERVER_ROLE, "collections listen", 1)?,
         })
     }

@@ -15,7 +15,6 @@ mod postgres;
 pub mod query;
 mod router;
 mod template;
-mod turns;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};

@@ -12,10 +12,10 @@ use super::cursor::{Cursor, Signer};
 use super::elastic::{Elastic, ElasticError};
 use super::postgres::Postgres;
 use super::query::{Engine, Hits, Query, SortPosition};
-use super::turns::Turns;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::turns::{Turn, Turns};
 use crate::values::ids::UserId;
 
 /// Shortest time between two probes of Elasticsearch.
@@ -26,13 +26,22 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const ELASTIC_TURNS: u32 = 8;
 const POSTGRES_TURNS: u32 = 4;
 
+/// Phrases of one caller that an engine works on at a time, if it works on nothing else of the caller: a phrase costs many times what
+/// filters cost.
+const PHRASES: u32 = 2;
+
+/// Searches of one caller that may wait for their turn: half of the requests that a server works on by default.
+const WAITING: usize = 256;
+
 /// The engines, and what decides between them.
 #[derive(Debug)]
 pub struct Search {
     elastic: Option<Arc<Elastic>>,
-    elastic_turns: Turns,
+    elastic_turns: Turns<Option<UserId>>,
     postgres: Postgres,
-    postgres_turns: Turns,
+    postgres_turns: Turns<Option<UserId>>,
+    /// Longest wait of a search for its turn.
+    patience: Duration,
     breaker: Arc<Breaker>,
     signer: Signer,
     /// Notified when a search fails as if its index were gone: another one may come back under its name.
@@ -63,12 +72,12 @@ impl Search {
     /// # Errors
     /// An address that cannot be read.
     pub fn open(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
-        let patience = config.database.search_acquire_timeout;
         Ok(Self {
             elastic: Elastic::open(&config.search)?.map(Arc::new),
-            elastic_turns: Turns::new(ELASTIC_TURNS, patience),
+            elastic_turns: Turns::new(ELASTIC_TURNS, WAITING),
             postgres: Postgres { pool },
-            postgres_turns: Turns::new(POSTGRES_TURNS, patience),
+            postgres_turns: Turns::new(POSTGRES_TURNS, WAITING),
+            patience: config.database.search_acquire_timeout,
             breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
             signer: Signer::new(config.access.key()),
             faults: Notify::new(),
@@ -105,7 +114,7 @@ impl Search {
                 return Err(Error::conflict("cursor_expired", detail));
             }
             None => {
-                let _turn = self.postgres_turns.take(caller, query).await?;
+                let _turn = self.turn(&self.postgres_turns, POSTGRES_TURNS, caller, query).await?;
                 (self.postgres.search(collection, query).await?, Engine::Postgres, Duration::ZERO)
             }
         };
@@ -139,6 +148,19 @@ impl Search {
         None
     }
 
+    /// Waits for the caller's turn at an engine. Callers without a name count as one.
+    async fn turn(
+        &self,
+        turns: &Turns<Option<UserId>>,
+        at_once: u32,
+        caller: Option<UserId>,
+        query: &Query,
+    ) -> Result<Turn<Option<UserId>>> {
+        let share = if query.phrase.is_some() { at_once / PHRASES } else { 1 };
+        let detail = "too many of your searches are under way; send the next one when the last is answered";
+        turns.take(caller, share, self.patience).await.ok_or_else(|| Error::busy("too_many_searches", detail))
+    }
+
     /// Sees whether Elasticsearch answers, unless that was done a moment ago.
     fn probe(&self, elastic: &Arc<Elastic>, collection: &'static Collection) {
         if self.breaker.is_probe_due(Instant::now()) {
@@ -156,7 +178,7 @@ impl Search {
         index: impl Future<Output = Option<ListedIndex>>,
     ) -> Result<Option<(Hits, Duration)>> {
         let Some(ListedIndex { name, lag }) = index.await else { return Ok(None) };
-        let _turn = self.elastic_turns.take(caller, query).await?;
+        let _turn = self.turn(&self.elastic_turns, ELASTIC_TURNS, caller, query).await?;
         // It may have opened meanwhile.
         if self.breaker.is_open() {
             return Ok(None);
