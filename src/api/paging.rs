@@ -1,24 +1,30 @@
 //! Lists: one search, and the page that answers it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Reply, Request};
 use crate::error::{Error, Result};
-use crate::search::parse::{ParsedList, Rules, parse};
-use crate::search::query::{Count, Engine, Page, Query, SortPosition};
-use crate::search::{Collection, Filter, ListedIndex, document};
+use crate::search::parse::{ParsedList, Rules, View, parse};
+use crate::search::query::{Page, SortPosition};
+use crate::search::{Asked, Collection, Filter, ListedIndex, Place, Reading, document};
+use crate::values::clock::milliseconds;
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
 pub(crate) const READ_SOURCE: HeaderName = HeaderName::from_static("x-read-source");
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// Size of a page if the client names none, and of the largest page.
+/// Size of a page if the client names none.
 pub(crate) const PAGE_DEFAULT: u32 = 10;
-pub(crate) const PAGE_LIMIT: u32 = 100;
+
+/// Size of the largest page of the older address, whose clients know no larger one.
+const OLDER_PAGE_LIMIT: u32 = 100;
 
 /// Hits that are counted exactly and reached by page number: Elasticsearch's own default limits for both.
 const TOTAL_LIMIT: u32 = 10_000;
@@ -37,13 +43,18 @@ pub(crate) struct PageEnd<'a> {
     pub(crate) total_pages: Option<u64>,
     pub(crate) next_cursor: Option<&'a str>,
     pub(crate) engine: &'static str,
+    /// `frozen` if all pages show one moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) view: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) degraded: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) stale: bool,
-    /// Only of a stale answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lag_ms: Option<u64>,
+    /// Every change that was committed before is shown.
+    #[serde(serialize_with = "milliseconds")]
+    pub(crate) indexed_at: DateTime<Utc>,
+    /// How long ago that was.
+    pub(crate) lag_ms: u64,
 }
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
@@ -56,20 +67,24 @@ pub async fn list(
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let ParsedList { mut query, page, cursor, mut hashed } = parse(collection, parameters, &rules(request))?;
+    let ParsedList { mut query, page, cursor, view, mut hashed } = parse(collection, parameters, &rules(request))?;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
-    let mut scored_by = None;
+    let now = request.app.clock.now();
+    let mut reading = if view == View::Frozen { Reading::Freeze } else { Reading::Live { scored_by: None } };
     if let Some(cursor) = cursor {
-        let cursor = search.resume(&cursor, &hashed)?;
-        query.page = Page::After(cursor.position);
-        scored_by = cursor.engine;
+        let Place { position, scored_by, view } = search.resume(&cursor, &hashed)?;
+        query.page = Page::After(position);
+        reading = view.map_or(Reading::Live { scored_by }, Reading::Frozen);
     }
-    let seen = request.known_lsn().await?;
-    let caller = request.context.caller();
-    let answer = search.answer(collection, &query, caller, scored_by, index(request, collection, seen)).await?;
+    let wanted = request.wanted_lsn().await?;
+    let asked = Asked { caller: request.context.caller(), reading, now };
+    let answer = search.answer(collection, &query, asked, index(request, collection, wanted)).await?;
 
-    let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
+    let scored_by = query.is_scored().then_some(answer.engine);
+    let is_frozen = answer.view.is_some();
+    let place = answer.hits.next.map(|position| Place { position, scored_by, view: answer.view });
+    let next = place.map(|place| search.cursor(&hashed, place)).transpose()?;
     let total = answer.hits.total;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
@@ -82,7 +97,6 @@ pub async fn list(
         body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
         body.push(b'}');
     }
-    let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
         total: total.map(|total| total.value),
         total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
@@ -92,8 +106,10 @@ pub async fn list(
         next_cursor: next.as_deref(),
         engine: answer.engine.name(),
         degraded: answer.degraded,
-        stale,
-        lag_ms: stale.then(|| u64::try_from(answer.lag.as_millis()).unwrap_or(u64::MAX)),
+        view: is_frozen.then_some("frozen"),
+        stale: answer.lag >= request.app.config.search.stale_after,
+        indexed_at: answer.indexed_at,
+        lag_ms: u64::try_from((now - answer.indexed_at).num_milliseconds()).unwrap_or(0),
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
@@ -106,24 +122,14 @@ pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Repl
     if let (Some(total), Some("eq")) = (end.total, end.total_relation) {
         reply = reply.with(TOTAL_COUNT, &total.to_string());
     }
-    match end.next_cursor {
-        Some(next) => reply.with(LINK, &link(request, next)),
-        None => reply,
-    }
+    let links = links(request, end);
+    if links.is_empty() { reply } else { reply.with(LINK, &links.join(", ")) }
 }
 
 /// Writes the cursor of a list that has one order and no filters, after a record.
 pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
-    let query = Query {
-        filter: Filter::All(Vec::new()),
-        phrase: None,
-        sort: Vec::new(),
-        page: Page::Number(1),
-        limit: PAGE_DEFAULT,
-        count: Count::Exact,
-    };
     let position = SortPosition { keys: Vec::new(), id, loose: false };
-    request.app.search.cursor(&query, &[address(request)], position, Engine::Postgres)
+    request.app.search.cursor(&[address(request)], Place { position, scored_by: None, view: None })
 }
 
 /// Reads a cursor of [`cursor_after`].
@@ -136,25 +142,29 @@ fn address(request: &Request) -> (String, String) {
     (String::new(), request.path.replacen("/api/v1/", "/api/", 1))
 }
 
-fn rules(request: &Request) -> Rules<'_> {
+/// How the parameters of a list are read.
+pub(crate) fn rules(request: &Request) -> Rules<'_> {
     let config = &request.app.config;
+    let page_limit = config.search.page_limit;
     Rules {
         refuse_large_pages: request.is_canonical(),
         region: &config.default_region,
         currency: config.default_currency,
         page_default: PAGE_DEFAULT,
-        page_limit: PAGE_LIMIT,
+        page_limit: if request.is_canonical() { page_limit } else { page_limit.min(OLDER_PAGE_LIMIT) },
         total_limit: TOTAL_LIMIT,
         now: request.app.clock.now(),
     }
 }
 
-/// The live index of a collection, once it shows every change up to the LSN that the client has seen; none if that takes too long.
-async fn index(request: &Request, collection: &Collection, seen: Option<Lsn>) -> Option<ListedIndex> {
-    let watermark = &request.app.watermark;
+/// The live index of a collection, once it shows every change up to the wanted LSN; none if that takes too long.
+async fn index(request: &Request, collection: &Collection, wanted: Option<Lsn>) -> Option<ListedIndex> {
+    let (watermark, config) = (&request.app.watermark, &request.app.config);
     let mut index = watermark.live_index(collection.name).await?;
-    if let Some(position) = seen {
-        if !watermark.reached(collection.name, position, request.app.config.sync.wait).await {
+    if let Some(wanted) = wanted {
+        // An index that is stale already does not catch up in a moment.
+        let patience = if index.lag < config.search.stale_after { config.sync.wait } else { Duration::ZERO };
+        if !watermark.reached(collection.name, wanted, patience).await {
             return None;
         }
         // Another one may have reached it.
@@ -163,8 +173,20 @@ async fn index(request: &Request, collection: &Collection, seen: Option<Lsn>) ->
     Some(ListedIndex { name: index.name, lag: index.lag })
 }
 
-fn link(request: &Request, cursor: &str) -> String {
-    let kept = request.parameters().filter(|(name, _)| !matches!(&**name, "page" | "cursor"));
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", cursor).finish();
-    format!("<{}?{query}>; rel=\"next\"", request.path)
+/// The pages around this one (RFC 8288). The one before is known by its number only.
+fn links(request: &Request, end: &PageEnd<'_>) -> Vec<String> {
+    let link = |relation: &str, place: Option<(&str, &str)>| {
+        let kept = request.parameters().filter(|(name, _)| !matches!(&**name, "page" | "cursor"));
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).extend_pairs(place).finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("<{}{mark}{query}>; rel=\"{relation}\"", request.path)
+    };
+    let mut links: Vec<String> = end.next_cursor.map(|next| link("next", Some(("cursor", next)))).into_iter().collect();
+    if let Some(page) = end.page.filter(|page| *page > 1) {
+        links.push(link("prev", Some(("page", &(page - 1).to_string()))));
+    }
+    if end.page.is_some_and(|page| page > 1) || request.parameter("cursor").is_some() {
+        links.push(link("first", None));
+    }
+    links
 }

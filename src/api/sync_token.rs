@@ -17,18 +17,29 @@ impl Request {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// The same, refused if it lies beyond the end of the log: no index will ever reach it, so it must neither wait nor turn lists
-    /// away from Elasticsearch.
-    pub(super) async fn known_lsn(&self) -> Result<Option<Lsn>> {
-        let lsn = self.sync_token()?;
+    /// The LSN that a list has to include: that of the token, and that of the caller's last write through this server.
+    ///
+    /// A token beyond the end of the log is refused: no index will ever reach it, so it must neither wait nor turn lists away from
+    /// Elasticsearch.
+    pub(super) async fn wanted_lsn(&self) -> Result<Option<Lsn>> {
+        let token = self.sync_token()?;
+        let watermark = &self.app.watermark;
+        let caller = self.context.caller();
+        let written = caller.and_then(|caller| watermark.written.of(caller));
+        let wanted = token.max(written);
         // What the index has reached is in the log; Postgres is asked about the rest only.
-        if let Some(lsn) = lsn.filter(|lsn| *lsn > self.app.watermark.get())
-            && log_end(&self.app.db.read).await.is_ok_and(|end| lsn > end)
-        {
+        if wanted.is_none_or(|wanted| wanted <= watermark.get()) {
+            return Ok(wanted);
+        }
+        let Ok(end) = log_end(&self.app.db.read).await else { return Ok(wanted) };
+        if token.is_some_and(|token| token > end) {
             let detail = "this sync token is of another database, or of this one before a backup was restored; go on without it";
             return Err(Error::malformed("bad_sync_token", detail));
         }
-        Ok(lsn)
+        if let Some(caller) = caller {
+            watermark.written.limit(caller, end);
+        }
+        Ok(wanted.min(Some(end)))
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::turns::Turn;
 use crate::values::ids::UserId;
+use crate::values::lsn::Lsn;
 
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("x-sync-token");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -62,8 +63,10 @@ impl Request {
         };
         transaction.commit().await?;
         drop(turn);
-        // The write is done; if its LSN cannot be had now, the answer goes without.
-        Ok(match log_end(&mut *connection).await {
+        let token = log_end(&mut *connection).await;
+        // The write is done. If its LSN cannot be had now, the answer goes without, and the caller's next list asks where the log ends.
+        self.app.watermark.written.add(caller, *token.as_ref().unwrap_or(&Lsn(u64::MAX)));
+        Ok(match token {
             Ok(token) => reply.with(SYNC_TOKEN, &token.to_string()),
             Err(_) => reply,
         })

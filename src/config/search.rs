@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::range::{HOUR, MILLISECOND, MINUTE, SECOND, duration};
+use super::range::{HOUR, MILLISECOND, MINUTE, SECOND, duration, number};
 
 #[derive(Args, Clone, Debug)]
 pub struct Search {
@@ -33,6 +33,12 @@ pub struct Search {
         value_parser = humantime::parse_duration
     )]
     pub stale_after: Duration,
+    /// Largest page of a list below `/api/v1`; the older address cuts pages down to 100.
+    #[arg(id = "page-limit", long = "page-limit", env = "PAGE_LIMIT", default_value_t = 1_000, value_parser = number(10..=10_000_u32))]
+    pub page_limit: u32,
+    /// Longest time between two pages of a frozen view: a client stores a page within it, and a forgotten view soon costs no disk.
+    #[arg(skip = Duration::from_secs(60))]
+    pub view_keep_alive: Duration,
     /// Longest wait for the acknowledgement of a bulk write.
     #[arg(
         id = "bulk-timeout",

@@ -5,7 +5,9 @@ mod index;
 pub mod status;
 mod timeline;
 mod watermark;
+mod written;
 
 pub use index::{Identity, IndexState, LiveIndex, Reached, Statement, Unusable};
 pub use timeline::Timeline;
 pub use watermark::Watermark;
+pub use written::Written;

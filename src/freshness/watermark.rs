@@ -9,12 +9,14 @@ use tokio::time::{timeout, timeout_at};
 
 use super::index::{Facts, Identity, IndexState, LiveIndex, Reached, Statement};
 use super::status::Status;
+use super::written::Written;
 use crate::values::lsn::{Epoch, Lsn};
 
 /// What lists read and wait for. The sync moves it; lists with a sync token wait for it.
 #[derive(Debug, Default)]
 pub struct Watermark {
     pub status: Status,
+    pub written: Written,
     facts: watch::Sender<Facts>,
     wanted: watch::Sender<Lsn>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::query::{Engine, SortPosition};
+use super::view::View;
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
@@ -19,15 +20,25 @@ pub struct Signer {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The last document of the page before.
-    #[serde(flatten)]
-    pub position: SortPosition,
     /// Of the list that the cursor belongs to.
     #[serde(rename = "q")]
     pub filter_hash: u64,
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// Where a list goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// The last document of the page before.
+    #[serde(flatten)]
+    pub position: SortPosition,
     /// The engine whose scores the position holds; absent if either engine can continue.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<Engine>,
+    pub scored_by: Option<Engine>,
+    /// The view that is walked; absent if each page shows what there is.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
 }
 
 impl Signer {
@@ -93,7 +104,7 @@ mod tests {
     fn cursor() -> Cursor {
         let keys = vec![Key::Integer(i64::MAX - 1), Key::Text("ü".into()), Key::Missing(()), Key::Score(1.5), Key::Flag(true)];
         let position = SortPosition { keys, id: Uuid::from_u128(7), loose: true };
-        Cursor { position, filter_hash: 42, engine: Some(Engine::Postgres) }
+        Cursor { filter_hash: 42, place: Place { position, scored_by: Some(Engine::Postgres), view: None } }
     }
 
     #[test]

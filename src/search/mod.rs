@@ -15,13 +15,15 @@ mod postgres;
 pub mod query;
 mod router;
 mod template;
+mod view;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
+pub use cursor::Place;
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
 pub use query::Engine;
-pub use router::{Answer, ListedIndex, Search};
+pub use router::{Answer, Asked, ListedIndex, Reading, Search};
 pub use template::Template;

@@ -7,6 +7,10 @@ use uuid::Uuid;
 use super::field::Field;
 use super::filter::Filter;
 use super::phrase::Phrase;
+use crate::error::Error;
+
+/// Most bytes of the documents of one page: a thousand of the usual ones take an eighth of it.
+pub(super) const PAGE_BYTES: usize = 16 << 20;
 
 /// One page of a filtered and sorted list.
 #[derive(Clone, Debug)]
@@ -91,6 +95,14 @@ pub(super) enum Matching {
 pub enum Engine {
     Elasticsearch,
     Postgres,
+}
+
+/// The documents of the page are larger than [`PAGE_BYTES`].
+pub(super) fn page_too_large() -> Error {
+    Error::malformed(
+        "page_too_large",
+        format!("the records of this page take more than {} MiB; ask for fewer with limit", PAGE_BYTES >> 20),
+    )
 }
 
 #[derive(Debug)]

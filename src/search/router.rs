@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::Collection;
 use super::breaker::Breaker;
-use super::cursor::{Cursor, Signer};
+use super::cursor::{Cursor, Place, Signer};
 use super::elastic::{Elastic, ElasticError};
 use super::postgres::Postgres;
-use super::query::{Engine, Hits, Query, SortPosition};
+use super::query::{Engine, Hits, Query, page_too_large};
+use super::view::{View, Views};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics;
@@ -26,12 +28,16 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const ELASTIC_TURNS: u32 = 8;
 const POSTGRES_TURNS: u32 = 4;
 
-/// Phrases of one caller that an engine works on at a time, if it works on nothing else of the caller: a phrase costs many times what
-/// filters cost.
-const PHRASES: u32 = 2;
+/// Costly searches of one caller that an engine works on at a time, if it works on nothing else of the caller.
+const COSTLY: u32 = 2;
 
-/// Searches of one caller that may wait for their turn: half of the requests that a server works on by default.
-const WAITING: usize = 256;
+/// Documents of a page that costs as much as a phrase.
+const LARGE_PAGE: u32 = 250;
+
+/// Searches of one caller that may wait for Elasticsearch: half of the requests that a server works on by default.
+const ELASTIC_WAITING: usize = 256;
+/// The same for Postgres, which does a dozen lists in the time that one may wait.
+const POSTGRES_WAITING: usize = 32;
 
 /// The engines, and what decides between them.
 #[derive(Debug)]
@@ -40,9 +46,13 @@ pub struct Search {
     elastic_turns: Turns<Option<UserId>>,
     postgres: Postgres,
     postgres_turns: Turns<Option<UserId>>,
+    /// Places of all lists that Postgres answers or that wait for it: half of the requests that the server works on. When all lists come
+    /// to Postgres at once, the other half is left to writes and reads.
+    postgres_places: Semaphore,
     /// Longest wait of a search for its turn.
     patience: Duration,
     breaker: Arc<Breaker>,
+    pub(super) views: Views,
     signer: Signer,
     /// Notified when a search fails as if its index were gone: another one may come back under its name.
     pub faults: Notify,
@@ -56,14 +66,37 @@ pub struct ListedIndex {
     pub lag: Duration,
 }
 
+/// What a list asks for besides its query.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub caller: Option<UserId>,
+    pub reading: Reading,
+    pub now: DateTime<Utc>,
+}
+
+/// What the pages of a list are read from.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// What there is now. A cursor's scores bind it to the engine that gave them.
+    Live { scored_by: Option<Engine> },
+    /// A view that this page opens.
+    Freeze,
+    /// A view that an earlier page has opened.
+    Frozen(View),
+}
+
 #[derive(Debug)]
 pub struct Answer {
     pub hits: Hits,
     pub engine: Engine,
     /// Whether Postgres answered in the place of a configured Elasticsearch.
     pub degraded: bool,
-    /// How old the answer may be; zero from Postgres.
+    /// How old the index was when it was read, or frozen; zero from Postgres.
     pub lag: Duration,
+    /// Every change that was committed before is shown.
+    pub indexed_at: DateTime<Utc>,
+    /// The view that the page was read from.
+    pub view: Option<View>,
 }
 
 impl Search {
@@ -74,11 +107,13 @@ impl Search {
     pub fn open(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
         Ok(Self {
             elastic: Elastic::open(&config.search)?.map(Arc::new),
-            elastic_turns: Turns::new(ELASTIC_TURNS, WAITING),
+            elastic_turns: Turns::new(ELASTIC_TURNS, ELASTIC_WAITING),
             postgres: Postgres { pool },
-            postgres_turns: Turns::new(POSTGRES_TURNS, WAITING),
+            postgres_turns: Turns::new(POSTGRES_TURNS, POSTGRES_WAITING),
+            postgres_places: Semaphore::new((config.http.max_in_flight / 2).max(1)),
             patience: config.database.search_acquire_timeout,
             breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
+            views: Views::new(config.search.view_keep_alive),
             signer: Signer::new(config.access.key()),
             faults: Notify::new(),
         })
@@ -90,17 +125,37 @@ impl Search {
         self.elastic.as_ref()
     }
 
-    /// Answers from Elasticsearch if it is well and there is an `index` that has what the caller must see; otherwise from Postgres. A
-    /// cursor's scores bind it to the engine `scored_by`.
+    /// Answers from Elasticsearch if it is well and there is an `index` that has what the caller must see; otherwise from Postgres,
+    /// which has no frozen views.
     ///
     /// # Errors
-    /// The database's, a cursor with scores of the engine that cannot answer now, and too many searches of the caller.
+    /// The database's, a cursor with scores of the engine that cannot answer now, a view that has ended or cannot be had, and too many
+    /// searches of the caller.
     pub async fn answer(
+        &self,
+        collection: &'static Collection,
+        query: &Query,
+        asked: Asked,
+        index: impl Future<Output = Option<ListedIndex>>,
+    ) -> Result<Answer> {
+        let Asked { caller, reading, now } = asked;
+        let answer = match reading {
+            Reading::Live { scored_by } => self.live(collection, query, caller, scored_by, now, index).await?,
+            Reading::Freeze => self.freeze(collection, query, caller, now, index).await?,
+            Reading::Frozen(view) => self.frozen(collection, query, caller, now, view).await?,
+        };
+        let labels = [collection.name, answer.engine.name(), if answer.degraded { "true" } else { "false" }];
+        metrics::SEARCHES.with_label_values(&labels).inc();
+        Ok(answer)
+    }
+
+    async fn live(
         &self,
         collection: &'static Collection,
         query: &Query,
         caller: Option<UserId>,
         scored_by: Option<Engine>,
+        now: DateTime<Utc>,
         index: impl Future<Output = Option<ListedIndex>>,
     ) -> Result<Answer> {
         let found = match self.healthy(collection) {
@@ -114,28 +169,96 @@ impl Search {
                 return Err(Error::conflict("cursor_expired", detail));
             }
             None => {
+                let _place = self.postgres_place()?;
                 let _turn = self.turn(&self.postgres_turns, POSTGRES_TURNS, caller, query).await?;
                 (self.postgres.search(collection, query).await?, Engine::Postgres, Duration::ZERO)
             }
         };
         let degraded = engine == Engine::Postgres && self.elastic.is_some();
-        let labels = [collection.name, engine.name(), if degraded { "true" } else { "false" }];
-        metrics::SEARCHES.with_label_values(&labels).inc();
-        Ok(Answer { hits, engine, degraded, lag })
+        Ok(Answer { hits, engine, degraded, lag, indexed_at: now - lag, view: None })
     }
 
-    /// Writes the cursor that continues after a position; `params` are those that the filter hash covers.
-    pub fn cursor(&self, query: &Query, params: &[(String, String)], position: SortPosition, engine: Engine) -> Result<String> {
-        let engine = query.is_scored().then_some(engine);
-        let cursor = Cursor { position, filter_hash: self.signer.filter_hash(params), engine };
+    /// Opens a view and answers from it.
+    async fn freeze(
+        &self,
+        collection: &'static Collection,
+        query: &Query,
+        caller: Option<UserId>,
+        now: DateTime<Utc>,
+        index: impl Future<Output = Option<ListedIndex>>,
+    ) -> Result<Answer> {
+        if self.elastic.is_none() {
+            let detail = "view: frozen views need Elasticsearch, which this deployment has not; walk with view=live";
+            return Err(Error::malformed("bad_parameter", detail));
+        }
+        let elastic = self.healthy(collection).ok_or_else(view_unavailable)?;
+        let ListedIndex { name: index, lag } = index.await.ok_or_else(view_unavailable)?;
+        let _turn = self.turn(&self.elastic_turns, ELASTIC_TURNS, caller, query).await?;
+        let name = self.views.begin(caller)?;
+        let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        let read = async {
+            let point = elastic.open_point(&index, self.views.keep_alive).await?;
+            let view = View { name, point, indexed_at: now - lag, lag: lag_ms, read_at: now };
+            Ok((elastic.search_point(&view.point, self.views.keep_alive, query).await?, view))
+        };
+        match read.await {
+            Ok(((hits, point), view)) => Ok(self.page_of(elastic, hits, View { point, ..view }, caller)),
+            Err(error) => {
+                self.views.end(name);
+                self.learn(elastic, collection, &index, &error)?;
+                Err(view_unavailable())
+            }
+        }
+    }
+
+    /// Answers from a view that is open.
+    async fn frozen(
+        &self,
+        collection: &'static Collection,
+        query: &Query,
+        caller: Option<UserId>,
+        now: DateTime<Utc>,
+        view: View,
+    ) -> Result<Answer> {
+        if view.is_expired(now, self.views.keep_alive) {
+            return Err(view_expired());
+        }
+        let elastic = self.healthy(collection).ok_or_else(view_unavailable)?;
+        let _turn = self.turn(&self.elastic_turns, ELASTIC_TURNS, caller, query).await?;
+        match elastic.search_point(&view.point, self.views.keep_alive, query).await {
+            Ok((hits, point)) => Ok(self.page_of(elastic, hits, View { point, read_at: now, ..view }, caller)),
+            Err(error) if error.is_missing() => Err(view_expired()),
+            Err(error) => {
+                self.learn(elastic, collection, "of a frozen view", &error)?;
+                Err(view_unavailable())
+            }
+        }
+    }
+
+    /// The page of a view, which ends with the last one.
+    fn page_of(&self, elastic: &Arc<Elastic>, hits: Hits, view: View, caller: Option<UserId>) -> Answer {
+        if hits.next.is_some() {
+            self.views.extend(view.name, caller);
+        } else {
+            self.views.end(view.name);
+            let (elastic, point) = (Arc::clone(elastic), view.point.clone());
+            tokio::spawn(async move { elastic.close_point(&point).await });
+        }
+        let lag = Duration::from_millis(view.lag);
+        Answer { hits, engine: Engine::Elasticsearch, degraded: false, lag, indexed_at: view.indexed_at, view: Some(view) }
+    }
+
+    /// Writes a cursor; `params` are those that the filter hash covers.
+    pub fn cursor(&self, params: &[(String, String)], place: Place) -> Result<String> {
+        let cursor = Cursor { filter_hash: self.signer.filter_hash(params), place };
         self.signer.write(&cursor).map_err(Error::internal)
     }
 
     /// Reads a cursor. One that this server did not sign, or of another list, is refused.
-    pub fn resume(&self, text: &str, params: &[(String, String)]) -> Result<Cursor> {
+    pub fn resume(&self, text: &str, params: &[(String, String)]) -> Result<Place> {
         let cursor = self.signer.read(text).filter(|cursor| cursor.filter_hash == self.signer.filter_hash(params));
         let detail = "cursor: takes the nextCursor of a list with the same filters and order";
-        cursor.ok_or_else(|| Error::malformed("bad_cursor", detail))
+        cursor.map(|cursor| cursor.place).ok_or_else(|| Error::malformed("bad_cursor", detail))
     }
 
     /// Elasticsearch while the breaker is closed. No request waits for a probe: it runs beside the one that found it due.
@@ -148,7 +271,13 @@ impl Search {
         None
     }
 
-    /// Waits for the caller's turn at an engine. Callers without a name count as one.
+    fn postgres_place(&self) -> Result<SemaphorePermit<'_>> {
+        let detail = "as many lists as may be are waiting for the database; send it again";
+        self.postgres_places.try_acquire().map_err(|_| Error::busy("overloaded", detail))
+    }
+
+    /// Waits for the caller's turn at an engine. Callers without a name count as one. A phrase or a large page takes more of a caller's
+    /// turns, as it costs an engine many times what a short list costs.
     async fn turn(
         &self,
         turns: &Turns<Option<UserId>>,
@@ -156,7 +285,8 @@ impl Search {
         caller: Option<UserId>,
         query: &Query,
     ) -> Result<Turn<Option<UserId>>> {
-        let share = if query.phrase.is_some() { at_once / PHRASES } else { 1 };
+        let is_costly = query.phrase.is_some() || query.limit >= LARGE_PAGE;
+        let share = if is_costly { at_once / COSTLY } else { 1 };
         let detail = "too many of your searches are under way; send the next one when the last is answered";
         turns.take(caller, share, self.patience).await.ok_or_else(|| Error::busy("too_many_searches", detail))
     }
@@ -183,26 +313,47 @@ impl Search {
         if self.breaker.is_open() {
             return Ok(None);
         }
+        let asked = Instant::now();
         let answer = elastic.search(&name, query).await;
-        if answer.as_ref().is_err_and(ElasticError::is_fault_of_index) {
-            self.faults.notify_one();
+        if asked.elapsed() > elastic.slow_after() {
+            self.probe(elastic, collection);
         }
         match answer {
-            Ok(hits) => return Ok(Some((hits, lag))),
+            Ok(hits) => Ok(Some((hits, lag))),
+            Err(error) => self.learn(elastic, collection, &name, &error).map(|()| None),
+        }
+    }
+
+    /// Draws the conclusions from a search that failed; an error if no engine would answer it.
+    fn learn(&self, elastic: &Arc<Elastic>, collection: &'static Collection, index: &str, error: &ElasticError) -> Result<()> {
+        if error.is_fault_of_index() {
+            self.faults.notify_one();
+        }
+        match error {
+            ElasticError::TooLarge => return Err(page_too_large()),
             // The server itself is well.
-            Err(error) if error.is_missing() => {
-                tracing::debug!(collection = collection.name, index = &*name, "the live index is gone");
+            error if error.is_missing() => {
+                tracing::debug!(collection = collection.name, index, "the live index is gone");
             }
-            Err(error @ ElasticError::Refused { .. }) => {
+            ElasticError::Refused { .. } => {
                 tracing::error!(collection = collection.name, %error, "elasticsearch refused a search");
             }
-            Err(error) => {
-                tracing::info!(collection = collection.name, %error, "elasticsearch did not answer a search; postgres does");
+            error => {
+                tracing::info!(collection = collection.name, %error, "elasticsearch did not answer a search");
                 self.probe(elastic, collection);
             }
         }
-        Ok(None)
+        Ok(())
     }
+}
+
+fn view_expired() -> Error {
+    Error::conflict("view_expired", "this frozen view has ended; begin the list again without `cursor`")
+}
+
+fn view_unavailable() -> Error {
+    let detail = "Elasticsearch, which has the frozen views, cannot answer now; send it again, or walk with view=live";
+    Error::busy("view_unavailable", detail)
 }
 
 async fn probe(elastic: Arc<Elastic>, breaker: Arc<Breaker>, collection: &'static Collection) {

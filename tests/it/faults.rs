@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 use tokio::task::JoinHandle;
 
 use crate::harness::app::{Indices, TestApp, elasticsearch, elasticsearch_url, redis_url};
@@ -143,7 +145,7 @@ async fn no_acknowledged_write_is_lost_in_twenty_kills_under_load() {
 /// Lists and writes while Elasticsearch is down, then up again.
 async fn outage_of_elasticsearch(mode: Mode) {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    let test = TestApp::start_with(&["--elasticsearch-url", &url]).await;
+    let test = TestApp::start_with(&["--elasticsearch-url", &url, "--search-timeout", "1s"]).await;
     let client = test.agent().await;
     let account = open_account(&client).await;
     test.settle().await;
@@ -182,6 +184,66 @@ async fn lists_and_writes_go_on_while_elasticsearch_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_writes_go_on_while_elasticsearch_hangs() {
     outage_of_elasticsearch(Mode::Hang).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_writes_go_on_while_elasticsearch_takes_ten_seconds() {
+    outage_of_elasticsearch(Mode::Late(Duration::from_secs(10))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_writes_go_on_while_elasticsearch_is_overloaded() {
+    outage_of_elasticsearch(Mode::OVERLOADED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_a_failed_shard_or_out_of_time_is_no_empty_list() {
+    for mode in [Mode::HALF, Mode::TIMED_OUT] {
+        outage_of_elasticsearch(mode).await;
+    }
+}
+
+/// While lists of customers cannot end, as many lists wait for Postgres as may, and others are refused at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_lists_without_elasticsearch_leave_room_for_writes() {
+    let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
+    let more = ["--elasticsearch-url", &url, "--search-timeout", "1s", "--http-max-in-flight", "240"];
+    let test = TestApp::start_with(&more).await;
+    let client = test.agent().await;
+    let account = open_account(&client).await;
+    let users = join_all((0..20).map(|_| test.client(collections::auth::Role::Viewer))).await;
+    proxy.set(Mode::Refuse);
+    eventually("lists come from postgres", async || client.get("/customers").await.expect(200)["engine"] == "postgres").await;
+
+    let mut lock = test.database.pool.begin().await.unwrap();
+    // Lists of customers read addresses, payments do not.
+    lock.execute("lock table addresses in access exclusive mode").await.unwrap();
+    let lists = tokio::spawn(join_all(users.into_iter().flat_map(|user| {
+        (0..10).map(move |_| {
+            let user = user.clone();
+            async move { user.get("/customers").await }
+        })
+    })));
+    let waiting = async || -> i64 {
+        let sql = "select count(*) from pg_locks join pg_database d on d.oid = database
+            where datname = current_database() and relation = 'addresses'::regclass and not granted";
+        sqlx::query_scalar(sql).fetch_one(&test.database.pool).await.unwrap()
+    };
+    eventually("the lists hold all connections for lists", async || waiting().await == 6).await;
+    let payment = json!({ "amount": "0.01", "method": "cash", "status": "success", "receiver": "Front desk" });
+    for _ in 0..20 {
+        client.post(&format!("/accounts/{account}/payments"), &payment).await.expect(201);
+    }
+    lock.rollback().await.unwrap();
+    let answers = lists.await.unwrap();
+    for answer in &answers {
+        match answer.status {
+            200 => assert_eq!(answer.body["engine"], "postgres"),
+            503 => assert!(!answer.header("retry-after").is_empty(), "{}", answer.body),
+            other => panic!("{other}: {}", answer.body),
+        }
+    }
+    assert!(answers.iter().any(|answer| answer.status == 503 && answer.code() == "overloaded"), "some are refused at once");
 }
 
 /// Drops the slot under the running sync. It takes a few tries where the sync is back at once.

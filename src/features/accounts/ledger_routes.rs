@@ -6,12 +6,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::account::Account;
-use crate::api::paging::{self, PAGE_DEFAULT, PAGE_LIMIT, PageEnd};
+use crate::api::paging::{self, PAGE_DEFAULT, PageEnd};
 use crate::api::{Contended, Reply, Request, created, fields};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Resource};
+use crate::search::parse::PAGE_SIZE;
 use crate::search::query::Engine;
 use crate::validate::{Change, MOST_MONEY, Words};
 use crate::values::clock::milliseconds;
@@ -69,6 +70,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
     let includes_deleted = request.includes_deleted()?;
     // Postgres answers, so every write is included.
     request.sync_token()?;
+    let indexed_at = request.app.clock.now();
     let mut snapshot = request.snapshot().await?;
     let account: Account = resource::find(&mut snapshot, id.0).await?;
     if account.deleted_at.is_some() && !includes_deleted {
@@ -89,8 +91,10 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
         next_cursor: next.as_deref(),
         engine: Engine::Postgres.name(),
         degraded: false,
+        view: None,
         stale: false,
-        lag_ms: None,
+        indexed_at,
+        lag_ms: 0,
     };
     let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;
@@ -177,12 +181,8 @@ fn page_of(request: &Request) -> Result<(u32, Option<Uuid>)> {
     let (mut limit, mut after) = (PAGE_DEFAULT, None);
     for (name, value) in request.parameters() {
         match &*name {
-            "limit" | "pageSize" | "per_page" => {
-                limit = match value.parse() {
-                    Ok(number) if (1..=PAGE_LIMIT).contains(&number) => number,
-                    Ok(number) if number > PAGE_LIMIT && !request.is_canonical() => PAGE_LIMIT,
-                    _ => return Err(refused(&name, "bad_value", format!("takes a whole number from 1 to {PAGE_LIMIT}"))),
-                }
+            size if PAGE_SIZE.contains(&size) => {
+                limit = paging::rules(request).page_size(&value).map_err(|message| refused(size, "bad_value", message))?;
             }
             "cursor" if value.is_empty() => {}
             "cursor" => after = Some(paging::resume_after(request, &value)?),

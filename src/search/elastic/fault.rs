@@ -16,6 +16,9 @@ pub enum ElasticError {
     /// An operator or a full disk blocks an index or the cluster (`cluster_block_exception`).
     #[error("elasticsearch refuses writes: {0}; remove the block or free disk")]
     Blocked(String),
+    /// Larger than may be read.
+    #[error("an answer of elasticsearch is too large")]
+    TooLarge,
     /// Repeating the request is useless.
     #[error("elasticsearch refused with {status}: {reason}")]
     Refused {
@@ -82,7 +85,7 @@ impl ElasticError {
         match self {
             Self::Unavailable(_) | Self::Broken(_) | Self::Refused { status: 404, .. } => true,
             Self::Refused { reason, .. } => reason.starts_with("index_closed_exception"),
-            Self::Timeout | Self::Rejected | Self::Blocked(_) => false,
+            Self::Timeout | Self::Rejected | Self::Blocked(_) | Self::TooLarge => false,
         }
     }
 

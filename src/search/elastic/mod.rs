@@ -21,6 +21,7 @@ mod compile;
 mod fault;
 mod outcome;
 mod phrase;
+mod point;
 mod search;
 
 pub(super) use fault::Cause;
@@ -87,6 +88,12 @@ impl Elastic {
         }))
     }
 
+    /// How long a search takes of a server that is slow: half of the deadline.
+    #[must_use]
+    pub(in crate::search) fn slow_after(&self) -> Duration {
+        self.search_deadline / 2
+    }
+
     /// Reads an answer; asks a second time when the connection broke or a gateway refused.
     pub async fn read<T: DeserializeOwned>(
         &self,
@@ -137,12 +144,11 @@ fn credentials(url: &Url) -> Result<Option<Credentials>, Utf8Error> {
 }
 
 async fn receive(response: Response) -> Result<Bytes, ElasticError> {
-    let too_large = || ElasticError::Broken(format!("the answer is larger than {ANSWER_LIMIT} bytes"));
     if response.content_length().is_some_and(|length| length > ANSWER_LIMIT as u64) {
-        return Err(too_large());
+        return Err(ElasticError::TooLarge);
     }
     let body = response.bytes().await.map_err(ElasticError::from_transport)?;
-    if body.len() > ANSWER_LIMIT { Err(too_large()) } else { Ok(body) }
+    if body.len() > ANSWER_LIMIT { Err(ElasticError::TooLarge) } else { Ok(body) }
 }
 
 fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ElasticError> {

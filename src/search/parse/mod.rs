@@ -21,10 +21,12 @@ const MAX_CONDITIONS: usize = 30;
 const MAX_SORT_KEYS: usize = 8;
 /// Faults that the detail of an error repeats; all are in its list.
 const DETAILED_FAULTS: usize = 10;
+/// The names that older clients have for the size of a page, and ours.
+pub(crate) const PAGE_SIZE: [&str; 3] = ["limit", "pageSize", "per_page"];
 /// Parameters that the filter hash leaves out: a cursor stays valid when they change.
-const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
+const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken", "view"];
 /// Parameters of every list that are no fields.
-const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, includeDeleted, syncToken";
+const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, includeDeleted, syncToken";
 
 /// What the settings and the address say about reading parameters.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,18 @@ pub struct Rules<'a> {
     pub now: DateTime<Utc>,
 }
 
+impl Rules<'_> {
+    /// Reads the size of a page.
+    pub fn page_size(&self, value: &str) -> Result<u32, String> {
+        let most = self.page_limit;
+        match value.parse::<u32>() {
+            Ok(size) if (1..=most).contains(&size) => Ok(size),
+            Ok(size) if size > most && !self.refuse_large_pages => Ok(most),
+            _ => Err(format!("takes a whole number from 1 to {most}")),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct ParsedList {
     /// Its page is by number; a cursor is not read yet.
@@ -52,8 +66,20 @@ pub struct ParsedList {
     pub page: Option<u32>,
     /// As it was sent.
     pub cursor: Option<String>,
+    /// What an answer without a cursor shows.
+    pub view: View,
     /// The parameters that the filter hash covers, sorted.
     pub hashed: Vec<(String, String)>,
+}
+
+/// What the pages of a list show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Each what there is when it is asked for.
+    #[default]
+    Live,
+    /// All what there was at the first.
+    Frozen,
 }
 
 /// Reads the parameters of a list of a collection; a violation for each that is wrong.
@@ -85,6 +111,7 @@ struct Parser<'a> {
     limit: u32,
     count: Count,
     cursor: Option<String>,
+    view: View,
     include_deleted: bool,
     violations: Violations,
 }
@@ -108,6 +135,7 @@ impl<'a> Parser<'a> {
             limit: rules.page_default,
             count: Count::Bounded(rules.total_limit),
             cursor: None,
+            view: View::Live,
             include_deleted: false,
             violations: Violations::default(),
         }
@@ -140,7 +168,7 @@ impl<'a> Parser<'a> {
                 let page = value.parse().ok().filter(|page| *page >= 1);
                 self.page = Some(page.ok_or_else(|| bad("takes a whole number from 1".into()))?);
             }
-            "limit" | "pageSize" | "per_page" => self.limit = self.limit(value).map_err(bad)?,
+            name if PAGE_SIZE.contains(&name) => self.limit = self.rules.page_size(value).map_err(bad)?,
             "cursor" => self.cursor = Some(value.to_owned()).filter(|cursor| !cursor.is_empty()),
             "count" => {
                 self.count = match value {
@@ -148,6 +176,13 @@ impl<'a> Parser<'a> {
                     "bounded" => Count::Bounded(self.rules.total_limit),
                     "exact" => Count::Exact,
                     _ => return Err(bad("takes none, bounded or exact".into())),
+                }
+            }
+            "view" => {
+                self.view = match value {
+                    "live" => View::Live,
+                    "frozen" => View::Frozen,
+                    _ => return Err(bad("takes live or frozen".into())),
                 }
             }
             "from" | "startDate" => {
@@ -211,15 +246,6 @@ impl<'a> Parser<'a> {
         found.ok_or_else(|| ("unknown_field", "lists are not sorted by this".into()))
     }
 
-    fn limit(&self, value: &str) -> Result<u32, String> {
-        let most = self.rules.page_limit;
-        match value.parse::<u32>() {
-            Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
-            Ok(limit) if limit > most && !self.rules.refuse_large_pages => Ok(most),
-            _ => Err(format!("takes a whole number from 1 to {most}")),
-        }
-    }
-
     fn finish(mut self, hashed: Vec<(String, String)>) -> Result<ParsedList> {
         if self.filters.len() > MAX_CONDITIONS {
             self.violations.add("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
@@ -273,6 +299,7 @@ impl<'a> Parser<'a> {
             },
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
+            view: self.view,
             hashed,
         })
     }

@@ -6,10 +6,14 @@ use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::Collection;
-use super::query::{Count, Hits, Matching, Page, Query, SortPosition, Total};
+use super::query::{Count, Hits, Matching, PAGE_BYTES, Page, Query, SortPosition, Total, page_too_large};
+use crate::error::Result;
 
 mod compile;
 mod phrase;
+
+/// Documents that one statement loads: a page of them is larger than most, and its rows take little memory.
+const LOADED_AT_ONCE: usize = 100;
 
 /// Answers searches from the tables.
 #[derive(Clone, Debug)]
@@ -20,7 +24,7 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Answers from one snapshot.
-    pub(super) async fn search(&self, collection: &Collection, query: &Query) -> sqlx::Result<Hits> {
+    pub(super) async fn search(&self, collection: &Collection, query: &Query) -> Result<Hits> {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let matching = query.matching();
         let mut hits = ask(&mut snapshot, collection, query, matching).await?;
@@ -32,7 +36,7 @@ impl Postgres {
     }
 }
 
-async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: Matching) -> sqlx::Result<Hits> {
+async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits> {
     if matching == Matching::Loose {
         sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *connection).await?;
     }
@@ -121,8 +125,16 @@ fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<Sort
 }
 
 /// Builds the documents as the index would hold them, in the order of the ids.
-async fn documents(connection: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Vec<Bytes>> {
-    let mut loaded = (collection.load)(connection, ids).await?;
-    loaded.sort_by_key(|document| ids.iter().position(|id| *id == document.id));
-    Ok(loaded.into_iter().map(|document| document.source.into()).collect())
+async fn documents(connection: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> Result<Vec<Bytes>> {
+    let (mut documents, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+    for ids in ids.chunks(LOADED_AT_ONCE) {
+        let mut loaded = (collection.load)(connection, ids).await?;
+        loaded.sort_by_key(|document| ids.iter().position(|id| *id == document.id));
+        bytes += loaded.iter().map(|document| document.source.len()).sum::<usize>();
+        if bytes > PAGE_BYTES {
+            return Err(page_too_large());
+        }
+        documents.extend(loaded.into_iter().map(|document| Bytes::from(document.source)));
+    }
+    Ok(documents)
 }

@@ -51,7 +51,7 @@ async fn look(app: &App, elastic: &Elastic) -> sqlx::Result<BTreeMap<Arc<str>, I
         (Err(ElasticError::Timeout | ElasticError::Rejected | ElasticError::Blocked(_)), _) => Identity::Busy,
         // An Elasticsearch that does not tell; the sweep notices in the end.
         (Err(ElasticError::Refused { .. }), _) => Identity::Genuine,
-        (Err(ElasticError::Unavailable(_) | ElasticError::Broken(_)), _) => Identity::Unreachable,
+        (Err(ElasticError::Unavailable(_) | ElasticError::Broken(_) | ElasticError::TooLarge), _) => Identity::Unreachable,
     };
     Ok(names.iter().map(|name| (Arc::clone(name), identity(name))).collect())
 }

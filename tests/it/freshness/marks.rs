@@ -26,7 +26,8 @@ async fn a_write_block_marks_the_lists_of_every_server_until_it_ends() {
 
     let index = live(&test).await;
     block_writes(&index, true).await;
-    create(&clients[0], "Blocked").await;
+    // Its own lists would come from Postgres and show it.
+    create(&test.admin().await, "Blocked").await;
     for client in &clients {
         until_stale(client).await;
         until_degraded(client, "changes of customers have waited").await;
@@ -88,7 +89,7 @@ async fn garbage_in_place_of_elasticsearch_is_no_answer() {
     let client = test.admin().await;
     create(&client, "Ada").await;
     test.settle().await;
-    proxy.set(Mode::Garbage);
+    proxy.set(Mode::GARBAGE);
     create(&client, "Grace").await;
     for _ in 0..30 {
         let list = list(&client).await;

@@ -1,5 +1,6 @@
 //! Lists are never old or empty without a mark, and every server says why.
 
+mod edits;
 mod marks;
 mod trust;
 

@@ -1,11 +1,13 @@
 //! A TCP proxy that a test can break: what stands between the product and a server that is away.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy, copy_bidirectional, sink};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy, copy_bidirectional, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// How the proxy treats connections, old ones and new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +24,30 @@ pub enum Mode {
     AbandonOne(u16),
     /// Passes on what is asked and throws the answers away.
     Swallow,
-    /// Answers every HTTP request with an empty JSON object.
-    Garbage,
+    /// Answers every HTTP request with a status and a body.
+    Answer(&'static str, &'static str),
+    /// Passes everything on, each answer as late as this.
+    Late(Duration),
+}
+
+impl Mode {
+    /// Something else answers in the place of the server.
+    pub const GARBAGE: Self = Self::Answer("200 OK", "{}");
+    /// Elasticsearch with full queues.
+    pub const OVERLOADED: Self = Self::Answer(
+        "429 Too Many Requests",
+        r#"{"error":{"root_cause":[],"type":"search_phase_execution_exception","reason":"rejected execution"},"status":429}"#,
+    );
+    /// Elasticsearch without one of two shards, and nothing found on the other.
+    pub const HALF: Self = Self::Answer(
+        "200 OK",
+        r#"{"took":1,"timed_out":false,"_shards":{"total":2,"successful":1,"skipped":0,"failed":1},"hits":{"total":{"value":0,"relation":"eq"},"max_score":null,"hits":[]}}"#,
+    );
+    /// Elasticsearch that ran out of time before it had found anything.
+    pub const TIMED_OUT: Self = Self::Answer(
+        "200 OK",
+        r#"{"took":500,"timed_out":true,"_shards":{"total":1,"successful":1,"skipped":0,"failed":0},"hits":{"total":{"value":0,"relation":"eq"},"max_score":null,"hits":[]}}"#,
+    );
 }
 
 /// A proxy in front of one server.
@@ -77,9 +101,18 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
         let now = *mode.borrow_and_update();
         match now {
             Mode::Refuse => return,
-            Mode::Garbage => {
+            Mode::Answer(status, body) => {
                 tokio::select! {
-                    _ = answer_garbage(&mut client) => return,
+                    _ = answer_all(&mut client, status, body) => return,
+                    _ = mode.changed() => return,
+                }
+            }
+            Mode::Late(delay) => {
+                let Ok(mut server) = TcpStream::connect(&target).await else { return };
+                let ((mut asked, mut answered), (mut answers, mut questions)) = (client.split(), server.split());
+                tokio::select! {
+                    _ = copy(&mut asked, &mut questions) => return,
+                    _ = copy_late(&mut answers, &mut answered, delay) => return,
                     _ = mode.changed() => return,
                 }
             }
@@ -114,8 +147,25 @@ async fn serve(mut client: TcpStream, target: String, mut mode: watch::Receiver<
     }
 }
 
-/// Reads request after request and answers each as something does that stands in front of the server and knows nothing of it.
-async fn answer_garbage(client: &mut TcpStream) -> std::io::Result<()> {
+async fn copy_late(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    delay: Duration,
+) -> std::io::Result<()> {
+    let mut chunk = vec![0; 65_536];
+    loop {
+        let length = from.read(&mut chunk).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        sleep(delay).await;
+        to.write_all(&chunk[..length]).await?;
+    }
+}
+
+/// Reads request after request and gives each the same answer.
+async fn answer_all(client: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()> {
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let mut client = BufReader::new(client);
     loop {
         let mut length = 0;
@@ -131,8 +181,8 @@ async fn answer_garbage(client: &mut TcpStream) -> std::io::Result<()> {
                 break;
             }
         }
-        let mut body = vec![0; length];
-        client.read_exact(&mut body).await?;
-        client.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").await?;
+        let mut asked = vec![0; length];
+        client.read_exact(&mut asked).await?;
+        client.write_all(answer.as_bytes()).await?;
     }
 }
