@@ -70,8 +70,10 @@ create table accounts (
 
 create index accounts_customer_id on accounts (customer_id);
 create index accounts_assignee_id on accounts (assignee_id) where assignee_id is not null;
-create index accounts_due_date on accounts (due_date, id) where status = 'open' and deleted_at is null;
-create index accounts_created_at on accounts (created_at desc, id);
+-- As lists sort: what is missing comes last in either direction.
+create index accounts_due_date on accounts (status, due_date, id) where deleted_at is null;
+create index accounts_balance on accounts (balance desc nulls last, id) where deleted_at is null;
+create index accounts_created_at on accounts (created_at desc nulls last, id);
 create index accounts_updated_at on accounts (updated_at, id);
 create index accounts_number_squash on accounts (number_squash text_pattern_ops);
 create index accounts_number_terms on accounts using gin (number_terms);

@@ -39,11 +39,12 @@ create table payments (
   reference_terms text[] not null generated always as (number_terms(reference)) stored
 );
 
-create index payments_status_created_at on payments (status, created_at desc);
+-- As lists sort: what is missing comes last in either direction.
+create index payments_status_created_at on payments (status, created_at desc nulls last, id);
 create index payments_method on payments (method);
-create index payments_account_id_created_at on payments (account_id, created_at desc);
+create index payments_account_id_created_at on payments (account_id, created_at desc nulls last, id);
 create index payments_customer_id on payments (customer_id) where customer_id is not null;
-create index payments_created_at on payments (created_at desc, id);
+create index payments_created_at on payments (created_at desc nulls last, id);
 create index payments_updated_at on payments (updated_at, id);
 create index payments_search_fold on payments using gin (search_fold gin_trgm_ops);
 create index payments_reference_terms on payments using gin (reference_terms);

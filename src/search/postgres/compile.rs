@@ -16,12 +16,18 @@ pub(super) fn filter(sql: &mut Sql, tree: &Filter) {
     match tree {
         Filter::All(all) => join(sql, all, " and ", "true"),
         Filter::Any(any) => join(sql, any, " or ", "false"),
-        Filter::Not(not) => {
-            // A row without a value does not pass the test, so it passes the opposite.
-            sql.push("(");
-            filter(sql, not);
-            sql.push(") is not true");
-        }
+        Filter::Not(not) => match &**not {
+            // As partial indexes say it.
+            Filter::Leaf(field, Test::Exists) if !matches!(field.kind, FieldKind::Tags) => {
+                sql.push(field.sql).push(" is null");
+            }
+            not => {
+                // A row without a value does not pass the test, so it passes the opposite.
+                sql.push("(");
+                filter(sql, not);
+                sql.push(") is not true");
+            }
+        },
         Filter::Leaf(field, test) => leaf(sql, field, test),
     }
 }
