@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::config::Database;
 use crate::turns::Turns;
 
-pub use check::{Trouble, check, is_away};
+pub use check::{Trouble, check};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 

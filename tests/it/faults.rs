@@ -211,7 +211,10 @@ async fn two_hundred_lists_without_elasticsearch_leave_room_for_writes() {
     let test = TestApp::start_with(&more).await;
     let client = test.agent().await;
     let account = open_account(&client).await;
-    let users = join_all((0..20).map(|_| test.client(collections::auth::Role::Viewer))).await;
+    let mut users = Vec::new();
+    for _ in 0..20 {
+        users.push(test.client(collections::auth::Role::Viewer).await);
+    }
     proxy.set(Mode::Refuse);
     eventually("lists come from postgres", async || client.get("/customers").await.expect(200)["engine"] == "postgres").await;
 
