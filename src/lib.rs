@@ -44,6 +44,7 @@
 //! | anti-entropy sweep | endless comparison of documents with their rows |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
 //! | sync token | read-your-writes token: the LSN of a write |
+//! | frozen view | a list as of one moment, which its cursors walk: a point in time of Elasticsearch |
 //!
 //! # Invariants
 //!
