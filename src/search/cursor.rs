@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::query::{Engine, SortPosition};
-use super::view::View;
+use super::router::view::View;
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;

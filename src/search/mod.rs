@@ -1,6 +1,5 @@
 //! Search: what a collection is, how lists are filtered and sorted, and the engines that answer them.
 
-mod breaker;
 mod collection;
 pub mod cursor;
 pub mod document;
@@ -15,7 +14,6 @@ mod postgres;
 pub mod query;
 mod router;
 mod template;
-mod view;
 
 pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
 pub use cursor::Place;
