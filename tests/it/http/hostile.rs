@@ -41,6 +41,8 @@ impl Stage {
         let mut command = command(database);
         // Elasticsearch is shared with all other tests, and may be slow.
         command.env("SEARCH_TIMEOUT", "30s").env("HTTP_MAX_IN_FLIGHT", "64");
+        // Lists wait for what their user has written, and so for the sync.
+        command.env("SYNC_WAIT", "20s").env("STALE_AFTER", "1m");
         let server = Server::start(command, free_port().await).await;
         let answer = server.client().post("/auth/login", &json!({ "username": "ann", "password": PASSWORD })).await.expect(200);
         let token = answer["token"].as_str().unwrap().to_owned();
