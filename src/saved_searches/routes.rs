@@ -85,15 +85,14 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
     let asked = Asked::read(&request)?;
     // Postgres answers, so every write is included.
     request.sync_token()?;
-    let limit = asked.limit as usize;
-    let mut page =
-        store::page(&request.app.db.read, &caller, asked.collection.as_deref(), asked.after, i64::from(asked.limit) + 1).await?;
-    let has_more = page.len() > limit;
-    page.truncate(limit);
-    let last = page.last().filter(|_| has_more);
-    let next_cursor = last.map(|search| paging::cursor_after(&request, search.id)).transpose()?;
-    let mut data = Vec::with_capacity(page.len());
-    for search in &page {
+    let (db, limit) = (&request.app.db.read, asked.limit as usize);
+    let mut ids = store::page(db, &caller, asked.collection.as_deref(), asked.after, i64::from(asked.limit) + 1).await?;
+    let has_more = ids.len() > limit;
+    ids.truncate(limit);
+    let last = ids.last().filter(|_| has_more);
+    let next_cursor = last.map(|id| paging::cursor_after(&request, *id)).transpose()?;
+    let (searches, mut data) = (store::select(db, &ids).await?, Vec::with_capacity(limit));
+    for search in &searches {
         data.push(if asked.counts { counted(search, &caller, &request).await? } else { shown(search, &caller, &request) });
     }
     json(&Page { data, limit: asked.limit, next_cursor })

@@ -15,7 +15,12 @@ pub(super) async fn lock_owner(connection: &mut PgConnection, owner: Uuid) -> sq
 }
 
 pub(super) async fn find(executor: impl PgExecutor<'_>, id: SavedSearchId) -> sqlx::Result<Option<SavedSearch>> {
-    let search = sqlx::query_as!(
+    Ok(select(executor, &[id.0]).await?.pop())
+}
+
+/// Reads searches with what they show of their owners, oldest first. Ids without a row are absent.
+pub(super) async fn select(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<SavedSearch>> {
+    let searches = sqlx::query_as!(
         SavedSearch,
         r#"
         select
@@ -24,11 +29,12 @@ pub(super) async fn find(executor: impl PgExecutor<'_>, id: SavedSearchId) -> sq
           s.created_at, s.updated_at
         from saved_searches s
         join users u on u.id = s.owner_id
-        where s.id = $1
+        where s.id = any($1)
+        order by s.id
         "#,
-        id.0,
+        ids,
     );
-    search.fetch_optional(executor).await
+    searches.fetch_all(executor).await
 }
 
 /// Lists what a caller may know of, oldest first, behind the one with the id `after`.
@@ -38,14 +44,10 @@ pub(super) async fn page(
     collection: Option<&str>,
     after: Option<Uuid>,
     limit: i64,
-) -> sqlx::Result<Vec<SavedSearch>> {
-    let page = sqlx::query_as!(
-        SavedSearch,
+) -> sqlx::Result<Vec<Uuid>> {
+    let page = sqlx::query_scalar!(
         r#"
-        select
-          s.id, s.version, s.name, s.collection, s.query, s.sort, s.columns, s.visibility as "visibility: Visibility",
-          s.is_default, s.is_pinned, s.owner_id, coalesce(u.name, u.username) as "owner_name!", u.role as owner_role,
-          s.created_at, s.updated_at
+        select s.id
         from saved_searches s
         join users u on u.id = s.owner_id
         where (s.owner_id = $1 or s.visibility = 'global' or (s.visibility = 'team' and u.role = $2))
