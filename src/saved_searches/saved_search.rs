@@ -37,8 +37,9 @@ const COLLECTION: Field = Field::shown("collection", FieldKind::Text).length(1, 
 const SORT: Field = Field::shown("sort", FieldKind::Text).length(1, 400);
 const VISIBILITY: Field = Field::shown("visibility", FieldKind::Keyword(&VISIBILITIES)).writable();
 
-/// Parameters that say where in a list a client is, or how much it reads at once, and not which list it is.
-const UNSAVED: [&str; 7] = ["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
+/// Parameters that say how a list is read, and not which list it is.
+const UNSAVED: [&str; 11] =
+    ["page", "limit", "pageSize", "per_page", "cursor", "view", "count", "facets", "facetSize", "aggs", "syncToken"];
 /// Parameters that the member `sort` stands for.
 const ORDER: [&str; 3] = ["sort", "sortBy", "sortOrder"];
 
@@ -148,7 +149,7 @@ impl SavedSearch {
         };
         for (name, value) in form_urlencoded::parse(self.query.as_bytes()) {
             if UNSAVED.contains(&&*name) {
-                problems.add(&*name, "not_saved", "is a place in a list and no part of a search");
+                problems.add(&*name, "not_saved", "says how a list is read and is no part of a search");
             } else if ORDER.contains(&&*name) {
                 problems.add(&*name, "not_saved", "is the member `sort`");
             } else if name == "includeDeleted" && flag(&value) == Ok(true) && caller.role < Permission::Manage.role() {
