@@ -40,13 +40,13 @@ pub struct Account {
     pub version: i64,
     /// The number that people quote; made up by the database if empty.
     pub account_number: String,
-    /// Who owes.
+    /// The customer who owes it.
     pub customer_id: Uuid,
     /// The customer's display name.
     pub customer_name: String,
     /// The creditor's name for the customer.
     pub customer_external_id: Option<String>,
-    /// Of all amounts of the account.
+    /// Currency of all amounts of the account.
     pub currency: Currency,
     /// The sum of the ledger.
     pub balance: Money,
@@ -75,7 +75,7 @@ pub struct Account {
     /// When to work on it next.
     #[serde(serialize_with = "milliseconds")]
     pub next_action_at: Option<DateTime<Utc>>,
-    /// Free words.
+    /// Free words to filter by.
     pub tags: Vec<String>,
     /// Free JSON of the deployment.
     pub custom: Json<Object>,

@@ -46,15 +46,15 @@ pub struct Customer {
     pub kind: Kind,
     /// Display name.
     pub name: String,
-    /// Of a person.
+    /// First names of a person.
     pub given_name: Option<String>,
-    /// Of a person; first in the order of names.
+    /// Surname of a person; it comes first in the order of names.
     pub family_name: Option<String>,
     /// Registered name.
     pub company_name: Option<String>,
-    /// Of a person.
+    /// Birthday of a person.
     pub date_of_birth: Option<NaiveDate>,
-    /// Of the tax office, as typed.
+    /// Number at the tax office, as typed.
     pub tax_id: Option<String>,
     /// Language tag (BCP 47).
     pub language: Option<String>,
@@ -62,7 +62,7 @@ pub struct Customer {
     pub time_zone: Option<String>,
     /// What the customer is to the business.
     pub status: Status,
-    /// Free words.
+    /// Free words to filter by.
     pub tags: Vec<String>,
     /// Free JSON of clients.
     pub metadata: Json<Object>,
