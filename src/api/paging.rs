@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, View, parse};
-use crate::search::query::{Page, SortPosition};
+use crate::search::query::{Page, SortPosition, Total};
 use crate::search::{Asked, Collection, Filter, ListedIndex, Place, Reading, document};
 use crate::values::clock::milliseconds;
 use crate::values::lsn::Lsn;
@@ -99,7 +99,7 @@ pub async fn list(
     }
     let end = PageEnd {
         total: total.map(|total| total.value),
-        total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
+        total_relation: total.map(Total::relation),
         page,
         limit: query.limit,
         total_pages: total.map(|total| total.value.div_ceil(u64::from(query.limit))),
@@ -114,6 +114,25 @@ pub async fn list(
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
     Ok(reply(request, body, &end))
+}
+
+/// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
+pub(crate) fn check(request: &Request, collection: &'static Collection, parameters: Vec<(String, String)>) -> Result<()> {
+    parse(collection, parameters, &rules(request)).map(drop)
+}
+
+/// Counts what a list with these parameters has, as its first page would say.
+pub(crate) async fn count(
+    request: &Request,
+    collection: &'static Collection,
+    parameters: Vec<(String, String)>,
+) -> Result<Option<Total>> {
+    let query = parse(collection, parameters, &rules(request))?.query;
+    let wanted = request.wanted_lsn().await?;
+    let reading = Reading::Live { scored_by: None };
+    let asked = Asked { caller: request.context.caller(), reading, now: request.app.clock.now() };
+    let answer = request.app.search.answer(collection, &query, asked, index(request, collection, wanted)).await?;
+    Ok(answer.hits.total)
 }
 
 /// Answers with a page: its body, and what the headers repeat of its end.

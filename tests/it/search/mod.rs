@@ -5,4 +5,5 @@ mod credentials;
 pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
+mod templates;
 mod walks;
