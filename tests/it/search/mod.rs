@@ -8,3 +8,4 @@ mod limits;
 pub(crate) mod lists;
 mod past_due;
 mod refusals;
+mod templates;
