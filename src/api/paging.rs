@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use hyper::Method;
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Reply, Request};
-use crate::error::{Error, Result};
-use crate::search::parse::{ParsedList, Rules, View, parse};
+use super::{RecordWriter, Reply, Request};
+use crate::error::{Error, Result, clipped};
+use crate::search::parse::{self, ParsedList, Rules, Shape, View};
 use crate::search::query::{Page, SortPosition, Total};
 use crate::search::{Asked, Collection, Filter, ListedIndex, Place, Reading, document};
 use crate::values::clock::milliseconds;
+use crate::values::json::Object;
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -57,17 +59,35 @@ pub(crate) struct PageEnd<'a> {
     pub(crate) lag_ms: u64,
 }
 
-/// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
-/// each behind a comma.
-pub async fn list(
-    request: &Request,
-    collection: &'static Collection,
-    part: Filter,
-    computed: impl Fn(&[u8]) -> serde_json::Result<String>,
-) -> Result<Reply> {
+/// Reads what the address of a list asks for.
+pub fn parse(request: &Request, collection: &'static Collection) -> Result<ParsedList> {
+    parse::parse(collection, owned_parameters(request), &rules(request))
+}
+
+/// Reads what the body of a search asks for; its address says nothing but what every read may say.
+pub fn parse_body(request: &Request, collection: &'static Collection, body: &Object) -> Result<ParsedList> {
+    match request.parameters().find(|(name, _)| name != "syncToken") {
+        None => parse::parse_body(collection, body, &rules(request)),
+        Some((name, _)) => {
+            let detail = format!("{}: a search takes its conditions in the body", clipped(&name));
+            Err(Error::malformed("bad_parameter", detail))
+        }
+    }
+}
+
+/// Reads how the address of a record asks to show it.
+pub fn parse_shape(request: &Request, collection: &'static Collection) -> Result<Shape> {
+    parse::parse_shape(collection, &owned_parameters(request), &rules(request))
+}
+
+fn owned_parameters(request: &Request) -> Vec<(String, String)> {
+    request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// Answers a list of the part of a collection that `part` selects.
+pub async fn list(request: &Request, collection: &'static Collection, part: Filter, parsed: ParsedList) -> Result<Reply> {
     let search = &request.app.search;
-    let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let ParsedList { mut query, page, cursor, view, mut hashed } = parse(collection, parameters, &rules(request))?;
+    let ParsedList { mut query, page, cursor, view, mut hashed, shape } = parsed;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
     let now = request.app.clock.now();
@@ -86,16 +106,16 @@ pub async fn list(
     let place = answer.hits.next.map(|position| Place { position, scored_by, view: answer.view });
     let next = place.map(|place| search.cursor(&hashed, place)).transpose()?;
     let total = answer.hits.total;
+    let records = answer.hits.documents.iter().map(|document| document::record(document));
+    let writer = RecordWriter::open(&request.app, collection, &shape, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);
-    for (at, document) in answer.hits.documents.iter().enumerate() {
+    for (at, record) in records.enumerate() {
         if at > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(document::record(document));
-        body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
-        body.push(b'}');
+        writer.write(record, &mut body)?;
     }
     let end = PageEnd {
         total: total.map(|total| total.value),
@@ -118,7 +138,7 @@ pub async fn list(
 
 /// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
 pub(crate) fn check(request: &Request, collection: &'static Collection, parameters: Vec<(String, String)>) -> Result<()> {
-    parse(collection, parameters, &rules(request)).map(drop)
+    parse::parse(collection, parameters, &rules(request)).map(drop)
 }
 
 /// Counts what a list with these parameters has, as its first page would say.
@@ -127,7 +147,7 @@ pub(crate) async fn count(
     collection: &'static Collection,
     parameters: Vec<(String, String)>,
 ) -> Result<Option<Total>> {
-    let query = parse(collection, parameters, &rules(request))?.query;
+    let query = parse::parse(collection, parameters, &rules(request))?.query;
     let wanted = request.wanted_lsn().await?;
     let reading = Reading::Live { scored_by: None };
     let asked = Asked { caller: request.context.caller(), reading, now: request.app.clock.now() };
@@ -141,7 +161,8 @@ pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Repl
     if let (Some(total), Some("eq")) = (end.total, end.total_relation) {
         reply = reply.with(TOTAL_COUNT, &total.to_string());
     }
-    let links = links(request, end);
+    // The other pages of a search are asked for with its body.
+    let links = if request.method == Method::POST { Vec::new() } else { links(request, end) };
     if links.is_empty() { reply } else { reply.with(LINK, &links.join(", ")) }
 }
 
@@ -156,9 +177,11 @@ pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
     Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
 }
 
-/// A cursor belongs to its path, but the older address has the same list.
+/// A cursor belongs to its path, but the older address has the same list, and a search too.
 fn address(request: &Request) -> (String, String) {
-    (String::new(), request.path.replacen("/api/v1/", "/api/", 1))
+    let path = request.path.replacen("/api/v1/", "/api/", 1);
+    let list = path.strip_suffix("/search").filter(|_| request.method == Method::POST);
+    (String::new(), list.unwrap_or(&path).to_owned())
 }
 
 /// How the parameters of a list are read.
@@ -169,6 +192,8 @@ pub(crate) fn rules(request: &Request) -> Rules<'_> {
         refuse_large_pages: request.is_canonical(),
         region: &config.default_region,
         currency: config.default_currency,
+        zone: config.default_time_zone,
+        aging: &config.aging_days,
         page_default: PAGE_DEFAULT,
         page_limit: if request.is_canonical() { page_limit } else { page_limit.min(OLDER_PAGE_LIMIT) },
         total_limit: TOTAL_LIMIT,

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
+use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
 
@@ -64,6 +65,14 @@ impl Request {
     /// Whether the client asks for deleted records too.
     pub fn includes_deleted(&self) -> Result<bool> {
         self.flag("includeDeleted")
+    }
+
+    /// By what day the answer to a write shows a record: in the zone `tz`, if that is one.
+    #[must_use]
+    pub fn as_of(&self) -> AsOf<'_> {
+        let config = &self.app.config;
+        let zone = self.parameter("tz").and_then(|zone| zone.parse().ok()).unwrap_or(config.default_time_zone);
+        AsOf { today: zone.day_of(self.app.clock.now()), aging: &config.aging_days }
     }
 
     /// What the rules of a write depend on.

@@ -38,8 +38,21 @@ const SORT: Field = Field::shown("sort", FieldKind::Text).length(1, 400);
 const VISIBILITY: Field = Field::shown("visibility", FieldKind::Keyword(&VISIBILITIES)).writable();
 
 /// Parameters that say how a list is read, and not which list it is.
-const UNSAVED: [&str; 11] =
-    ["page", "limit", "pageSize", "per_page", "cursor", "view", "count", "facets", "facetSize", "aggs", "syncToken"];
+const UNSAVED: [&str; 13] = [
+    "page",
+    "limit",
+    "pageSize",
+    "per_page",
+    "cursor",
+    "view",
+    "count",
+    "facets",
+    "facetSize",
+    "aggs",
+    "fields",
+    "include",
+    "syncToken",
+];
 /// Parameters that the member `sort` stands for.
 const ORDER: [&str; 3] = ["sort", "sortBy", "sortOrder"];
 
@@ -157,7 +170,7 @@ impl SavedSearch {
             }
         }
         for (at, column) in self.columns.iter().enumerate() {
-            if !collection.fields.iter().any(|field| field.name == column) {
+            if !collection.members().any(|name| name == column) {
                 problems.add(format!("/columns/{at}"), "unknown_field", "is no field of this collection");
             }
         }

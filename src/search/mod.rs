@@ -15,7 +15,7 @@ pub mod query;
 mod router;
 mod template;
 
-pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
+pub use collection::{Collection, Compares, Computed, Include, Load, Loaded, PastDue, Source};
 pub use cursor::Place;
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};

@@ -143,7 +143,7 @@ fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosi
     // A point in time adds a key of its own.
     let id = sort.get(query.sort.len()).ok_or_else(broken)?;
     Ok(SortPosition {
-        keys: query.sort.iter().zip(&sort).map(|(sort, value)| compile::key(*sort, value)).collect(),
+        keys: query.sort.iter().zip(&sort).map(|(sort, value)| compile::key(sort, value)).collect(),
         id: id.as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?,
         loose: matching == Matching::Loose,
     })

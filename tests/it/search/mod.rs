@@ -3,7 +3,10 @@
 mod agreement;
 mod credentials;
 pub(crate) mod index;
+mod language;
 mod limits;
 pub(crate) mod lists;
+mod past_due;
+mod refusals;
 mod templates;
 mod walks;
