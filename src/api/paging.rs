@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Reply, Request};
 use crate::error::{Error, Result};
+use crate::search::aggregate::{Aggregated, Aggregates};
 use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Count, Engine, Page, Query, SortPosition};
 use crate::search::{Collection, Filter, ListedIndex, document};
@@ -44,6 +45,8 @@ pub(crate) struct PageEnd<'a> {
     /// Only of a stale answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lag_ms: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) aggregated: Option<Aggregated<'a>>,
 }
 
 /// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
@@ -94,6 +97,8 @@ pub async fn list(
         degraded: answer.degraded,
         stale,
         lag_ms: stale.then(|| u64::try_from(answer.lag.as_millis()).unwrap_or(u64::MAX)),
+        aggregated: (!query.aggregates.is_empty())
+            .then_some(Aggregated { aggregates: &query.aggregates, counted: &answer.hits.counted }),
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
@@ -121,6 +126,7 @@ pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
         page: Page::Number(1),
         limit: PAGE_DEFAULT,
         count: Count::Exact,
+        aggregates: Aggregates::default(),
     };
     let position = SortPosition { keys: Vec::new(), id, loose: false };
     request.app.search.cursor(&query, &[address(request)], position, Engine::Postgres)

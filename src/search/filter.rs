@@ -32,7 +32,7 @@ pub struct Bound {
     pub inclusive: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Value {
     /// Words, texts, currencies.
     Text(String),
@@ -46,6 +46,19 @@ pub enum Value {
 }
 
 impl Filter {
+    /// Returns the field that it tests, if it tests only one.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static Field> {
+        match self {
+            Self::Leaf(field, _) => Some(field),
+            Self::Not(not) => not.field(),
+            Self::All(parts) | Self::Any(parts) => {
+                let first = parts.first()?.field()?;
+                parts.iter().all(|part| part.field().is_some_and(|field| field.name == first.name)).then_some(first)
+            }
+        }
+    }
+
     #[must_use]
     pub fn negated(self) -> Self {
         match self {

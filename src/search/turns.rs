@@ -1,6 +1,6 @@
 //! Turns: an engine works on a few searches of one caller at a time, so that no caller takes all that it can work on.
 //!
-//! A phrase costs an engine many times what filters cost, so it takes more of a caller's turns.
+//! A phrase or a facet costs an engine many times what filters cost, so it takes more of a caller's turns.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -37,7 +37,7 @@ impl Turns {
     /// # Errors
     /// Too few of the caller's searches ended in time.
     pub(super) async fn take(&self, caller: Option<UserId>, query: &Query) -> Result<OwnedSemaphorePermit> {
-        let turns = if query.phrase.is_some() { self.limit / PHRASES } else { 1 };
+        let turns = if query.phrase.is_some() || !query.aggregates.is_empty() { self.limit / PHRASES } else { 1 };
         match timeout(self.patience, self.of(caller).acquire_many_owned(turns)).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(Error::Unavailable {
@@ -66,6 +66,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::search::aggregate::Aggregates;
     use crate::search::query::{Count, Page};
     use crate::search::{Filter, Phrase};
 
@@ -75,7 +76,8 @@ mod tests {
 
     fn query(typed: &str) -> Query {
         let phrase = Phrase::new(typed, "US").unwrap();
-        Query { filter: Filter::All(vec![]), phrase, sort: vec![], page: Page::Number(1), limit: 10, count: Count::None }
+        let (filter, sort, page) = (Filter::All(vec![]), vec![], Page::Number(1));
+        Query { filter, phrase, sort, page, limit: 10, count: Count::None, aggregates: Aggregates::default() }
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,6 +91,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
         degraded: false,
         stale: false,
         lag_ms: None,
+        aggregated: None,
     };
     let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;

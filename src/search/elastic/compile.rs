@@ -22,6 +22,11 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
             Count::Exact => json!(true),
         },
     });
+    if !query.aggregates.choices.is_empty() {
+        // Aggregations count before it.
+        let choices: Vec<Json> = query.aggregates.choices.iter().map(|choice| compile(&choice.filter)).collect();
+        body["post_filter"] = json!({ "bool": { "filter": choices } });
+    }
     match &query.page {
         Page::Number(_) if query.offset() > 0 => body["from"] = json!(query.offset()),
         Page::Number(_) => {}
@@ -57,7 +62,7 @@ fn flatten(filter: &Filter, into: &mut Vec<Json>) {
     }
 }
 
-fn compile(filter: &Filter) -> Json {
+pub(super) fn compile(filter: &Filter) -> Json {
     match filter {
         Filter::All(all) => json!({ "bool": { "filter": all.iter().map(compile).collect::<Vec<_>>() } }),
         Filter::Any(any) => {

@@ -5,8 +5,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::compile;
-use super::{Elastic, ElasticError, Shards, Verb, parse};
+use super::{Elastic, ElasticError, Shards, Verb, aggregate, compile, parse};
 use crate::search::Collection;
 use crate::search::query::{Count, Hits, Matching, Query, SortPosition, Total};
 
@@ -35,12 +34,16 @@ impl Elastic {
     async fn ask(&self, index: &str, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
         // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
         let path = format!("{index}/_search?allow_partial_search_results=false&timeout={}ms", self.search_deadline.as_millis());
-        let body =
-            serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
+        let mut body = compile::body(query, matching);
+        if !query.aggregates.is_empty() {
+            body["aggs"] = aggregate::body(&query.aggregates);
+        }
+        let body = serde_json::to_vec(&body).map_err(|error| ElasticError::Broken(error.to_string()))?;
         let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
         let answer: Answer = parse(&bytes)?;
         answer.check()?;
-        answer.hits.read(&bytes, query, matching)
+        let counted = answer.aggregations.map(|counted| aggregate::read(&query.aggregates, counted.get())).transpose()?;
+        Ok(Hits { counted: counted.unwrap_or_default(), ..answer.hits.read(&bytes, query, matching)? })
     }
 }
 
@@ -51,6 +54,8 @@ struct Answer<'a> {
     shards: Shards,
     #[serde(borrow)]
     hits: HitList<'a>,
+    #[serde(borrow)]
+    aggregations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +97,7 @@ impl HitList<'_> {
             total: self.total.map(|total| Total { value: total.value, at_least: total.relation != "eq" }),
             documents: self.hits.iter().map(|hit| answer.slice_ref(hit.source.get().as_bytes())).collect(),
             next,
+            counted: Vec::new(),
         })
     }
 }

@@ -9,11 +9,13 @@ use super::{Collection, Field};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::values::money::Currency;
 
+mod aggregate;
 mod calendar;
 mod value;
 
 pub(crate) use value::flag;
 
+use aggregate::AggregateParser;
 use calendar::{Calendar, zone};
 use value::ValueParser;
 
@@ -22,9 +24,10 @@ const MAX_SORT_KEYS: usize = 8;
 /// Faults that the detail of an error repeats; all are in its list.
 const DETAILED_FAULTS: usize = 10;
 /// Parameters that the filter hash leaves out: a cursor stays valid when they change.
-const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
+const UNHASHED: &[&str] =
+    &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken", "facets", "facetSize", "aggs"];
 /// Parameters of every list that are no fields.
-const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, includeDeleted, syncToken";
+const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, facets, facetSize, aggs, includeDeleted, syncToken";
 
 /// What the settings and the address say about reading parameters.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,7 @@ struct Parser<'a> {
     collection: &'static Collection,
     rules: &'a Rules<'a>,
     values: ValueParser,
+    aggregates: AggregateParser,
     filters: Vec<Filter>,
     phrase: Option<Phrase>,
     sort: Vec<Sort>,
@@ -95,10 +99,12 @@ impl<'a> Parser<'a> {
         let last = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let currency = last("currency").and_then(|code| code.parse().ok()).unwrap_or(rules.currency);
         let zone = last("tz").and_then(zone).unwrap_or_else(|| Utc.fix());
+        let values = ValueParser { currency, calendar: Calendar { zone, now: rules.now } };
         Self {
             collection,
             rules,
-            values: ValueParser { currency, calendar: Calendar { zone, now: rules.now } },
+            values,
+            aggregates: AggregateParser::new(collection, values, last("facetSize").and_then(|size| size.parse().ok())),
             filters: Vec::new(),
             phrase: None,
             sort: Vec::new(),
@@ -161,6 +167,9 @@ impl<'a> Parser<'a> {
             "tz" if zone(value).is_none() => return Err(bad("takes an offset from -12:00 to +14:00, or Z".into())),
             // Read before the others.
             "tz" => {}
+            "facets" => self.aggregates.facets(value)?,
+            "facetSize" => self.aggregates.check_size(value)?,
+            "aggs" => self.aggregates.aggregations(value)?,
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
@@ -239,6 +248,7 @@ impl<'a> Parser<'a> {
         if self.cursor.is_some() && self.page.is_some() {
             self.violations.add("page", "contradiction", "cursor and page cannot be combined");
         }
+        let aggregates = self.aggregates.finish(&mut self.filters);
         if !self.include_deleted
             && let Ok(deleted) = self.field("deletedAt")
         {
@@ -270,6 +280,7 @@ impl<'a> Parser<'a> {
                 page: Page::Number(page),
                 limit: self.limit,
                 count: self.count,
+                aggregates,
             },
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
