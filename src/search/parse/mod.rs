@@ -15,7 +15,7 @@ mod value;
 
 pub(crate) use value::flag;
 
-use aggregate::AggregateParser;
+use aggregate::Requested;
 use calendar::{Calendar, zone};
 use value::ValueParser;
 
@@ -79,7 +79,7 @@ struct Parser<'a> {
     collection: &'static Collection,
     rules: &'a Rules<'a>,
     values: ValueParser,
-    aggregates: AggregateParser,
+    requested: Requested,
     filters: Vec<Filter>,
     phrase: Option<Phrase>,
     sort: Vec<Sort>,
@@ -104,7 +104,7 @@ impl<'a> Parser<'a> {
             collection,
             rules,
             values,
-            aggregates: AggregateParser::new(collection, values, last("facetSize").and_then(|size| size.parse().ok())),
+            requested: Requested::default(),
             filters: Vec::new(),
             phrase: None,
             sort: Vec::new(),
@@ -167,9 +167,9 @@ impl<'a> Parser<'a> {
             "tz" if zone(value).is_none() => return Err(bad("takes an offset from -12:00 to +14:00, or Z".into())),
             // Read before the others.
             "tz" => {}
-            "facets" => self.aggregates.facets(value)?,
-            "facetSize" => self.aggregates.check_size(value)?,
-            "aggs" => self.aggregates.aggregations(value)?,
+            "facets" => self.requested.facets(value),
+            "facetSize" => self.requested.size(value)?,
+            "aggs" => self.requested.aggregations(value),
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
@@ -248,7 +248,9 @@ impl<'a> Parser<'a> {
         if self.cursor.is_some() && self.page.is_some() {
             self.violations.add("page", "contradiction", "cursor and page cannot be combined");
         }
-        let aggregates = self.aggregates.finish(&mut self.filters);
+        let requested = std::mem::take(&mut self.requested);
+        let aggregations = requested.read(self.collection, self.values, &mut self.violations);
+        let aggregates = aggregate::choose(aggregations, &mut self.filters);
         if !self.include_deleted
             && let Ok(deleted) = self.field("deletedAt")
         {

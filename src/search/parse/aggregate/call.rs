@@ -20,7 +20,7 @@ pub(super) fn calls(text: &str) -> Result<Vec<Call<'_>>, ParameterError> {
     parts.map(str::trim).filter(|part| !part.is_empty()).map(call).collect()
 }
 
-pub(super) fn call(text: &str) -> Result<Call<'_>, ParameterError> {
+fn call(text: &str) -> Result<Call<'_>, ParameterError> {
     let Some((name, rest)) = text.split_once('(') else { return Ok(Call { text, name: text, arguments: Vec::new() }) };
     let inner = rest.strip_suffix(')').filter(|inner| !inner.contains(['(', ')']));
     let inner = inner.ok_or_else(|| bad("takes names with arguments in parentheses: name(one,two)".into()))?;

@@ -1,8 +1,6 @@
 //! Reads facets and aggregations: `status,balance(0,100)`, `stats(balance),histogram(dueDate,month)`.
 
-use serde_json::Value as Json;
-
-use crate::error::{Violations, clipped};
+use crate::error::Violations;
 use crate::search::Collection;
 use crate::search::aggregate::{Aggregates, Aggregation, Choice, Condition, Group, Interval, Scope, Stats};
 use crate::search::field::{Field, FieldKind};
@@ -14,7 +12,7 @@ use super::value::ValueParser;
 mod call;
 mod chosen;
 
-use call::{Call, call, calls};
+use call::{Call, calls};
 use chosen::mark;
 
 /// Most facets of a list, and most aggregations: each reads every document that matches.
@@ -34,7 +32,73 @@ const FORMS: [(&str, &str); 5] = [
     ("cardinality", "cardinality(field)"),
 ];
 
-pub(super) struct AggregateParser {
+/// What a client asks for, to be read when everything else is: a filter may name the currency of bounds.
+#[derive(Default)]
+pub(super) struct Requested {
+    /// `status,balance(0,100)`.
+    facets: Vec<String>,
+    /// `stats(balance),histogram(dueDate,month)`.
+    aggregations: Vec<String>,
+    size: Option<u32>,
+}
+
+impl Requested {
+    pub(super) fn facets(&mut self, text: &str) {
+        self.facets.push(text.to_owned());
+    }
+
+    pub(super) fn aggregations(&mut self, text: &str) {
+        self.aggregations.push(text.to_owned());
+    }
+
+    pub(super) fn size(&mut self, text: &str) -> Result<(), ParameterError> {
+        self.size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
+        if self.size.is_some() { Ok(()) } else { Err(bad(format!("takes a whole number from 1 to {MAX_SIZE}"))) }
+    }
+
+    pub(super) fn read(
+        self,
+        collection: &'static Collection,
+        values: ValueParser,
+        violations: &mut Violations,
+    ) -> Vec<Aggregation> {
+        let mut reader = Reader { collection, values, size: self.size.unwrap_or(DEFAULT_SIZE), list: Vec::new() };
+        let mut report = |name: &str, read: Result<(), ParameterError>| {
+            if let Err((code, message)) = read {
+                violations.add(name, code, message);
+            }
+        };
+        for text in &self.facets {
+            report("facets", reader.facets(text));
+        }
+        for text in &self.aggregations {
+            report("aggs", reader.aggregations(text));
+        }
+        reader.list
+    }
+}
+
+/// Splits the conditions on what has facets off the others, and marks the values that they choose.
+pub(super) fn choose(mut list: Vec<Aggregation>, filters: &mut Vec<Filter>) -> Aggregates {
+    let facet_of = |filter: &Filter| {
+        let field = filter.field()?;
+        list.iter().any(|aggregation| aggregation.scope == Scope::Facet(field.name)).then_some(field.name)
+    };
+    let mut choices = Vec::new();
+    for filter in std::mem::take(filters) {
+        match facet_of(&filter) {
+            Some(of) => choices.push(Choice { of, filter }),
+            None => filters.push(filter),
+        }
+    }
+    for aggregation in &mut list {
+        let own = choices.iter().filter(|choice| aggregation.scope == Scope::Facet(choice.of)).map(|choice| &choice.filter);
+        mark(&mut aggregation.group, &own.collect::<Vec<_>>());
+    }
+    Aggregates { choices, list }
+}
+
+struct Reader {
     collection: &'static Collection,
     values: ValueParser,
     /// Values of a facet.
@@ -42,22 +106,12 @@ pub(super) struct AggregateParser {
     list: Vec<Aggregation>,
 }
 
-impl AggregateParser {
-    pub(super) fn new(collection: &'static Collection, values: ValueParser, size: Option<u32>) -> Self {
-        Self { collection, values, size: size.unwrap_or(DEFAULT_SIZE), list: Vec::new() }
-    }
-
-    pub(super) fn check_size(&self, text: &str) -> Result<(), ParameterError> {
-        let is_size = text.parse().is_ok_and(|size| (1..=MAX_SIZE).contains(&size));
-        if is_size { Ok(()) } else { Err(bad(format!("takes a whole number from 1 to {MAX_SIZE}"))) }
-    }
-
-    /// Reads `status,tags,balance(0,100,1000)`.
-    pub(super) fn facets(&mut self, text: &str) -> Result<(), ParameterError> {
+impl Reader {
+    fn facets(&mut self, text: &str) -> Result<(), ParameterError> {
         for Call { text, name, arguments } in calls(text)? {
             let (of, group) = match self.named_groups(name) {
-                Some((of, group)) if arguments.is_empty() => (of, group),
-                Some(_) => return Err(bad(format!("{name} takes no bounds"))),
+                Some(_) if !arguments.is_empty() => return Err(bad(format!("{name} takes no bounds"))),
+                Some(named) => named,
                 None if arguments.is_empty() => {
                     let field = self.field(name, "facet", |field| is_term(field) || is_ordered(field))?;
                     if is_ordered(field) {
@@ -75,45 +129,12 @@ impl AggregateParser {
         Ok(())
     }
 
-    /// Reads `stats(balance),histogram(dueDate,month)`.
-    pub(super) fn aggregations(&mut self, text: &str) -> Result<(), ParameterError> {
+    fn aggregations(&mut self, text: &str) -> Result<(), ParameterError> {
         for call in calls(text)? {
-            let name = call.text.to_owned();
             let (group, stats) = self.aggregation(&call)?;
-            self.add(Aggregation { name, scope: Scope::List, group, stats })?;
+            self.add(Aggregation { name: call.text.to_owned(), scope: Scope::List, group, stats })?;
         }
         Ok(())
-    }
-
-    /// Reads the members `facets`, a list of what [`Self::facets`] takes, and `aggregations`, an object of what
-    /// [`Self::aggregations`] takes by the names of their answers.
-    pub(super) fn members(&mut self, facets: &Json, aggregations: &Json, violations: &mut Violations) {
-        match facets {
-            Json::Null => {}
-            Json::Array(list) => {
-                for (at, facet) in list.iter().enumerate() {
-                    let read = facet.as_str().ok_or_else(|| wrong_type("a text")).and_then(|text| self.facets(text));
-                    report(read, &format!("/facets/{at}"), violations);
-                }
-            }
-            _ => report(Err(wrong_type("a list of texts")), "/facets", violations),
-        }
-        match aggregations {
-            Json::Null => {}
-            Json::Object(members) => {
-                for (name, text) in members {
-                    let text = text.as_str().ok_or_else(|| wrong_type("a text"));
-                    let read = text.and_then(|text| self.named_aggregation(name, text));
-                    report(read, &format!("/aggregations/{}", clipped(name)), violations);
-                }
-            }
-            _ => report(Err(wrong_type("an object of texts")), "/aggregations", violations),
-        }
-    }
-
-    fn named_aggregation(&mut self, name: &str, text: &str) -> Result<(), ParameterError> {
-        let (group, stats) = self.aggregation(&call(text.trim())?)?;
-        self.add(Aggregation { name: name.to_owned(), scope: Scope::List, group, stats })
     }
 
     fn aggregation(&self, call: &Call<'_>) -> Result<(Group, Option<Stats>), ParameterError> {
@@ -153,36 +174,13 @@ impl AggregateParser {
         Ok((group, stats))
     }
 
-    /// Splits the conditions on what has facets off the others, and marks the values that they choose.
-    pub(super) fn finish(&mut self, filters: &mut Vec<Filter>) -> Aggregates {
-        let mut list = std::mem::take(&mut self.list);
-        let mut choices = Vec::new();
-        if !list.is_empty() {
-            let facet_of = |filter: &Filter| {
-                let field = filter.field()?;
-                list.iter().any(|aggregation| aggregation.scope == Scope::Facet(field.name)).then_some(field.name)
-            };
-            for filter in std::mem::take(filters) {
-                match facet_of(&filter) {
-                    Some(of) => choices.push(Choice { of, filter }),
-                    None => filters.push(filter),
-                }
-            }
-        }
-        for aggregation in &mut list {
-            let own = choices.iter().filter(|choice| aggregation.scope == Scope::Facet(choice.of)).map(|choice| &choice.filter);
-            mark(&mut aggregation.group, &own.collect::<Vec<_>>());
-        }
-        Aggregates { choices, list }
-    }
-
     fn add(&mut self, aggregation: Aggregation) -> Result<(), ParameterError> {
         let is_alike = |other: &&Aggregation| (other.scope == Scope::List) == (aggregation.scope == Scope::List);
-        let mut alike = self.list.iter().filter(is_alike);
-        if alike.any(|other| other.name == aggregation.name) {
+        let alike: Vec<_> = self.list.iter().filter(is_alike).collect();
+        if alike.iter().any(|other| other.name == aggregation.name) {
             return Ok(());
         }
-        if alike.count() >= MAX_AGGREGATES {
+        if alike.len() == MAX_AGGREGATES {
             return Err(("too_many", format!("takes at most {MAX_AGGREGATES}")));
         }
         self.list.push(aggregation);
@@ -195,7 +193,7 @@ impl AggregateParser {
     }
 
     fn terms(&self, field: &'static Field) -> Group {
-        Group::Terms { field, size: self.size.clamp(1, MAX_SIZE), chosen: Vec::new() }
+        Group::Terms { field, size: self.size, chosen: Vec::new() }
     }
 
     /// From each bound to before the next, and what is before the first and from the last. An amount is compared with those of its
@@ -246,16 +244,6 @@ impl AggregateParser {
     fn fields(&self, is_fit: fn(&Field) -> bool) -> impl Iterator<Item = &'static Field> + use<> {
         self.collection.fields.iter().filter(move |field| field.is_listed() && is_fit(field))
     }
-}
-
-fn report(read: Result<(), ParameterError>, pointer: &str, violations: &mut Violations) {
-    if let Err((code, message)) = read {
-        violations.add(pointer, code, message);
-    }
-}
-
-fn wrong_type(expected: &str) -> ParameterError {
-    ("wrong_type", format!("takes {expected}"))
 }
 
 fn bad(message: String) -> ParameterError {
