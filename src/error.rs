@@ -377,5 +377,11 @@ pub fn clipped(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// Writes a member's name for a JSON pointer (RFC 6901); what is too long to be a name is cut.
+#[must_use]
+pub fn escaped(name: &str) -> String {
+    clipped(name).replace('~', "~0").replace('/', "~1")
+}
+
 /// Further members of an answer that tells of an error.
 pub type Object = serde_json::Map<String, Value>;

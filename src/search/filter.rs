@@ -9,6 +9,7 @@ use super::field::Field;
 pub enum Filter {
     /// An empty conjunction holds for every document.
     All(Vec<Filter>),
+    /// An empty disjunction holds for none.
     Any(Vec<Filter>),
     Not(Box<Filter>),
     Leaf(&'static Field, Test),
@@ -24,6 +25,8 @@ pub enum Test {
     Prefix(String),
     /// Normalised as the field's endings are.
     Suffix(String),
+    /// Folded words, each of which is a word of the field's text or begins one.
+    Words(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,19 +49,6 @@ pub enum Value {
 }
 
 impl Filter {
-    /// Returns the field that it tests, if it tests only one.
-    #[must_use]
-    pub fn field(&self) -> Option<&'static Field> {
-        match self {
-            Self::Leaf(field, _) => Some(field),
-            Self::Not(not) => not.field(),
-            Self::All(parts) | Self::Any(parts) => {
-                let first = parts.first()?.field()?;
-                parts.iter().all(|part| part.field().is_some_and(|field| field.name == first.name)).then_some(first)
-            }
-        }
-    }
-
     #[must_use]
     pub fn negated(self) -> Self {
         match self {

@@ -89,3 +89,30 @@ impl Serialize for Sums {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::to_string;
+
+    use super::*;
+
+    #[test]
+    fn sums_have_the_decimals_of_their_currency_and_round_halves_away_from_zero() {
+        let shown = |currency: &str, count, sum| {
+            let currency = Some(currency.parse().unwrap());
+            to_string(&Sums { currency, count, sum, min: sum, max: None }).unwrap()
+        };
+        assert_eq!(shown("EUR", 2, Some(5)), r#"{"currency":"EUR","count":2,"sum":0.05,"min":0.05,"max":null,"avg":0.03}"#);
+        assert_eq!(shown("EUR", 2, Some(-5)), r#"{"currency":"EUR","count":2,"sum":-0.05,"min":-0.05,"max":null,"avg":-0.03}"#);
+        assert_eq!(shown("JPY", 3, Some(100)), r#"{"currency":"JPY","count":3,"sum":100,"min":100,"max":null,"avg":33}"#);
+        assert_eq!(shown("KWD", 1, None), r#"{"currency":"KWD","count":1,"sum":null,"min":null,"max":null,"avg":null}"#);
+        let whole = Sums { count: 4, sum: Some(10), min: Some(1), max: Some(4), ..Sums::default() };
+        assert_eq!(to_string(&whole).unwrap(), r#"{"count":4,"sum":10,"min":1,"max":4,"avg":2.5}"#);
+    }
+
+    #[test]
+    fn what_floats_may_have_rounded_is_not_told() {
+        assert_eq!(Sums::exact(EXACT_LIMIT), Some(EXACT_LIMIT));
+        assert_eq!((Sums::exact(EXACT_LIMIT + 1), Sums::exact(i64::MIN)), (None, None));
+    }
+}

@@ -1,10 +1,9 @@
 //! What a list counts and adds up besides its page: facets and aggregations. Both engines answer them.
 
-use chrono::FixedOffset;
-
 use super::field::Field;
 use super::filter::Filter;
 use crate::values::money::Currency;
+use crate::values::zone::Zone;
 
 mod answer;
 mod counted;
@@ -58,19 +57,19 @@ pub enum Group {
     Terms { field: &'static Field, size: u32, chosen: Vec<String> },
     /// One for each condition, in this order. A document meets at most one.
     Conditions {
-        list: Vec<Condition>,
+        list: Vec<Named>,
         /// Of the documents that are counted, where the conditions compare amounts.
         currency: Option<Currency>,
     },
     /// One for each period that has documents, the earliest first, up to [`MAX_PERIODS`].
-    Periods { field: &'static Field, interval: Interval, zone: FixedOffset },
+    Periods { field: &'static Field, interval: Interval, zone: Zone },
     /// None: only how many different values there are.
     Distinct(&'static Field),
 }
 
 /// A group with a name of its own.
 #[derive(Clone, Debug)]
-pub struct Condition {
+pub struct Named {
     pub name: String,
     pub filter: Filter,
     /// Whether the list's conditions let its documents in by name.

@@ -1,6 +1,6 @@
 //! Facets and aggregations in Elasticsearch: part of the request of the page. Only what its minimal distribution has.
 
-use chrono::{DateTime, FixedOffset};
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -152,10 +152,10 @@ impl Scoped {
             }
             Group::Periods { field, zone, .. } => {
                 let is_local = matches!(field.kind, FieldKind::Moment);
-                let zone = if is_local { *zone } else { FixedOffset::east_opt(0)? };
                 let period = |entry: Entry| {
                     let start = DateTime::from_timestamp_millis(entry.key["at"].as_i64()?)?;
-                    entry.named(start.with_timezone(&zone).date_naive().to_string())
+                    let day = if is_local { zone.day_of(start) } else { start.date_naive() };
+                    entry.named(day.to_string())
                 };
                 let buckets = self.groups?.buckets.into_iter().map(period).collect::<Option<Vec<_>>>()?;
                 let other = documents.saturating_sub(buckets.iter().map(|bucket| bucket.count).sum());

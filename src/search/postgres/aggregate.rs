@@ -10,6 +10,7 @@ use crate::search::aggregate::{Aggregation, Bucket, Counted, EXACT_LIMIT, Group,
 use crate::search::field::{Field, FieldKind};
 use crate::search::query::{Matching, Query};
 use crate::values::money::Currency;
+use crate::values::zone::Zone;
 
 type Sql = QueryBuilder<Postgres>;
 
@@ -170,7 +171,11 @@ fn bucket(sql: &mut Sql, group: &Group) {
         Group::Periods { field, interval, zone } => {
             sql.push(format!("date_trunc('{}', ", interval.name())).push(field.sql);
             if matches!(field.kind, FieldKind::Moment) {
-                sql.push(" at time zone ").push_bind(zone.to_string()).push("::interval");
+                sql.push(" at time zone ").push_bind(zone.to_string());
+                // As a text, an offset would be read with its sign turned around (POSIX).
+                if matches!(zone, Zone::Offset(_)) {
+                    sql.push("::interval");
+                }
             } else {
                 sql.push("::timestamp");
             }

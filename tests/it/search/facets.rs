@@ -1,12 +1,17 @@
-//! Facets and aggregations: both engines say what plain SQL says.
+//! Facets: what else could be chosen. Both engines count what plain SQL counts.
 
+use chrono::TimeDelta;
+use collections::collections::ALL;
+use collections::search::aggregate::Aggregated;
+use collections::search::parse::{Rules, parse};
+use collections::search::{Collection, Field, FieldKind, field};
 use serde_json::{Value, json};
 
 use super::lists::{ENGINES, Lists};
 use crate::harness::app::Engine;
 
 /// Accounts in three currencies, created around the ends of months, some without a due date, a creditor or tags, some deleted.
-const ROWS: &str = r"
+pub(super) const ROWS: &str = r"
 insert into customers (id, external_id, name)
 select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'X-' || n, 'Ann Person' || n from generate_series(1, 20) as n;
 insert into accounts (id, account_number, customer_id, currency, due_date, status, creditor, tags, created_at, deleted_at)
@@ -27,14 +32,15 @@ from generate_series(1, 240) as n where (n * 7919) % 100003 <> 20000;
 
 /// Buckets as the answer has them, from a query of `value` and `number`, the most frequent first.
 const BUCKETS: &str = r#"select coalesce(json_agg(json_build_object('value', value, 'count', number) order by number desc, value collate "C"), '[]') from "#;
-const PERIODS: &str = "select coalesce(json_agg(json_build_object('value', value, 'count', number) order by value), '[]') from ";
+pub(super) const PERIODS: &str =
+    "select coalesce(json_agg(json_build_object('value', value, 'count', number) order by value), '[]') from ";
 
 impl Lists {
-    async fn sql(&self, statement: &str) -> Value {
+    pub(super) async fn sql(&self, statement: &str) -> Value {
         sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&self.test.database.pool).await.unwrap()
     }
 
-    async fn ask(&self, query: &str) -> Value {
+    pub(super) async fn ask(&self, query: &str) -> Value {
         let body = self.client.get(&format!("/accounts?limit=1&{query}")).await.expect(200);
         assert_eq!(body["unanswered"], Value::Null, "{query}: {body}");
         body
@@ -42,24 +48,14 @@ impl Lists {
 }
 
 /// Value and count of each bucket.
-fn counts(answer: &Value) -> Value {
+pub(super) fn counts(answer: &Value) -> Value {
     let buckets = answer["buckets"].as_array().unwrap_or_else(|| panic!("{answer} has buckets")).iter();
     buckets.map(|bucket| json!({ "value": bucket["value"], "count": bucket["count"] })).collect()
 }
 
-fn selected(answer: &Value) -> Vec<&str> {
+pub(super) fn selected(answer: &Value) -> Vec<&str> {
     let buckets = answer["buckets"].as_array().unwrap().iter();
     buckets.filter(|bucket| bucket["selected"] == true).map(|bucket| bucket["value"].as_str().unwrap()).collect()
-}
-
-/// The same with every number as a float: SQL writes others decimals.
-fn floats(value: &Value) -> Value {
-    match value {
-        Value::Number(number) => json!(number.as_f64()),
-        Value::Array(list) => list.iter().map(floats).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), floats(value))).collect(),
-        other => other.clone(),
-    }
 }
 
 #[tokio::test]
@@ -152,160 +148,13 @@ async fn values_beyond_the_size_are_counted_and_chosen_ones_shown() {
 }
 
 #[tokio::test]
-async fn ranges_are_of_one_currency() {
-    for engine in ENGINES {
-        let lists = Lists::open_with(engine, ROWS).await;
-        let counted = async |condition: &str| {
-            lists.sql(&format!("select to_json(count(*)) from accounts where deleted_at is null and {condition}")).await
-        };
-        let facet = "balance(-50,0,100.25)";
-        let body = lists.ask(&format!("facets={facet}&balance[gte]=0&balance[lt]=100.25&currency=USD&status=open")).await;
-        let facet = &body["facets"][facet];
-        let within = "currency = 'USD' and status = 'open' and balance";
-        let expected = json!([
-            { "value": "..-50", "count": counted(&format!("{within} < -5000")).await },
-            { "value": "-50..0", "count": counted(&format!("{within} >= -5000 and balance < 0")).await },
-            { "value": "0..100.25", "count": counted(&format!("{within} >= 0 and balance < 10025")).await },
-            { "value": "100.25..", "count": counted(&format!("{within} >= 10025")).await },
-        ]);
-        assert_eq!((counts(facet), &facet["currency"]), (expected, &json!("USD")), "{engine:?}");
-        assert_eq!(selected(facet), ["0..100.25"]);
-        assert_eq!(body["total"], facet["buckets"][2]["count"]);
-
-        // Without a currency, bounds are amounts of the default one.
-        let body = lists.ask("aggs=range(balance,100,balance)").await;
-        let answer = &body["aggregations"]["range(balance,100,balance)"];
-        let expected =
-            [counted("currency = 'USD' and balance < 10000").await, counted("currency = 'USD' and balance >= 10000").await];
-        assert_eq!((&answer["buckets"][0]["count"], &answer["buckets"][1]["count"]), (&expected[0], &expected[1]), "{engine:?}");
-        assert_eq!(answer["buckets"][1]["stats"][0]["currency"], "USD");
-    }
-}
-
-#[tokio::test]
-async fn sums_are_by_currency_and_exact() {
-    for engine in ENGINES {
-        let lists = Lists::open_with(engine, ROWS).await;
-        let stats = |condition: &str| {
-            format!(
-                "select json_agg(json_build_object('currency', currency, 'count', n, 'sum', s / scale, 'min', a / scale, 'max', z / scale,
-                  'avg', round(s / n::numeric) / scale) order by currency)
-                from (select currency, count(*) as n, sum(balance) as s, min(balance) as a, max(balance) as z,
-                  case currency when 'JPY' then 1::numeric else 100 end as scale
-                  from accounts where deleted_at is null and {condition} group by currency) as sums"
-            )
-        };
-        for (query, condition) in
-            [("", "true"), ("status=open&", "status = 'open'"), ("status=open&facets=status&", "status = 'open'")]
-        {
-            let body = lists.ask(&format!("{query}aggs=stats(balance)")).await;
-            let expected = lists.sql(&stats(condition)).await;
-            assert_eq!(floats(&body["aggregations"]["stats(balance)"]["stats"]), floats(&expected), "{query} from {engine:?}");
-        }
-        let body = lists.ask("aggs=terms(status,balance)&status=paused").await;
-        let terms = &body["aggregations"]["terms(status,balance)"];
-        let expected = lists.sql(&stats("status = 'paused'")).await;
-        assert_eq!(floats(&terms["buckets"][0]["stats"]), floats(&expected), "{engine:?}");
-        assert_eq!(terms["buckets"].as_array().unwrap().len(), 1);
-        // As the text has it: all decimals of the currency.
-        let text = lists.client.get("/accounts?accountNumber=N-0001&aggs=stats(balance)").await.text;
-        assert!(
-            text.contains(r#""stats":[{"currency":"USD","count":1,"sum":-120.81,"min":-120.81,"max":-120.81,"avg":-120.81}]"#),
-            "{text}"
-        );
-        // Nothing matches.
-        let body = lists.ask("aggs=stats(balance),cardinality(customerId),histogram(dueDate,month)&accountNumber=none").await;
-        let nothing = json!({
-            "stats(balance)": { "stats": [] },
-            "cardinality(customerId)": { "value": 0, "relation": "eq" },
-            "histogram(dueDate,month)": { "buckets": [], "otherCount": 0, "errorBound": 0 },
-        });
-        assert_eq!(body["aggregations"], nothing, "{engine:?}");
-
-        let body = lists.client.get("/customers?aggs=stats(accountCount),stats(balance)").await.expect(200);
-        let expected = json!({ "count": 20, "sum": 226, "min": 10, "max": 12, "avg": 11.3 });
-        let counted = lists.sql("select to_json(count(*)) from accounts where deleted_at is null").await;
-        assert_eq!(counted, expected["sum"]);
-        assert_eq!(body["aggregations"]["stats(accountCount)"]["stats"]["sum"], expected["sum"], "{body}");
-        assert_eq!(body["aggregations"]["stats(accountCount)"]["stats"]["avg"], expected["avg"], "{body}");
-        // Customers who owe in several currencies have no balance.
-        let expected = lists
-            .sql(
-                "select coalesce(json_agg(currency order by currency), '[]') from (select min(currency) as currency from accounts
-            where deleted_at is null group by customer_id having count(distinct currency) = 1) as single",
-            )
-            .await;
-        let currencies: Value = body["aggregations"]["stats(balance)"]["stats"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|sums| sums["currency"].clone())
-            .collect();
-        assert_eq!(currencies, expected, "{body}");
-    }
-}
-
-#[tokio::test]
-async fn periods_begin_where_the_callers_days_do() {
-    for engine in ENGINES {
-        let lists = Lists::open_with(engine, ROWS).await;
-        for (zone, hours) in [("Z", 0), ("%2B14:00", 14), ("-12:00", -12)] {
-            for interval in ["day", "week", "month", "quarter", "year"] {
-                let body = lists
-                    .ask(&format!("aggs=histogram(createdAt,{interval}),histogram(dueDate,{interval},balance)&tz={zone}"))
-                    .await;
-                let local = format!("created_at at time zone 'UTC' + interval '{hours} hours'");
-                for (member, value, more) in [("createdAt", local.as_str(), ""), ("dueDate", "due_date::timestamp", ",balance")] {
-                    let answer = &body["aggregations"][format!("histogram({member},{interval}{more})")];
-                    let expected = lists
-                        .sql(&format!(
-                        "{PERIODS} (select to_char(date_trunc('{interval}', {value}), 'YYYY-MM-DD') as value, count(*) as number
-                        from accounts where deleted_at is null and {value} is not null group by 1) as buckets"
-                    ))
-                        .await;
-                    assert_eq!(counts(answer), expected, "{member} by {interval} in {zone} from {engine:?}");
-                    assert_eq!(answer["otherCount"], 0);
-                }
-            }
-        }
-        let body = lists.ask("aggs=histogram(dueDate,month,balance),stats(balance)&dueDate[exists]=true").await;
-        let of = |currency: &str, sums: &Value| {
-            let sums = sums.as_array().unwrap().iter().find(|sums| sums["currency"] == currency);
-            sums.map_or(0.0, |sums| sums["sum"].as_f64().unwrap())
-        };
-        for currency in ["EUR", "JPY", "USD"] {
-            let buckets = body["aggregations"]["histogram(dueDate,month,balance)"]["buckets"].as_array().unwrap().iter();
-            let sum: f64 = buckets.map(|bucket| of(currency, &bucket["stats"])).sum();
-            assert!(
-                (sum - of(currency, &body["aggregations"]["stats(balance)"]["stats"])).abs() < 0.001,
-                "{currency} from {engine:?}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_histogram_of_centuries_is_cut_and_says_so() {
-    let rows = "insert into customers (id, external_id, name, date_of_birth)
-        select gen_random_uuid(), 'X-' || n, 'Ann ' || n, date '0001-01-01' + n * 3000 from generate_series(0, 449) as n";
-    for engine in ENGINES {
-        let lists = Lists::open_with(engine, rows).await;
-        let body = lists.client.get("/customers?aggs=histogram(dateOfBirth,day),cardinality(externalId)").await.expect(200);
-        let days = &body["aggregations"]["histogram(dateOfBirth,day)"];
-        assert_eq!((days["buckets"].as_array().unwrap().len(), &days["otherCount"]), (400, &json!(50)), "{engine:?}");
-        assert_eq!((&days["buckets"][0]["value"], &days["buckets"][399]["value"]), (&json!("0001-01-01"), &json!("3278-04-11")));
-        assert_eq!(body["aggregations"]["cardinality(externalId)"], json!({ "value": 450, "relation": "eq" }), "{engine:?}");
-    }
-}
-
-#[tokio::test]
 async fn what_is_no_facet_is_refused_with_what_is() {
     let lists = Lists::open_with(Engine::Postgres, "").await;
     for (query, code, named) in [
-        ("facets=statsu", "unknown_field", "the nearest is status"),
-        ("facets=customerName", "unknown_field", "status"),
+        ("facets=statsu", "unknown_facet", "did you mean status"),
+        ("facets=customerName", "unknown_facet", "status"),
         ("facets=balance", "bad_value", "balance(1,2)"),
-        ("facets=status(1,2)", "unknown_field", "dueDate"),
+        ("facets=status(1,2)", "unknown_facet", "dueDate"),
         ("facets=balance(2,1)", "bad_value", "rise"),
         ("facets=balance(1,x)", "bad_value", "decimal"),
         ("facets=dueDate(tomorrow)", "bad_value", "now-30d"),
@@ -315,14 +164,14 @@ async fn what_is_no_facet_is_refused_with_what_is() {
         ("facetSize=0", "bad_value", "from 1 to 100"),
         ("facetSize=101", "bad_value", "from 1 to 100"),
         ("aggs=sum(balance)", "unknown_aggregation", "stats"),
-        ("aggs=stats(status)", "unknown_field", "balance"),
+        ("aggs=stats(status)", "unknown_facet", "balance"),
         ("aggs=stats", "bad_value", "stats(field)"),
-        ("aggs=stats()", "unknown_field", "balance"),
-        ("aggs=terms(status,tags)", "unknown_field", "balance"),
+        ("aggs=stats()", "unknown_facet", "balance"),
+        ("aggs=terms(status,tags)", "unknown_facet", "balance"),
         ("aggs=histogram(dueDate,hour)", "bad_value", "quarter"),
-        ("aggs=histogram(status,month)", "unknown_field", "dueDate"),
+        ("aggs=histogram(status,month)", "unknown_facet", "dueDate"),
         ("aggs=histogram(dueDate)", "bad_value", "histogram(field,interval)"),
-        ("aggs=cardinality(balance)", "unknown_field", "customerId"),
+        ("aggs=cardinality(balance)", "unknown_facet", "customerId"),
     ] {
         let body = lists.client.get(&format!("/accounts?{query}")).await.expect(400);
         assert_eq!(body["errors"][0]["code"], code, "{query}: {body}");
@@ -335,4 +184,109 @@ async fn what_is_no_facet_is_refused_with_what_is() {
     let body = lists.client.get(&format!("/accounts?facets=balance({})", bounds.join(","))).await.expect(400);
     assert_eq!(body["errors"][0]["code"], "too_many");
     lists.client.get(&format!("/accounts?facets={}", facets[..10].join(","))).await.expect(200);
+}
+
+#[tokio::test]
+async fn ageing_buckets_count_the_days_of_the_callers_zone() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        // At any time, two of these have different days.
+        for (zone, hours) in [("Z", 0), ("%2B14:00", 14), ("-12:00", -12)] {
+            let today = (lists.test.clock.now() + TimeDelta::hours(hours)).date_naive();
+            let body = lists
+                .ask(&format!("facets=agingBucket,isOverdue,currency&agingBucket=1-30,120%2B&currency=EUR,USD&aggs=terms(agingBucket,balance)&tz={zone}"))
+                .await;
+            let days =
+                format!("case when status = 'open' and balance > 0 then greatest(date '{today}' - due_date, 0) else 0 end");
+            let bucket = format!(
+                "case when coalesce({days}, 0) = 0 then 'current' when {days} <= 30 then '1-30' when {days} <= 60 then '31-60'
+                when {days} <= 90 then '61-90' when {days} <= 120 then '91-120' else '120+' end"
+            );
+            let counted = async |condition: &str| {
+                lists.sql(&format!("select to_json(count(*)) from accounts where deleted_at is null and {condition}")).await
+            };
+            let facet = &body["facets"]["agingBucket"];
+            for (number, name) in ["current", "1-30", "31-60", "61-90", "91-120", "120+"].into_iter().enumerate() {
+                let expected = counted(&format!("currency in ('EUR', 'USD') and {bucket} = '{name}'")).await;
+                assert_eq!(
+                    (&facet["buckets"][number]["value"], &facet["buckets"][number]["count"]),
+                    (&json!(name), &expected),
+                    "{zone} from {engine:?}: {facet}"
+                );
+            }
+            assert_eq!(selected(facet), ["1-30", "120+"]);
+            let chosen = format!("{bucket} in ('1-30', '120+')");
+            assert_eq!(body["facets"]["isOverdue"]["buckets"][0]["count"], body["total"], "{body}");
+            assert_eq!(body["total"], counted(&format!("currency in ('EUR', 'USD') and {chosen}")).await);
+            let buckets = body["facets"]["currency"]["buckets"].as_array().unwrap();
+            let yen = buckets.iter().find(|bucket| bucket["value"] == "JPY").map_or(json!(0), |bucket| bucket["count"].clone());
+            assert_eq!(yen, counted(&format!("currency = 'JPY' and {chosen}")).await, "{body}");
+            // Of the list, only what was chosen.
+            let late = &body["aggregations"]["terms(agingBucket,balance)"]["buckets"];
+            assert_eq!(
+                (&late[1]["count"], &late[2]["count"], &late[2]["stats"]),
+                (&facet["buckets"][1]["count"], &json!(0), &json!([]))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_asks_in_the_same_words() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        let asked = json!({
+            "filter": { "and": [{ "or": [{ "field": "status", "value": "open" }, { "field": "status", "value": "paused" }] }, { "field": "currency", "value": "EUR" }] },
+            "facets": ["status", "balance(0,100)"],
+            "facetSize": 3,
+            "aggregations": { "owed": "stats(balance)", "byMonth": "histogram(dueDate,month,balance)" },
+            "limit": 1,
+        });
+        let body = lists.client.post("/accounts/search", &asked).await.expect(200);
+        let address = "status=open,paused&currency=EUR&facets=status,balance(0,100)&facetSize=3&aggs=stats(balance),histogram(dueDate,month,balance)";
+        let same = lists.ask(address).await;
+        assert_eq!(body["facets"], same["facets"], "{engine:?}");
+        assert_eq!(body["aggregations"]["owed"], same["aggregations"]["stats(balance)"]);
+        assert_eq!(body["aggregations"]["byMonth"], same["aggregations"]["histogram(dueDate,month,balance)"]);
+        assert_eq!(selected(&body["facets"]["status"]), ["open", "paused"]);
+        for (wrong, pointer) in [
+            (json!({ "facets": "" , "aggregations": { "a/b": "stat(balance)" } }), "/aggregations/a~1b"),
+            (json!({ "aggregations": ["stats(balance)"] }), "/aggregations"),
+            (json!({ "facets": [1] }), "/facets"),
+            (json!({ "facetSize": "3" }), "/facetSize"),
+        ] {
+            let body = lists.client.post("/accounts/search", &wrong).await.expect(400);
+            assert_eq!(body["errors"][0]["pointer"], pointer, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_facet_that_takes_too_long_is_left_out_by_name() {
+    let lists = Lists::open_with(Engine::Postgres, ROWS).await;
+    let accounts = ALL.iter().find(|collection| collection.name == "accounts").unwrap();
+    let slow = Field::new("status", FieldKind::Text, "(select a.status from pg_sleep(0.5))");
+    let fields: &'static [Field] = vec![*field(accounts.fields, "currency"), *field(accounts.fields, "createdAt"), slow].leak();
+    let collection: &'static Collection = Box::leak(Box::new(Collection { fields, past_due: None, ..**accounts }));
+    let aging = "30".parse().unwrap();
+    let rules = Rules {
+        refuse_large_pages: true,
+        region: "US",
+        currency: "USD".parse().unwrap(),
+        zone: "UTC".parse().unwrap(),
+        aging: &aging,
+        page_default: 10,
+        page_limit: 10,
+        total_limit: 10,
+        now: lists.test.clock.now(),
+    };
+    let parameters = [("facets", "currency,status,createdAt(2026-01-01)"), ("aggs", "cardinality(status)")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let query = parse(collection, parameters, &rules).unwrap().query;
+    let answer = lists.test.app.search.answer(collection, &query, None, None, async { None }).await.unwrap();
+    assert_eq!(answer.hits.documents.len(), 10);
+    let shown = json!(Aggregated { aggregates: &query.aggregates, counted: &answer.hits.counted });
+    assert_eq!(shown["facets"]["currency"]["buckets"].as_array().unwrap().len(), 3, "{shown}");
+    assert_eq!((&shown["facets"]["status"], &shown["aggregations"]), (&Value::Null, &json!({ "cardinality(status)": null })));
+    assert_eq!(shown["unanswered"], json!(["status", "createdAt(2026-01-01)", "cardinality(status)"]));
 }

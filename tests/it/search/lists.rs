@@ -1,5 +1,6 @@
 //! Lists, filters and searches: the same questions to both engines get the same answers.
 
+use collections::auth::Role;
 use collections::collections::ALL;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
@@ -66,7 +67,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    async fn open(engine: Engine) -> Self {
+    pub(super) async fn open(engine: Engine) -> Self {
         Self::open_with(engine, ROWS).await
     }
 
@@ -100,6 +101,10 @@ impl Lists {
             index::refresh(elastic, &name).await.unwrap();
             index::swap(elastic, collection, &name).await.unwrap();
         }
+    }
+
+    pub(super) async fn client_of(&self, role: Role) -> Client {
+        self.test.client(role).await
     }
 
     /// Asks for a list and returns the values of one member, in order.

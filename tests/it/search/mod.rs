@@ -1,8 +1,12 @@
 //! Lists and indices.
 
+mod aggregations;
 mod agreement;
 mod credentials;
 mod facets;
 pub(crate) mod index;
+mod language;
 mod limits;
 pub(crate) mod lists;
+mod past_due;
+mod refusals;

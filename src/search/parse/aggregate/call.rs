@@ -1,6 +1,6 @@
 //! How facets and aggregations are written: `status,histogram(dueDate,month)`.
 
-use super::{ParameterError, bad};
+use crate::search::parse::{ParameterError, bad};
 
 /// `name(argument,argument)`, or a name alone.
 pub(super) struct Call<'a> {
@@ -20,9 +20,30 @@ pub(super) fn calls(text: &str) -> Result<Vec<Call<'_>>, ParameterError> {
     parts.map(str::trim).filter(|part| !part.is_empty()).map(call).collect()
 }
 
-fn call(text: &str) -> Result<Call<'_>, ParameterError> {
+pub(super) fn call(text: &str) -> Result<Call<'_>, ParameterError> {
     let Some((name, rest)) = text.split_once('(') else { return Ok(Call { text, name: text, arguments: Vec::new() }) };
     let inner = rest.strip_suffix(')').filter(|inner| !inner.contains(['(', ')']));
-    let inner = inner.ok_or_else(|| bad("takes names with arguments in parentheses: name(one,two)".into()))?;
+    let inner = inner.ok_or_else(|| bad("takes names with arguments in parentheses: name(one,two)"))?;
     Ok(Call { text, name: name.trim(), arguments: inner.split(',').map(str::trim).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_within_parentheses_part_arguments() {
+        let check = |text, expected: &[(&str, &[&str])]| {
+            let read = calls(text).unwrap();
+            let read: Vec<_> = read.iter().map(|call| (call.name, call.arguments.as_slice())).collect();
+            assert_eq!(read, expected, "{text}");
+        };
+        check("status", &[("status", &[])]);
+        check(" status , balance( 0 ,100),tags,", &[("status", &[]), ("balance", &["0", "100"]), ("tags", &[])]);
+        check("stats()", &[("stats", &[""])]);
+        check("", &[]);
+        for text in ["a(", "a(b", "a(b))", "a((b))", "a(b)c", "a(b,c", "a(b(c))"] {
+            assert!(calls(text).is_err(), "{text}");
+        }
+    }
 }

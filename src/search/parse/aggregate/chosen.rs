@@ -2,19 +2,21 @@
 
 use crate::search::aggregate::Group;
 use crate::search::filter::{Bound, Filter, Test, Value};
+use crate::search::parse::condition::Condition;
 
 /// Marks the values that the conditions on a facet name.
-pub(super) fn mark(group: &mut Group, choices: &[&Filter]) {
+pub(super) fn mark(group: &mut Group, choices: &[(&Condition, &Filter)]) {
     match group {
-        Group::Terms { chosen, .. } => choices.iter().for_each(|choice| values(choice, chosen)),
+        Group::Terms { chosen, .. } => choices.iter().for_each(|(_, filter)| values(filter, chosen)),
         Group::Conditions { list, .. } => {
             let mut chosen = Vec::new();
-            choices.iter().for_each(|choice| ranges(choice, &mut chosen));
-            for condition in list {
+            choices.iter().for_each(|(_, filter)| ranges(filter, &mut chosen));
+            for named in list {
                 let mut own = Vec::new();
-                ranges(&condition.filter, &mut own);
+                ranges(&named.filter, &mut own);
                 let is_within = |own: &Range| chosen.iter().all(|chosen| contains(*chosen, *own));
-                condition.is_chosen = !chosen.is_empty() && own.iter().all(is_within);
+                let is_named = choices.iter().any(|(condition, _)| condition.names(&named.name));
+                named.is_chosen = is_named || !chosen.is_empty() && own.iter().all(is_within);
             }
         }
         Group::Whole | Group::Periods { .. } | Group::Distinct(_) => {}

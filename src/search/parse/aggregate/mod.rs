@@ -1,18 +1,22 @@
 //! Reads facets and aggregations: `status,balance(0,100)`, `stats(balance),histogram(dueDate,month)`.
 
-use crate::error::Violations;
+use crate::error::{Violations, escaped};
 use crate::search::Collection;
-use crate::search::aggregate::{Aggregates, Aggregation, Choice, Condition, Group, Interval, Scope, Stats};
+use crate::search::aggregate::{Aggregates, Aggregation, Choice, Group, Interval, Named, Scope, Stats};
 use crate::search::field::{Field, FieldKind};
 use crate::search::filter::{Bound, Filter, Test, Value};
+use crate::values::aging::AsOf;
 
-use super::ParameterError;
+use super::condition::Condition;
+use super::names::did_you_mean;
+use super::past_due::PastDueField;
 use super::value::ValueParser;
+use super::{ParameterError, bad};
 
 mod call;
 mod chosen;
 
-use call::{Call, calls};
+use call::{Call, call, calls};
 use chosen::mark;
 
 /// Most facets of a list, and most aggregations: each reads every document that matches.
@@ -32,25 +36,19 @@ const FORMS: [(&str, &str); 5] = [
     ("cardinality", "cardinality(field)"),
 ];
 
-/// What a client asks for, to be read when everything else is: a filter may name the currency of bounds.
+/// What a client asks for, to be read when everything else is: a condition may name the currency of bounds.
 #[derive(Default)]
 pub(super) struct Requested {
     /// `status,balance(0,100)`.
-    facets: Vec<String>,
+    pub(super) facets: Vec<String>,
     /// `stats(balance),histogram(dueDate,month)`.
-    aggregations: Vec<String>,
+    pub(super) aggregations: Vec<String>,
+    /// One each, with its name.
+    pub(super) named: Vec<(String, String)>,
     size: Option<u32>,
 }
 
 impl Requested {
-    pub(super) fn facets(&mut self, text: &str) {
-        self.facets.push(text.to_owned());
-    }
-
-    pub(super) fn aggregations(&mut self, text: &str) {
-        self.aggregations.push(text.to_owned());
-    }
-
     pub(super) fn size(&mut self, text: &str) -> Result<(), ParameterError> {
         self.size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
         if self.size.is_some() { Ok(()) } else { Err(bad(format!("takes a whole number from 1 to {MAX_SIZE}"))) }
@@ -60,9 +58,10 @@ impl Requested {
         self,
         collection: &'static Collection,
         values: ValueParser,
+        as_of: AsOf<'_>,
         violations: &mut Violations,
     ) -> Vec<Aggregation> {
-        let mut reader = Reader { collection, values, size: self.size.unwrap_or(DEFAULT_SIZE), list: Vec::new() };
+        let mut reader = Reader { collection, values, as_of, size: self.size.unwrap_or(DEFAULT_SIZE), list: Vec::new() };
         let mut report = |name: &str, read: Result<(), ParameterError>| {
             if let Err((code, message)) = read {
                 violations.add(name, code, message);
@@ -74,42 +73,49 @@ impl Requested {
         for text in &self.aggregations {
             report("aggs", reader.aggregations(text));
         }
+        for (name, text) in &self.named {
+            report(&format!("/aggregations/{}", escaped(name)), reader.named(name, text));
+        }
         reader.list
     }
 }
 
 /// Splits the conditions on what has facets off the others, and marks the values that they choose.
-pub(super) fn choose(mut list: Vec<Aggregation>, filters: &mut Vec<Filter>) -> Aggregates {
-    let facet_of = |filter: &Filter| {
-        let field = filter.field()?;
-        list.iter().any(|aggregation| aggregation.scope == Scope::Facet(field.name)).then_some(field.name)
-    };
-    let mut choices = Vec::new();
-    for filter in std::mem::take(filters) {
-        match facet_of(&filter) {
-            Some(of) => choices.push(Choice { of, filter }),
+pub(super) fn choose<'a>(
+    mut list: Vec<Aggregation>,
+    conditions: impl Iterator<Item = (&'a Condition, Filter)>,
+) -> (Vec<Filter>, Aggregates) {
+    let (mut filters, mut choices) = (Vec::new(), Vec::new());
+    for (condition, filter) in conditions {
+        let facets = list.iter().filter_map(|aggregation| match aggregation.scope {
+            Scope::Facet(of) => Some(of),
+            Scope::List => None,
+        });
+        match facets.into_iter().find(|of| condition.field() == Some(of)) {
+            Some(of) => choices.push((condition, Choice { of, filter })),
             None => filters.push(filter),
         }
     }
     for aggregation in &mut list {
-        let own = choices.iter().filter(|choice| aggregation.scope == Scope::Facet(choice.of)).map(|choice| &choice.filter);
-        mark(&mut aggregation.group, &own.collect::<Vec<_>>());
+        let own = choices.iter().filter(|(_, choice)| aggregation.scope == Scope::Facet(choice.of));
+        mark(&mut aggregation.group, &own.map(|(condition, choice)| (*condition, &choice.filter)).collect::<Vec<_>>());
     }
-    Aggregates { choices, list }
+    (filters, Aggregates { choices: choices.into_iter().map(|(_, choice)| choice).collect(), list })
 }
 
-struct Reader {
+struct Reader<'a> {
     collection: &'static Collection,
     values: ValueParser,
+    as_of: AsOf<'a>,
     /// Values of a facet.
     size: u32,
     list: Vec<Aggregation>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn facets(&mut self, text: &str) -> Result<(), ParameterError> {
         for Call { text, name, arguments } in calls(text)? {
-            let (of, group) = match self.named_groups(name) {
+            let (of, group) = match self.computed(name) {
                 Some(_) if !arguments.is_empty() => return Err(bad(format!("{name} takes no bounds"))),
                 Some(named) => named,
                 None if arguments.is_empty() => {
@@ -137,6 +143,11 @@ impl Reader {
         Ok(())
     }
 
+    fn named(&mut self, name: &str, text: &str) -> Result<(), ParameterError> {
+        let (group, stats) = self.aggregation(&call(text.trim())?)?;
+        self.add(Aggregation { name: name.to_owned(), scope: Scope::List, group, stats })
+    }
+
     fn aggregation(&self, call: &Call<'_>) -> Result<(Group, Option<Stats>), ParameterError> {
         let known = FORMS.iter().find(|(name, _)| *name == call.name);
         let (_, form) = known.ok_or_else(|| {
@@ -148,7 +159,7 @@ impl Reader {
         let stats = if others.is_empty() { None } else { self.measure(last).map(|field| self.stats(field)) };
         let arguments = if stats.is_some() { others } else { &call.arguments };
         let group = match (call.name, arguments) {
-            ("terms", [field]) => match self.named_groups(field) {
+            ("terms", [field]) => match self.computed(field) {
                 Some((_, group)) => group,
                 None => self.terms(self.field(field, "terms", is_term)?),
             },
@@ -187,9 +198,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Groups that are no field's values, by the name of their filter.
-    fn named_groups(&self, _name: &str) -> Option<(&'static str, Group)> {
-        None
+    /// Groups by what no document stores.
+    fn computed(&self, name: &str) -> Option<(&'static str, Group)> {
+        let (of, groups) = PastDueField::find(self.collection, name)?.groups(self.as_of)?;
+        let list = groups.into_iter().map(|(name, filter)| Named { name, filter, is_chosen: false });
+        Some((of, Group::Conditions { list: list.collect(), currency: None }))
     }
 
     fn terms(&self, field: &'static Field) -> Group {
@@ -204,7 +217,7 @@ impl Reader {
         }
         let values = bounds.iter().map(|bound| self.values.value(field, bound)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
         if !values.is_sorted_by(|one, next| one < next) {
-            return Err(bad("takes bounds that rise".into()));
+            return Err(bad("takes bounds that rise"));
         }
         let currency = self.currency_of(field);
         let edges = || std::iter::once(None).chain(bounds.iter().copied().zip(&values).map(Some)).chain([None]);
@@ -217,7 +230,7 @@ impl Reader {
                 let currency = Value::Text(self.values.currency.to_string());
                 Filter::Leaf(field, Test::In(vec![currency]))
             }));
-            Condition { name, filter: Filter::All(filters), is_chosen: false }
+            Named { name, filter: Filter::All(filters), is_chosen: false }
         });
         Ok(Group::Conditions { list: list.collect(), currency: currency.map(|_| self.values.currency) })
     }
@@ -246,20 +259,14 @@ impl Reader {
     }
 }
 
-fn bad(message: String) -> ParameterError {
-    ("bad_value", message)
-}
-
 fn unknown_field(name: &str, what: &str, known: impl Iterator<Item = &'static Field>) -> ParameterError {
     let known: Vec<&str> = known.map(|field| field.name).collect();
-    ("unknown_field", unknown(name, what, &known))
+    ("unknown_facet", unknown(name, what, &known))
 }
 
 fn unknown(name: &str, what: &str, known: &[&str]) -> String {
-    let likeness = |known: &str| strsim::jaro_winkler(known, name);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    let nearest = nearest.map_or(String::new(), |nearest| format!("; the nearest is {nearest}"));
-    format!("there is no such {what}{nearest}; there are {}", known.join(", "))
+    let meant = did_you_mean(name, known.iter().copied());
+    format!("there is no such {what}; there are {}{meant}", known.join(", "))
 }
 
 /// Whether its values are few enough to be shown one by one.
