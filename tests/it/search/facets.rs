@@ -265,7 +265,7 @@ async fn a_body_asks_in_the_same_words() {
 async fn a_facet_that_takes_too_long_is_left_out_by_name() {
     let lists = Lists::open_with(Engine::Postgres, ROWS).await;
     let accounts = ALL.iter().find(|collection| collection.name == "accounts").unwrap();
-    let slow = Field::new("status", FieldKind::Text, "(select a.status from pg_sleep(0.5))");
+    let slow = Field::new("status", FieldKind::Text, "(select a.status from pg_sleep(length(a.status) * 0.01))");
     let fields: &'static [Field] = vec![*field(accounts.fields, "currency"), *field(accounts.fields, "createdAt"), slow].leak();
     let collection: &'static Collection = Box::leak(Box::new(Collection { fields, past_due: None, ..**accounts }));
     let aging = "30".parse().unwrap();
