@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{RecordWriter, Reply, Request};
 use crate::error::{Error, Result, clipped};
+use crate::search::aggregate::Aggregated;
 use crate::search::parse::{self, ParsedList, Rules, Shape, View};
 use crate::search::query::{Page, SortPosition, Total};
 use crate::search::{Asked, Collection, Filter, ListedIndex, Place, Reading, document};
@@ -57,6 +58,8 @@ pub(crate) struct PageEnd<'a> {
     pub(crate) indexed_at: DateTime<Utc>,
     /// How long ago that was.
     pub(crate) lag_ms: u64,
+    #[serde(flatten)]
+    pub(crate) aggregated: Option<Aggregated<'a>>,
 }
 
 /// Reads what the address of a list asks for.
@@ -130,6 +133,8 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
         stale: answer.lag >= request.app.config.search.stale_after,
         indexed_at: answer.indexed_at,
         lag_ms: u64::try_from((now - answer.indexed_at).num_milliseconds()).unwrap_or(0),
+        aggregated: (!query.aggregates.is_empty())
+            .then_some(Aggregated { aggregates: &query.aggregates, counted: &answer.hits.counted }),
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);

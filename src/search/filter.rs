@@ -35,7 +35,7 @@ pub struct Bound {
     pub inclusive: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Value {
     /// Words, texts, currencies.
     Text(String),

@@ -1,5 +1,6 @@
 //! Search: what a collection is, how lists are filtered and sorted, and the engines that answer them.
 
+pub mod aggregate;
 mod collection;
 pub mod cursor;
 pub mod document;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::aggregate::{Aggregates, Counted};
 use super::field::Field;
 use super::filter::Filter;
 use super::phrase::Phrase;
@@ -23,6 +24,8 @@ pub struct Query {
     /// Most documents on the page.
     pub limit: u32,
     pub count: Count,
+    /// Also has conditions of the list.
+    pub aggregates: Aggregates,
 }
 
 /// One sort key.
@@ -126,6 +129,8 @@ pub struct Hits {
     pub total: Option<Total>,
     /// The last document's position, if another page follows.
     pub next: Option<SortPosition>,
+    /// One for each of the query's aggregates; none for what took too long.
+    pub counted: Vec<Option<Counted>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,6 +97,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
         stale: false,
         indexed_at,
         lag_ms: 0,
+        aggregated: None,
     };
     let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;

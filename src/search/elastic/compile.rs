@@ -6,7 +6,7 @@ use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::search::phrase::Phrase;
 use crate::search::query::{Count, Key, Matching, Missing, Page, Query, Sort, SortKey};
 
-use super::phrase;
+use super::{aggregate, phrase};
 
 const DAY_MS: i64 = 86_400_000;
 /// The first day that both engines know.
@@ -27,6 +27,14 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
             Count::Exact => json!(true),
         },
     });
+    if !query.aggregates.choices.is_empty() {
+        // Aggregations count before it.
+        let choices: Vec<Json> = query.aggregates.choices.iter().map(|choice| compile(&choice.filter)).collect();
+        body["post_filter"] = json!({ "bool": { "filter": choices } });
+    }
+    if !query.aggregates.is_empty() {
+        body["aggs"] = aggregate::body(&query.aggregates);
+    }
     match &query.page {
         Page::Number(_) if query.offset() > 0 => body["from"] = json!(query.offset()),
         Page::Number(_) => {}
@@ -94,7 +102,7 @@ fn flatten(filter: &Filter, into: &mut Vec<Json>) {
     }
 }
 
-fn compile(filter: &Filter) -> Json {
+pub(super) fn compile(filter: &Filter) -> Json {
     match filter {
         Filter::Any(any) if any.is_empty() => json!({ "match_none": {} }),
         Filter::All(all) => json!({ "bool": { "filter": all.iter().map(compile).collect::<Vec<_>>() } }),

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config;
 
+mod aggregate;
 mod compile;
 mod fault;
 mod outcome;

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::compile;
-use super::{Elastic, ElasticError, Shards, Verb, parse};
+use super::{Elastic, ElasticError, Shards, Verb, aggregate, compile, parse};
 use crate::search::Collection;
 use crate::search::query::{Count, Hits, Matching, PAGE_BYTES, Query, SortPosition, Total};
 
@@ -78,7 +77,9 @@ impl Elastic {
         }
         let answer: Answer = parse(&bytes)?;
         answer.check()?;
-        Ok((answer.hits.read(&bytes, query, matching)?, answer.point))
+        let counted = answer.aggregations.map(|counted| aggregate::read(&query.aggregates, counted.get())).transpose()?;
+        let hits = answer.hits.read(&bytes, query, matching)?;
+        Ok((Hits { counted: counted.unwrap_or_default(), ..hits }, answer.point))
     }
 }
 
@@ -92,6 +93,8 @@ struct Answer<'a> {
     point: Option<String>,
     #[serde(borrow)]
     hits: HitList<'a>,
+    #[serde(borrow)]
+    aggregations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +136,7 @@ impl HitList<'_> {
             total: self.total.map(|total| Total { value: total.value, at_least: total.relation != "eq" }),
             documents: self.hits.iter().map(|hit| answer.slice_ref(hit.source.get().as_bytes())).collect(),
             next,
+            counted: Vec::new(),
         })
     }
 }

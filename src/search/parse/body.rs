@@ -9,8 +9,23 @@ use crate::values::json::{Object, Value};
 /// Groups within groups: as deep as people think.
 const MAX_DEPTH: usize = 3;
 
-const MEMBERS: [&str; 12] =
-    ["q", "filter", "sort", "page", "limit", "cursor", "count", "view", "fields", "include", "includeDeleted", "tz"];
+const MEMBERS: [&str; 15] = [
+    "q",
+    "filter",
+    "facets",
+    "facetSize",
+    "aggregations",
+    "sort",
+    "page",
+    "limit",
+    "cursor",
+    "count",
+    "view",
+    "fields",
+    "include",
+    "includeDeleted",
+    "tz",
+];
 
 impl Parser<'_> {
     pub(super) fn body(&mut self, body: &Object) {
@@ -26,6 +41,7 @@ impl Parser<'_> {
                     };
                     continue;
                 }
+                "aggregations" => self.aggregations(value),
                 name if MEMBERS.contains(&name) => text(name, value).and_then(|text| self.parameter(name, &text)),
                 name => Err(("unknown_member", format!("takes {}{}", MEMBERS.join(", "), did_you_mean(name, MEMBERS)))),
             };
@@ -33,6 +49,16 @@ impl Parser<'_> {
                 self.violations.add(pointer, code, message);
             }
         }
+    }
+
+    /// Reads `{"byMonth": "histogram(dueDate,month)"}`.
+    fn aggregations(&mut self, value: &Value) -> Result<(), ParameterError> {
+        let wrong = || ("wrong_type", "expected an object of texts".to_owned());
+        let Value::Object(members) = value else { return Err(wrong()) };
+        for (name, text) in members {
+            self.requested.named.push((name.clone(), text.as_str().ok_or_else(wrong)?.to_owned()));
+        }
+        Ok(())
     }
 
     /// Reads `{"and": […]}`, `{"or": […]}`, `{"not": …}` or a leaf; none if it cannot be read, which is a violation.
@@ -108,12 +134,12 @@ fn scalar(value: &Value) -> Result<String, ParameterError> {
 fn text(name: &str, value: &Value) -> Result<String, ParameterError> {
     let wrong = |expected: &str| ("wrong_type", format!("expected {expected}"));
     match (name, value) {
-        ("page" | "limit", Value::Number(digits)) => Ok(digits.clone()),
-        ("page" | "limit", _) => Err(wrong("a number")),
+        ("page" | "limit" | "facetSize", Value::Number(digits)) => Ok(digits.clone()),
+        ("page" | "limit" | "facetSize", _) => Err(wrong("a number")),
         ("includeDeleted", Value::Bool(flag)) => Ok(flag.to_string()),
         ("includeDeleted", _) => Err(wrong("true or false")),
         (_, Value::String(text)) => Ok(text.clone()),
-        ("sort" | "fields" | "include", Value::Array(texts)) => {
+        ("sort" | "facets" | "fields" | "include", Value::Array(texts)) => {
             let texts: Option<Vec<&str>> = texts.iter().map(Value::as_str).collect();
             texts.map(|texts| texts.join(",")).ok_or_else(|| wrong("a list of texts"))
         }

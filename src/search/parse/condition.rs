@@ -1,9 +1,9 @@
 //! Conditions: as clients write them, in one form, and as a filter.
 
-use super::names::did_you_mean;
+use super::ParameterError;
+use super::names::{PARAMETERS, did_you_mean};
 use super::past_due::PastDueField;
 use super::value::{ValueParser, flag};
-use super::{PARAMETERS, ParameterError};
 use crate::error::Violations;
 use crate::search::filter::Filter;
 use crate::search::{Collection, Field, PastDue};
@@ -32,6 +32,30 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::leaves).sum(),
             Self::Not(part) => part.leaves(),
             Self::Leaf(_) => 1,
+        }
+    }
+
+    /// Returns the name of the field that all of it is about, if it is one.
+    pub(super) fn field(&self) -> Option<&str> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                let field = parts.first()?.field()?;
+                parts.iter().all(|part| part.field() == Some(field)).then_some(field)
+            }
+            Self::Not(part) => part.field(),
+            Self::Leaf(leaf) => Some(if leaf.field == "overdue" { "isOverdue" } else { &leaf.field }),
+        }
+    }
+
+    /// Whether one of its values is this one. A plus sign at the end may be missing: in an address it means a blank.
+    pub(super) fn names(&self, value: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.names(value)),
+            Self::Not(_) => false,
+            Self::Leaf(leaf) => {
+                let is_same = |named: &String| named.trim().trim_end_matches('+') == value.trim_end_matches('+');
+                matches!(leaf.operator.as_str(), "eq" | "in") && leaf.values.iter().any(is_same)
+            }
         }
     }
 
@@ -89,9 +113,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A currency says what the amounts beside it are in.
-    pub(super) fn all(&mut self, parts: &[Condition], values: ValueParser) -> Filter {
-        let currency = parts.iter().rev().find_map(currency).unwrap_or(values.currency);
+    fn all(&mut self, parts: &[Condition], values: ValueParser) -> Filter {
+        let currency = currency(parts, values.currency);
         Filter::All(parts.iter().map(|part| self.filter(part, ValueParser { currency, ..values })).collect())
     }
 
@@ -136,13 +159,15 @@ pub(super) fn names(collection: &'static Collection) -> impl Iterator<Item = &'s
     listed.chain(collection.past_due.iter().flat_map(|_| PastDue::FIELDS))
 }
 
-fn currency(condition: &Condition) -> Option<Currency> {
-    match condition {
+/// Returns the currency of amounts: a condition on it says what those beside it are in.
+pub(super) fn currency(beside: &[Condition], otherwise: Currency) -> Currency {
+    let named = |condition: &Condition| match condition {
         Condition::Leaf(Leaf { field, values, .. }) if field == "currency" => {
             values.first().and_then(|code| code.trim().parse().ok())
         }
         _ => None,
-    }
+    };
+    beside.iter().rev().find_map(named).unwrap_or(otherwise)
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! Reads what a client asks of a list, from an address or a body. Each wrong part is refused by name, with what would be right.
 
 use super::Collection;
+use super::aggregate::Aggregates;
 use super::collection::Include;
 use super::document::Projection;
 use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort};
 use crate::error::{Error, Result, Violations, clipped};
-use crate::values::aging::{Aging, AsOf};
+use crate::values::aging::AsOf;
 use crate::values::json::Object;
-use crate::values::money::Currency;
 use crate::values::zone::Zone;
 
+mod aggregate;
 mod body;
 mod calendar;
 mod condition;
@@ -24,9 +25,10 @@ mod value;
 pub use parsed::{ParsedList, Rules, Shape, View};
 pub(crate) use value::flag;
 
+use aggregate::Requested;
 use calendar::Calendar;
 use condition::{Condition, Leaf, Reader};
-use names::did_you_mean;
+use names::{COMMON, did_you_mean};
 use value::ValueParser;
 
 const MAX_CONDITIONS: usize = 30;
@@ -35,32 +37,6 @@ const MAX_SORT_KEYS: usize = 8;
 const DETAILED_FAULTS: usize = 10;
 /// The names that older clients have for the size of a page, and ours.
 pub(crate) const PAGE_SIZE: [&str; 3] = ["limit", "pageSize", "per_page"];
-/// Parameters of every list that are no fields.
-const PARAMETERS: &[&str] = &[
-    "q",
-    "search",
-    "sort",
-    "sortBy",
-    "sortOrder",
-    "page",
-    "limit",
-    "pageSize",
-    "per_page",
-    "cursor",
-    "count",
-    "view",
-    "from",
-    "startDate",
-    "to",
-    "endDate",
-    "tz",
-    "fields",
-    "include",
-    "includeDeleted",
-    "syncToken",
-];
-/// The same without second names, as errors tell them.
-const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, fields, include, includeDeleted, syncToken";
 
 /// Reads the parameters of a list of a collection; a violation for each that is wrong.
 pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>, rules: &Rules) -> Result<ParsedList> {
@@ -95,6 +71,7 @@ struct Parser<'a> {
     rules: &'a Rules<'a>,
     zone: Zone,
     conditions: Vec<Condition>,
+    requested: Requested,
     typed: String,
     phrase: Option<Phrase>,
     /// With their normal forms.
@@ -120,6 +97,7 @@ impl<'a> Parser<'a> {
             rules,
             zone,
             conditions: Vec::new(),
+            requested: Requested::default(),
             typed: String::new(),
             phrase: None,
             sort: Vec::new(),
@@ -205,6 +183,9 @@ impl<'a> Parser<'a> {
             "tz" => {
                 value.parse::<Zone>().map_err(bad)?;
             }
+            "facets" => self.requested.facets.push(value.to_owned()),
+            "facetSize" => self.requested.size(value)?,
+            "aggs" => self.requested.aggregations.push(value.to_owned()),
             "fields" => self.shape.members = Some(self.members(value)?),
             "include" => self.shape.includes = self.includes(value)?,
             "includeDeleted" => self.shape.includes_deleted = flag(value).map_err(bad)?,
@@ -274,7 +255,7 @@ impl<'a> Parser<'a> {
             self.violations.add("page", "contradiction", "cursor and page cannot be combined");
         }
         self.finish_order();
-        let filter = self.filter();
+        let (filter, aggregates) = self.filter();
         self.check()?;
         let hashed = self.hashed();
         Ok(ParsedList {
@@ -285,6 +266,7 @@ impl<'a> Parser<'a> {
                 page: Page::Number(page),
                 limit: self.limit,
                 count: self.count,
+                aggregates,
             },
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
@@ -294,17 +276,20 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn filter(&mut self) -> Filter {
+    fn filter(&mut self) -> (Filter, Aggregates) {
         let as_of = self.as_of();
         let calendar = Calendar { zone: self.zone, now: self.rules.now };
-        let values = ValueParser { currency: self.rules.currency, calendar };
+        let values = ValueParser { currency: condition::currency(&self.conditions, self.rules.currency), calendar };
         let mut reader = Reader { collection: self.collection, as_of, violations: &mut self.violations };
-        let filter = reader.all(&self.conditions, values);
+        let filters: Vec<Filter> = self.conditions.iter().map(|condition| reader.filter(condition, values)).collect();
+        let requested = std::mem::take(&mut self.requested);
+        let aggregations = requested.read(self.collection, values, as_of, &mut self.violations);
+        let (mut filters, aggregates) = aggregate::choose(aggregations, self.conditions.iter().zip(filters));
         let deleted = self.collection.fields.iter().find(|field| field.name == "deletedAt");
-        match deleted.filter(|_| !self.shape.includes_deleted) {
-            Some(deleted) => Filter::All(vec![filter, Filter::Leaf(deleted, Test::Exists).negated()]),
-            None => filter,
+        if let Some(deleted) = deleted.filter(|_| !self.shape.includes_deleted) {
+            filters.push(Filter::Leaf(deleted, Test::Exists).negated());
         }
+        (Filter::All(filters), aggregates)
     }
 
     /// What decides which documents a list has, and in which order. Relative days are covered as they were written.

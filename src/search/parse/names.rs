@@ -1,6 +1,36 @@
-//! Unknown names: which known one was meant.
+//! Names of parameters, and which known name was meant by an unknown one.
 
 use crate::error::clipped;
+
+/// Parameters of every list that are no fields.
+pub(super) const PARAMETERS: &[&str] = &[
+    "q",
+    "search",
+    "sort",
+    "sortBy",
+    "sortOrder",
+    "page",
+    "limit",
+    "pageSize",
+    "per_page",
+    "cursor",
+    "count",
+    "view",
+    "from",
+    "startDate",
+    "to",
+    "endDate",
+    "tz",
+    "facets",
+    "facetSize",
+    "aggs",
+    "fields",
+    "include",
+    "includeDeleted",
+    "syncToken",
+];
+/// The same without second names, as errors tell them.
+pub(super) const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, facets, facetSize, aggs, fields, include, includeDeleted, syncToken";
 
 /// Says which name was meant, as the end of a sentence; empty if none is near.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {

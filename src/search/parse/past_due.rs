@@ -76,6 +76,19 @@ impl PastDueField {
         }
     }
 
+    /// The groups of documents by its values; none if there are too many.
+    pub(super) fn groups(self, as_of: AsOf<'_>) -> Option<(&'static str, Vec<(String, Filter)>)> {
+        let group = |name: &str, from, to| (name.to_owned(), self.past_due.by(as_of.today, from, to));
+        match self.name {
+            Name::IsOverdue => Some(("isOverdue", vec![group("true", 1, None), group("false", 0, Some(0))])),
+            Name::DaysPastDue => None,
+            Name::AgingBucket => {
+                let buckets = as_of.aging.buckets().iter();
+                Some(("agingBucket", buckets.map(|bucket| group(&bucket.name, bucket.from, bucket.to)).collect()))
+            }
+        }
+    }
+
     /// Sorts by the field. None of the three is ever missing.
     pub(super) fn sort(self, as_of: AsOf<'_>, descending: bool) -> Sort {
         let at_least = |days| self.past_due.by(as_of.today, days, None);

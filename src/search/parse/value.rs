@@ -93,7 +93,7 @@ impl ValueParser {
         Ok(Test::In(values.collect::<Result<_, _>>()?))
     }
 
-    fn value(&self, field: &Field, text: &str) -> Result<Value, String> {
+    pub(super) fn value(&self, field: &Field, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         Ok(match field.kind {
             FieldKind::Keyword(words) => {

@@ -9,6 +9,7 @@ use super::Collection;
 use super::query::{Count, Hits, Matching, PAGE_BYTES, Page, Query, SortPosition, Total, page_too_large};
 use crate::error::Result;
 
+mod aggregate;
 mod compile;
 mod phrase;
 
@@ -26,10 +27,14 @@ impl Postgres {
     /// Answers from one snapshot.
     pub(super) async fn search(&self, collection: &Collection, query: &Query) -> Result<Hits> {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        let matching = query.matching();
+        let mut matching = query.matching();
         let mut hits = ask(&mut snapshot, collection, query, matching).await?;
         if query.needs_loose(matching, &hits) {
-            hits = ask(&mut snapshot, collection, query, Matching::Loose).await?;
+            matching = Matching::Loose;
+            hits = ask(&mut snapshot, collection, query, matching).await?;
+        }
+        if !query.aggregates.is_empty() {
+            hits.counted = aggregate::count(&mut snapshot, collection, query, matching).await?;
         }
         // A phrase makes the engine count even if the client wants no total.
         Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
@@ -47,7 +52,7 @@ async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Que
     let next = rows.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
     let total = total(connection, collection, query, matching, ids.len()).await?;
     let documents = documents(connection, collection, &ids).await?;
-    Ok(Hits { documents, total, next })
+    Ok(Hits { documents, total, next, counted: Vec::new() })
 }
 
 fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuilder<Pg> {
@@ -72,6 +77,21 @@ fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuil
 
 /// Everything but order and page: what the page and the count have in common.
 fn selection(
+    collection: &Collection,
+    query: &Query,
+    matching: Matching,
+    columns: impl FnOnce(&mut QueryBuilder<Pg>),
+) -> QueryBuilder<Pg> {
+    let mut sql = matches(collection, query, matching, columns);
+    for choice in &query.aggregates.choices {
+        sql.push("\nand ");
+        compile::filter(&mut sql, &choice.filter);
+    }
+    sql
+}
+
+/// As [`selection`], before the choices.
+fn matches(
     collection: &Collection,
     query: &Query,
     matching: Matching,

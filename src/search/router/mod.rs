@@ -211,8 +211,8 @@ impl Search {
         self.postgres_places.try_acquire().map_err(|_| Error::busy("overloaded", detail))
     }
 
-    /// Waits for the caller's turn at an engine. Callers without a name count as one. A phrase or a large page takes more of a caller's
-    /// turns, as it costs an engine many times what a short list costs.
+    /// Waits for the caller's turn at an engine. Callers without a name count as one. A phrase, a large page or facets take more of a caller's
+    /// turns, as they cost an engine many times what a short list costs.
     async fn turn(
         &self,
         turns: &Turns<Option<UserId>>,
@@ -220,7 +220,7 @@ impl Search {
         caller: Option<UserId>,
         query: &Query,
     ) -> Result<Turn<Option<UserId>>> {
-        let is_costly = query.phrase.is_some() || query.limit >= LARGE_PAGE;
+        let is_costly = query.phrase.is_some() || query.limit >= LARGE_PAGE || !query.aggregates.is_empty();
         let share = if is_costly { at_once / COSTLY } else { 1 };
         let detail = "too many of your searches are under way; send the next one when the last is answered";
         turns.take(caller, share, self.patience).await.ok_or_else(|| Error::busy("too_many_searches", detail))

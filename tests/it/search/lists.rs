@@ -61,7 +61,7 @@ from (values
 "#;
 
 pub(super) struct Lists {
-    test: TestApp,
+    pub(super) test: TestApp,
     pub(super) client: Client,
     engine: Engine,
 }

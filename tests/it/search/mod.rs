@@ -1,7 +1,9 @@
 //! Lists and indices.
 
+mod aggregations;
 mod agreement;
 mod credentials;
+mod facets;
 pub(crate) mod index;
 mod language;
 mod limits;
