@@ -1,7 +1,8 @@
 //! What is past due is computed by the day: the same on both engines, in filters, orders and answers, in the caller's zone.
 
-use chrono::{NaiveDate, TimeDelta, Utc};
+use chrono::{NaiveDate, TimeDelta};
 use collections::auth::Role;
+use collections::values::clock::Clock;
 use collections::values::zone::Zone;
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ async fn what_is_past_due_orders_a_list_and_its_cursors() {
 }
 
 fn day(zone: &str) -> NaiveDate {
-    zone.parse::<Zone>().unwrap().day_of(Utc::now())
+    zone.parse::<Zone>().unwrap().day_of(Clock::default().now())
 }
 
 #[tokio::test]
