@@ -5,18 +5,18 @@ use serde_json::{Value as Json, json};
 use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::search::phrase::Phrase;
 use crate::search::query::{Count, Key, Matching, Page, Query, Sort, SortKey};
+use crate::search::ranking;
 
 use super::phrase;
 
-pub(super) fn body(query: &Query, matching: Matching) -> Json {
+pub(super) fn body(query: &Query, matching: &Matching) -> Json {
     let mut body = json!({
         "query": condition(query, matching),
         // One more than is shown says whether another page follows.
         "size": query.limit + 1,
         "sort": sort(&query.sort),
         "track_total_hits": match query.count {
-            // Whether anything matches decides whether the phrase is matched loosely.
-            Count::None if query.phrase.is_some() => json!(1),
+            Count::None if query.phrase.is_some() => json!(ranking::FEW),
             Count::None => json!(false),
             Count::Bounded(bound) => json!(bound),
             Count::Exact => json!(true),
@@ -33,12 +33,12 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
     body
 }
 
-fn condition(query: &Query, matching: Matching) -> Json {
+fn condition(query: &Query, matching: &Matching) -> Json {
     let mut filters = Vec::new();
     flatten(&query.filter, &mut filters);
     let scored = query.phrase.as_ref().map(|phrase: &Phrase| match matching {
         Matching::Strict => phrase::strict(phrase),
-        Matching::Loose => phrase::loose(phrase),
+        Matching::Loose(loose) => phrase::loose(phrase, loose),
     });
     match scored {
         Some(scored) if query.is_scored() => json!({ "bool": { "must": [scored], "filter": filters } }),

@@ -2,6 +2,8 @@
 
 mod agreement;
 mod credentials;
+mod febrl;
 pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
+mod ranking;
