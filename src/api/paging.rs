@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::search::parse::{ParsedList, Rules, parse};
-use crate::search::query::{Count, Engine, Page, Query, SortPosition};
+use crate::search::query::{Count, Engine, Page, Query, SortPosition, Total};
 use crate::search::{Collection, Filter, ListedIndex, document};
 use crate::values::lsn::Lsn;
 
@@ -85,7 +85,7 @@ pub async fn list(
     let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
         total: total.map(|total| total.value),
-        total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
+        total_relation: total.map(Total::relation),
         page,
         limit: query.limit,
         total_pages: total.map(|total| total.value.div_ceil(u64::from(query.limit))),
@@ -98,6 +98,24 @@ pub async fn list(
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
     Ok(reply(request, body, &end))
+}
+
+/// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
+pub(crate) fn check(request: &Request, collection: &'static Collection, parameters: Vec<(String, String)>) -> Result<()> {
+    parse(collection, parameters, &rules(request)).map(drop)
+}
+
+/// Counts what a list with these parameters has, as its first page would say.
+pub(crate) async fn count(
+    request: &Request,
+    collection: &'static Collection,
+    parameters: Vec<(String, String)>,
+) -> Result<Option<Total>> {
+    let query = parse(collection, parameters, &rules(request))?.query;
+    let seen = request.known_lsn().await?;
+    let caller = request.context.caller();
+    let answer = request.app.search.answer(collection, &query, caller, None, index(request, collection, seen)).await?;
+    Ok(answer.hits.total)
 }
 
 /// Answers with a page: its body, and what the headers repeat of its end.

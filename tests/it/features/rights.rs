@@ -20,6 +20,8 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
         ("GET", _) | (_, "/auth/logout") => Permission::Read,
+        // Who changes one is a matter of its owner.
+        (_, path) if path.starts_with("/saved-searches") => Permission::Read,
         // They belong to the customer, so taking one away changes it.
         ("DELETE", path) if path.contains("/contact-points/") || path.contains("/addresses/") => Permission::Edit,
         ("DELETE", _) => Permission::Manage,

@@ -6,3 +6,4 @@ pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
 mod ranking;
+mod templates;
