@@ -173,7 +173,7 @@ pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Repl
 
 /// Writes the cursor of a list that has one order and no filters, after a record.
 pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
-    let position = SortPosition { keys: Vec::new(), id, loose: false };
+    let position = SortPosition { keys: Vec::new(), id, loose: None };
     request.app.search.cursor(&[address(request)], Place { position, scored_by: None, view: None })
 }
 

@@ -1,4 +1,4 @@
-//! Searches in Elasticsearch: one request each, two if a phrase matches nothing as it was typed.
+//! Searches in Elasticsearch: one request each, three if a phrase matches too little as it was typed.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::{Elastic, ElasticError, Shards, Verb, aggregate, compile, parse};
+use super::{Elastic, ElasticError, Shards, Verb, aggregate, compile, parse, phrase};
 use crate::search::Collection;
-use crate::search::query::{Count, Hits, Matching, PAGE_BYTES, Query, SortPosition, Total};
+use crate::search::phrase::{Phrase, Rarity};
+use crate::search::query::{Hits, Matching, PAGE_BYTES, Query, SortPosition, Total};
+use crate::search::ranking::{self, Finder};
 
 impl Elastic {
     /// Name of a collection's alias.
@@ -19,8 +21,7 @@ impl Elastic {
 
     /// Answers from an index. Failed shards are an error: an answer with a part missing is none.
     pub(in crate::search) async fn search(&self, index: &str, query: &Query) -> Result<Hits, ElasticError> {
-        let body = |matching| compile::body(query, matching);
-        Ok(self.search_in(&format!("{index}/_search"), query, body).await?.0)
+        ranking::search(&mut Searched { elastic: self, path: format!("{index}/_search"), point: None }, query).await
     }
 
     /// Answers from a point in time, whose id may change with each answer.
@@ -30,28 +31,10 @@ impl Elastic {
         keep_alive: Duration,
         query: &Query,
     ) -> Result<(Hits, String), ElasticError> {
-        let body = |matching| {
-            let mut body = compile::body(query, matching);
-            body["pit"] = json!({ "id": point, "keep_alive": format!("{}ms", keep_alive.as_millis()) });
-            body
-        };
-        let (hits, now) = self.search_in("_search", query, body).await?;
-        Ok((hits, now.unwrap_or_else(|| point.to_owned())))
-    }
-
-    async fn search_in(
-        &self,
-        path: &str,
-        query: &Query,
-        body: impl Fn(Matching) -> Json,
-    ) -> Result<(Hits, Option<String>), ElasticError> {
-        let matching = query.matching();
-        let (mut hits, mut point) = self.ask(path, query, matching, &body(matching)).await?;
-        if query.needs_loose(matching, &hits) {
-            (hits, point) = self.ask(path, query, Matching::Loose, &body(Matching::Loose)).await?;
-        }
-        // A phrase makes the engine count even if the client wants no total.
-        Ok((Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits }, point))
+        let point = Some(Point { id: point.to_owned(), keep_alive });
+        let mut searched = Searched { elastic: self, path: "_search".into(), point };
+        let hits = ranking::search(&mut searched, query).await?;
+        Ok((hits, searched.point.map(|point| point.id).unwrap_or_default()))
     }
 
     /// Searches for nothing, to see whether the server answers, and not slowly: the cheapest of searches.
@@ -61,25 +44,60 @@ impl Elastic {
         parse::<Answer>(&answer)?.check()
     }
 
-    async fn ask(
-        &self,
-        path: &str,
-        query: &Query,
-        matching: Matching,
-        body: &Json,
-    ) -> Result<(Hits, Option<String>), ElasticError> {
+    async fn ask(&self, path: &str, body: &Json) -> Result<Bytes, ElasticError> {
         // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
         let path = format!("{path}?allow_partial_search_results=false&timeout={}ms", self.search_deadline.as_millis());
         let body = serde_json::to_vec(body).map_err(|error| ElasticError::Broken(error.to_string()))?;
         let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
-        if bytes.len() > PAGE_BYTES {
-            return Err(ElasticError::TooLarge);
+        if bytes.len() > PAGE_BYTES { Err(ElasticError::TooLarge) } else { Ok(bytes) }
+    }
+}
+
+/// What a search asks: an index or a point in time.
+struct Searched<'a> {
+    elastic: &'a Elastic,
+    path: String,
+    point: Option<Point>,
+}
+
+/// A point in time, whose id may change with each answer.
+struct Point {
+    id: String,
+    keep_alive: Duration,
+}
+
+impl Searched<'_> {
+    async fn ask(&self, mut body: Json) -> Result<Bytes, ElasticError> {
+        if let Some(Point { id, keep_alive }) = &self.point {
+            body["pit"] = json!({ "id": id, "keep_alive": format!("{}ms", keep_alive.as_millis()) });
         }
+        self.elastic.ask(&self.path, &body).await
+    }
+}
+
+impl Finder for Searched<'_> {
+    type Error = ElasticError;
+
+    async fn find(&mut self, query: &Query, matching: &Matching) -> Result<Hits, ElasticError> {
+        let bytes = self.ask(compile::body(query, matching)).await?;
         let answer: Answer = parse(&bytes)?;
         answer.check()?;
         let counted = answer.aggregations.map(|counted| aggregate::read(&query.aggregates, counted.get())).transpose()?;
-        let hits = answer.hits.read(&bytes, query, matching)?;
-        Ok((Hits { counted: counted.unwrap_or_default(), ..hits }, answer.point))
+        if let (Some(point), Some(now)) = (&mut self.point, answer.point) {
+            point.id = now;
+        }
+        Ok(Hits { counted: counted.unwrap_or_default(), ..answer.hits.read(&bytes, query, matching)? })
+    }
+
+    async fn rarities(&mut self, phrase: &Phrase) -> Result<Vec<Rarity>, ElasticError> {
+        let bytes = self.ask(phrase::counts(phrase)).await?;
+        let answer: Answer = parse(&bytes)?;
+        answer.check()?;
+        let documents = answer.hits.total.map_or(0, |total| total.value);
+        let Some(counts) = answer.aggregations else { return Ok(Vec::new()) };
+        let Counts { names, elsewhere } = parse(counts.get().as_bytes())?;
+        let counts = names.buckets.into_iter().zip(elsewhere.buckets);
+        Ok(counts.map(|(names, elsewhere)| Rarity::new(documents, names.doc_count, elsewhere.doc_count)).collect())
     }
 }
 
@@ -95,6 +113,23 @@ struct Answer<'a> {
     hits: HitList<'a>,
     #[serde(borrow)]
     aggregations: Option<&'a RawValue>,
+}
+
+/// How many documents have each word.
+#[derive(Deserialize)]
+struct Counts {
+    names: Buckets,
+    elsewhere: Buckets,
+}
+
+#[derive(Deserialize)]
+struct Buckets {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    doc_count: u64,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +163,7 @@ impl Answer<'_> {
 
 impl HitList<'_> {
     /// Takes the documents out of the answer as they are; they share its memory.
-    fn read(mut self, answer: &Bytes, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
+    fn read(mut self, answer: &Bytes, query: &Query, matching: &Matching) -> Result<Hits, ElasticError> {
         let has_more = self.hits.len() > query.limit as usize;
         self.hits.truncate(query.limit as usize);
         let next = self.hits.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
@@ -141,7 +176,7 @@ impl HitList<'_> {
     }
 }
 
-fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosition, ElasticError> {
+fn position(query: &Query, hit: &Hit<'_>, matching: &Matching) -> Result<SortPosition, ElasticError> {
     let broken = || ElasticError::Broken("a hit without its sort keys".into());
     let sort: Vec<Json> = serde_json::from_str(hit.sort.get()).map_err(|_| broken())?;
     // A point in time adds a key of its own.
@@ -149,6 +184,6 @@ fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosi
     Ok(SortPosition {
         keys: query.sort.iter().zip(&sort).map(|(sort, value)| compile::key(sort, value)).collect(),
         id: id.as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?,
-        loose: matching == Matching::Loose,
+        loose: matching.loose(),
     })
 }

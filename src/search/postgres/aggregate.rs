@@ -24,7 +24,7 @@ pub(super) async fn count(
     connection: &mut PgConnection,
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
 ) -> sqlx::Result<Vec<Option<Counted>>> {
     let deadline = Instant::now() + TIME_LIMIT;
     let mut counted = Vec::with_capacity(query.aggregates.list.len());
@@ -51,7 +51,7 @@ async fn one(
     connection: &mut PgConnection,
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
     aggregation: &Aggregation,
 ) -> sqlx::Result<Counted> {
     if let Group::Distinct(field) = aggregation.group {
@@ -104,7 +104,7 @@ fn arranged(group: &Group, mut buckets: Vec<Bucket>) -> Vec<Bucket> {
 }
 
 /// A row for each bucket and currency; those of a bucket stand together.
-fn groups(collection: &Collection, query: &Query, matching: Matching, aggregation: &Aggregation) -> Sql {
+fn groups(collection: &Collection, query: &Query, matching: &Matching, aggregation: &Aggregation) -> Sql {
     let limit = EXACT_LIMIT + 1;
     let (order, most) = match &aggregation.group {
         Group::Terms { size, .. } => ("total desc, bucket", *size),
@@ -141,7 +141,7 @@ fn groups(collection: &Collection, query: &Query, matching: Matching, aggregatio
 fn selection(
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
     aggregation: &Aggregation,
     columns: impl FnOnce(&mut Sql),
 ) -> Sql {

@@ -6,8 +6,10 @@ use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::Collection;
+use super::phrase::{Phrase, Rarity};
 use super::query::{Count, Hits, Matching, PAGE_BYTES, Page, Query, SortPosition, Total, page_too_large};
-use crate::error::Result;
+use super::ranking::{self, Finder};
+use crate::error::{Error, Result};
 
 mod aggregate;
 mod compile;
@@ -27,22 +29,34 @@ impl Postgres {
     /// Answers from one snapshot.
     pub(super) async fn search(&self, collection: &Collection, query: &Query) -> Result<Hits> {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        let mut matching = query.matching();
-        let mut hits = ask(&mut snapshot, collection, query, matching).await?;
-        if query.needs_loose(matching, &hits) {
-            matching = Matching::Loose;
-            hits = ask(&mut snapshot, collection, query, matching).await?;
-        }
-        if !query.aggregates.is_empty() {
-            hits.counted = aggregate::count(&mut snapshot, collection, query, matching).await?;
-        }
-        // A phrase makes the engine count even if the client wants no total.
-        Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
+        ranking::search(&mut Searched { connection: &mut snapshot, collection }, query).await
     }
 }
 
-async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: Matching) -> Result<Hits> {
-    if matching == Matching::Loose {
+/// The tables that a search asks.
+struct Searched<'a> {
+    connection: &'a mut PgConnection,
+    collection: &'a Collection,
+}
+
+impl Finder for Searched<'_> {
+    type Error = Error;
+
+    async fn find(&mut self, query: &Query, matching: &Matching) -> Result<Hits> {
+        let mut hits = ask(self.connection, self.collection, query, matching).await?;
+        if !query.aggregates.is_empty() {
+            hits.counted = aggregate::count(self.connection, self.collection, query, matching).await?;
+        }
+        Ok(hits)
+    }
+
+    async fn rarities(&mut self, phrase: &Phrase) -> Result<Vec<Rarity>> {
+        Ok(phrase::rarities(self.connection, self.collection, phrase).await?)
+    }
+}
+
+async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: &Matching) -> Result<Hits> {
+    if matches!(matching, Matching::Loose(_)) {
         sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *connection).await?;
     }
     let mut rows = page(collection, query, matching).build().fetch_all(&mut *connection).await?;
@@ -50,12 +64,18 @@ async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Que
     rows.truncate(query.limit as usize);
     let ids = rows.iter().map(|row| row.try_get("id")).collect::<sqlx::Result<Vec<Uuid>>>()?;
     let next = rows.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
-    let total = total(connection, collection, query, matching, ids.len()).await?;
+    let total = match query.count {
+        Count::None if query.phrase.is_none() => None,
+        Count::None if !has_more && query.offset() == 0 => Some(Total { value: ids.len() as u64, at_least: false }),
+        Count::None => Some(total(connection, collection, query, matching, Some(ranking::FEW)).await?),
+        Count::Bounded(bound) => Some(total(connection, collection, query, matching, Some(bound.into())).await?),
+        Count::Exact => Some(total(connection, collection, query, matching, None).await?),
+    };
     let documents = documents(connection, collection, &ids).await?;
     Ok(Hits { documents, total, next, counted: Vec::new() })
 }
 
-fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuilder<Pg> {
+fn page(collection: &Collection, query: &Query, matching: &Matching) -> QueryBuilder<Pg> {
     let mut sql = selection(collection, query, matching, |sql| {
         sql.push("select ").push(collection.id).push(" as id");
         for (number, sort) in query.sort.iter().enumerate() {
@@ -79,7 +99,7 @@ fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuil
 fn selection(
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
     columns: impl FnOnce(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
     let mut sql = matches(collection, query, matching, columns);
@@ -94,7 +114,7 @@ fn selection(
 fn matches(
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
     columns: impl FnOnce(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
     let mut sql = QueryBuilder::new("");
@@ -113,19 +133,15 @@ fn matches(
     sql
 }
 
+/// Counts what matches, up to a bound.
 async fn total(
     connection: &mut PgConnection,
     collection: &Collection,
     query: &Query,
-    matching: Matching,
-    shown: usize,
-) -> sqlx::Result<Option<Total>> {
-    let bound = match query.count {
-        Count::None if query.phrase.is_some() && shown == 0 => Some(1),
-        Count::None => return Ok(None),
-        Count::Bounded(bound) => Some(i64::from(bound)),
-        Count::Exact => None,
-    };
+    matching: &Matching,
+    bound: Option<u64>,
+) -> sqlx::Result<Total> {
+    let bound = bound.map(|bound| i64::try_from(bound).unwrap_or(i64::MAX - 1));
     let mut sql = selection(collection, query, matching, |sql| {
         sql.push("select count(*) from (select 1");
     });
@@ -136,12 +152,12 @@ async fn total(
     let counted: i64 = sql.build_query_scalar().fetch_one(connection).await?;
     let at_least = bound.is_some_and(|bound| counted > bound);
     let value = if at_least { bound.unwrap_or(counted) } else { counted };
-    Ok(Some(Total { value: u64::try_from(value).unwrap_or(0), at_least }))
+    Ok(Total { value: u64::try_from(value).unwrap_or(0), at_least })
 }
 
-fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<SortPosition> {
+fn position(query: &Query, row: &PgRow, matching: &Matching) -> sqlx::Result<SortPosition> {
     let keys = query.sort.iter().enumerate().map(|(number, sort)| compile::key(row, &format!("k{number}"), sort));
-    Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching == Matching::Loose })
+    Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching.loose() })
 }
 
 /// Builds the documents as the index would hold them, in the order of the ids.

@@ -9,6 +9,7 @@ mod language;
 mod limits;
 pub(crate) mod lists;
 mod past_due;
+mod ranking;
 mod refusals;
 mod templates;
 mod walks;
