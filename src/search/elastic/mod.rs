@@ -22,6 +22,7 @@ mod fault;
 mod outcome;
 mod phrase;
 mod search;
+mod spans;
 
 pub(super) use fault::Cause;
 pub use fault::ElasticError;

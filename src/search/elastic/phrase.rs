@@ -2,13 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
+use super::spans;
 use crate::search::phrase::score;
 use crate::search::phrase::{Phrase, Word};
 
 /// The whole is one of the document's numbers or addresses, or every word matches.
 pub(super) fn strict(phrase: &Phrase) -> Json {
     let mut alternatives = lookups(phrase);
-    let words: Vec<Json> = phrase.words.iter().map(|word| best(ways(word))).collect();
+    let words: Vec<Json> = phrase.words.iter().enumerate().map(|(at, word)| best(ways(phrase, at, word))).collect();
     // The full name written as one word.
     let mut joined = phrase.joined.iter().map(|joined| constant(score::JOINED, json!({ "term": { "search.name": joined } })));
     let full = constant(score::FULL, json!({ "term": { "search.full": phrase.full } }));
@@ -29,8 +30,9 @@ pub(super) fn loose(phrase: &Phrase) -> Json {
     let mut words: Vec<Json> = phrase
         .words
         .iter()
-        .map(|word| {
-            let mut ways = ways(word);
+        .enumerate()
+        .map(|(at, word)| {
+            let mut ways = ways(phrase, at, word);
             if word.may_be_mistyped() {
                 ways.push(constant(score::ONE_TYPO, fuzzy("search.name", &word.folded, 1)));
                 ways.push(constant(score::ELSEWHERE_TYPO, fuzzy("search.address", &word.folded, 1)));
@@ -76,7 +78,7 @@ fn lookups(phrase: &Phrase) -> Vec<Json> {
 }
 
 /// The ways in which a word matches without typing errors.
-fn ways(word: &Word) -> Vec<Json> {
+fn ways(phrase: &Phrase, at: usize, word: &Word) -> Vec<Json> {
     let folded = &word.folded;
     let mut ways = vec![
         constant(score::WORD, json!({ "term": { "search.name": folded } })),
@@ -88,6 +90,7 @@ fn ways(word: &Word) -> Vec<Json> {
         constant(score::ELSEWHERE, start("search.number", word)),
     ];
     ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, spelling("search.name", word, variant))));
+    ways.extend(spans::ways(phrase, at));
     ways
 }
 

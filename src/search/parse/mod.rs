@@ -120,7 +120,10 @@ impl<'a> Parser<'a> {
             return Err(("unstorable_text", "must not contain NUL".into()));
         }
         match name {
-            "q" | "search" => self.phrase = Phrase::new(value, self.rules.region).map_err(bad)?,
+            "q" | "search" => {
+                let phrase = Phrase::new(value, self.rules.region).map_err(bad)?;
+                self.phrase = phrase.map(|phrase| phrase.with_spans(value, self.collection.fields, self.rules.region));
+            }
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
                     let (name, descending) = key.trim().strip_prefix('-').map_or((key.trim(), false), |name| (name, true));

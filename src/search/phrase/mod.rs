@@ -1,10 +1,14 @@
 //! The text of the search box, taken apart: its words, and the ids, numbers and addresses that it may be.
 
+mod amount;
+mod day;
 pub(crate) mod score;
+pub(crate) mod spans;
 mod terms;
 
 use uuid::Uuid;
 
+pub(super) use spans::{Meaning, Span};
 pub use terms::{Name, Terms};
 
 use crate::values::text;
@@ -36,6 +40,8 @@ pub struct Phrase {
     pub phone: Option<Phone>,
     /// The phrase as an account number or reference, if it has digits enough.
     pub number: Option<String>,
+    /// Words that together may be more than words; see [`Phrase::with_spans`].
+    pub spans: Vec<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +93,7 @@ impl Phrase {
             phone: (!has_letters && digits.len() >= MIN_DIGITS)
                 .then(|| Phone { whole: text::phone(typed, region), ending: digits.trim_start_matches('0').to_owned() }),
             number: number.filter(|_| digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())),
+            spans: Vec::new(),
             words,
         }))
     }

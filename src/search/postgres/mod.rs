@@ -10,6 +10,7 @@ use super::query::{Count, Hits, Matching, Page, Query, SortPosition, Total};
 
 mod compile;
 mod phrase;
+mod spans;
 
 /// Answers searches from the tables.
 #[derive(Clone, Debug)]

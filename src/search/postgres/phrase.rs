@@ -2,6 +2,7 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
+use super::spans;
 use crate::search::phrase::score;
 use crate::search::phrase::{Phrase, Word};
 use crate::search::query::Matching;
@@ -25,6 +26,7 @@ pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, mat
     if first {
         sql.push("select null::uuid as id, 0 as word, 0::float8 as score where false");
     }
+    spans::ways(sql, collection, phrase);
     sql.push("\n) as ways group by id, word) as words group by id having count(*) >= ");
     let enough = if matching == Matching::Strict { phrase.words.len() } else { 1 };
     sql.push_bind(i64::try_from(enough).unwrap_or(i64::MAX));
