@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports               work over all features
+//! 8 sync  imports  universal    work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
@@ -80,6 +80,7 @@ pub mod metrics;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod universal;
 pub mod validate;
 pub mod values;
 pub mod worker;

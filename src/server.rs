@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, customers, payments};
 use crate::http::{self, Routes};
-use crate::{auth, health, sync};
+use crate::{auth, health, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -22,6 +22,7 @@ pub fn routes(app: &App) -> Routes {
         payments::account_routes(app),
         payments::routes(app),
         sync::routes(app),
+        universal::routes(app),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::{Reply, Request};
 use crate::error::{Error, Result};
+use crate::search::explain::{self, explain};
 use crate::search::parse::{ParsedList, Rules, parse};
 use crate::search::query::{Count, Engine, Page, Query, SortPosition};
-use crate::search::{Collection, Filter, ListedIndex, document};
+use crate::search::{Answer, Collection, Filter, ListedIndex, document};
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -56,18 +57,17 @@ pub async fn list(
 ) -> Result<Reply> {
     let search = &request.app.search;
     let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let ParsedList { mut query, page, cursor, mut hashed } = parse(collection, parameters, &rules(request))?;
+    let ParsedList { mut query, page, cursor, mut hashed, highlight } = parse(collection, parameters, &rules(request))?;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
+    let phrase = if highlight { query.phrase.clone() } else { None };
     let mut scored_by = None;
     if let Some(cursor) = cursor {
         let cursor = search.resume(&cursor, &hashed)?;
         query.page = Page::After(cursor.position);
         scored_by = cursor.engine;
     }
-    let seen = request.known_lsn().await?;
-    let caller = request.context.caller();
-    let answer = search.answer(collection, &query, caller, scored_by, index(request, collection, seen)).await?;
+    let answer = ask(request, collection, &query, scored_by).await?;
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
@@ -80,6 +80,10 @@ pub async fn list(
         }
         body.extend_from_slice(document::record(document));
         body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
+        if let Some(phrase) = &phrase {
+            let explained = explain(phrase, collection.fields, document).and_then(|explained| explain::member(&explained));
+            body.extend_from_slice(explained.map_err(Error::internal)?.as_bytes());
+        }
         body.push(b'}');
     }
     let stale = answer.lag >= request.app.config.search.stale_after;
@@ -98,6 +102,18 @@ pub async fn list(
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
     Ok(reply(request, body, &end))
+}
+
+/// Asks for a list, which shows what the client has written.
+pub(crate) async fn ask(
+    request: &Request,
+    collection: &'static Collection,
+    query: &Query,
+    scored_by: Option<Engine>,
+) -> Result<Answer> {
+    let seen = request.known_lsn().await?;
+    let caller = request.context.caller();
+    request.app.search.answer(collection, query, caller, scored_by, index(request, collection, seen)).await
 }
 
 /// Answers with a page: its body, and what the headers repeat of its end.
@@ -136,7 +152,8 @@ fn address(request: &Request) -> (String, String) {
     (String::new(), request.path.replacen("/api/v1/", "/api/", 1))
 }
 
-fn rules(request: &Request) -> Rules<'_> {
+/// How the parameters of a list are read.
+pub(crate) fn rules(request: &Request) -> Rules<'_> {
     let config = &request.app.config;
     Rules {
         refuse_large_pages: request.is_canonical(),

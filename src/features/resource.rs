@@ -132,6 +132,11 @@ pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) 
     })
 }
 
+/// Writes the computed members for [`crate::search::Collection::computed`].
+pub fn computed<R: Resource>(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
+    R::computed(document, today)
+}
+
 fn terms<R: Resource>(record: &R) -> Terms {
     let mut terms = record.terms();
     for member in R::MEMBERS {

@@ -30,6 +30,10 @@ pub struct Collection {
     pub id: &'static str,
     /// Reads rows and builds their documents, all in the snapshot of the connection's transaction. Ids without a row are absent.
     pub load: Load,
+    /// Writes the members that are stored in no document, each behind a comma.
+    pub computed: Computed,
+    /// Name of the permission that its readers have: `read`.
+    pub permission: &'static str,
 }
 
 impl Collection {
@@ -43,6 +47,9 @@ impl Collection {
 /// Builds the documents of the rows with these ids; see [`Collection::load`].
 pub type Load =
     for<'a> fn(&'a mut PgConnection, &'a [Uuid]) -> Pin<Box<dyn Future<Output = sqlx::Result<Vec<Loaded>>> + Send + 'a>>;
+
+/// Writes what a document shows on a day; see [`Collection::computed`].
+pub type Computed = fn(&[u8], NaiveDate) -> serde_json::Result<String>;
 
 /// A document as the index holds it.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ mod collection;
 pub mod cursor;
 pub mod document;
 pub mod elastic;
+pub mod explain;
 mod field;
 pub mod filter;
 mod indices;
@@ -17,7 +18,7 @@ mod router;
 mod template;
 mod turns;
 
-pub use collection::{Collection, Compares, Load, Loaded, Shortcut, Source};
+pub use collection::{Collection, Compares, Computed, Load, Loaded, Shortcut, Source};
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;

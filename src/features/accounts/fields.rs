@@ -20,6 +20,8 @@ pub static COLLECTION: Collection = Collection {
     from: "accounts a join customers c on c.id = a.customer_id left join users u on u.id = a.assignee_id",
     id: "a.id",
     load: resource::load::<Account>,
+    computed: resource::computed::<Account>,
+    permission: "read",
 };
 
 fields! { Account;

@@ -17,6 +17,8 @@ pub static COLLECTION: Collection = Collection {
     from: "customers c",
     id: "c.id",
     load: resource::load::<Customer>,
+    computed: resource::computed::<Customer>,
+    permission: "read",
 };
 
 fields! { Customer;

@@ -23,6 +23,8 @@ pub static COLLECTION: Collection = Collection {
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)",
     id: "p.id",
     load: resource::load::<Payment>,
+    computed: resource::computed::<Payment>,
+    permission: "read",
 };
 
 pub(super) static METHODS: Words = Words {

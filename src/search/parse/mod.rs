@@ -10,8 +10,10 @@ use crate::error::{Error, Result, Violations, clipped};
 use crate::values::money::Currency;
 
 mod calendar;
+mod qualifier;
 mod value;
 
+pub use qualifier::Qualifier;
 pub(crate) use value::flag;
 
 use calendar::{Calendar, zone};
@@ -22,9 +24,9 @@ const MAX_SORT_KEYS: usize = 8;
 /// Faults that the detail of an error repeats; all are in its list.
 const DETAILED_FAULTS: usize = 10;
 /// Parameters that the filter hash leaves out: a cursor stays valid when they change.
-const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "syncToken"];
+const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "highlight", "syncToken"];
 /// Parameters of every list that are no fields.
-const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, includeDeleted, syncToken";
+const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, highlight, includeDeleted, syncToken";
 
 /// What the settings and the address say about reading parameters.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,8 @@ pub struct ParsedList {
     pub cursor: Option<String>,
     /// The parameters that the filter hash covers, sorted.
     pub hashed: Vec<(String, String)>,
+    /// Whether each record says why the phrase has found it.
+    pub highlight: bool,
 }
 
 /// Reads the parameters of a list of a collection; a violation for each that is wrong.
@@ -67,6 +71,13 @@ pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>,
     let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
     hashed.sort();
     parser.finish(hashed)
+}
+
+/// The conditions in the text of the search box that a collection takes.
+#[must_use]
+pub fn qualifiers(collection: &'static Collection, typed: &str, rules: &Rules) -> Vec<Qualifier> {
+    let parser = Parser::new(collection, rules, &[]);
+    qualifier::split(collection, typed, |name, value| parser.takes(name, value)).1
 }
 
 /// Code and message of a violation.
@@ -86,6 +97,7 @@ struct Parser<'a> {
     count: Count,
     cursor: Option<String>,
     include_deleted: bool,
+    highlight: bool,
     violations: Violations,
 }
 
@@ -109,6 +121,7 @@ impl<'a> Parser<'a> {
             count: Count::Bounded(rules.total_limit),
             cursor: None,
             include_deleted: false,
+            highlight: false,
             violations: Violations::default(),
         }
     }
@@ -121,8 +134,10 @@ impl<'a> Parser<'a> {
         }
         match name {
             "q" | "search" => {
-                let phrase = Phrase::new(value, self.rules.region).map_err(bad)?;
-                self.phrase = phrase.map(|phrase| phrase.with_spans(value, self.collection.fields, self.rules.region));
+                let (words, qualifiers) = qualifier::split(self.collection, value, |name, value| self.takes(name, value));
+                let phrase = Phrase::new(&words, self.rules.region).map_err(bad)?;
+                self.phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
+                qualifiers.iter().try_for_each(|condition| self.condition(&condition.name, &condition.value))?;
             }
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
@@ -165,11 +180,17 @@ impl<'a> Parser<'a> {
             // Read before the others.
             "tz" => {}
             "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
+            "highlight" => self.highlight = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
             _ => return self.condition(name, value),
         }
         Ok(())
+    }
+
+    /// Whether a condition is one of this list.
+    fn takes(&self, name: &str, value: &str) -> bool {
+        Self::new(self.collection, self.rules, &[]).condition(name, value).is_ok()
     }
 
     /// `status=open`, `balance[gte]=10`, `overdue=true`.
@@ -277,6 +298,7 @@ impl<'a> Parser<'a> {
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
             hashed,
+            highlight: self.highlight,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Lists, filters and searches: the same questions to both engines get the same answers.
 
+use collections::auth::Role;
 use collections::collections::ALL;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
@@ -100,6 +101,15 @@ impl Lists {
             index::refresh(elastic, &name).await.unwrap();
             index::swap(elastic, collection, &name).await.unwrap();
         }
+    }
+
+    pub(super) async fn client_of(&self, role: Role) -> Client {
+        self.test.client(role).await
+    }
+
+    /// Runs a statement as the owner of the schema.
+    pub(super) async fn run(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.test.database.pool).await.unwrap();
     }
 
     /// Asks for a list and returns the values of one member, in order.

@@ -5,3 +5,4 @@ mod credentials;
 pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
+mod universal;

@@ -1,0 +1,91 @@
+//! Writes the groups. Records pass through as the list of their collection shows them, each with why it was found.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use serde_json::json;
+
+use super::ask::{Answered, Hits};
+use super::wanted::Wanted;
+use crate::api::{Reply, Request, paging};
+use crate::error::{Error, Result};
+use crate::search::{Collection, document, explain};
+
+/// What follows the records of a group.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupEnd {
+    total: Option<u64>,
+    total_relation: Option<&'static str>,
+    engine: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    /// Only of a stale answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_ms: Option<u64>,
+}
+
+pub(super) fn write(request: &Request, wanted: &Wanted, groups: &[Answered]) -> Result<Reply> {
+    let today = request.app.clock.today();
+    let mut body = br#"{"groups":["#.to_vec();
+    for (at, group) in groups.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(format!(r#"{{"type":"{}","data":["#, group.collection.name).as_bytes());
+        let end = match &group.hits {
+            Ok(hits) => {
+                records(group.collection, hits, today, &mut body).map_err(Error::internal)?;
+                serde_json::to_vec(&end(request, hits))
+            }
+            Err(error) => serde_json::to_vec(&json!({ "total": null, "totalRelation": null, "error": failure(error) })),
+        };
+        body.extend_from_slice(b"],");
+        body.extend_from_slice(&end.map_err(Error::internal)?[1..]);
+    }
+    body.push(b']');
+    if let Some(hint) = wanted.hint {
+        body.extend_from_slice(format!(r#","hint":{}"#, json!(hint)).as_bytes());
+    }
+    body.push(b'}');
+    Ok(Reply::json(body).with(paging::READ_SOURCE, &engines(groups)))
+}
+
+fn records(collection: &Collection, hits: &Hits, today: NaiveDate, body: &mut Vec<u8>) -> serde_json::Result<()> {
+    for (at, (document, explanation)) in hits.documents.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(document::record(document));
+        body.extend_from_slice((collection.computed)(document, today)?.as_bytes());
+        body.extend_from_slice(explain::member(explanation)?.as_bytes());
+        body.push(b'}');
+    }
+    Ok(())
+}
+
+fn end(request: &Request, hits: &Hits) -> GroupEnd {
+    let stale = hits.lag >= request.app.config.search.stale_after;
+    GroupEnd {
+        total: hits.total.map(|total| total.value),
+        total_relation: hits.total.map(|total| if total.at_least { "gte" } else { "eq" }),
+        engine: hits.engine.name(),
+        degraded: hits.degraded,
+        stale,
+        lag_ms: stale.then(|| u64::try_from(hits.lag.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// What a client may know of a failure.
+fn failure(error: &Error) -> serde_json::Value {
+    json!({ "code": error.code(), "detail": error.to_string() })
+}
+
+/// The engines that answered, each once.
+fn engines(groups: &[Answered]) -> String {
+    let mut engines: Vec<&str> = groups.iter().filter_map(|group| Some(group.hits.as_ref().ok()?.engine.name())).collect();
+    engines.sort_unstable();
+    engines.dedup();
+    engines.join(", ")
+}
