@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::json;
 use crate::db::rows::Locked;
-use crate::error::Violations;
+use crate::error::{Violations, escaped};
 use crate::search::{Access, Field, FieldKind};
 use crate::validate::{Change, sensible_days};
 use crate::values::json::{Object, Value};
@@ -319,7 +319,7 @@ pub fn clear_unnamed<R: Fields>(record: &mut R, body: &Object) {
 /// Checks what is left of a request that has no record of fields: nothing.
 pub fn refuse_unknown(body: &Object, violations: &mut Violations) {
     for name in body.keys() {
-        violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
+        violations.add(format!("/{}", escaped(name)), "unknown_member", "is not a member that this address knows");
     }
 }
 
@@ -327,7 +327,7 @@ pub fn refuse_unknown(body: &Object, violations: &mut Violations) {
 pub fn refuse_rest<R: Fields>(body: &Object, is_strict: bool, violations: &mut Violations) {
     for name in body.keys() {
         if !R::MEMBERS.iter().any(|member| member.field.name == name) {
-            violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows");
+            violations.add(format!("/{}", escaped(name)), "unknown_member", "is not a member that this address knows");
         } else if is_strict {
             violations.add(format!("/{name}"), "not_changeable", "is set by the server");
         }
@@ -338,9 +338,7 @@ pub fn refuse_rest<R: Fields>(body: &Object, is_strict: bool, violations: &mut V
 pub fn compare_rest(body: &Object, shown: &Object, is_strict: bool, violations: &mut Violations) {
     for (name, value) in body {
         match shown.get(name) {
-            None => {
-                violations.add(format!("/{}", json::escape(name)), "unknown_member", "is not a member that this address knows")
-            }
+            None => violations.add(format!("/{}", escaped(name)), "unknown_member", "is not a member that this address knows"),
             Some(shown) if is_strict && !is_same(value, shown) => {
                 violations.add(format!("/{name}"), "not_changeable", "is set by the server and can only be repeated");
             }

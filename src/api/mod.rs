@@ -10,6 +10,7 @@ mod record;
 mod reply;
 mod request;
 mod routes;
+mod shape;
 mod sync_token;
 mod write;
 
@@ -18,4 +19,5 @@ pub use fields::{FieldValue, Fields, Member};
 pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};
+pub use shape::RecordWriter;
 pub use write::Contended;

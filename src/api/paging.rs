@@ -1,16 +1,18 @@
 //! Lists: one search, and the page that answers it.
 
 use bytes::Bytes;
+use hyper::Method;
 use hyper::header::{HeaderName, LINK};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Reply, Request};
-use crate::error::{Error, Result};
-use crate::search::explain::{self, explain};
-use crate::search::parse::{ParsedList, Rules, parse};
+use super::{RecordWriter, Reply, Request};
+use crate::error::{Error, Result, clipped};
+use crate::search::explain::explain;
+use crate::search::parse::{self, ParsedList, Rules, Shape};
 use crate::search::query::{Count, Engine, Page, Query, SortPosition};
 use crate::search::{Answer, Collection, Filter, ListedIndex, document};
+use crate::values::json::Object;
 use crate::values::lsn::Lsn;
 
 /// Says who answered.
@@ -47,20 +49,37 @@ pub(crate) struct PageEnd<'a> {
     pub(crate) lag_ms: Option<u64>,
 }
 
-/// Answers a list of the part of a collection that `part` selects; `computed` returns the members that are stored in no document,
-/// each behind a comma.
-pub async fn list(
-    request: &Request,
-    collection: &'static Collection,
-    part: Filter,
-    computed: impl Fn(&[u8]) -> serde_json::Result<String>,
-) -> Result<Reply> {
+/// Reads what the address of a list asks for.
+pub fn parse(request: &Request, collection: &'static Collection) -> Result<ParsedList> {
+    parse::parse(collection, owned_parameters(request), &rules(request))
+}
+
+/// Reads what the body of a search asks for; its address says nothing but what every read may say.
+pub fn parse_body(request: &Request, collection: &'static Collection, body: &Object) -> Result<ParsedList> {
+    match request.parameters().find(|(name, _)| name != "syncToken") {
+        None => parse::parse_body(collection, body, &rules(request)),
+        Some((name, _)) => {
+            let detail = format!("{}: a search takes its conditions in the body", clipped(&name));
+            Err(Error::malformed("bad_parameter", detail))
+        }
+    }
+}
+
+/// Reads how the address of a record asks to show it.
+pub fn parse_shape(request: &Request, collection: &'static Collection) -> Result<Shape> {
+    parse::parse_shape(collection, &owned_parameters(request), &rules(request))
+}
+
+fn owned_parameters(request: &Request) -> Vec<(String, String)> {
+    request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// Answers a list of the part of a collection that `part` selects.
+pub async fn list(request: &Request, collection: &'static Collection, part: Filter, parsed: ParsedList) -> Result<Reply> {
     let search = &request.app.search;
-    let parameters = request.parameters().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let ParsedList { mut query, page, cursor, mut hashed, highlight } = parse(collection, parameters, &rules(request))?;
+    let ParsedList { mut query, page, cursor, mut hashed, shape } = parsed;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
-    let phrase = if highlight { query.phrase.clone() } else { None };
     let mut scored_by = None;
     if let Some(cursor) = cursor {
         let cursor = search.resume(&cursor, &hashed)?;
@@ -71,20 +90,23 @@ pub async fn list(
 
     let next = answer.hits.next.map(|last| search.cursor(&query, &hashed, last, answer.engine)).transpose()?;
     let total = answer.hits.total;
+    let records = answer.hits.documents.iter().map(|document| document::record(document));
+    let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
+    let writer = RecordWriter::open(&request.app, collection, &shape, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);
-    for (at, document) in answer.hits.documents.iter().enumerate() {
+    for (at, record) in records.enumerate() {
         if at > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(document::record(document));
-        body.extend_from_slice(computed(document).map_err(Error::internal)?.as_bytes());
-        if let Some(phrase) = &phrase {
-            let explained = explain(phrase, collection.fields, document).and_then(|explained| explain::member(&explained));
-            body.extend_from_slice(explained.map_err(Error::internal)?.as_bytes());
+        match phrase {
+            Some(phrase) => {
+                let explanation = explain(phrase, collection.fields, &answer.hits.documents[at]).map_err(Error::internal)?;
+                writer.write_found(record, &explanation, &mut body)?;
+            }
+            None => writer.write(record, &mut body)?,
         }
-        body.push(b'}');
     }
     let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
@@ -122,7 +144,8 @@ pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Repl
     if let (Some(total), Some("eq")) = (end.total, end.total_relation) {
         reply = reply.with(TOTAL_COUNT, &total.to_string());
     }
-    match end.next_cursor {
+    // The next page of a search is asked for with its body.
+    match end.next_cursor.filter(|_| request.method != Method::POST) {
         Some(next) => reply.with(LINK, &link(request, next)),
         None => reply,
     }
@@ -147,9 +170,11 @@ pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
     Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
 }
 
-/// A cursor belongs to its path, but the older address has the same list.
+/// A cursor belongs to its path, but the older address has the same list, and a search too.
 fn address(request: &Request) -> (String, String) {
-    (String::new(), request.path.replacen("/api/v1/", "/api/", 1))
+    let path = request.path.replacen("/api/v1/", "/api/", 1);
+    let list = path.strip_suffix("/search").filter(|_| request.method == Method::POST);
+    (String::new(), list.unwrap_or(&path).to_owned())
 }
 
 /// How the parameters of a list are read.
@@ -159,6 +184,8 @@ pub(crate) fn rules(request: &Request) -> Rules<'_> {
         refuse_large_pages: request.is_canonical(),
         region: &config.default_region,
         currency: config.default_currency,
+        zone: config.default_time_zone,
+        aging: &config.aging_days,
         page_default: PAGE_DEFAULT,
         page_limit: PAGE_LIMIT,
         total_limit: TOTAL_LIMIT,

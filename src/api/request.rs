@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
+use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
 
@@ -64,6 +65,13 @@ impl Request {
     /// Whether the client asks for deleted records too.
     pub fn includes_deleted(&self) -> Result<bool> {
         self.flag("includeDeleted")
+    }
+
+    /// By what day records are shown if the client names no zone.
+    #[must_use]
+    pub fn as_of(&self) -> AsOf<'_> {
+        let config = &self.app.config;
+        AsOf { today: config.default_time_zone.day_of(self.app.clock.now()), aging: &config.aging_days }
     }
 
     /// What the rules of a write depend on.

@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::{session, token};
-use crate::api::{Authority, Request};
+use crate::api::Authority;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
@@ -108,13 +108,9 @@ impl Caller {
         if self.role >= Permission::Manage.role() { Authority::Full } else { Authority::Ordinary }
     }
 
-    /// Refuses a request for deleted records by a caller who could not restore them. A parameter that cannot be read is for the
-    /// reader to refuse.
-    pub fn check_includes_deleted(&self, request: &Request) -> Result<()> {
-        match request.includes_deleted() {
-            Ok(true) if self.role < Permission::Manage.role() => Err(Error::Forbidden(Permission::Manage.name())),
-            _ => Ok(()),
-        }
+    /// Refuses a caller who could not restore deleted records, and so does not see them.
+    pub fn check_sees_deleted(&self) -> Result<()> {
+        if self.role < Permission::Manage.role() { Err(Error::Forbidden(Permission::Manage.name())) } else { Ok(()) }
     }
 }
 

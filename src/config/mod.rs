@@ -37,6 +37,12 @@ pub struct Config {
     /// Region of phone numbers without a country code (ISO 3166-1 alpha-2).
     #[arg(long, env = "DEFAULT_REGION", default_value = "US", value_parser = region)]
     pub default_region: String,
+    /// Time zone of days where a request names none (`tz`): a name such as `Europe/Berlin`, or an offset.
+    #[arg(long, env = "DEFAULT_TIME_ZONE", default_value = "UTC")]
+    pub default_time_zone: crate::values::zone::Zone,
+    /// Last days past due of the ageing buckets but the last: `current`, `1-30`, …, `120+`.
+    #[arg(long, env = "AGING_DAYS", default_value = "30,60,90,120")]
+    pub aging_days: crate::values::aging::Aging,
     #[command(flatten)]
     pub database: Database,
     #[command(flatten)]

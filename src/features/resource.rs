@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use chrono::NaiveDate;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
@@ -11,11 +10,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Contended, Context, Fields, Record, Reply, Request, no_content, paging};
+use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Locked};
 use crate::error::{Error, Result, Violations};
-use crate::search::{Collection, Field, FieldKind, Filter, Loaded, Terms, document};
+use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms, document};
+use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
 
@@ -29,11 +29,6 @@ pub trait Resource: Fields + Serialize + Clone + Send + Sync {
 
     /// Returns the search forms; amounts and endings are added by the table of fields.
     fn terms(&self) -> Terms;
-
-    /// Writes the members that are stored in no document, each behind a comma. `document` is its JSON.
-    fn computed(_document: &[u8], _today: NaiveDate) -> serde_json::Result<String> {
-        Ok(String::new())
-    }
 
     /// Reads records with everything that they show, in one statement. Ids without a row are absent.
     fn select(connection: &mut PgConnection, ids: &[Uuid]) -> impl Future<Output = sqlx::Result<Vec<Self>>> + Send;
@@ -115,11 +110,20 @@ pub fn apply<R: Resource>(
     violations: &mut Violations,
 ) -> Result<()> {
     fields::apply(after, &mut patch.members, violations);
+    if R::collection().past_due.is_some() {
+        // What was computed when it was read may be otherwise by now.
+        patch.members.retain(|name, _| !PastDue::FIELDS.contains(&name.as_str()));
+    }
     if !patch.members.is_empty() {
-        let shown = serde_json::from_str(&show(before, context.now.date_naive())?).map_err(Error::internal)?;
+        let shown = serde_json::to_vec(before).and_then(|shown| serde_json::from_slice(&shown)).map_err(Error::internal)?;
         fields::compare_rest(&patch.members, &shown, context.is_strict, violations);
     }
     Ok(())
+}
+
+/// For collections whose documents say all that is shown.
+pub fn nothing_computed(_: &[u8], _: AsOf<'_>) -> serde_json::Result<String> {
+    Ok(String::new())
 }
 
 /// Builds the documents for [`crate::search::Collection::load`].
@@ -130,11 +134,6 @@ pub fn load<'a, R: Resource>(connection: &'a mut PgConnection, ids: &'a [Uuid]) 
         let load = |record: &R| Ok(Loaded { id: record.id(), source: document::write(record, &terms(record))? });
         records.iter().map(load).collect::<serde_json::Result<_>>().map_err(|error| sqlx::Error::Encode(error.into()))
     })
-}
-
-/// Writes the computed members for [`crate::search::Collection::computed`].
-pub fn computed<R: Resource>(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
-    R::computed(document, today)
 }
 
 fn terms<R: Resource>(record: &R) -> Terms {
@@ -155,15 +154,6 @@ fn terms<R: Resource>(record: &R) -> Terms {
     terms
 }
 
-/// Serialises a record as clients get it on a day: the same bytes that a list hands through from a document.
-pub fn show<R: Resource>(record: &R, today: NaiveDate) -> Result<String> {
-    let mut shown = serde_json::to_string(record).map_err(Error::internal)?;
-    let more = R::computed(shown.as_bytes(), today).map_err(Error::internal)?;
-    shown.pop();
-    shown.extend([&more, "}"]);
-    Ok(shown)
-}
-
 /// Reads one record.
 pub async fn find<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Result<R> {
     R::select(connection, &[id]).await?.pop().ok_or(Error::NotFound(R::NAME))
@@ -175,10 +165,20 @@ pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
     locked.filter(|locked| locked.deleted_at.is_none()).ok_or(Error::NotFound(R::NAME))
 }
 
-/// Answers with a record.
+/// Answers with a record: the same bytes that a list hands through from a document.
 pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
-    let body = show(record, request.app.clock.today())?;
-    Ok(Reply::json(body.into_bytes()).with_version(record.locked().version))
+    let mut shown = json_of(record)?;
+    let computed = (R::collection().computed)(&shown, request.as_of()).map_err(Error::internal)?;
+    shown.extend_from_slice(computed.as_bytes());
+    shown.push(b'}');
+    Ok(Reply::json(shown).with_version(record.locked().version))
+}
+
+/// Serialises a record without the closing brace.
+fn json_of<R: Resource>(record: &R) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec(record).map_err(Error::internal)?;
+    json.pop();
+    Ok(json)
 }
 
 /// Answers 201 with a new record.
@@ -194,17 +194,35 @@ pub async fn list<R: Resource>(caller: Caller, request: Request) -> Result<Reply
 
 /// Lists the records that a filter selects besides the request's own.
 pub async fn list_part<R: Resource>(caller: &Caller, request: &Request, part: Filter) -> Result<Reply> {
-    caller.check_includes_deleted(request)?;
-    let today = request.app.clock.today();
-    paging::list(request, R::collection(), part, |document| R::computed(document, today)).await
+    let list = paging::parse(request, R::collection())?;
+    if list.shape.includes_deleted {
+        caller.check_sees_deleted()?;
+    }
+    paging::list(request, R::collection(), part, list).await
+}
+
+/// Lists what the body of the request selects.
+pub async fn search<R: Resource>(caller: Caller, mut request: Request) -> Result<Reply> {
+    let body = request.object().await?;
+    let list = paging::parse_body(&request, R::collection(), &body)?;
+    if list.shape.includes_deleted {
+        caller.check_sees_deleted()?;
+    }
+    paging::list(&request, R::collection(), Filter::All(Vec::new()), list).await
 }
 
 pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {
-    caller.check_includes_deleted(&request)?;
-    let id = id.into();
+    let (id, shape) = (id.into(), paging::parse_shape(&request, R::collection())?);
+    if shape.includes_deleted {
+        caller.check_sees_deleted()?;
+    }
     let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
-        Ok(Some(Record { reply: answer(&record, &request)?, is_deleted: record.locked().deleted_at.is_some() }))
+        let (json, mut shown) = (json_of(&record)?, Vec::new());
+        let writer = RecordWriter::open(&request.app, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
+        writer.write(&json, &mut shown)?;
+        let locked = record.locked();
+        Ok(Some(Record { reply: Reply::json(shown).with_version(locked.version), is_deleted: locked.deleted_at.is_some() }))
     };
     request.record(R::NAME, read).await
 }

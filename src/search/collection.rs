@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::filter::{Bound, Test, Value};
 use super::{Field, Filter};
+use crate::values::aging::AsOf;
 
 /// One searchable kind, described by the feature that owns it. Nothing in this room knows which ones exist.
 pub struct Collection {
@@ -19,8 +21,10 @@ pub struct Collection {
     pub revision: u32,
     /// What can be filtered and sorted by.
     pub fields: &'static [Field],
-    /// Conditions with a name of their own, such as `overdue=true`; some depend on what day it is.
-    pub shortcuts: &'static [Shortcut],
+    /// How long its records are past due, if they can be.
+    pub past_due: Option<PastDue>,
+    /// Records of other collections that its own refer to.
+    pub includes: &'static [Include],
     /// Where Postgres looks for words and numbers.
     pub sources: &'static [Source],
     /// Table with its alias and joins, for the Postgres engine and for scans: `customers c`. The id is the column `id` of the
@@ -48,9 +52,6 @@ impl Collection {
 pub type Load =
     for<'a> fn(&'a mut PgConnection, &'a [Uuid]) -> Pin<Box<dyn Future<Output = sqlx::Result<Vec<Loaded>>> + Send + 'a>>;
 
-/// Writes what a document shows on a day; see [`Collection::computed`].
-pub type Computed = fn(&[u8], NaiveDate) -> serde_json::Result<String>;
-
 /// A document as the index holds it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -60,14 +61,57 @@ pub struct Loaded {
     pub source: Vec<u8>,
 }
 
-/// A condition with a name.
-#[derive(Clone, Copy, Debug)]
-pub struct Shortcut {
-    /// Name on the wire: `overdue`.
+/// Writes what a document shows on a day; see [`Collection::computed`].
+pub type Computed = fn(&[u8], AsOf<'_>) -> serde_json::Result<String>;
+
+/// A record that records of another collection refer to.
+#[derive(Clone, Copy)]
+pub struct Include {
+    /// Name on the wire, of the member that is added: `customer`.
     pub name: &'static str,
-    /// The condition on a day.
-    pub filter: fn(NaiveDate) -> Filter,
+    /// The member that holds its id: `customerId`.
+    pub key: &'static str,
+    pub collection: &'static Collection,
 }
+
+/// What is past due. `isOverdue`, `daysPastDue` and `agingBucket` follow from it when a list is asked for.
+#[derive(Clone, Copy)]
+pub struct PastDue {
+    /// Selects the records that can be past due.
+    pub among: fn() -> Filter,
+    /// The last day on which they are not.
+    pub due: &'static Field,
+}
+
+impl PastDue {
+    /// The members and fields that follow from it.
+    pub const FIELDS: [&str; 3] = ["isOverdue", "daysPastDue", "agingBucket"];
+
+    /// Selects what is at least `from` and at most `to` days past due. What is not past due is so by 0 days.
+    #[must_use]
+    pub fn by(&self, today: NaiveDate, from: i64, to: Option<i64>) -> Filter {
+        if to.is_some_and(|to| to < from.max(0)) {
+            return Filter::Any(Vec::new());
+        }
+        if from <= 0 {
+            return to.map_or(Filter::All(Vec::new()), |to| self.by(today, to.saturating_add(1), None).negated());
+        }
+        // Before the calendar begins, nothing is due.
+        let due = |days: i64| {
+            let day = today.checked_sub_days(Days::new(days.unsigned_abs()))?;
+            Some(Bound { value: Value::Day(day), inclusive: true }).filter(|_| day >= FIRST_DAY)
+        };
+        match due(from) {
+            Some(latest) => {
+                Filter::All(vec![(self.among)(), Filter::Leaf(self.due, Test::Range(to.and_then(due), Some(latest)))])
+            }
+            None => Filter::Any(Vec::new()),
+        }
+    }
+}
+
+/// Both engines know the years of RFC 3339.
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).unwrap();
 
 /// Where Postgres looks for words and numbers: a query of ids, and the column that is compared.
 #[derive(Clone, Copy, Debug)]

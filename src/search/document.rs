@@ -40,8 +40,71 @@ pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::R
     serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
 }
 
+/// Some members of records.
+#[derive(Clone, Debug)]
+pub struct Projection(Vec<&'static str>);
+
+impl Projection {
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = &'static str>) -> Self {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names)
+    }
+
+    /// Copies these members, in their order in the record, each behind a comma but the first of an empty object.
+    pub fn copy(&self, members: &[u8], into: &mut Vec<u8>) {
+        for (name, member) in self::members(members).filter(|(name, _)| self.0.iter().any(|known| known.as_bytes() == *name)) {
+            if into.last() != Some(&b'{') {
+                into.push(b',');
+            }
+            into.push(b'"');
+            into.extend_from_slice(name);
+            into.extend_from_slice(b"\":");
+            into.extend_from_slice(member);
+        }
+    }
+}
+
+/// Splits what [`write`] has written, or some members each behind a comma, into names and values without parsing these.
+pub fn members(mut text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        // An opening brace or a comma, and a quote.
+        let name = text.get(2..).filter(|_| text[1] == b'"')?;
+        let (name, value) = name.split_at(end_of_text(name)?);
+        let value = value.get(2..)?;
+        let (value, rest) = value.split_at(end_of_value(value));
+        text = rest;
+        Some((name, value))
+    })
+}
+
+/// Where the quote is that ends a text.
+fn end_of_text(text: &[u8]) -> Option<usize> {
+    let is_escaped = |at: usize| text[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+    memchr::memchr_iter(b'"', text).find(|at| !is_escaped(*at))
+}
+
+/// Where the comma or brace is that follows a value.
+fn end_of_value(value: &[u8]) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = value.get(at) {
+        match byte {
+            b'"' => at += value.get(at + 1..).and_then(end_of_text).map_or(value.len(), |end| end + 1),
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' if depth == 0 => break,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    at.min(value.len())
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -61,5 +124,34 @@ mod tests {
         assert_eq!(member::<Option<String>>(document, "dueDate").unwrap(), None);
         assert_eq!(member::<String>(document, "due").unwrap(), "2026-01-31");
         assert!(member::<f64>(document, "amount").is_err());
+    }
+
+    #[test]
+    fn named_members_are_copied_as_they_are() {
+        let document =
+            br#"{"id":1,"name":"a\\\",\"b\":2","tags":["x,y","}"],"custom":{"id":{"name":[]}},"balance":-1.50,"search":{}}"#;
+        let copied = |names: &[&'static str]| {
+            let mut copied = b"{".to_vec();
+            Projection::new(names.iter().copied()).copy(record(document), &mut copied);
+            Projection::new(names.iter().copied()).copy(br#","isOverdue":true,"daysPastDue":3"#, &mut copied);
+            String::from_utf8(copied).unwrap()
+        };
+        assert_eq!(copied(&["balance", "id"]), r#"{"id":1,"balance":-1.50"#);
+        assert_eq!(copied(&["name", "daysPastDue"]), r#"{"name":"a\\\",\"b\":2","daysPastDue":3"#);
+        assert_eq!(copied(&["tags", "custom"]), r#"{"tags":["x,y","}"],"custom":{"id":{"name":[]}}"#);
+        assert_eq!(copied(&["b"]), "{");
+    }
+
+    proptest! {
+        #[test]
+        fn every_member_is_found_whatever_its_value(texts in proptest::collection::vec("\\PC{0,9}|[\"\\\\{}\\[\\],:]{0,9}", 0..6)) {
+            let written: serde_json::Map<String, serde_json::Value> =
+                texts.iter().enumerate().map(|(at, text)| (format!("m{at}"), json!({ "a": [text, { "b": text }, 1.5] }))).collect();
+            let document = write(&written, &Terms::default()).unwrap();
+            let found: Vec<(String, serde_json::Value)> = members(record(&document))
+                .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), serde_json::from_slice(value).unwrap()))
+                .collect();
+            prop_assert_eq!(found, written.into_iter().collect::<Vec<_>>());
+        }
     }
 }

@@ -15,6 +15,8 @@ pub struct Field {
     pub sql: &'static str,
     /// Where the endings of its values are, if they can be searched for.
     pub endings: Option<Endings>,
+    /// Where the words of its values are, if they can be searched for.
+    pub words: Option<WordForms>,
     pub sortable: bool,
     /// Whether the index holds it for more than display.
     pub indexed: bool,
@@ -31,6 +33,15 @@ pub struct Endings {
     /// Name in the index, below `search`.
     pub name: &'static str,
     /// Array in SQL.
+    pub sql: &'static str,
+}
+
+/// Where the folded words of a field's values are.
+#[derive(Clone, Copy, Debug)]
+pub struct WordForms {
+    /// Path in the index of a text split at blanks.
+    pub path: &'static str,
+    /// Text in SQL with a blank before and after each word.
     pub sql: &'static str,
 }
 
@@ -98,7 +109,19 @@ impl Field {
     #[must_use]
     pub const fn new(name: &'static str, kind: FieldKind, sql: &'static str) -> Self {
         let access = Access::Server;
-        Self { name, kind, path: name, sql, endings: None, sortable: false, indexed: true, access, limits: (0, 0), cell: None }
+        Self {
+            name,
+            kind,
+            path: name,
+            sql,
+            endings: None,
+            words: None,
+            sortable: false,
+            indexed: true,
+            access,
+            limits: (0, 0),
+            cell: None,
+        }
     }
 
     /// A field that is shown only: lists cannot filter by it, and the index holds it in the document alone.
@@ -121,6 +144,12 @@ impl Field {
     #[must_use]
     pub const fn with_endings(self, name: &'static str, sql: &'static str) -> Self {
         Self { endings: Some(Endings { name, sql }), ..self }
+    }
+
+    /// Lets `[match]` look for its words.
+    #[must_use]
+    pub const fn with_words(self, path: &'static str, sql: &'static str) -> Self {
+        Self { words: Some(WordForms { path, sql }), ..self }
     }
 
     /// Fixed once the record is there.
@@ -190,6 +219,9 @@ impl Field {
         }
         if self.endings.is_some() {
             operators.push("suffix");
+        }
+        if self.words.is_some() {
+            operators.push("match");
         }
         operators
     }

@@ -9,6 +9,7 @@ use super::field::Field;
 pub enum Filter {
     /// An empty conjunction holds for every document.
     All(Vec<Filter>),
+    /// An empty disjunction holds for none.
     Any(Vec<Filter>),
     Not(Box<Filter>),
     Leaf(&'static Field, Test),
@@ -24,6 +25,8 @@ pub enum Test {
     Prefix(String),
     /// Normalised as the field's endings are.
     Suffix(String),
+    /// Folded words, each of which is a word of the field's text or begins one.
+    Words(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

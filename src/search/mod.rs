@@ -18,7 +18,7 @@ mod router;
 mod template;
 mod turns;
 
-pub use collection::{Collection, Compares, Computed, Load, Loaded, Shortcut, Source};
+pub use collection::{Collection, Compares, Computed, Include, Load, Loaded, PastDue, Source};
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;

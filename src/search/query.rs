@@ -21,18 +21,31 @@ pub struct Query {
     pub count: Count,
 }
 
-/// One sort key. Documents without a value come last in either direction.
-#[derive(Clone, Copy, Debug)]
+/// One sort key.
+#[derive(Clone, Debug)]
 pub struct Sort {
     pub key: SortKey,
     pub descending: bool,
+    /// Where documents without a value come, in either direction.
+    pub missing: Missing,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    First,
+    Last,
+}
+
+/// Elasticsearch computes a score for every kind but fields, so a query has at most one of these.
+#[derive(Clone, Debug)]
 pub enum SortKey {
     Field(&'static Field),
     /// How well the phrase matches; engines score differently.
     Score,
+    /// A day, which only the documents have that a filter selects.
+    DayAmong(&'static Field, Filter),
+    /// How many of these filters hold.
+    Steps(Vec<Filter>),
 }
 
 #[derive(Clone, Debug)]

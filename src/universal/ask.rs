@@ -10,14 +10,16 @@ use super::wanted::{Group, Wanted};
 use crate::api::{Request, paging};
 use crate::error::{Error, Result};
 use crate::search::explain::{Explanation, explain};
+use crate::search::parse::Shape;
 use crate::search::query::Total;
 use crate::search::{Collection, Engine};
 
 /// The part of a request's time that a group takes at most: what is left is for the answer.
 const SHARE_OF_REQUEST: u32 = 2;
 
-pub(super) struct Answered {
+pub(super) struct Answered<'a> {
     pub(super) collection: &'static Collection,
+    pub(super) shape: &'a Shape,
     pub(super) hits: Result<Hits>,
 }
 
@@ -30,7 +32,7 @@ pub(super) struct Hits {
     pub(super) lag: Duration,
 }
 
-impl Answered {
+impl Answered<'_> {
     /// Of its best hit; none without hits.
     fn best(&self, key: impl Fn(&Explanation) -> f64) -> Option<f64> {
         let hits = self.hits.as_ref().ok()?;
@@ -42,9 +44,10 @@ impl Answered {
 ///
 /// # Errors
 /// That of the first collection, if all fail.
-pub(super) async fn all(request: &Request, wanted: &Wanted) -> Result<Vec<Answered>> {
-    let ask = async |group: &Group| Answered { collection: group.collection, hits: one(request, group).await };
-    let mut groups: Vec<Answered> = join_all(wanted.groups.iter().map(ask)).await;
+pub(super) async fn all<'a>(request: &Request, wanted: &'a Wanted) -> Result<Vec<Answered<'a>>> {
+    let ask =
+        async |group: &'a Group| Answered { collection: group.collection, shape: &group.shape, hits: one(request, group).await };
+    let mut groups: Vec<Answered<'a>> = join_all(wanted.groups.iter().map(ask)).await;
     if !groups.is_empty() && groups.iter().all(|group| group.hits.is_err()) {
         return groups.swap_remove(0).hits.map(|_| Vec::new());
     }
@@ -54,12 +57,12 @@ pub(super) async fn all(request: &Request, wanted: &Wanted) -> Result<Vec<Answer
         }
     }
     drop_poor(&mut groups);
-    let score = |group: &Answered| group.best(|explanation| explanation.score).unwrap_or(-1.0);
+    let score = |group: &Answered<'_>| group.best(|explanation| explanation.score).unwrap_or(-1.0);
     groups.sort_by(|one, other| score(other).total_cmp(&score(one)));
     Ok(groups)
 }
 
-async fn one(request: &Request, Group { collection, query }: &Group) -> Result<Hits> {
+async fn one(request: &Request, Group { collection, query, .. }: &Group) -> Result<Hits> {
     let deadline = request.app.config.http.request_timeout / SHARE_OF_REQUEST;
     let answer = timeout(deadline, paging::ask(request, collection, query, None)).await.map_err(|_| Error::Timeout)??;
     let explained = |document: Bytes| {
@@ -76,9 +79,9 @@ async fn one(request: &Request, Group { collection, query }: &Group) -> Result<H
 
 /// Empties the groups that have found less of the phrase than others: when a person's name and number match, payments of others with
 /// the same name are noise.
-fn drop_poor(groups: &mut [Answered]) {
+fn drop_poor(groups: &mut [Answered<'_>]) {
     #[expect(clippy::cast_precision_loss, reason = "a phrase has few words")]
-    let words = |group: &Answered| group.best(|explanation| explanation.words as f64);
+    let words = |group: &Answered<'_>| group.best(|explanation| explanation.words as f64);
     let most = groups.iter().filter_map(words).reduce(f64::max);
     for group in groups {
         let is_poor = words(group) < most;

@@ -1,14 +1,13 @@
 //! Writes the groups. Records pass through as the list of their collection shows them, each with why it was found.
 
-use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::json;
 
 use super::ask::{Answered, Hits};
 use super::wanted::Wanted;
-use crate::api::{Reply, Request, paging};
+use crate::api::{RecordWriter, Reply, Request, paging};
 use crate::error::{Error, Result};
-use crate::search::{Collection, document, explain};
+use crate::search::document;
 
 /// What follows the records of a group.
 #[derive(Serialize)]
@@ -26,8 +25,7 @@ struct GroupEnd {
     lag_ms: Option<u64>,
 }
 
-pub(super) fn write(request: &Request, wanted: &Wanted, groups: &[Answered]) -> Result<Reply> {
-    let today = request.app.clock.today();
+pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered<'_>]) -> Result<Reply> {
     let mut body = br#"{"groups":["#.to_vec();
     for (at, group) in groups.iter().enumerate() {
         if at > 0 {
@@ -36,7 +34,7 @@ pub(super) fn write(request: &Request, wanted: &Wanted, groups: &[Answered]) -> 
         body.extend_from_slice(format!(r#"{{"type":"{}","data":["#, group.collection.name).as_bytes());
         let end = match &group.hits {
             Ok(hits) => {
-                records(group.collection, hits, today, &mut body).map_err(Error::internal)?;
+                records(request, group, hits, &mut body).await?;
                 serde_json::to_vec(&end(request, hits))
             }
             Err(error) => serde_json::to_vec(&json!({ "total": null, "totalRelation": null, "error": failure(error) })),
@@ -52,15 +50,14 @@ pub(super) fn write(request: &Request, wanted: &Wanted, groups: &[Answered]) -> 
     Ok(Reply::json(body).with(paging::READ_SOURCE, &engines(groups)))
 }
 
-fn records(collection: &Collection, hits: &Hits, today: NaiveDate, body: &mut Vec<u8>) -> serde_json::Result<()> {
-    for (at, (document, explanation)) in hits.documents.iter().enumerate() {
+async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mut Vec<u8>) -> Result<()> {
+    let records = hits.documents.iter().map(|(document, _)| document::record(document));
+    let writer = RecordWriter::open(&request.app, group.collection, group.shape, records.clone()).await?;
+    for (at, (record, (_, explanation))) in records.zip(&hits.documents).enumerate() {
         if at > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(document::record(document));
-        body.extend_from_slice((collection.computed)(document, today)?.as_bytes());
-        body.extend_from_slice(explain::member(explanation)?.as_bytes());
-        body.push(b'}');
+        writer.write_found(record, explanation, body)?;
     }
     Ok(())
 }
@@ -83,7 +80,7 @@ fn failure(error: &Error) -> serde_json::Value {
 }
 
 /// The engines that answered, each once.
-fn engines(groups: &[Answered]) -> String {
+fn engines(groups: &[Answered<'_>]) -> String {
     let mut engines: Vec<&str> = groups.iter().filter_map(|group| Some(group.hits.as_ref().ok()?.engine.name())).collect();
     engines.sort_unstable();
     engines.dedup();

@@ -4,7 +4,7 @@ use crate::api::{Request, paging};
 use crate::auth::Caller;
 use crate::collections::ALL;
 use crate::error::{Error, Result, clipped};
-use crate::search::parse::{self, ParsedList, Qualifier};
+use crate::search::parse::{self, ParsedList, Qualifier, Shape};
 use crate::search::query::Query;
 use crate::search::{Collection, Phrase};
 use crate::values::text;
@@ -19,6 +19,8 @@ const KNOWN: &str = "q, types, limit, tz, includeDeleted, syncToken";
 
 pub(super) struct Wanted {
     pub(super) groups: Vec<Group>,
+    /// Whether deleted records are among them.
+    pub(super) includes_deleted: bool,
     /// What to type instead, if the text asks for nothing.
     pub(super) hint: Option<&'static str>,
 }
@@ -26,6 +28,7 @@ pub(super) struct Wanted {
 pub(super) struct Group {
     pub(super) collection: &'static Collection,
     pub(super) query: Query,
+    pub(super) shape: Shape,
 }
 
 impl Wanted {
@@ -58,15 +61,16 @@ impl Wanted {
         let mut groups = Vec::new();
         for collection in collections {
             let parameters = shared.iter().cloned().chain([("q".to_owned(), typed.clone())]).collect();
-            let ParsedList { query, .. } = parse::parse(collection, parameters, &rules)?;
-            groups.push(Group { collection, query });
+            let ParsedList { query, shape, .. } = parse::parse(collection, parameters, &rules)?;
+            groups.push(Group { collection, query, shape });
         }
+        let includes_deleted = groups.iter().any(|group| group.shape.includes_deleted);
         let phrase = groups.first().and_then(|group| group.query.phrase.as_ref());
         let hint = if has_conditions { None } else { hint(phrase) };
         if hint.is_some() {
             groups.clear();
         }
-        Ok(Self { groups, hint })
+        Ok(Self { groups, includes_deleted, hint })
     }
 }
 

@@ -20,7 +20,7 @@ impl Clock {
         (Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed))).trunc_subsecs(6)
     }
 
-    /// Returns the current day in UTC, by which debts are overdue.
+    /// Returns the current day in UTC.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.now().date_naive()

@@ -1,8 +1,10 @@
 //! Plain values that every room speaks of: identifiers, JSON, money, log sequence numbers, time, text.
 
+pub mod aging;
 pub mod clock;
 pub mod ids;
 pub mod json;
 pub mod lsn;
 pub mod money;
 pub mod text;
+pub mod zone;

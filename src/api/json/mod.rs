@@ -6,8 +6,6 @@ mod typed;
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use tree::escape;
-
 use crate::error::{Error, Result};
 use crate::values::json::{Object, Value};
 

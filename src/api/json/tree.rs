@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::numbers::Numbers;
-use crate::error::{Error, Result, Violation, clipped};
+use crate::error::{Error, Result, Violation, escaped};
 use crate::values::json::{Object, Value};
 
 /// Values in one body: several times what the largest record has. A value takes up to a hundred times the memory of its text.
@@ -56,7 +56,7 @@ impl Trace<'_> {
     }
 
     fn at<T, E>(&self, step: impl fmt::Display, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
-        result.inspect_err(|_| self.path.borrow_mut().push(escape(&step.to_string())))
+        result.inspect_err(|_| self.path.borrow_mut().push(escaped(&step.to_string())))
     }
 
     fn refusal(&self, error: &serde_json::Error) -> Error {
@@ -78,11 +78,6 @@ impl Trace<'_> {
 fn malformed(code: &'static str, pointer: String, message: &str) -> Error {
     let violation = Violation { pointer, code: code.into(), message: message.to_owned() };
     Error::Malformed { code, detail: format!("the body is invalid JSON: {message}"), violations: violation.into() }
-}
-
-/// Writes a member's name for a JSON pointer (RFC 6901); what is too long to be a name is cut.
-pub(crate) fn escape(name: &str) -> String {
-    clipped(name).replace('~', "~0").replace('/', "~1")
 }
 
 #[derive(Clone, Copy)]

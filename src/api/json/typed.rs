@@ -9,8 +9,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::tree::escape;
-use crate::error::Error;
+use crate::error::{Error, escaped};
 use crate::values::json::Value;
 
 /// A value and the path to it.
@@ -37,7 +36,7 @@ impl Path<'_> {
     fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
-            Self::Member(outer, name) => format!("{}/{}", outer.pointer(), escape(name)),
+            Self::Member(outer, name) => format!("{}/{}", outer.pointer(), escaped(name)),
             Self::Item(outer, index) => format!("{}/{index}", outer.pointer()),
         }
     }
@@ -60,7 +59,7 @@ impl Mismatch {
 
     fn at(mut self, path: &Path<'_>) -> Self {
         if self.pointer.is_none() {
-            let member = self.missing.map(|name| format!("/{}", escape(name))).unwrap_or_default();
+            let member = self.missing.map(|name| format!("/{}", escaped(name))).unwrap_or_default();
             self.pointer = Some(path.pointer() + &member);
         }
         self

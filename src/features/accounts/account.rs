@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::search::{Name, Terms, document};
+use crate::values::aging::AsOf;
 use crate::values::clock::milliseconds;
 use crate::values::ids::AccountId;
 use crate::values::json::Object;
@@ -100,28 +101,17 @@ impl Account {
     }
 }
 
-/// Writes what depends on today: only an open account that is owed can be overdue.
-pub(super) fn computed(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
+/// Writes what depends on the day: only an open account that is owed can be overdue.
+pub(super) fn computed(document: &[u8], as_of: AsOf<'_>) -> serde_json::Result<String> {
     // Only its sign counts, which a float keeps.
     let balance: f64 = document::member(document, "balance")?;
     let status: Status = document::member(document, "status")?;
     let days_past_due = match document::member::<Option<NaiveDate>>(document, "dueDate")? {
-        Some(due) if balance > 0.0 && status == Status::Open => (today - due).num_days().max(0),
+        Some(due) if balance > 0.0 && status == Status::Open => (as_of.today - due).num_days().max(0),
         _ => 0,
     };
-    let (is_overdue, bucket) = (days_past_due > 0, aging_bucket(days_past_due));
+    let (is_overdue, bucket) = (days_past_due > 0, as_of.aging.bucket(days_past_due));
     Ok(format!(r#","isOverdue":{is_overdue},"daysPastDue":{days_past_due},"agingBucket":"{bucket}""#))
-}
-
-/// The customary buckets of an ageing report, by days past due.
-fn aging_bucket(days_past_due: i64) -> &'static str {
-    match days_past_due {
-        ..=0 => "current",
-        1..=30 => "1-30",
-        31..=60 => "31-60",
-        61..=90 => "61-90",
-        _ => "90+",
-    }
 }
 
 pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Account>> {

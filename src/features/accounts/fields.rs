@@ -1,13 +1,12 @@
 //! Accounts as a searchable collection: the table of fields, and where Postgres looks for words and numbers.
 
-use chrono::NaiveDate;
-
-use super::account::{Account, STATUSES};
+use super::account::{Account, STATUSES, computed};
+use crate::features::customers::COLLECTION as CUSTOMERS;
 use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Tags, Text};
 use crate::search::filter::{Bound, Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Shortcut, Source, field};
+use crate::search::{Collection, Compares, Field, Filter, Include, PastDue, Source, field};
 
 /// Accounts as a searchable collection.
 pub static COLLECTION: Collection = Collection {
@@ -15,12 +14,13 @@ pub static COLLECTION: Collection = Collection {
     template: include_str!("../../../index-templates/accounts.json"),
     revision: 3,
     fields: FIELDS,
-    shortcuts: &[Shortcut { name: "overdue", filter: overdue }],
+    past_due: Some(PastDue { among: owed, due: DUE_DATE }),
+    includes: &[Include { name: "customer", key: "customerId", collection: &CUSTOMERS }],
     sources: SOURCES,
     from: "accounts a join customers c on c.id = a.customer_id left join users u on u.id = a.assignee_id",
     id: "a.id",
     load: resource::load::<Account>,
-    computed: resource::computed::<Account>,
+    computed,
     permission: "read",
 };
 
@@ -31,7 +31,8 @@ fields! { Account;
         .with_endings("accountNumberSuffix", "a.number_terms")
         .number_headings(&["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"]),
     customer_id => Field::new("customerId", Id, "a.customer_id").writable(),
-    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable()
+        .with_words("search.name", "c.name_fold"),
     customer_external_id => Field::new("customerExternalId", Text, "c.external_id").sortable(),
     currency => Field::new("currency", Currency, "a.currency").sortable().on_creation()
         .headings(&["currencycode", "ccy", "währung"]),
@@ -57,14 +58,12 @@ fields! { Account;
     deleted_at => Field::new("deletedAt", Moment, "a.deleted_at").sortable(),
 }
 
-/// Open, owed and past its day, as [`super::account::computed`] says.
-fn overdue(today: NaiveDate) -> Filter {
-    let owed = Bound { value: Value::Integer(0), inclusive: false };
-    let past = Bound { value: Value::Day(today), inclusive: false };
+/// Open and owed, as [`computed`] says.
+fn owed() -> Filter {
+    let more_than_nothing = Bound { value: Value::Integer(0), inclusive: false };
     Filter::All(vec![
         Filter::Leaf(STATUS, Test::In(vec![Value::Text("open".into())])),
-        Filter::Leaf(BALANCE, Test::Range(Some(owed), None)),
-        Filter::Leaf(DUE_DATE, Test::Range(None, Some(past))),
+        Filter::Leaf(BALANCE, Test::Range(Some(more_than_nothing), None)),
     ])
 }
 

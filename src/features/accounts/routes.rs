@@ -1,6 +1,5 @@
 //! The addresses of accounts.
 
-use chrono::NaiveDate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -24,6 +23,7 @@ pub fn routes(app: &App) -> Routes {
     routes! { app, "accounts";
         get    ()                      may(Read)   => resource::list::<Account>;
         post   ()                      may(Edit)   => create;
+        post   ("search")              may(Read)   => resource::search::<Account>;
         get    (AccountId)             may(Read)   => resource::read::<Account>;
         patch  (AccountId)             may(Edit)   => resource::change::<Account>;
         put    (AccountId)             may(Edit)   => resource::replace::<Account>;
@@ -44,10 +44,6 @@ impl Resource for Account {
 
     fn terms(&self) -> Terms {
         self.search_terms()
-    }
-
-    fn computed(document: &[u8], today: NaiveDate) -> serde_json::Result<String> {
-        account::computed(document, today)
     }
 
     async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Self>> {

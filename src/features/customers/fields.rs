@@ -12,12 +12,13 @@ pub static COLLECTION: Collection = Collection {
     template: include_str!("../../../index-templates/customers.json"),
     revision: 3,
     fields: FIELDS,
-    shortcuts: &[],
+    past_due: None,
+    includes: &[],
     sources: SOURCES,
     from: "customers c",
     id: "c.id",
     load: resource::load::<Customer>,
-    computed: resource::computed::<Customer>,
+    computed: resource::nothing_computed,
     permission: "read",
 };
 
@@ -30,6 +31,7 @@ fields! { Customer;
     ]),
     kind => Field::new("kind", Keyword(&KINDS), "c.kind").sortable().writable().headings(&["type", "customertype"]),
     name => Field::new("name", Folded, "c.name_sort").at("search.sort").sortable().length(1, 200)
+        .with_words("search.name", "c.name_fold")
         .headings(&["fullname", "customername", "displayname", "debtorname", "debtor", "clientname"]),
     given_name => Field::new("givenName", Text, "c.given_name").sortable().length(1, 100)
         .headings(&["firstname", "forename", "vorname", "prénom", "prenom", "nombre"]),

@@ -23,6 +23,7 @@ pub fn routes(app: &App) -> Routes {
     routes! { app, "customers";
         get    ()                       may(Read)   => resource::list::<Customer>;
         post   ()                       may(Edit)   => create;
+        post   ("search")               may(Read)   => resource::search::<Customer>;
         get    (CustomerId)             may(Read)   => resource::read::<Customer>;
         patch  (CustomerId)             may(Edit)   => resource::change::<Customer>;
         put    (CustomerId)             may(Edit)   => resource::replace::<Customer>;

@@ -2,11 +2,13 @@
 
 use super::payment::Payment;
 use super::status::STATUSES;
+use crate::features::accounts::COLLECTION as ACCOUNTS;
+use crate::features::customers::COLLECTION as CUSTOMERS;
 use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Currency, Folded, Id, Integer, Keyword, Moment, Money, Text};
 use crate::search::filter::{Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Source, field};
+use crate::search::{Collection, Compares, Field, Filter, Include, Source, field};
 use crate::validate::Words;
 use crate::values::ids::AccountId;
 
@@ -16,14 +18,18 @@ pub static COLLECTION: Collection = Collection {
     template: include_str!("../../../index-templates/payments.json"),
     revision: 3,
     fields: FIELDS,
-    shortcuts: &[],
+    past_due: None,
+    includes: &[
+        Include { name: "account", key: "accountId", collection: &ACCOUNTS },
+        Include { name: "customer", key: "customerId", collection: &CUSTOMERS },
+    ],
     sources: SOURCES,
     from: "payments p
         left join accounts a on a.id = p.account_id
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)",
     id: "p.id",
     load: resource::load::<Payment>,
-    computed: resource::computed::<Payment>,
+    computed: resource::nothing_computed,
     permission: "read",
 };
 
@@ -49,7 +55,8 @@ fields! { Payment;
     account_id => Field::new("accountId", Id, "p.account_id").writable(),
     account_number => Field::new("accountNumber", Text, "a.account_number").sortable(),
     customer_id => Field::new("customerId", Id, "c.id").writable(),
-    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable(),
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable()
+        .with_words("search.name", "c.name_fold"),
     currency => Field::new("currency", Currency, "p.currency").sortable().writable().headings(&["currencycode", "ccy"]),
     amount => Field::new("amount", Money, "p.amount").at("search.amount").sortable().writable()
         .headings(&["paid", "amountpaid", "paymentamount", "sum", "betrag", "value"]),

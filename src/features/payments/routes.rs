@@ -26,6 +26,7 @@ pub fn routes(app: &App) -> Routes {
     routes! { app, "payments";
         get    ()                      may(Read)   => resource::list::<Payment>;
         post   ()                      may(Edit)   => create;
+        post   ("search")              may(Read)   => resource::search::<Payment>;
         get    (PaymentId)             may(Read)   => resource::read::<Payment>;
         patch  (PaymentId)             may(Edit)   => resource::change::<Payment>;
         put    (PaymentId)             may(Edit)   => resource::replace::<Payment>;

@@ -4,9 +4,14 @@ use serde_json::{Value as Json, json};
 
 use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::search::phrase::Phrase;
-use crate::search::query::{Count, Key, Matching, Page, Query, Sort, SortKey};
+use crate::search::query::{Count, Key, Matching, Missing, Page, Query, Sort, SortKey};
 
 use super::phrase;
+
+const DAY_MS: i64 = 86_400_000;
+/// The first day that both engines know.
+const FIRST_DAY: &str = "0001-01-01";
+const FIRST_DAY_MS: i64 = -719_162 * DAY_MS;
 
 pub(super) fn body(query: &Query, matching: Matching) -> Json {
     let mut body = json!({
@@ -26,7 +31,7 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
         Page::Number(_) if query.offset() > 0 => body["from"] = json!(query.offset()),
         Page::Number(_) => {}
         Page::After(position) => {
-            let keys = query.sort.iter().zip(&position.keys).map(|(sort, key)| after(*sort, key));
+            let keys = query.sort.iter().zip(&position.keys).map(|(sort, key)| after(sort, key));
             body["search_after"] = keys.chain([json!(position.id)]).collect();
         }
     }
@@ -36,17 +41,49 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
 fn condition(query: &Query, matching: Matching) -> Json {
     let mut filters = Vec::new();
     flatten(&query.filter, &mut filters);
-    let scored = query.phrase.as_ref().map(|phrase: &Phrase| match matching {
+    let phrase = query.phrase.as_ref().map(|phrase: &Phrase| match matching {
         Matching::Strict => phrase::strict(phrase),
         Matching::Loose => phrase::loose(phrase),
     });
-    match scored {
-        Some(scored) if query.is_scored() => json!({ "bool": { "must": [scored], "filter": filters } }),
-        scored => {
-            filters.extend(scored);
-            json!({ "bool": { "filter": filters } })
+    if let (Some(phrase), true) = (&phrase, query.is_scored()) {
+        return json!({ "bool": { "must": [phrase], "filter": filters } });
+    }
+    filters.extend(phrase);
+    match query.sort.iter().find_map(|sort| computed(&sort.key)) {
+        Some(computed) => {
+            // Without a condition, only what scores would match.
+            filters.push(json!({ "match_all": {} }));
+            json!({ "bool": { "filter": filters, "should": computed } })
+        }
+        None => json!({ "bool": { "filter": filters } }),
+    }
+}
+
+/// The queries whose scores add up to the value of a computed sort key.
+fn computed(key: &SortKey) -> Option<Vec<Json>> {
+    match key {
+        SortKey::Field(_) | SortKey::Score => None,
+        SortKey::DayAmong(field, among) => {
+            let near = json!({ "distance_feature": { "field": field.path, "origin": FIRST_DAY, "pivot": "1d" } });
+            Some(vec![json!({ "bool": { "filter": [compile(among)], "must": [near] } })])
+        }
+        SortKey::Steps(steps) => {
+            let step = |step| json!({ "constant_score": { "filter": compile(step) } });
+            Some(steps.iter().map(step).collect())
         }
     }
+}
+
+/// Score of a day by its distance from the first one: of the days of the calendar, no two are the same 32-bit number.
+/// See `LongDistanceFeatureQuery` of Lucene.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the calendar has four million days")]
+fn day_score(day_ms: i64) -> f32 {
+    (1.0 / (1.0 + ((day_ms - FIRST_DAY_MS) / DAY_MS) as f64)) as f32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the calendar has four million days")]
+fn day_of_score(score: f64) -> i64 {
+    FIRST_DAY_MS + DAY_MS * (1.0 / score - 1.0).round() as i64
 }
 
 /// A conjunction at the root needs no clause of its own.
@@ -59,6 +96,7 @@ fn flatten(filter: &Filter, into: &mut Vec<Json>) {
 
 fn compile(filter: &Filter) -> Json {
     match filter {
+        Filter::Any(any) if any.is_empty() => json!({ "match_none": {} }),
         Filter::All(all) => json!({ "bool": { "filter": all.iter().map(compile).collect::<Vec<_>>() } }),
         Filter::Any(any) => {
             json!({ "bool": { "should": any.iter().map(compile).collect::<Vec<_>>(), "minimum_should_match": 1 } })
@@ -86,6 +124,11 @@ fn compile(filter: &Filter) -> Json {
                 let path = field.endings.map_or(field.path.into(), |endings| format!("search.{}", endings.name));
                 json!({ "term": { path: end } })
             }
+            Test::Words(words) => {
+                let path = field.words.map_or(field.path, |words| words.path);
+                let starts = words.iter().map(|word| json!({ "prefix": { path: word } }));
+                json!({ "bool": { "filter": starts.collect::<Vec<_>>() } })
+            }
         },
     }
 }
@@ -104,36 +147,63 @@ fn value(value: &Value) -> Json {
 fn sort(keys: &[Sort]) -> Json {
     let direction = |descending: bool| if descending { "desc" } else { "asc" };
     keys.iter()
-        .map(|sort| match sort.key {
-            SortKey::Score => json!({ "_score": direction(sort.descending) }),
-            SortKey::Field(field) => json!({ field.path: { "order": direction(sort.descending), "missing": "_last" } }),
+        .map(|sort| match &sort.key {
+            SortKey::Score | SortKey::Steps(_) => json!({ "_score": direction(sort.descending) }),
+            // An early day has a great score, and what has no day has none.
+            SortKey::DayAmong(..) => json!({ "_score": direction(!sort.descending) }),
+            SortKey::Field(field) => {
+                let missing = if sort.missing == Missing::First { "_first" } else { "_last" };
+                json!({ field.path: { "order": direction(sort.descending), "missing": missing } })
+            }
         })
         // Never `_id`: sorting by it would load all ids into memory.
         .chain([json!({ "id": "asc" })])
         .collect()
 }
 
-/// A missing number sorts as the greatest or the least one, whichever comes last.
-fn after(sort: Sort, key: &Key) -> Json {
-    let is_text = matches!(sort.key, SortKey::Field(field) if field.is_text());
-    match key {
-        Key::Missing(()) if is_text => Json::Null,
-        Key::Missing(()) => json!(if sort.descending { i64::MIN } else { i64::MAX }),
-        key => json!(key),
+fn after(sort: &Sort, key: &Key) -> Json {
+    match (&sort.key, key) {
+        (SortKey::DayAmong(..), Key::Integer(day)) => json!(day_score(*day)),
+        (SortKey::DayAmong(..), _) => json!(0),
+        (SortKey::Field(field), Key::Missing(())) if field.is_text() => Json::Null,
+        (_, Key::Missing(())) => json!(missing_number(sort)),
+        (_, key) => json!(key),
     }
 }
 
-/// Reads a sort key of a hit; the inverse of [`after`]. No amount or count is as great or as small as what stands for a missing one.
-pub(super) fn key(sort: Sort, value: &Json) -> Key {
-    match value {
-        Json::Null => Key::Missing(()),
-        Json::String(text) => Key::Text(text.clone()),
-        Json::Bool(flag) => Key::Flag(*flag),
-        number => match (sort.key, number.as_i64()) {
-            (SortKey::Score, _) | (_, None) => Key::Score(number.as_f64().unwrap_or_default()),
-            (_, Some(i64::MAX)) if !sort.descending => Key::Missing(()),
-            (_, Some(i64::MIN)) if sort.descending => Key::Missing(()),
-            (_, Some(number)) => Key::Integer(number),
+/// A missing number sorts as the greatest or the least one. No amount or count is as great or as small.
+fn missing_number(sort: &Sort) -> i64 {
+    if sort.descending == (sort.missing == Missing::First) { i64::MAX } else { i64::MIN }
+}
+
+/// Reads a sort key of a hit; the inverse of [`after`].
+#[expect(clippy::cast_possible_truncation, reason = "a score is a 32-bit number, of steps a whole one")]
+pub(super) fn key(sort: &Sort, value: &Json) -> Key {
+    let number = value.as_f64().unwrap_or_default();
+    match (&sort.key, value) {
+        (SortKey::Score, _) => Key::Score(number),
+        (SortKey::Steps(_), _) => Key::Integer(number as i64),
+        (SortKey::DayAmong(..), _) if number > 0.0 => Key::Integer(day_of_score(number)),
+        (SortKey::DayAmong(..), _) | (_, Json::Null) => Key::Missing(()),
+        (_, Json::String(text)) => Key::Text(text.clone()),
+        (_, Json::Bool(flag)) => Key::Flag(*flag),
+        (_, value) => match value.as_i64() {
+            Some(number) if number == missing_number(sort) => Key::Missing(()),
+            Some(number) => Key::Integer(number),
+            None => Key::Score(number),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_known_by_its_score() {
+        for day in 0..3_652_059 {
+            let ms = FIRST_DAY_MS + day * DAY_MS;
+            assert_eq!(day_of_score(f64::from(day_score(ms))), ms, "{day}");
+        }
     }
 }

@@ -101,7 +101,7 @@ fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosi
     let sort: Vec<Json> = serde_json::from_str(hit.sort.get()).map_err(|_| broken())?;
     let (id, keys) = sort.split_last().ok_or_else(broken)?;
     Ok(SortPosition {
-        keys: query.sort.iter().zip(keys).map(|(sort, value)| compile::key(*sort, value)).collect(),
+        keys: query.sort.iter().zip(keys).map(|(sort, value)| compile::key(sort, value)).collect(),
         id: id.as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?,
         loose: matching == Matching::Loose,
     })

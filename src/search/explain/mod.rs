@@ -72,11 +72,6 @@ pub fn explain(phrase: &Phrase, fields: &[Field], document: &[u8]) -> serde_json
     Ok(comparison.finish())
 }
 
-/// Writes the member that tells a client why a record was found, behind a comma.
-pub fn member(explanation: &Explanation) -> serde_json::Result<String> {
-    Ok(format!(r#","_match":{}"#, serde_json::to_string(explanation)?))
-}
-
 struct Comparison<'a> {
     phrase: &'a Phrase,
     texts: &'a Texts<'a>,

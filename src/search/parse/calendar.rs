@@ -1,21 +1,18 @@
 //! Reads days, moments and time zones.
 
-use chrono::{DateTime, Datelike, Days, FixedOffset, Months, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::search::filter::{Bound, Value};
+use crate::values::zone::Zone;
 
 /// The years are those of RFC 3339, which both engines know.
 const KNOWN: &str =
     "takes a day from 0001-01-01 to 9999-12-31, a moment (2026-01-31T10:00:00Z), or one that is relative (now-30d)";
 
-/// Zones in use reach from -12:00 to +14:00, in quarters of an hour.
-const ZONE_MINUTES: std::ops::RangeInclusive<i32> = -12 * 60..=14 * 60;
-const ZONE_STEP: i32 = 15;
-
 /// What the words `now` and `today` and a bare day mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Calendar {
-    pub(super) zone: FixedOffset,
+    pub(super) zone: Zone,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -36,7 +33,7 @@ impl Calendar {
         Ok(match self.read(text)? {
             DayOrMoment::Day(day) => {
                 let next = day.checked_add_days(Days::new(1)).ok_or(KNOWN)?;
-                Bound { value: Value::Moment(self.midnight(next)), inclusive: false }
+                Bound { value: Value::Moment(self.zone.midnight(next)), inclusive: false }
             }
             DayOrMoment::Moment(moment) => Bound { value: Value::Moment(moment), inclusive: true },
         })
@@ -52,12 +49,12 @@ impl Calendar {
     /// Reads a moment; a bare day means its midnight.
     pub(super) fn moment(&self, text: &str) -> Result<DateTime<Utc>, String> {
         Ok(match self.read(text)? {
-            DayOrMoment::Day(day) => self.midnight(day),
+            DayOrMoment::Day(day) => self.zone.midnight(day),
             DayOrMoment::Moment(moment) => moment,
         })
     }
 
-    /// Reads `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, `today`, `now-30d`, `today+2w`.
+    /// Reads `2026-01-31`, `2026-01-31T10:00:00Z`, the same without an offset, `now`, `today`, `now-30d`, `today+2w`.
     pub(super) fn read(&self, text: &str) -> Result<DayOrMoment, String> {
         let text = text.trim();
         if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
@@ -68,6 +65,10 @@ impl Calendar {
         if let Ok(moment) = DateTime::parse_from_rfc3339(&text) {
             return within_range(moment.to_utc()).map(|moment| DayOrMoment::Moment(moment.trunc_subsecs(3)));
         }
+        if let Ok(local) = text.parse::<NaiveDateTime>() {
+            let moment = self.zone.moment(within_range(local)?);
+            return Ok(DayOrMoment::Moment(moment.trunc_subsecs(3)));
+        }
         if let Some(by) = text.strip_prefix("today") {
             return self.day_of(self.shifted(by)?).map(DayOrMoment::Day);
         }
@@ -75,48 +76,36 @@ impl Calendar {
         self.shifted(by).map(|moment| DayOrMoment::Moment(moment.trunc_subsecs(3)))
     }
 
-    /// Moves the present by `-30d`, `+2w`, `-1M`; by nothing for an empty text.
+    /// Moves the present by `-30d`, `+2w`, `-1M`; by nothing for an empty text. Days are those of the zone, of 23 to 25 hours.
     fn shifted(&self, by: &str) -> Result<DateTime<Utc>, String> {
         let Some(unit) = by.chars().last() else { return Ok(self.now) };
         let count: i64 = by.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or(KNOWN)?;
         let moment = match unit {
             'm' => TimeDelta::try_minutes(count).and_then(|by| self.now.checked_add_signed(by)),
             'h' => TimeDelta::try_hours(count).and_then(|by| self.now.checked_add_signed(by)),
-            'd' => TimeDelta::try_days(count).and_then(|by| self.now.checked_add_signed(by)),
-            'w' => TimeDelta::try_weeks(count).and_then(|by| self.now.checked_add_signed(by)),
-            'M' => self.months(count),
-            'y' => count.checked_mul(12).and_then(|months| self.months(months)),
-            _ => return Err(KNOWN.into()),
+            _ => {
+                let local = self.zone.local(self.now);
+                let local = match unit {
+                    'd' => TimeDelta::try_days(count).and_then(|by| local.checked_add_signed(by)),
+                    'w' => TimeDelta::try_weeks(count).and_then(|by| local.checked_add_signed(by)),
+                    'M' => months(local, count),
+                    'y' => count.checked_mul(12).and_then(|count| months(local, count)),
+                    _ => None,
+                };
+                local.and_then(|local| within_range(local).ok()).map(|local| self.zone.moment(local))
+            }
         };
         within_range(moment.ok_or(KNOWN)?)
     }
 
-    fn months(&self, count: i64) -> Option<DateTime<Utc>> {
-        let months = Months::new(u32::try_from(count.unsigned_abs()).ok()?);
-        if count < 0 { self.now.checked_sub_months(months) } else { self.now.checked_add_months(months) }
-    }
-
     fn day_of(&self, moment: DateTime<Utc>) -> Result<NaiveDate, String> {
-        within_range(moment.with_timezone(&self.zone).date_naive())
-    }
-
-    fn midnight(&self, day: NaiveDate) -> DateTime<Utc> {
-        let local = day.and_time(NaiveTime::MIN);
-        local.checked_sub_offset(self.zone).unwrap_or(local).and_utc()
+        within_range(self.zone.day_of(moment))
     }
 }
 
-/// Reads `+02:00`, `-0530`, `Z`, `UTC`; none for an offset that no place has.
-pub(super) fn zone(text: &str) -> Option<FixedOffset> {
-    let text = text.trim();
-    if matches!(text, "Z" | "z" | "UTC") {
-        return FixedOffset::east_opt(0);
-    }
-    // A plus sign in an address means a blank, and clients forget to escape it.
-    let text = if text.starts_with(|sign: char| sign.is_ascii_digit()) { format!("+{text}") } else { text.to_owned() };
-    let zone: FixedOffset = text.parse().ok()?;
-    let (minutes, seconds) = (zone.local_minus_utc() / 60, zone.local_minus_utc() % 60);
-    (ZONE_MINUTES.contains(&minutes) && minutes % ZONE_STEP == 0 && seconds == 0).then_some(zone)
+fn months(local: NaiveDateTime, count: i64) -> Option<NaiveDateTime> {
+    let months = Months::new(u32::try_from(count.unsigned_abs()).ok()?);
+    if count < 0 { local.checked_sub_months(months) } else { local.checked_add_months(months) }
 }
 
 fn within_range<D: Datelike>(date: D) -> Result<D, String> {
@@ -130,7 +119,7 @@ mod tests {
     use super::*;
 
     fn calendar(offset: &str) -> Calendar {
-        Calendar { zone: zone(offset).unwrap(), now: "2026-11-23T22:30:00.1234567Z".parse().unwrap() }
+        Calendar { zone: offset.parse().unwrap(), now: "2026-11-23T22:30:00.1234567Z".parse().unwrap() }
     }
 
     #[test]
@@ -150,6 +139,12 @@ mod tests {
         check("Z", "today", "2026-11-23");
         check("+02:00", "today", "2026-11-24");
         check("-12:00", "today+2w", "2026-12-07");
+        check("Z", "2026-01-31T10:00:00", "2026-01-31T10:00:00+00:00");
+        check("Europe/Berlin", "2026-07-31T10:00", "2026-07-31T08:00:00+00:00");
+        check("+02:00", "2026-01-31T00:00:00.000", "2026-01-30T22:00:00+00:00");
+        check("Europe/Berlin", "now-30d", "2026-10-24T21:30:00.123+00:00");
+        check("Europe/Berlin", "today", "2026-11-23");
+        check("Asia/Tokyo", "today-1d", "2026-11-23");
         check("Z", "0001-01-01", "0001-01-01");
         check("Z", "9999-12-31", "9999-12-31");
         assert_eq!(calendar("+14:00").moment("2026-01-31").unwrap().to_rfc3339(), "2026-01-30T10:00:00+00:00");
@@ -181,23 +176,13 @@ mod tests {
         assert_eq!(calendar("-12:00").day("0001-01-01T00:00:00Z"), Err(KNOWN.into()));
     }
 
-    #[test]
-    fn only_offsets_of_places_are_zones() {
-        for (text, minutes) in [("Z", 0), ("UTC", 0), ("05:45", 345), ("+0530", 330), ("-12:00", -720), ("+14:00", 840)] {
-            assert_eq!(zone(text).map(|zone| zone.local_minus_utc()), Some(minutes * 60), "{text}");
-        }
-        for text in ["", "Mars", "+23:59", "+14:15", "-12:15", "+02:01", "+2", "é"] {
-            assert_eq!(zone(text), None, "{text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn every_text_is_a_day_of_the_calendar_or_refused(
             text in "\\PC{0,20}|-?[0-9]{1,6}-[0-9]{1,2}-[0-9]{1,2}(T[0-9:]{8}(Z|[-+ ][0-9]{2}:[0-9]{2}))?|(now|today)[-+ ]?[0-9]{0,20}[mhdwMy]?",
-            offset in "Z|[-+][01][0-9]:(00|15|30|45)",
+            zone in "Z|[-+][01][0-9]:(00|15|30|45)|Europe/Berlin|Asia/Kathmandu|America/St_Johns|Pacific/Apia",
         ) {
-            let Some(zone) = zone(&offset) else { return Ok(()) };
+            let Ok(zone) = zone.parse() else { return Ok(()) };
             let calendar = Calendar { zone, ..calendar("Z") };
             if let Ok(day) = calendar.day(&text) {
                 prop_assert!((1..=9999).contains(&day.year()));

@@ -1,32 +1,66 @@
-//! Reads the query parameters of a list. Each wrong one is refused by name, with what would be right.
+//! Reads what a client asks of a list, from an address or a body. Each wrong part is refused by name, with what would be right.
 
-use chrono::{DateTime, Offset, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
+use super::collection::Include;
+use super::document::Projection;
 use super::filter::{Filter, Test};
 use super::phrase::Phrase;
-use super::query::{Count, Page, Query, Sort, SortKey};
-use super::{Collection, Field};
+use super::query::{Count, Page, Query, Sort};
+use super::{Collection, PastDue};
 use crate::error::{Error, Result, Violations, clipped};
+use crate::values::aging::{Aging, AsOf};
+use crate::values::json::Object;
 use crate::values::money::Currency;
+use crate::values::zone::Zone;
 
+mod body;
 mod calendar;
+mod condition;
+mod names;
+mod order;
+mod past_due;
 mod qualifier;
 mod value;
 
 pub use qualifier::Qualifier;
 pub(crate) use value::flag;
 
-use calendar::{Calendar, zone};
+use calendar::Calendar;
+use condition::{Condition, Leaf, Reader};
+use names::did_you_mean;
 use value::ValueParser;
 
 const MAX_CONDITIONS: usize = 30;
 const MAX_SORT_KEYS: usize = 8;
 /// Faults that the detail of an error repeats; all are in its list.
 const DETAILED_FAULTS: usize = 10;
-/// Parameters that the filter hash leaves out: a cursor stays valid when they change.
-const UNHASHED: &[&str] = &["page", "limit", "pageSize", "per_page", "cursor", "count", "highlight", "syncToken"];
 /// Parameters of every list that are no fields.
-const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, highlight, includeDeleted, syncToken";
+const PARAMETERS: &[&str] = &[
+    "q",
+    "search",
+    "sort",
+    "sortBy",
+    "sortOrder",
+    "page",
+    "limit",
+    "pageSize",
+    "per_page",
+    "cursor",
+    "count",
+    "from",
+    "startDate",
+    "to",
+    "endDate",
+    "tz",
+    "fields",
+    "include",
+    "highlight",
+    "includeDeleted",
+    "syncToken",
+];
+/// The same without second names, as errors tell them.
+const COMMON: &str = "q, sort, page, limit, cursor, count, from, to, tz, fields, include, highlight, includeDeleted, syncToken";
 
 /// What the settings and the address say about reading parameters.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +71,9 @@ pub struct Rules<'a> {
     pub region: &'a str,
     /// Currency of amounts if no filter names one.
     pub currency: Currency,
+    /// Zone of days if the client names none.
+    pub zone: Zone,
+    pub aging: &'a Aging,
     /// Size of a page if none is named.
     pub page_default: u32,
     /// Largest page.
@@ -46,7 +83,6 @@ pub struct Rules<'a> {
     pub now: DateTime<Utc>,
 }
 
-#[derive(Debug)]
 pub struct ParsedList {
     /// Its page is by number; a cursor is not read yet.
     pub query: Query,
@@ -54,64 +90,88 @@ pub struct ParsedList {
     pub page: Option<u32>,
     /// As it was sent.
     pub cursor: Option<String>,
-    /// The parameters that the filter hash covers, sorted.
+    /// What the filter hash covers, in one form for addresses and bodies.
     pub hashed: Vec<(String, String)>,
-    /// Whether each record says why the phrase has found it.
+    pub shape: Shape,
+}
+
+/// How a client wants records to be shown.
+pub struct Shape {
+    /// All members, if the client names none.
+    pub members: Option<Projection>,
+    pub includes: Vec<&'static Include>,
+    pub includes_deleted: bool,
+    /// Whether each says why the phrase has found it.
     pub highlight: bool,
+    /// By which computed members are shown.
+    pub today: NaiveDate,
 }
 
 /// Reads the parameters of a list of a collection; a violation for each that is wrong.
 pub fn parse(collection: &'static Collection, parameters: Vec<(String, String)>, rules: &Rules) -> Result<ParsedList> {
-    let mut parser = Parser::new(collection, rules, &parameters);
-    for (name, value) in &parameters {
-        if let Err((code, message)) = parser.parameter(name, value) {
-            parser.violations.add(clipped(name), code, message);
-        }
-    }
-    let mut hashed: Vec<_> = parameters.into_iter().filter(|(name, _)| !UNHASHED.contains(&name.as_str())).collect();
-    hashed.sort();
-    parser.finish(hashed)
+    Parser::of_address(collection, &parameters, rules, |_| true).finish()
+}
+
+/// Reads the body of a search: the same as parameters, with a tree of conditions as `filter`.
+pub fn parse_body(collection: &'static Collection, body: &Object, rules: &Rules) -> Result<ParsedList> {
+    let zone = body.get("tz").and_then(|zone| zone.as_str());
+    let mut parser = Parser::new(collection, rules, zone);
+    parser.body(body);
+    parser.finish()
+}
+
+/// Reads how a single record is to be shown; other parameters are not looked at.
+pub fn parse_shape(collection: &'static Collection, parameters: &[(String, String)], rules: &Rules) -> Result<Shape> {
+    let is_of_shape = |name: &str| matches!(name, "fields" | "include" | "includeDeleted" | "tz");
+    let parser = Parser::of_address(collection, parameters, rules, is_of_shape);
+    parser.check()?;
+    Ok(parser.shape)
 }
 
 /// The conditions in the text of the search box that a collection takes.
 #[must_use]
 pub fn qualifiers(collection: &'static Collection, typed: &str, rules: &Rules) -> Vec<Qualifier> {
-    let parser = Parser::new(collection, rules, &[]);
+    let parser = Parser::new(collection, rules, None);
     qualifier::split(collection, typed, |name, value| parser.takes(name, value)).1
 }
 
 /// Code and message of a violation.
 type ParameterError = (&'static str, String);
 
+fn bad(message: impl Into<String>) -> ParameterError {
+    ("bad_value", message.into())
+}
+
 struct Parser<'a> {
     collection: &'static Collection,
     rules: &'a Rules<'a>,
-    values: ValueParser,
-    filters: Vec<Filter>,
+    zone: Zone,
+    conditions: Vec<Condition>,
+    typed: String,
     phrase: Option<Phrase>,
-    sort: Vec<Sort>,
-    sort_by: Option<Sort>,
+    /// With their normal forms.
+    sort: Vec<(String, Sort)>,
+    sort_by: Option<String>,
     descending: Option<bool>,
     page: Option<u32>,
     limit: u32,
     count: Count,
     cursor: Option<String>,
-    include_deleted: bool,
-    highlight: bool,
+    shape: Shape,
     violations: Violations,
 }
 
 impl<'a> Parser<'a> {
-    /// Currency and time zone say how other parameters are read, in any order.
-    fn new(collection: &'static Collection, rules: &'a Rules<'a>, parameters: &[(String, String)]) -> Self {
-        let last = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let currency = last("currency").and_then(|code| code.parse().ok()).unwrap_or(rules.currency);
-        let zone = last("tz").and_then(zone).unwrap_or_else(|| Utc.fix());
+    /// The zone says how everything else is read.
+    fn new(collection: &'static Collection, rules: &'a Rules<'a>, zone: Option<&str>) -> Self {
+        let zone = zone.and_then(|zone| zone.parse().ok()).unwrap_or(rules.zone);
+        let today = zone.day_of(rules.now);
         Self {
             collection,
             rules,
-            values: ValueParser { currency, calendar: Calendar { zone, now: rules.now } },
-            filters: Vec::new(),
+            zone,
+            conditions: Vec::new(),
+            typed: String::new(),
             phrase: None,
             sort: Vec::new(),
             sort_by: None,
@@ -120,14 +180,28 @@ impl<'a> Parser<'a> {
             limit: rules.page_default,
             count: Count::Bounded(rules.total_limit),
             cursor: None,
-            include_deleted: false,
-            highlight: false,
+            shape: Shape { members: None, includes: Vec::new(), includes_deleted: false, highlight: false, today },
             violations: Violations::default(),
         }
     }
 
+    fn of_address(
+        collection: &'static Collection,
+        parameters: &[(String, String)],
+        rules: &'a Rules<'a>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Self {
+        let zone = parameters.iter().rev().find(|(name, _)| name == "tz").map(|(_, zone)| zone.as_str());
+        let mut parser = Self::new(collection, rules, zone);
+        for (name, value) in parameters.iter().filter(|(name, _)| is_wanted(name)) {
+            if let Err((code, message)) = parser.parameter(name, value) {
+                parser.violations.add(clipped(name), code, message);
+            }
+        }
+        parser
+    }
+
     fn parameter(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
-        let bad = |message: String| ("bad_value", message);
         // Postgres stores no NUL, so no value has one.
         if value.contains('\0') {
             return Err(("unstorable_text", "must not contain NUL".into()));
@@ -137,26 +211,29 @@ impl<'a> Parser<'a> {
                 let (words, qualifiers) = qualifier::split(self.collection, value, |name, value| self.takes(name, value));
                 let phrase = Phrase::new(&words, self.rules.region).map_err(bad)?;
                 self.phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
+                value.trim().clone_into(&mut self.typed);
                 qualifiers.iter().try_for_each(|condition| self.condition(&condition.name, &condition.value))?;
             }
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
-                    let (name, descending) = key.trim().strip_prefix('-').map_or((key.trim(), false), |name| (name, true));
-                    let key = self.sort_key(name.trim_start_matches('+').trim())?;
-                    self.sort.push(Sort { key, descending: descending || matches!(key, SortKey::Score) });
+                    let key = self.sort_key(key)?;
+                    self.sort.push(key);
                 }
             }
-            "sortBy" => self.sort_by = Some(Sort { key: self.sort_key(value.trim())?, descending: false }),
+            "sortBy" => {
+                self.sort_key(value)?;
+                self.sort_by = Some(value.trim().to_owned());
+            }
             "sortOrder" => {
                 self.descending = Some(match value.to_ascii_lowercase().as_str() {
                     "asc" | "ascending" | "1" => false,
                     "desc" | "descending" | "-1" => true,
-                    _ => return Err(bad("takes asc or desc".into())),
+                    _ => return Err(bad("takes asc or desc")),
                 });
             }
             "page" => {
                 let page = value.parse().ok().filter(|page| *page >= 1);
-                self.page = Some(page.ok_or_else(|| bad("takes a whole number from 1".into()))?);
+                self.page = Some(page.ok_or_else(|| bad("takes a whole number from 1"))?);
             }
             "limit" | "pageSize" | "per_page" => self.limit = self.limit(value).map_err(bad)?,
             "cursor" => self.cursor = Some(value.to_owned()).filter(|cursor| !cursor.is_empty()),
@@ -165,22 +242,19 @@ impl<'a> Parser<'a> {
                     "none" => Count::None,
                     "bounded" => Count::Bounded(self.rules.total_limit),
                     "exact" => Count::Exact,
-                    _ => return Err(bad("takes none, bounded or exact".into())),
+                    _ => return Err(bad("takes none, bounded or exact")),
                 }
             }
-            "from" | "startDate" => {
-                let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(Some(self.values.calendar.from(value).map_err(bad)?), None)));
+            "from" | "startDate" => self.leaf(name, "createdAt", "gte", vec![value.to_owned()]),
+            "to" | "endDate" => self.leaf(name, "createdAt", "lte", vec![value.to_owned()]),
+            // Its value was read before.
+            "tz" => {
+                value.parse::<Zone>().map_err(bad)?;
             }
-            "to" | "endDate" => {
-                let created = self.field("createdAt")?;
-                self.filters.push(Filter::Leaf(created, Test::Range(None, Some(self.values.calendar.to(value).map_err(bad)?))));
-            }
-            "tz" if zone(value).is_none() => return Err(bad("takes an offset from -12:00 to +14:00, or Z".into())),
-            // Read before the others.
-            "tz" => {}
-            "includeDeleted" => self.include_deleted = flag(value).map_err(bad)?,
-            "highlight" => self.highlight = flag(value).map_err(bad)?,
+            "fields" => self.shape.members = Some(self.members(value)?),
+            "include" => self.shape.includes = self.includes(value)?,
+            "includeDeleted" => self.shape.includes_deleted = flag(value).map_err(bad)?,
+            "highlight" => self.shape.highlight = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
             _ => return self.condition(name, value),
@@ -190,49 +264,30 @@ impl<'a> Parser<'a> {
 
     /// Whether a condition is one of this list.
     fn takes(&self, name: &str, value: &str) -> bool {
-        Self::new(self.collection, self.rules, &[]).condition(name, value).is_ok()
+        let mut trial = Self::new(self.collection, self.rules, None);
+        let is_read = trial.condition(name, value).is_ok();
+        trial.filter();
+        is_read && trial.violations.is_empty()
     }
 
-    /// `status=open`, `balance[gte]=10`, `overdue=true`.
+    /// `status=open`, `balance[gte]=10`, `isOverdue=true`.
     fn condition(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
-        let bad = |message: String| ("bad_value", message);
-        if let Some(shortcut) = self.collection.shortcuts.iter().find(|shortcut| shortcut.name == name) {
-            let filter = (shortcut.filter)(self.rules.now.date_naive());
-            self.filters.push(if flag(value).map_err(bad)? { filter } else { filter.negated() });
-            return Ok(());
-        }
-        let (name, operator) = match name.split_once('[') {
-            Some((field, rest)) => match rest.strip_suffix(']') {
-                Some(operator) => (field, operator),
-                None => return Err(unknown_parameter()),
-            },
+        let (field, operator) = match name.split_once('[') {
+            Some((field, rest)) => {
+                let unfinished = || ("unknown_parameter", "takes an operator in brackets, as in balance[gte]".into());
+                (field, rest.strip_suffix(']').ok_or_else(unfinished)?)
+            }
             None => (name, "eq"),
         };
-        let field = self.field(name)?;
-        let operators = field.operators();
-        if !operators.contains(&operator) {
-            return Err(("unknown_operator", format!("{name} takes {}", operators.join(", "))));
-        }
-        let filter = match (operator, flag(value)) {
-            ("exists", Ok(false)) => Filter::Leaf(field, Test::Exists).negated(),
-            _ => Filter::Leaf(field, self.values.test(field, operator, value).map_err(bad)?),
-        };
-        self.filters.push(if matches!(operator, "ne" | "nin") { filter.negated() } else { filter });
+        let is_list = matches!(operator, "eq" | "ne" | "in" | "nin" | "between");
+        let values = if is_list { value.split(',').map(str::to_owned).collect() } else { vec![value.to_owned()] };
+        self.leaf(&clipped(name), field, operator, values);
         Ok(())
     }
 
-    fn field(&self, name: &str) -> Result<&'static Field, ParameterError> {
-        let mut listed = self.collection.fields.iter().filter(|field| field.is_listed());
-        listed.find(|field| field.name == name).ok_or_else(unknown_parameter)
-    }
-
-    fn sort_key(&self, name: &str) -> Result<SortKey, ParameterError> {
-        if matches!(name, "score" | "_score" | "relevance") {
-            return Ok(SortKey::Score);
-        }
-        let mut sortable = self.collection.fields.iter().filter(|field| field.sortable);
-        let found = sortable.find(|field| field.name == name).map(SortKey::Field);
-        found.ok_or_else(|| ("unknown_field", "lists are not sorted by this".into()))
+    fn leaf(&mut self, pointer: &str, field: &str, operator: &str, values: Vec<String>) {
+        let (pointer, field, operator) = (pointer.to_owned(), field.to_owned(), operator.to_owned());
+        self.conditions.push(Condition::Leaf(Leaf { pointer, field, operator, values }));
     }
 
     fn limit(&self, value: &str) -> Result<u32, String> {
@@ -244,53 +299,54 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn finish(mut self, hashed: Vec<(String, String)>) -> Result<ParsedList> {
-        if self.filters.len() > MAX_CONDITIONS {
+    /// The id is always shown: a client knows records by it.
+    fn members(&self, value: &str) -> Result<Projection, ParameterError> {
+        let computed = self.collection.past_due.iter().flat_map(|_| PastDue::FIELDS);
+        let known = || self.collection.fields.iter().map(|field| field.name).chain(computed.clone());
+        let find = |name: &str| {
+            let unknown = || ("unknown_member", format!("records have no {}{}", clipped(name), did_you_mean(name, known())));
+            known().find(|known| *known == name).ok_or_else(unknown)
+        };
+        let named = value.split(',').map(|name| find(name.trim())).collect::<Result<Vec<_>, _>>()?;
+        Ok(Projection::new(["id"].into_iter().chain(named)))
+    }
+
+    fn includes(&self, value: &str) -> Result<Vec<&'static Include>, ParameterError> {
+        let known = || self.collection.includes.iter().map(|include| include.name);
+        let find = |name: &str| {
+            let unknown = || ("unknown_member", format!("takes one of {}", known().collect::<Vec<_>>().join(", ")));
+            self.collection.includes.iter().find(|include| include.name == name).ok_or_else(unknown)
+        };
+        value.split(',').map(|name| find(name.trim())).collect()
+    }
+
+    fn as_of(&self) -> AsOf<'a> {
+        AsOf { today: self.shape.today, aging: self.rules.aging }
+    }
+
+    fn finish(mut self) -> Result<ParsedList> {
+        let conditions: usize = self.conditions.iter().map(Condition::leaves).sum();
+        if conditions > MAX_CONDITIONS {
             self.violations.add("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
-        }
-        if self.sort.len() > MAX_SORT_KEYS {
-            self.violations.add("sort", "too_many_sort_keys", format!("a list is sorted by at most {MAX_SORT_KEYS} keys"));
         }
         let page = self.page.unwrap_or(1);
         if u64::from(page) * u64::from(self.limit) > u64::from(self.rules.total_limit) {
             let limit = self.rules.total_limit;
-            self.violations.add(
-                "page",
-                "too_deep",
-                format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor"),
-            );
+            let message = format!("page numbers reach the first {limit} hits; use cursor=, from nextCursor");
+            self.violations.add("page", "too_deep", message);
         }
         if self.cursor.is_some() && self.page.is_some() {
             self.violations.add("page", "contradiction", "cursor and page cannot be combined");
         }
-        if !self.include_deleted
-            && let Ok(deleted) = self.field("deletedAt")
-        {
-            self.filters.push(Filter::Leaf(deleted, Test::Exists).negated());
-        }
-        if let Some(by) = self.sort_by.filter(|_| self.sort.is_empty()) {
-            self.sort.push(Sort { descending: self.descending.unwrap_or(matches!(by.key, SortKey::Score)), ..by });
-        }
-        // Without a phrase everything matches alike.
-        if self.phrase.is_none() {
-            self.sort.retain(|sort| matches!(sort.key, SortKey::Field(_)));
-        } else if self.sort.is_empty() {
-            self.sort.push(Sort { key: SortKey::Score, descending: true });
-        }
-        if self.sort.is_empty()
-            && let Ok(created) = self.field("createdAt")
-        {
-            self.sort.push(Sort { key: SortKey::Field(created), descending: true });
-        }
-        if !self.violations.is_empty() {
-            let violations = std::mem::take(&mut self.violations);
-            return Err(Error::Malformed { code: "bad_parameter", detail: self.detail(&violations), violations });
-        }
+        self.finish_order();
+        let filter = self.filter();
+        self.check()?;
+        let hashed = self.hashed();
         Ok(ParsedList {
             query: Query {
-                filter: Filter::All(self.filters),
+                filter,
                 phrase: self.phrase,
-                sort: self.sort,
+                sort: self.sort.into_iter().map(|(_, sort)| sort).collect(),
                 page: Page::Number(page),
                 limit: self.limit,
                 count: self.count,
@@ -298,8 +354,44 @@ impl<'a> Parser<'a> {
             page: self.cursor.is_none().then_some(page),
             cursor: self.cursor,
             hashed,
-            highlight: self.highlight,
+            shape: self.shape,
         })
+    }
+
+    fn filter(&mut self) -> Filter {
+        let as_of = self.as_of();
+        let calendar = Calendar { zone: self.zone, now: self.rules.now };
+        let values = ValueParser { currency: self.rules.currency, calendar };
+        let mut reader = Reader { collection: self.collection, as_of, violations: &mut self.violations };
+        let filter = reader.all(&self.conditions, values);
+        let deleted = self.collection.fields.iter().find(|field| field.name == "deletedAt");
+        match deleted.filter(|_| !self.shape.includes_deleted) {
+            Some(deleted) => Filter::All(vec![filter, Filter::Leaf(deleted, Test::Exists).negated()]),
+            None => filter,
+        }
+    }
+
+    /// What decides which documents a list has, and in which order. Relative days are covered as they were written.
+    fn hashed(&self) -> Vec<(String, String)> {
+        let mut conditions: Vec<String> = self.conditions.iter().map(Condition::normalized).collect();
+        conditions.sort();
+        let sort: Vec<&str> = self.sort.iter().map(|(normalized, _)| normalized.as_str()).collect();
+        let parts = [
+            ("filter", conditions.join(" ")),
+            ("q", self.typed.clone()),
+            ("sort", sort.join(",")),
+            ("tz", self.zone.to_string()),
+            ("includeDeleted", self.shape.includes_deleted.to_string()),
+        ];
+        parts.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.violations.is_empty() {
+            return Ok(());
+        }
+        let violations = self.violations.clone();
+        Err(Error::Malformed { code: "bad_parameter", detail: self.detail(&violations), violations })
     }
 
     /// The first faults, then what would be right of names: once, however many are wrong.
@@ -310,20 +402,14 @@ impl<'a> Parser<'a> {
         if more > 0 {
             told.push(format!("and {more} more"));
         }
-        let fields = self.collection.fields.iter();
         if violations.iter().any(|violation| violation.code == "unknown_parameter") {
-            let names = fields.clone().filter(|field| field.is_listed()).map(|field| field.name);
-            let names: Vec<&str> = names.chain(self.collection.shortcuts.iter().map(|shortcut| shortcut.name)).collect();
+            let names: Vec<&str> = condition::names(self.collection).collect();
             told.push(format!("known are {COMMON} and the fields {}", names.join(", ")));
         }
         if violations.iter().any(|violation| violation.code == "unknown_field") {
-            let names: Vec<&str> = fields.filter(|field| field.sortable).map(|field| field.name).collect();
-            told.push(format!("lists are sorted by {} or score", names.join(", ")));
+            let names: Vec<&str> = order::names(self.collection).collect();
+            told.push(format!("lists are sorted by {}", names.join(", ")));
         }
         told.join("; ")
     }
-}
-
-fn unknown_parameter() -> ParameterError {
-    ("unknown_parameter", "is neither a parameter of lists nor a field of this one".into())
 }

@@ -13,6 +13,9 @@ const MAX_TEXT: usize = 250;
 /// Most characters of a beginning: Elasticsearch refuses more than 1,000 bytes.
 const MAX_PREFIX: usize = 200;
 
+/// Most words that a text has to have, as of a phrase.
+const MAX_WORDS: usize = 12;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueParser {
     /// Of amounts.
@@ -22,21 +25,37 @@ pub(super) struct ValueParser {
 }
 
 impl ValueParser {
-    pub(super) fn test(&self, field: &Field, operator: &str, text: &str) -> Result<Test, String> {
-        let bound = |text: &str, inclusive| self.value(field, text).map(|value| Some(Bound { value, inclusive }));
-        Ok(match operator {
-            "eq" | "ne" | "in" | "nin" => return self.one_of(field, text),
-            "exists" => flag(text).map(|_| Test::Exists)?,
-            "lt" | "lte" | "gt" | "gte" => return self.bounded(field, operator, text),
+    pub(super) fn test(&self, field: &Field, operator: &str, values: &[String]) -> Result<Test, String> {
+        match operator {
+            "eq" | "ne" | "in" | "nin" => self.one_of(field, values),
+            "exists" => values.first().map_or(Ok(true), |value| flag(value)).map(|_| Test::Exists),
             "between" => {
-                let (lower, upper) = text.split_once(',').ok_or("takes two values with a comma between them")?;
+                let [lower, upper] = values else { return Err("takes two values".into()) };
                 if matches!(field.kind, FieldKind::Moment) {
                     return Ok(Test::Range(Some(self.calendar.from(lower)?), Some(self.calendar.to(upper)?)));
                 }
-                Test::Range(bound(lower, true)?, bound(upper, true)?)
+                let bound = |text: &str| self.value(field, text).map(|value| Some(Bound { value, inclusive: true }));
+                Ok(Test::Range(bound(lower)?, bound(upper)?))
             }
+            _ => {
+                let [value] = values else { return Err("takes one value".into()) };
+                self.compared(field, operator, value)
+            }
+        }
+    }
+
+    fn compared(&self, field: &Field, operator: &str, text: &str) -> Result<Test, String> {
+        Ok(match operator {
+            "lt" | "lte" | "gt" | "gte" => return self.bounded(field, operator, text),
             "prefix" if matches!(field.kind, FieldKind::Folded) => prefix(text::fold(short(text)?))?,
             "prefix" => prefix(text.to_owned())?,
+            "match" => {
+                let words: Vec<String> = text::words(&text::fold(short(text)?)).map(str::to_owned).collect();
+                if words.is_empty() || words.len() > MAX_WORDS {
+                    return Err(format!("takes from one to {MAX_WORDS} words"));
+                }
+                Test::Words(words)
+            }
             _ => match text::squash(short(text)?) {
                 ending if text::SUFFIX_LENGTHS.contains(&ending.chars().count()) => Test::Suffix(ending),
                 _ => return Err("takes four to twelve letters and digits".into()),
@@ -60,15 +79,17 @@ impl ValueParser {
         Ok(if operator.starts_with('g') { Test::Range(bound, None) } else { Test::Range(None, bound) })
     }
 
-    fn one_of(&self, field: &Field, text: &str) -> Result<Test, String> {
+    fn one_of(&self, field: &Field, values: &[String]) -> Result<Test, String> {
         // A bare day equals every moment of it.
-        if let (FieldKind::Moment, Ok(DayOrMoment::Day(_))) = (field.kind, self.calendar.read(text)) {
+        if let (FieldKind::Moment, [text]) = (field.kind, values)
+            && let Ok(DayOrMoment::Day(_)) = self.calendar.read(text)
+        {
             return Ok(Test::Range(Some(self.calendar.from(text)?), Some(self.calendar.to(text)?)));
         }
-        if text.split(',').nth(MAX_VALUES).is_some() {
-            return Err(format!("takes at most {MAX_VALUES} values"));
+        if values.is_empty() || values.len() > MAX_VALUES {
+            return Err(format!("takes from one to {MAX_VALUES} values"));
         }
-        let values = text.split(',').map(|part| self.value(field, part));
+        let values = values.iter().map(|value| self.value(field, value));
         Ok(Test::In(values.collect::<Result<_, _>>()?))
     }
 

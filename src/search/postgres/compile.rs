@@ -6,7 +6,7 @@ use sqlx::{Postgres, QueryBuilder, Row};
 
 use crate::search::field::{Field, FieldKind};
 use crate::search::filter::{Bound, Filter, Test, Value};
-use crate::search::query::{Key, Sort, SortKey, SortPosition};
+use crate::search::query::{Key, Missing, Sort, SortKey, SortPosition};
 
 type Sql = QueryBuilder<Postgres>;
 
@@ -76,6 +76,14 @@ fn leaf(sql: &mut Sql, field: &Field, test: &Test) {
         Test::Suffix(end) => {
             sql.push(field.endings.map_or(field.sql, |endings| endings.sql)).push(" @> ").push_bind(vec![end.clone()]);
         }
+        Test::Words(words) => {
+            sql.push("(true");
+            for word in words {
+                let text = field.words.map_or(field.sql, |words| words.sql);
+                sql.push(" and ").push(text).push(" like ").push_bind(format!("% {word}%"));
+            }
+            sql.push(")");
+        }
     }
 }
 
@@ -95,40 +103,62 @@ fn bind(sql: &mut Sql, value: &Value) {
 }
 
 /// Writes what a sort key compares: text in byte order, as the index has it.
-fn expression(sql: &mut Sql, key: SortKey) {
-    let SortKey::Field(field) = key else {
-        sql.push("found.score");
-        return;
-    };
-    sql.push(field.sql);
-    if field.is_text() && !matches!(field.kind, FieldKind::Id) {
-        sql.push(r#" collate "C""#);
-    }
-}
-
-/// Selects a sort key in the form of [`Key`].
-pub(super) fn shown(sql: &mut Sql, sort: Sort) {
-    match sort.key {
+fn expression(sql: &mut Sql, key: &SortKey) {
+    match key {
         SortKey::Score => {
             sql.push("found.score");
         }
         SortKey::Field(field) => {
-            let (before, after) = match field.kind {
-                FieldKind::Moment => ("(extract(epoch from ", ") * 1000)::bigint"),
-                FieldKind::Day => ("(", " - date '1970-01-01')::bigint"),
-                FieldKind::Money | FieldKind::Integer => ("(", ")::bigint"),
-                FieldKind::Flag => ("(", ")::boolean"),
-                _ => ("(", ")::text"),
-            };
-            sql.push(before).push(field.sql).push(after);
+            sql.push(field.sql);
+            if field.is_text() && !matches!(field.kind, FieldKind::Id) {
+                sql.push(r#" collate "C""#);
+            }
+        }
+        SortKey::DayAmong(field, among) => {
+            sql.push("(case when ");
+            filter(sql, among);
+            sql.push(" then ").push(field.sql).push(" end)");
+        }
+        SortKey::Steps(steps) => {
+            sql.push("(0::bigint");
+            for step in steps {
+                sql.push(" + (case when ");
+                filter(sql, step);
+                sql.push(" then 1 else 0 end)");
+            }
+            sql.push(")");
         }
     }
 }
 
+/// What the values of a sort key are; none for a score.
+fn kind(key: &SortKey) -> Option<FieldKind> {
+    match key {
+        SortKey::Score => None,
+        SortKey::Field(field) | SortKey::DayAmong(field, _) => Some(field.kind),
+        SortKey::Steps(_) => Some(FieldKind::Integer),
+    }
+}
+
+/// Selects a sort key in the form of [`Key`].
+pub(super) fn shown(sql: &mut Sql, sort: &Sort) {
+    let (before, after) = match kind(&sort.key) {
+        None => ("", ""),
+        Some(FieldKind::Moment) => ("(extract(epoch from ", ") * 1000)::bigint"),
+        Some(FieldKind::Day) => ("(", " - date '1970-01-01')::bigint"),
+        Some(FieldKind::Money | FieldKind::Integer) => ("(", ")::bigint"),
+        Some(FieldKind::Flag) => ("(", ")::boolean"),
+        Some(_) => ("(", ")::text"),
+    };
+    sql.push(before);
+    expression(sql, &sort.key);
+    sql.push(after);
+}
+
 /// Reads what [`shown`] selected.
-pub(super) fn key(row: &PgRow, column: &str, sort: Sort) -> sqlx::Result<Key> {
-    let SortKey::Field(field) = sort.key else { return Ok(Key::Score(row.try_get(column)?)) };
-    let key = match field.kind {
+pub(super) fn key(row: &PgRow, column: &str, sort: &Sort) -> sqlx::Result<Key> {
+    let Some(kind) = kind(&sort.key) else { return Ok(Key::Score(row.try_get(column)?)) };
+    let key = match kind {
         FieldKind::Moment | FieldKind::Money | FieldKind::Integer => row.try_get::<Option<i64>, _>(column)?.map(Key::Integer),
         FieldKind::Day => row.try_get::<Option<i64>, _>(column)?.map(|days| Key::Integer(days * DAY_MS)),
         FieldKind::Flag => row.try_get::<Option<bool>, _>(column)?.map(Key::Flag),
@@ -140,8 +170,9 @@ pub(super) fn key(row: &PgRow, column: &str, sort: Sort) -> sqlx::Result<Key> {
 pub(super) fn order(sql: &mut Sql, id: &str, sorts: &[Sort]) {
     sql.push("\norder by ");
     for sort in sorts {
-        expression(sql, sort.key);
-        sql.push(if sort.descending { " desc" } else { " asc" }).push(" nulls last, ");
+        expression(sql, &sort.key);
+        sql.push(if sort.descending { " desc" } else { " asc" });
+        sql.push(if sort.missing == Missing::First { " nulls first, " } else { " nulls last, " });
     }
     sql.push(id);
 }
@@ -149,24 +180,31 @@ pub(super) fn order(sql: &mut Sql, id: &str, sorts: &[Sort]) {
 /// Writes the condition "comes after this position": later by the first key, or equal by it and later by the rest.
 pub(super) fn after(sql: &mut Sql, id: &str, sorts: &[Sort], position: &SortPosition) {
     for (sort, key) in sorts.iter().zip(&position.keys) {
+        let comparison = |sql: &mut Sql, comparison: &str| {
+            expression(sql, &sort.key);
+            sql.push(comparison);
+        };
         sql.push("(");
-        if *key == Key::Missing(()) {
-            // Nothing comes after what is missing but what is missing too.
-            expression(sql, sort.key);
-            sql.push(" is null and ");
-            continue;
+        match (key, sort.missing) {
+            // After what is missing comes only what is missing too, unless it comes first.
+            (Key::Missing(()), Missing::Last) => comparison(sql, " is null and "),
+            (Key::Missing(()), Missing::First) => {
+                comparison(sql, " is not null or ");
+                comparison(sql, " is null and ");
+            }
+            (key, missing) => {
+                comparison(sql, if sort.descending { " < " } else { " > " });
+                bind_key(sql, sort, key);
+                if missing == Missing::Last {
+                    sql.push(" or ");
+                    comparison(sql, " is null");
+                }
+                sql.push(" or ");
+                comparison(sql, " = ");
+                bind_key(sql, sort, key);
+                sql.push(" and ");
+            }
         }
-        sql.push("(");
-        expression(sql, sort.key);
-        sql.push(if sort.descending { " < " } else { " > " });
-        bind_key(sql, *sort, key);
-        sql.push(" or ");
-        expression(sql, sort.key);
-        sql.push(" is null) or ");
-        expression(sql, sort.key);
-        sql.push(" = ");
-        bind_key(sql, *sort, key);
-        sql.push(" and ");
     }
     sql.push(id).push(" > ").push_bind(position.id);
     for _ in sorts {
@@ -174,8 +212,8 @@ pub(super) fn after(sql: &mut Sql, id: &str, sorts: &[Sort], position: &SortPosi
     }
 }
 
-fn bind_key(sql: &mut Sql, sort: Sort, key: &Key) {
-    let kind = if let SortKey::Field(field) = sort.key { Some(field.kind) } else { None };
+fn bind_key(sql: &mut Sql, sort: &Sort, key: &Key) {
+    let kind = kind(&sort.key);
     match key {
         Key::Integer(ms) if matches!(kind, Some(FieldKind::Moment)) => {
             sql.push_bind(DateTime::<Utc>::from_timestamp_millis(*ms).unwrap_or_default())

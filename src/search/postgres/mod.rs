@@ -52,7 +52,7 @@ fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuil
         sql.push("select ").push(collection.id).push(" as id");
         for (number, sort) in query.sort.iter().enumerate() {
             sql.push(", ");
-            compile::shown(sql, *sort);
+            compile::shown(sql, sort);
             sql.push(format!(" as k{number}"));
         }
     });
@@ -117,7 +117,7 @@ async fn total(
 }
 
 fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<SortPosition> {
-    let keys = query.sort.iter().enumerate().map(|(number, sort)| compile::key(row, &format!("k{number}"), *sort));
+    let keys = query.sort.iter().enumerate().map(|(number, sort)| compile::key(row, &format!("k{number}"), sort));
     Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching == Matching::Loose })
 }
 

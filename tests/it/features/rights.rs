@@ -20,6 +20,7 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
         ("GET", _) | (_, "/auth/logout") => Permission::Read,
+        ("POST", path) if path.ends_with("/search") => Permission::Read,
         // They belong to the customer, so taking one away changes it.
         ("DELETE", path) if path.contains("/contact-points/") || path.contains("/addresses/") => Permission::Edit,
         ("DELETE", _) => Permission::Manage,

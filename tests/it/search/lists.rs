@@ -67,7 +67,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    async fn open(engine: Engine) -> Self {
+    pub(super) async fn open(engine: Engine) -> Self {
         Self::open_with(engine, ROWS).await
     }
 

@@ -3,6 +3,9 @@
 mod agreement;
 mod credentials;
 pub(crate) mod index;
+mod language;
 mod limits;
 pub(crate) mod lists;
+mod past_due;
+mod refusals;
 mod universal;
