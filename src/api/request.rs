@@ -67,11 +67,12 @@ impl Request {
         self.flag("includeDeleted")
     }
 
-    /// By what day records are shown if the client names no zone.
+    /// By what day the answer to a write shows a record: in the zone `tz`, if that is one.
     #[must_use]
     pub fn as_of(&self) -> AsOf<'_> {
         let config = &self.app.config;
-        AsOf { today: config.default_time_zone.day_of(self.app.clock.now()), aging: &config.aging_days }
+        let zone = self.parameter("tz").and_then(|zone| zone.parse().ok()).unwrap_or(config.default_time_zone);
+        AsOf { today: zone.day_of(self.app.clock.now()), aging: &config.aging_days }
     }
 
     /// What the rules of a write depend on.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result, Violations};
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms, document};
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
-use crate::values::json::Object;
+use crate::values::json::{Object, Value};
 
 /// A kind of record with an address of its own. Its table has the collection's name.
 pub trait Resource: Fields + Serialize + Clone + Send + Sync {
@@ -111,8 +111,12 @@ pub fn apply<R: Resource>(
 ) -> Result<()> {
     fields::apply(after, &mut patch.members, violations);
     if R::collection().past_due.is_some() {
-        // What was computed when it was read may be otherwise by now.
-        patch.members.retain(|name, _| !PastDue::FIELDS.contains(&name.as_str()));
+        // What repeats a computed member is gone by now; see `take_repeated`.
+        for name in PastDue::FIELDS {
+            if patch.members.remove(name).is_some() && context.is_strict {
+                violations.add(format!("/{name}"), "not_changeable", "is computed and can only be repeated");
+            }
+        }
     }
     if !patch.members.is_empty() {
         let shown = serde_json::to_vec(before).and_then(|shown| serde_json::from_slice(&shown)).map_err(Error::internal)?;
@@ -248,10 +252,22 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: 
             R::hold_parent(connection, Parent::Named(&patch.members)).await?;
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
+            let mut patch = patch;
+            take_repeated(&before, &mut patch.members, request)?;
             R::change(connection, &before, patch, &context).await?;
             answer(&find::<R>(connection, id).await?, request)
         })
         .await
+}
+
+/// Takes out the computed members that a request repeats as they are shown in its zone.
+fn take_repeated<R: Resource>(before: &R, members: &mut Object, request: &Request) -> Result<()> {
+    let computed = (R::collection().computed)(&json_of(before)?, request.as_of()).map_err(Error::internal)?;
+    for (name, shown) in document::members(computed.as_bytes()) {
+        let shown = serde_json::from_slice::<Value>(shown).map_err(Error::internal)?;
+        members.retain(|member, value| member.as_bytes() != name || *value != shown);
+    }
+    Ok(())
 }
 
 pub async fn remove<R: Resource>(id: R::Id, caller: Caller, request: Request) -> Result<Reply> {

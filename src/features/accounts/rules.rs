@@ -238,7 +238,10 @@ mod tests {
             resource::apply(&before, &mut after, patch, &context, &mut violations).unwrap();
             violations.take().len()
         };
-        assert_eq!(apply(json!({ "balance": 40, "originalAmount": "40", "currency": "eur", "daysPastDue": 0 })), 0);
-        assert_eq!(apply(json!({ "balance": 41, "originalAmount": null, "currency": "USD", "customerId": null })), 4);
+        assert_eq!(apply(json!({ "balance": 40, "originalAmount": "40", "currency": "eur" })), 0);
+        assert_eq!(
+            apply(json!({ "balance": 41, "originalAmount": null, "currency": "USD", "customerId": null, "daysPastDue": 7 })),
+            5
+        );
     }
 }

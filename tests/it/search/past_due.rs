@@ -136,7 +136,9 @@ async fn the_settings_name_the_zone_and_the_buckets() {
     let error = client.get("/accounts?agingBucket=120%2B").await.expect(400);
     assert!(error["detail"].as_str().unwrap().contains("current, 1-7, 7+"), "{error}");
     // A record is accepted as it was read in another zone.
-    let read = client.get(&format!("/accounts/{}?tz=-12:00", created["id"].as_str().unwrap())).await.expect(200);
+    let path = format!("/accounts/{}?tz=-12:00", created["id"].as_str().unwrap());
+    let read = client.get(&path).await.expect(200);
     assert_eq!(read["daysPastDue"], Value::from((day("-12:00") - due).num_days()));
-    client.put(&format!("/accounts/{}", created["id"].as_str().unwrap()), &read).await.expect(200);
+    assert_eq!(client.put(&path, &read).await.expect(200), read);
+    assert_eq!(client.patch(&path, &json!({ "daysPastDue": 999 })).await.expect(422)["errors"][0]["pointer"], "/daysPastDue");
 }

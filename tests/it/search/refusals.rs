@@ -13,7 +13,7 @@ async fn unknown_names_are_refused_with_the_nearest_one() {
             ("statsu=open", "unknown_parameter", "did you mean status?"),
             ("pagesize=10", "unknown_parameter", "did you mean pageSize?"),
             ("dayspastdue=1", "unknown_parameter", "did you mean daysPastDue?"),
-            ("balance[get]=1", "unknown_operator", "did you mean gte?"),
+            ("balance[gtee]=1", "unknown_operator", "did you mean gte?"),
             ("sort=-createdat", "unknown_field", "did you mean createdAt?"),
             ("sort=ballance:nullsFirst", "unknown_field", "did you mean balance?"),
             ("fields=customer_name", "unknown_member", "did you mean customerName?"),
