@@ -161,7 +161,7 @@ pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
         limit: PAGE_DEFAULT,
         count: Count::Exact,
     };
-    let position = SortPosition { keys: Vec::new(), id, loose: false };
+    let position = SortPosition { keys: Vec::new(), id, loose: None };
     request.app.search.cursor(&query, &[address(request)], position, Engine::Postgres)
 }
 

@@ -88,11 +88,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::search::query::Key;
+    use crate::search::phrase::Rarity;
+    use crate::search::query::{Key, Loose};
 
     fn cursor() -> Cursor {
         let keys = vec![Key::Integer(i64::MAX - 1), Key::Text("ü".into()), Key::Missing(()), Key::Score(1.5), Key::Flag(true)];
-        let position = SortPosition { keys, id: Uuid::from_u128(7), loose: true };
+        let loose = Loose { rarities: vec![Rarity::new(5000, 3, 0)], least: 1, shown: 10 };
+        let position = SortPosition { keys, id: Uuid::from_u128(7), loose: Some(loose) };
         Cursor { position, filter_hash: 42, engine: Some(Engine::Postgres) }
     }
 

@@ -28,6 +28,13 @@ pub fn record(document: &[u8]) -> &[u8] {
     &document[..memmem::rfind(document, SEARCH).unwrap_or(document.len().saturating_sub(1))]
 }
 
+/// Returns what searches compare in a document, an object; nothing if it has none.
+#[must_use]
+pub fn terms(document: &[u8]) -> &[u8] {
+    let end = document.len().saturating_sub(1);
+    memmem::rfind(document, SEARCH).map_or(&[], |at| document.get(at + SEARCH.len()..end).unwrap_or_default())
+}
+
 /// Reads a number, word or day of the record without parsing what follows it. Only for members that stand before every list and
 /// object: there the first match is the member.
 ///

@@ -14,6 +14,7 @@ pub mod parse;
 mod phrase;
 mod postgres;
 pub mod query;
+mod ranking;
 mod router;
 mod template;
 mod turns;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::field::Field;
 use super::filter::Filter;
-use super::phrase::Phrase;
+use super::phrase::{Phrase, Rarity};
 
 /// One page of a filtered and sorted list.
 #[derive(Clone, Debug)]
@@ -64,9 +64,23 @@ pub struct SortPosition {
     pub keys: Vec<Key>,
     #[serde(rename = "i")]
     pub id: Uuid,
-    /// Whether the phrase was matched loosely because nothing matched all of it.
-    #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
-    pub loose: bool,
+    /// How the phrase was matched, if loosely, because too little matched all of it.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub loose: Option<Loose>,
+}
+
+/// What the order of a loosely matched list depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loose {
+    /// Of each word.
+    #[serde(rename = "r")]
+    pub(super) rarities: Vec<Rarity>,
+    /// Fewest words that match.
+    #[serde(rename = "m")]
+    pub(super) least: usize,
+    /// Ranked hits on the pages before; zero behind the ranked ones.
+    #[serde(rename = "s", default)]
+    pub(super) shown: u64,
 }
 
 /// Value of a sort key. Days and moments are milliseconds since 1970.
@@ -90,12 +104,12 @@ pub enum Count {
 }
 
 /// How strictly a phrase has to match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Matching {
     /// Every word matches a word of the document or the beginning of one.
     Strict,
-    /// One word suffices, typing errors allowed: for a phrase that matches nothing otherwise.
-    Loose,
+    /// Some words match, typing errors allowed: for a phrase that matches too little otherwise.
+    Loose(Loose),
 }
 
 /// The engine that answered. Their scores do not compare.
@@ -138,19 +152,15 @@ impl Query {
             Page::After(_) => 0,
         }
     }
+}
 
-    /// How to match the phrase first: a later page as the first one was.
-    pub(super) fn matching(&self) -> Matching {
-        match &self.page {
-            Page::After(position) if position.loose => Matching::Loose,
-            _ => Matching::Strict,
+impl Matching {
+    /// What a cursor keeps of it.
+    pub(super) fn loose(&self) -> Option<Loose> {
+        match self {
+            Self::Strict => None,
+            Self::Loose(loose) => Some(Loose { shown: 0, ..loose.clone() }),
         }
-    }
-
-    /// Whether to match the phrase loosely after this answer: a first page on which nothing matches strictly.
-    pub(super) fn needs_loose(&self, matching: Matching, hits: &Hits) -> bool {
-        let is_empty = hits.documents.is_empty() && hits.total.is_none_or(|total| total.value == 0);
-        matching == Matching::Strict && is_empty && self.phrase.is_some() && matches!(self.page, Page::Number(_))
     }
 }
 

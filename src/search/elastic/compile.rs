@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::search::phrase::Phrase;
 use crate::search::query::{Count, Key, Matching, Missing, Page, Query, Sort, SortKey};
+use crate::search::ranking;
 
 use super::phrase;
 
@@ -13,15 +14,14 @@ const DAY_MS: i64 = 86_400_000;
 const FIRST_DAY: &str = "0001-01-01";
 const FIRST_DAY_MS: i64 = -719_162 * DAY_MS;
 
-pub(super) fn body(query: &Query, matching: Matching) -> Json {
+pub(super) fn body(query: &Query, matching: &Matching) -> Json {
     let mut body = json!({
         "query": condition(query, matching),
         // One more than is shown says whether another page follows.
         "size": query.limit + 1,
         "sort": sort(&query.sort),
         "track_total_hits": match query.count {
-            // Whether anything matches decides whether the phrase is matched loosely.
-            Count::None if query.phrase.is_some() => json!(1),
+            Count::None if query.phrase.is_some() => json!(ranking::FEW),
             Count::None => json!(false),
             Count::Bounded(bound) => json!(bound),
             Count::Exact => json!(true),
@@ -38,12 +38,12 @@ pub(super) fn body(query: &Query, matching: Matching) -> Json {
     body
 }
 
-fn condition(query: &Query, matching: Matching) -> Json {
+fn condition(query: &Query, matching: &Matching) -> Json {
     let mut filters = Vec::new();
     flatten(&query.filter, &mut filters);
     let phrase = query.phrase.as_ref().map(|phrase: &Phrase| match matching {
         Matching::Strict => phrase::strict(phrase),
-        Matching::Loose => phrase::loose(phrase),
+        Matching::Loose(loose) => phrase::loose(phrase, loose),
     });
     if let (Some(phrase), true) = (&phrase, query.is_scored()) {
         return json!({ "bool": { "must": [phrase], "filter": filters } });

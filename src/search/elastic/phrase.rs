@@ -4,20 +4,28 @@ use serde_json::{Value as Json, json};
 
 use super::spans;
 use crate::search::phrase::score;
-use crate::search::phrase::{Phrase, Word};
+use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
+use crate::search::query::Loose;
+
+const NAME: &str = "search.name";
+/// Where a word may stand besides a name.
+const ELSEWHERE: [&str; 4] = ["search.address", "search.text", "search.emailToken", "search.number"];
+/// Fewest letters of a word that may have two typing errors.
+const TWO_TYPOS_LETTERS: usize = 5;
+/// Elasticsearch takes no score below zero.
+const MIN_SCORE: f64 = 0.1;
 
 /// The whole is one of the document's numbers or addresses, or every word matches.
 pub(super) fn strict(phrase: &Phrase) -> Json {
     let mut alternatives = lookups(phrase);
-    let words: Vec<Json> = phrase.words.iter().enumerate().map(|(at, word)| best(ways(phrase, at, word))).collect();
-    // The full name written as one word.
-    let mut joined = phrase.joined.iter().map(|joined| constant(score::JOINED, json!({ "term": { "search.name": joined } })));
+    let words = phrase.words.iter().enumerate().map(|(number, word)| {
+        let joined = phrase.joined_with(number).map(|joined| constant(score::JOINED, json!({ "term": { NAME: joined } })));
+        best(ways(word).into_iter().chain(joined).chain(spans::ways(phrase, number)).collect())
+    });
+    let words: Vec<Json> = words.collect();
     let full = constant(score::FULL, json!({ "term": { "search.full": phrase.full } }));
     if phrase.email.is_none() {
         alternatives.push(json!({ "bool": { "must": words, "should": [full] } }));
-        if phrase.words.len() <= 3 {
-            alternatives.extend(joined.next_back());
-        }
     } else {
         let parts = phrase.words.iter().map(|word| start("search.emailToken", word)).collect::<Vec<_>>();
         alternatives.push(constant(score::PREFIX, json!({ "bool": { "filter": parts } })));
@@ -25,33 +33,63 @@ pub(super) fn strict(phrase: &Phrase) -> Json {
     best(alternatives)
 }
 
-/// Any word matches, typing errors allowed. The more rare words agree, the better.
-pub(super) fn loose(phrase: &Phrase) -> Json {
-    let mut words: Vec<Json> = phrase
-        .words
-        .iter()
-        .enumerate()
-        .map(|(at, word)| {
-            let mut ways = ways(phrase, at, word);
-            if word.may_be_mistyped() {
-                ways.push(constant(score::ONE_TYPO, fuzzy("search.name", &word.folded, 1)));
-                ways.push(constant(score::ELSEWHERE_TYPO, fuzzy("search.address", &word.folded, 1)));
-                ways.push(constant(score::ELSEWHERE_TYPO, fuzzy("search.text", &word.folded, 1)));
-            }
-            if word.folded.chars().count() >= 6 && word.may_be_mistyped() {
-                ways.push(constant(score::TWO_TYPOS, fuzzy("search.name", &word.folded, 2)));
-            }
-            best(ways)
-        })
-        .collect();
-    words.extend(phrase.joined_inexact().map(|joined| constant(score::JOINED, fuzzy("search.name", joined, 1))));
-    // Among equals the rarer word decides; that needs the index's statistics.
-    let typed = phrase.words.iter().filter(|word| word.is_inexact).map(|word| word.folded.as_str());
-    let typed = typed.collect::<Vec<_>>().join(" ");
-    for field in ["search.name", "search.address"] {
-        words.push(json!({ "match": { field: { "query": typed, "fuzziness": "AUTO", "boost": score::RARITY } } }));
+/// Some words match, typing errors allowed. Each counts for what its likeness says, so the more rare words agree, the better.
+pub(super) fn loose(phrase: &Phrase, loose: &Loose) -> Json {
+    let words = phrase.words.iter().zip(&loose.rarities).enumerate();
+    let words = words
+        .map(|(number, (word, rarity))| best(likenesses(word, *rarity).into_iter().chain(spans::ways(phrase, number)).collect()));
+    let mut words: Vec<Json> = words.collect();
+    for (number, joined) in phrase.joined_inexact() {
+        let rarity = loose.rarities[number].min(loose.rarities[number + 1]);
+        // It stands for both words.
+        words.push(constant(rarity.in_name(Likeness::Joined) + WORD, fuzzy(NAME, joined, 1)));
     }
-    json!({ "bool": { "should": words, "minimum_should_match": 1 } })
+    json!({ "dis_max": { "queries": [strict(phrase), { "bool": { "should": words, "minimum_should_match": loose.least } }] } })
+}
+
+/// Counts the documents that have each word.
+pub(super) fn counts(phrase: &Phrase) -> Json {
+    let count = |paths: &[&str]| -> Json {
+        let of = |word: &Word| -> Json {
+            let terms: Vec<Json> = paths.iter().map(|path| json!({ "term": { *path: word.folded } })).collect();
+            if let [term] = terms.as_slice() { term.clone() } else { json!({ "bool": { "should": terms } }) }
+        };
+        json!({ "filters": { "filters": phrase.words.iter().map(of).collect::<Vec<_>>() } })
+    };
+    json!({
+        "size": 0,
+        "track_total_hits": true,
+        "aggregations": { "names": count(&[NAME]), "elsewhere": count(&["search.address", "search.text"]) },
+    })
+}
+
+/// The ways in which a word is like one of a document.
+fn likenesses(word: &Word, rarity: Rarity) -> Vec<Json> {
+    let letters = word.folded.chars().count();
+    let beginning = Likeness::Beginning { letters, lacking: 1 };
+    let name = |likeness, filter| constant(rarity.in_name(likeness), filter);
+    let mut ways = vec![
+        name(Likeness::Same, json!({ "term": { NAME: word.folded } })),
+        name(Likeness::Joined, json!({ "term": { "search.joined": word.folded } })),
+        name(beginning, start(NAME, word)),
+    ];
+    ways.extend(word.variants.iter().map(|variant| name(Likeness::Variant, json!({ "term": { NAME: variant } }))));
+    if !word.nicknames.is_empty() {
+        ways.push(name(Likeness::Nickname, json!({ "terms": { NAME: word.nicknames } })));
+    }
+    for path in ELSEWHERE {
+        ways.push(constant(rarity.elsewhere(Likeness::Same), json!({ "term": { path: word.folded } })));
+        ways.push(constant(rarity.elsewhere(beginning), start(path, word)));
+    }
+    if word.may_be_mistyped() {
+        ways.push(name(Likeness::Typos(1), fuzzy(NAME, &word.folded, 1)));
+        ways.push(constant(rarity.elsewhere(Likeness::Typos(1)), fuzzy("search.address", &word.folded, 1)));
+        ways.push(constant(rarity.elsewhere(Likeness::Typos(1)), fuzzy("search.text", &word.folded, 1)));
+        if letters >= TWO_TYPOS_LETTERS {
+            ways.push(name(Likeness::Typos(2), fuzzy(NAME, &word.folded, 2)));
+        }
+    }
+    ways
 }
 
 /// The phrase as an id, an address or a number.
@@ -78,19 +116,18 @@ fn lookups(phrase: &Phrase) -> Vec<Json> {
 }
 
 /// The ways in which a word matches without typing errors.
-fn ways(phrase: &Phrase, at: usize, word: &Word) -> Vec<Json> {
+fn ways(word: &Word) -> Vec<Json> {
     let folded = &word.folded;
     let mut ways = vec![
-        constant(score::WORD, json!({ "term": { "search.name": folded } })),
+        constant(score::WORD, json!({ "term": { NAME: folded } })),
         constant(score::JOINED, json!({ "term": { "search.joined": folded } })),
-        constant(score::PREFIX, start("search.name", word)),
-        constant(score::ELSEWHERE, start("search.address", word)),
-        constant(score::ELSEWHERE, start("search.text", word)),
-        constant(score::ELSEWHERE, start("search.emailToken", word)),
-        constant(score::ELSEWHERE, start("search.number", word)),
+        constant(score::PREFIX, start(NAME, word)),
     ];
-    ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, spelling("search.name", word, variant))));
-    ways.extend(spans::ways(phrase, at));
+    ways.extend(ELSEWHERE.map(|path| constant(score::ELSEWHERE, start(path, word))));
+    if !word.nicknames.is_empty() {
+        ways.push(constant(score::NICKNAME, json!({ "terms": { NAME: word.nicknames } })));
+    }
+    ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, spelling(NAME, word, variant))));
     ways
 }
 
@@ -109,7 +146,7 @@ fn fuzzy(path: &str, value: &str, edits: u8) -> Json {
 }
 
 fn constant(score: f64, filter: Json) -> Json {
-    json!({ "constant_score": { "filter": filter, "boost": score } })
+    json!({ "constant_score": { "filter": filter, "boost": score.max(MIN_SCORE) } })
 }
 
 fn best(queries: Vec<Json>) -> Json {

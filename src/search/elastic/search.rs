@@ -1,14 +1,16 @@
-//! Searches in Elasticsearch: one request each, two if a phrase matches nothing as it was typed.
+//! Searches in Elasticsearch: one request each, three if a phrase matches too little as it was typed.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::compile;
 use super::{Elastic, ElasticError, Shards, Verb, parse};
+use super::{compile, phrase};
 use crate::search::Collection;
-use crate::search::query::{Count, Hits, Matching, Query, SortPosition, Total};
+use crate::search::phrase::{Phrase, Rarity};
+use crate::search::query::{Hits, Matching, Query, SortPosition, Total};
+use crate::search::ranking::{self, Finder};
 
 impl Elastic {
     /// Name of a collection's alias.
@@ -18,11 +20,7 @@ impl Elastic {
 
     /// Answers from an index. Failed shards are an error: an answer with a part missing is none.
     pub(in crate::search) async fn search(&self, index: &str, query: &Query) -> Result<Hits, ElasticError> {
-        let matching = query.matching();
-        let hits = self.ask(index, query, matching).await?;
-        let hits = if query.needs_loose(matching, &hits) { self.ask(index, query, Matching::Loose).await? } else { hits };
-        // A phrase makes the engine count even if the client wants no total.
-        Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
+        ranking::search(&mut Searched { elastic: self, index }, query).await
     }
 
     /// Searches for nothing, to see whether the server answers: the cheapest of searches.
@@ -32,15 +30,38 @@ impl Elastic {
         parse::<Answer>(&answer)?.check()
     }
 
-    async fn ask(&self, index: &str, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
+    async fn ask(&self, index: &str, body: &Json) -> Result<Bytes, ElasticError> {
         // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
         let path = format!("{index}/_search?allow_partial_search_results=false&timeout={}ms", self.search_deadline.as_millis());
-        let body =
-            serde_json::to_vec(&compile::body(query, matching)).map_err(|error| ElasticError::Broken(error.to_string()))?;
-        let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
+        let body = serde_json::to_vec(body).map_err(|error| ElasticError::Broken(error.to_string()))?;
+        self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await
+    }
+}
+
+/// The index that a search asks.
+struct Searched<'a> {
+    elastic: &'a Elastic,
+    index: &'a str,
+}
+
+impl Finder for Searched<'_> {
+    type Error = ElasticError;
+
+    async fn find(&mut self, query: &Query, matching: &Matching) -> Result<Hits, ElasticError> {
+        let bytes = self.elastic.ask(self.index, &compile::body(query, matching)).await?;
         let answer: Answer = parse(&bytes)?;
         answer.check()?;
         answer.hits.read(&bytes, query, matching)
+    }
+
+    async fn rarities(&mut self, phrase: &Phrase) -> Result<Vec<Rarity>, ElasticError> {
+        let bytes = self.elastic.ask(self.index, &phrase::counts(phrase)).await?;
+        let answer: Answer = parse(&bytes)?;
+        answer.check()?;
+        let documents = answer.hits.total.map_or(0, |total| total.value);
+        let Some(Counts { names, elsewhere }) = answer.aggregations else { return Ok(Vec::new()) };
+        let counts = names.buckets.into_iter().zip(elsewhere.buckets);
+        Ok(counts.map(|(names, elsewhere)| Rarity::new(documents, names.doc_count, elsewhere.doc_count)).collect())
     }
 }
 
@@ -51,6 +72,24 @@ struct Answer<'a> {
     shards: Shards,
     #[serde(borrow)]
     hits: HitList<'a>,
+    aggregations: Option<Counts>,
+}
+
+/// How many documents have each word.
+#[derive(Deserialize)]
+struct Counts {
+    names: Buckets,
+    elsewhere: Buckets,
+}
+
+#[derive(Deserialize)]
+struct Buckets {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    doc_count: u64,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +123,7 @@ impl Answer<'_> {
 
 impl HitList<'_> {
     /// Takes the documents out of the answer as they are; they share its memory.
-    fn read(mut self, answer: &Bytes, query: &Query, matching: Matching) -> Result<Hits, ElasticError> {
+    fn read(mut self, answer: &Bytes, query: &Query, matching: &Matching) -> Result<Hits, ElasticError> {
         let has_more = self.hits.len() > query.limit as usize;
         self.hits.truncate(query.limit as usize);
         let next = self.hits.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
@@ -96,13 +135,13 @@ impl HitList<'_> {
     }
 }
 
-fn position(query: &Query, hit: &Hit<'_>, matching: Matching) -> Result<SortPosition, ElasticError> {
+fn position(query: &Query, hit: &Hit<'_>, matching: &Matching) -> Result<SortPosition, ElasticError> {
     let broken = || ElasticError::Broken("a hit without its sort keys".into());
     let sort: Vec<Json> = serde_json::from_str(hit.sort.get()).map_err(|_| broken())?;
     let (id, keys) = sort.split_last().ok_or_else(broken)?;
     Ok(SortPosition {
         keys: query.sort.iter().zip(keys).map(|(sort, value)| compile::key(sort, value)).collect(),
         id: id.as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?,
-        loose: matching == Matching::Loose,
+        loose: matching.loose(),
     })
 }

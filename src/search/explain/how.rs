@@ -14,6 +14,8 @@ pub enum How {
     Exact,
     /// `mueller` for `Müller`.
     Spelling,
+    /// `bob` for Robert.
+    Nickname,
     /// Words written as one, or one word as several.
     Joined,
     Prefix,
@@ -54,6 +56,9 @@ fn one_word(word: &Word, folded: &str) -> Option<(How, usize)> {
     }
     if word.variants.iter().any(|variant| variant == folded) {
         return Some((How::Spelling, letters(folded)));
+    }
+    if word.nicknames.contains(&folded) {
+        return Some((How::Nickname, letters(folded)));
     }
     if word.is_inexact {
         let start = std::iter::once(&word.folded).chain(&word.variants).find(|start| folded.starts_with(start.as_str()));

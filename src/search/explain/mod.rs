@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::Field;
-use super::phrase::spans::{PART, WHOLE};
+use super::phrase::spans::{PART, WHOLE, at};
 use super::phrase::{Meaning, Phrase, Span, score};
 use crate::values::money::Currency;
 use crate::values::text;
@@ -22,6 +22,9 @@ use texts::{Object, Text, Texts};
 
 /// Most neighbouring words that are written as one.
 const MAX_JOINED: usize = 3;
+/// What a word with typing errors is worth: less than every other way to match.
+const FUZZY: f64 = 4.0;
+const FUZZY_ELSEWHERE: f64 = 2.0;
 
 /// What a phrase and a document have in common.
 #[derive(Debug, Default, Serialize)]
@@ -271,8 +274,9 @@ fn worth(how: How, is_name: bool) -> f64 {
         (How::Spelling, true) => score::VARIANT,
         (How::Joined, true) => score::JOINED,
         (How::Prefix, true) => score::PREFIX,
-        (How::Fuzzy, true) => score::ONE_TYPO,
-        (How::Fuzzy, false) => score::ELSEWHERE_TYPO,
+        (How::Nickname, true) => score::NICKNAME,
+        (How::Fuzzy, true) => FUZZY,
+        (How::Fuzzy, false) => FUZZY_ELSEWHERE,
         _ => score::ELSEWHERE,
     }
 }
@@ -296,13 +300,6 @@ fn fragments(original: &str, mut hits: Vec<Range<usize>>) -> Vec<Fragment> {
     }
     add(original.get(done..), false);
     fragments
-}
-
-/// The value at a path with dots.
-fn at<'a>(document: &'a Object, path: &str) -> Option<&'a Json> {
-    let mut parts = path.split('.');
-    let first = document.get(parts.next()?)?;
-    parts.try_fold(first, |value, part| value.get(part))
 }
 
 #[cfg(test)]

@@ -2,12 +2,15 @@
 
 mod amount;
 mod day;
+mod likeness;
+mod nicknames;
 pub(crate) mod score;
 pub(crate) mod spans;
 mod terms;
 
 use uuid::Uuid;
 
+pub(crate) use likeness::{Likeness, Rarity, WORD};
 pub(super) use spans::{Meaning, Span};
 pub use terms::{Name, Terms};
 
@@ -50,6 +53,8 @@ pub struct Word {
     pub folded: String,
     /// Other spellings: `mueller` and `müller` mean each other.
     pub variants: Vec<String>,
+    /// The nicknames of a given name, or the names that it is a nickname of.
+    pub nicknames: &'static [&'static str],
     /// Whether it may stand for another word, as its beginning or mistyped.
     pub is_inexact: bool,
 }
@@ -59,7 +64,7 @@ pub struct Word {
 pub struct Phone {
     /// The whole number as contact points keep it.
     pub whole: String,
-    /// The digits, without the zeros that dialling begins with.
+    /// The digits, without the country code or the zeros that dialling begins with.
     pub ending: String,
 }
 
@@ -90,18 +95,42 @@ impl Phrase {
             joined: terms::neighbours(&folded).collect(),
             id: typed.trim().parse().ok(),
             email: (typed.contains('@') && typed.split_whitespace().count() == 1).then(|| text::email(typed)),
-            phone: (!has_letters && digits.len() >= MIN_DIGITS)
-                .then(|| Phone { whole: text::phone(typed, region), ending: digits.trim_start_matches('0').to_owned() }),
+            phone: Phone::new(typed, region),
             number: number.filter(|_| digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())),
             spans: Vec::new(),
             words,
         }))
     }
 
-    /// Neighbouring words written as one, as far as they may stand for others.
-    pub fn joined_inexact(&self) -> impl Iterator<Item = &str> {
+    /// The word with its neighbours, written as one, by the word's number: `brien` is in `obrien` if it follows an `o`.
+    pub(crate) fn joined_with(&self, number: usize) -> impl Iterator<Item = &str> {
+        let pairs = self.words.len() - 1;
+        let joined = self.joined.iter().enumerate().filter(move |(at, _)| match at.checked_sub(pairs) {
+            None => (*at..=at + 1).contains(&number),
+            Some(first) => (first..=first + 2).contains(&number),
+        });
+        joined.map(|(_, joined)| joined.as_str())
+    }
+
+    /// Whether it can only be words: no id, address or phone.
+    pub(crate) fn is_words(&self) -> bool {
+        self.id.is_none() && self.email.is_none() && self.phone.is_none()
+    }
+
+    /// Two neighbouring words written as one, as far as they may stand for others, with the number of the first.
+    pub fn joined_inexact(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut budget = Budget::default();
-        self.joined.iter().map(String::as_str).filter(move |joined| budget.allows(joined))
+        let pairs = self.joined.iter().map(String::as_str).take(self.words.len() - 1).enumerate();
+        pairs.filter(move |(_, joined)| budget.allows(joined))
+    }
+}
+
+impl Phone {
+    /// Reads a text without letters that has digits enough.
+    fn new(typed: &str, region: &str) -> Option<Self> {
+        let number = text::without_extension(typed);
+        let is_number = !number.contains(char::is_alphabetic) && text::digits(number).len() >= MIN_DIGITS;
+        is_number.then(|| Self { whole: text::phone(number, region), ending: text::phone_ending(number, region) })
     }
 }
 
@@ -117,7 +146,7 @@ impl Word {
                 let contracted = word.replace("ae", "a").replace("oe", "o").replace("ue", "u");
                 let mut variants: Vec<String> = spelled_out.next().into_iter().chain([contracted]).collect();
                 variants.retain(|variant| variant != word);
-                Self { folded: word.to_owned(), variants, is_inexact: false }
+                Self { folded: word.to_owned(), variants, nicknames: nicknames::of(word), is_inexact: false }
             })
             .collect()
     }
@@ -175,6 +204,15 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_joined_with_its_neighbours() {
+        let joined = |typed: &str, number| phrase(typed).joined_with(number).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(joined("john o brien", 2), ["obrien", "johnobrien"]);
+        assert_eq!(joined("a b c d", 1), ["ab", "bc", "abc", "bcd"]);
+        assert_eq!(joined("a b", 0), ["ab"]);
+        assert_eq!(joined("a", 0), [""; 0]);
+    }
+
+    #[test]
     fn digits_are_a_phone_and_a_number() {
         let last_four = phrase("2671");
         assert_eq!(last_four.phone, Some(Phone { whole: "2671".into(), ending: "2671".into() }));
@@ -182,6 +220,8 @@ mod tests {
         let national = phrase("(415) 555-2671");
         assert_eq!(national.phone.unwrap().whole, "+14155552671");
         assert_eq!(phrase("06 28 12 34 56").phone.unwrap().ending, "628123456");
+        assert_eq!(phrase("+33 6 28 12 34 56").phone.unwrap().ending, "628123456");
+        assert_eq!(phrase("(415) 555-2671 ext. 9").phone.unwrap().whole, "+14155552671");
         assert_eq!(phrase("217").phone, None);
     }
 

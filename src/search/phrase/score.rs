@@ -1,4 +1,4 @@
-//! The score of each way to match, for both engines: whole numbers and addresses, then parts of them, then names, then the rest.
+//! The score of each way to match strictly, for both engines: whole numbers and addresses, then parts of them, then names, then the rest.
 
 /// The phrase is an id, a whole number, phone or e-mail address.
 pub(crate) const IDENTITY: f64 = 1000.0;
@@ -16,13 +16,7 @@ pub(crate) const VARIANT: f64 = 9.0;
 pub(crate) const JOINED: f64 = 8.0;
 /// A word begins a word of a name.
 pub(crate) const PREFIX: f64 = 7.0;
-/// A word differs in one letter from a word of a name.
-pub(crate) const ONE_TYPO: f64 = 6.0;
+/// A word is a nickname of a word of a name, or the other way round.
+pub(crate) const NICKNAME: f64 = 6.0;
 /// A word is in an address, a text or a number.
 pub(crate) const ELSEWHERE: f64 = 5.0;
-/// A word differs in two letters from a word of a name.
-pub(crate) const TWO_TYPOS: f64 = 4.0;
-/// A word differs in one letter from one of an address or text.
-pub(crate) const ELSEWHERE_TYPO: f64 = 3.0;
-/// Weight of how rare the matching words are, small enough to decide between equals only.
-pub(crate) const RARITY: f64 = 0.3;

@@ -5,11 +5,14 @@
 use std::ops::Range;
 
 use chrono::NaiveDate;
+use serde_json::{Map, Value as Json};
 
 use super::{MAX_NUMBER, MIN_DIGITS, Phone, Phrase, amount, day};
 use crate::search::{Field, FieldKind};
 use crate::values::money::{Amount, Currency};
 use crate::values::text;
+
+type Object = Map<String, Json>;
 
 /// The score of what several words are together, shared by the words: more than words of a name, less than the whole phrase as a
 /// number.
@@ -53,6 +56,42 @@ impl Span {
     }
 }
 
+impl Meaning {
+    fn is_in(&self, document: &Object) -> bool {
+        let terms = |path: &str| at(document, path).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+        match self {
+            Self::Number(number) => {
+                terms("search.number").any(|known| known.starts_with(number))
+                    || terms("search.numberSuffix").any(|end| end == number)
+            }
+            Self::Phone(phone) => {
+                terms("search.phone").any(|known| known == phone.whole)
+                    || terms("search.phoneSuffix").any(|end| end == phone.ending)
+            }
+            Self::Amount { fields, currency, amounts } => {
+                let shown = at(document, currency.path).and_then(Json::as_str).and_then(|code| code.parse::<Currency>().ok());
+                let amounts: Vec<i64> = amounts
+                    .iter()
+                    .filter(|(_, alike)| shown.is_some_and(|code| alike.contains(&code)))
+                    .map(|(minor, _)| *minor)
+                    .collect();
+                fields.iter().filter_map(|field| at(document, field.path)?.as_i64()).any(|minor| amounts.contains(&minor))
+            }
+            Self::Day { fields, days } => {
+                let shown = fields.iter().filter_map(|field| at(document, field.path)?.as_str()?.parse().ok());
+                shown.into_iter().any(|day: NaiveDate| days.contains(&day))
+            }
+        }
+    }
+}
+
+/// The value at a path with dots.
+pub(crate) fn at<'a>(document: &'a Object, path: &str) -> Option<&'a Json> {
+    let mut parts = path.split('.');
+    let first = document.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| value.get(part))
+}
+
 impl Phrase {
     /// Adds what the words may be together in a collection with these fields. `typed` is the text that the phrase was read from.
     #[must_use]
@@ -78,6 +117,13 @@ impl Phrase {
             self.spans.extend(meanings.map(|meaning| Span { words: words.clone(), meaning }));
         }
         self
+    }
+
+    /// The spans of which a document has the meaning.
+    pub(crate) fn spans_in(&self, document: &[u8]) -> impl Iterator<Item = &Span> {
+        // Few phrases have spans, and only for those is the document read.
+        let document = if self.spans.is_empty() { Object::new() } else { serde_json::from_slice(document).unwrap_or_default() };
+        self.spans.iter().filter(move |span| span.meaning.is_in(&document))
     }
 
     /// The spans that a word is in.
@@ -106,10 +152,7 @@ fn numbers(typed: &str, region: &str) -> Vec<Meaning> {
     if is_number && squashed.chars().count() <= MAX_NUMBER {
         numbers.push(Meaning::Number(squashed));
     }
-    if !has_letters && digits.len() >= MIN_DIGITS {
-        let ending = digits.trim_start_matches('0').to_owned();
-        numbers.push(Meaning::Phone(Phone { whole: text::phone(typed, region), ending }));
-    }
+    numbers.extend(Phone::new(typed, region).map(Meaning::Phone));
     numbers
 }
 

@@ -6,7 +6,9 @@ use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::Collection;
+use super::phrase::{Phrase, Rarity};
 use super::query::{Count, Hits, Matching, Page, Query, SortPosition, Total};
+use super::ranking::{self, Finder};
 
 mod compile;
 mod phrase;
@@ -23,18 +25,30 @@ impl Postgres {
     /// Answers from one snapshot.
     pub(super) async fn search(&self, collection: &Collection, query: &Query) -> sqlx::Result<Hits> {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        let matching = query.matching();
-        let mut hits = ask(&mut snapshot, collection, query, matching).await?;
-        if query.needs_loose(matching, &hits) {
-            hits = ask(&mut snapshot, collection, query, Matching::Loose).await?;
-        }
-        // A phrase makes the engine count even if the client wants no total.
-        Ok(Hits { total: hits.total.filter(|_| query.count != Count::None), ..hits })
+        ranking::search(&mut Searched { connection: &mut snapshot, collection }, query).await
     }
 }
 
-async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: Matching) -> sqlx::Result<Hits> {
-    if matching == Matching::Loose {
+/// The tables that a search asks.
+struct Searched<'a> {
+    connection: &'a mut PgConnection,
+    collection: &'a Collection,
+}
+
+impl Finder for Searched<'_> {
+    type Error = sqlx::Error;
+
+    async fn find(&mut self, query: &Query, matching: &Matching) -> sqlx::Result<Hits> {
+        ask(self.connection, self.collection, query, matching).await
+    }
+
+    async fn rarities(&mut self, phrase: &Phrase) -> sqlx::Result<Vec<Rarity>> {
+        phrase::rarities(self.connection, self.collection, phrase).await
+    }
+}
+
+async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: &Matching) -> sqlx::Result<Hits> {
+    if matches!(matching, Matching::Loose(_)) {
         sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *connection).await?;
     }
     let mut rows = page(collection, query, matching).build().fetch_all(&mut *connection).await?;
@@ -42,12 +56,18 @@ async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Que
     rows.truncate(query.limit as usize);
     let ids = rows.iter().map(|row| row.try_get("id")).collect::<sqlx::Result<Vec<Uuid>>>()?;
     let next = rows.last().filter(|_| has_more).map(|last| position(query, last, matching)).transpose()?;
-    let total = total(connection, collection, query, matching, ids.len()).await?;
+    let total = match query.count {
+        Count::None if query.phrase.is_none() => None,
+        Count::None if !has_more && query.offset() == 0 => Some(Total { value: ids.len() as u64, at_least: false }),
+        Count::None => Some(total(connection, collection, query, matching, Some(ranking::FEW)).await?),
+        Count::Bounded(bound) => Some(total(connection, collection, query, matching, Some(bound.into())).await?),
+        Count::Exact => Some(total(connection, collection, query, matching, None).await?),
+    };
     let documents = documents(connection, collection, &ids).await?;
     Ok(Hits { documents, total, next })
 }
 
-fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuilder<Pg> {
+fn page(collection: &Collection, query: &Query, matching: &Matching) -> QueryBuilder<Pg> {
     let mut sql = selection(collection, query, matching, |sql| {
         sql.push("select ").push(collection.id).push(" as id");
         for (number, sort) in query.sort.iter().enumerate() {
@@ -71,7 +91,7 @@ fn page(collection: &Collection, query: &Query, matching: Matching) -> QueryBuil
 fn selection(
     collection: &Collection,
     query: &Query,
-    matching: Matching,
+    matching: &Matching,
     columns: impl FnOnce(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
     let mut sql = QueryBuilder::new("");
@@ -90,19 +110,15 @@ fn selection(
     sql
 }
 
+/// Counts what matches, up to a bound.
 async fn total(
     connection: &mut PgConnection,
     collection: &Collection,
     query: &Query,
-    matching: Matching,
-    shown: usize,
-) -> sqlx::Result<Option<Total>> {
-    let bound = match query.count {
-        Count::None if query.phrase.is_some() && shown == 0 => Some(1),
-        Count::None => return Ok(None),
-        Count::Bounded(bound) => Some(i64::from(bound)),
-        Count::Exact => None,
-    };
+    matching: &Matching,
+    bound: Option<u64>,
+) -> sqlx::Result<Total> {
+    let bound = bound.map(|bound| i64::try_from(bound).unwrap_or(i64::MAX - 1));
     let mut sql = selection(collection, query, matching, |sql| {
         sql.push("select count(*) from (select 1");
     });
@@ -113,12 +129,12 @@ async fn total(
     let counted: i64 = sql.build_query_scalar().fetch_one(connection).await?;
     let at_least = bound.is_some_and(|bound| counted > bound);
     let value = if at_least { bound.unwrap_or(counted) } else { counted };
-    Ok(Some(Total { value: u64::try_from(value).unwrap_or(0), at_least }))
+    Ok(Total { value: u64::try_from(value).unwrap_or(0), at_least })
 }
 
-fn position(query: &Query, row: &PgRow, matching: Matching) -> sqlx::Result<SortPosition> {
+fn position(query: &Query, row: &PgRow, matching: &Matching) -> sqlx::Result<SortPosition> {
     let keys = query.sort.iter().enumerate().map(|(number, sort)| compile::key(row, &format!("k{number}"), sort));
-    Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching == Matching::Loose })
+    Ok(SortPosition { keys: keys.collect::<sqlx::Result<_>>()?, id: row.try_get("id")?, loose: matching.loose() })
 }
 
 /// Builds the documents as the index would hold them, in the order of the ids.

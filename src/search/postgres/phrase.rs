@@ -1,34 +1,85 @@
 //! Compiles a phrase into a query of ids with scores: looks each word up in trigram and array indexes, then joins the words.
 
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::spans;
 use crate::search::phrase::score;
-use crate::search::phrase::{Phrase, Word};
+use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
 use crate::search::query::Matching;
 use crate::search::{Collection, Compares, Source};
 
 type Sql = QueryBuilder<Postgres>;
 
+/// Rows that are counted of a word; one that more have is common in any case.
+const MAX_COUNTED: i64 = 10_000;
+/// What the similarity of trigrams counts for: half of it is about one typing error.
+const SIMILARITY: f64 = 10.0;
+/// No likeness counts for less.
+const MIN_SCORE: f64 = 0.1;
+
+/// What each way of a word to match scores.
+#[derive(Clone, Copy)]
+struct Scores {
+    word: f64,
+    variant: f64,
+    nickname: f64,
+    beginning: f64,
+    elsewhere: f64,
+    elsewhere_beginning: f64,
+}
+
+const STRICT: Scores = Scores {
+    word: score::WORD,
+    variant: score::VARIANT,
+    nickname: score::NICKNAME,
+    beginning: score::PREFIX,
+    elsewhere: score::ELSEWHERE,
+    elsewhere_beginning: score::ELSEWHERE,
+};
+
+impl Scores {
+    fn loose(word: &Word, rarity: Rarity) -> Self {
+        let beginning = Likeness::Beginning { letters: word.folded.chars().count(), lacking: 1 };
+        Self {
+            word: rarity.in_name(Likeness::Same).max(MIN_SCORE),
+            variant: rarity.in_name(Likeness::Variant).max(MIN_SCORE),
+            nickname: rarity.in_name(Likeness::Nickname).max(MIN_SCORE),
+            beginning: rarity.in_name(beginning).max(MIN_SCORE),
+            elsewhere: rarity.elsewhere(Likeness::Same).max(MIN_SCORE),
+            elsewhere_beginning: rarity.elsewhere(beginning).max(MIN_SCORE),
+        }
+    }
+}
+
 /// Selects `id` and `score` of what matches.
-pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, matching: Matching) {
+pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, matching: &Matching) {
     // Rounded, so that a sort position survives being written into a cursor.
     sql.push("\nselect id, round(max(score)::numeric, 4)::float8 as score from (");
     sql.push("\nselect id, sum(best) as score from (select id, word, max(score) as best from (");
-    let mut first = true;
+    let mut ways = Ways { sql, is_first: true };
     if phrase.email.is_none() {
-        for (number, word) in phrase.words.iter().enumerate() {
-            for source in collection.sources {
-                ways(sql, &mut first, source, word, number, matching);
+        for source in collection.sources {
+            for (number, word) in phrase.words.iter().enumerate() {
+                ways.of_word(source, word, number, matching);
+                if let Compares::Name(column) = source.compares {
+                    ways.joined(source, column, phrase, number);
+                }
+            }
+            if let (Compares::Name(column), Matching::Loose(loose)) = (source.compares, matching) {
+                for (number, joined) in phrase.joined_inexact() {
+                    let rarity = loose.rarities[number].min(loose.rarities[number + 1]);
+                    let score = rarity.in_name(Likeness::Joined) + WORD;
+                    ways.similar(source, column, joined, phrase.words.len() + number, score);
+                }
             }
         }
     }
-    if first {
+    if ways.is_first {
         sql.push("select null::uuid as id, 0 as word, 0::float8 as score where false");
     }
     spans::ways(sql, collection, phrase);
     sql.push("\n) as ways group by id, word) as words group by id having count(*) >= ");
-    let enough = if matching == Matching::Strict { phrase.words.len() } else { 1 };
+    let enough = if let Matching::Loose(loose) = matching { loose.least } else { phrase.words.len() };
     sql.push_bind(i64::try_from(enough).unwrap_or(i64::MAX));
     for source in collection.sources {
         lookups(sql, source, phrase);
@@ -36,60 +87,129 @@ pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, mat
     sql.push("\n) as found group by id");
 }
 
+/// Counts how many documents have each word.
+pub(super) async fn rarities(
+    connection: &mut PgConnection,
+    collection: &Collection,
+    phrase: &Phrase,
+) -> sqlx::Result<Vec<Rarity>> {
+    let mut sql = Sql::new("select");
+    for word in &phrase.words {
+        for in_names in [true, false] {
+            sql.push(" array[0");
+            for source in collection.sources {
+                let column = match source.compares {
+                    Compares::Name(column) if in_names => column,
+                    Compares::Words(column) if !in_names => column,
+                    _ => continue,
+                };
+                sql.push(", (select count(*) from (select from ").push(source.from).push(" where ").push(column).push(" like ");
+                sql.push_bind(format!("% {} %", word.folded)).push(format!(" limit {MAX_COUNTED}) as counted)"));
+            }
+            sql.push("]::bigint[],");
+        }
+    }
+    // The planner's estimate; of a small table it may lack.
+    let table = collection.table();
+    let name = table.split(' ').next().unwrap_or_default();
+    sql.push(format!(
+        " greatest((select count(*) from (select from {table} limit {MAX_COUNTED}) as counted),
+          (select reltuples::bigint from pg_class where oid = '{name}'::regclass))"
+    ));
+    let row = sql.build().fetch_one(connection).await?;
+    let documents: i64 = row.try_get(2 * phrase.words.len())?;
+    let count = |column: usize| -> sqlx::Result<u64> {
+        let counts: Vec<i64> = row.try_get(column)?;
+        Ok(counts.iter().sum::<i64>().unsigned_abs())
+    };
+    let words = 0..phrase.words.len();
+    words.map(|word| Ok(Rarity::new(documents.unsigned_abs(), count(2 * word)?, count(2 * word + 1)?))).collect()
+}
+
 fn begin(sql: &mut Sql, source: &Source) {
     sql.push("\nselect ").push(source.id).push(" as id, ");
 }
 
-fn ways(sql: &mut Sql, first: &mut bool, source: &Source, word: &Word, number: usize, matching: Matching) {
-    let number = i32::try_from(number).unwrap_or(i32::MAX);
-    let mut way = |sql: &mut Sql, points: f64| {
-        if !std::mem::replace(first, false) {
-            sql.push("\nunion all");
+/// The ways in which words match, joined by `union all`.
+struct Ways<'a> {
+    sql: &'a mut Sql,
+    is_first: bool,
+}
+
+impl Ways<'_> {
+    /// Begins a way; the expression of its score follows.
+    fn begin(&mut self, source: &Source, number: usize) -> &mut Sql {
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.sql.push("\nunion all");
         }
-        begin(sql, source);
-        sql.push(format!("{number} as word, {points:?}::float8 * "));
-    };
-    let from = |sql: &mut Sql| {
-        sql.push(" as score from ").push(source.from).push(" where ");
-    };
-    match source.compares {
-        Compares::Name(column) | Compares::Words(column) => {
-            let is_name = matches!(source.compares, Compares::Name(_));
-            let (whole, start) = if is_name { (score::WORD, score::PREFIX) } else { (score::ELSEWHERE, score::ELSEWHERE) };
-            way(sql, 1.0);
-            sql.push("case when ").push(column).push(" like ").push_bind(format!("% {} %", word.folded));
-            sql.push(format!(" then {whole:?} else {start:?} end"));
-            from(sql);
-            let end = if word.is_inexact { "" } else { " " };
-            sql.push(column).push(" like ").push_bind(format!("% {}{end}%", word.folded));
-            for variant in word.variants.iter().filter(|_| is_name) {
-                way(sql, score::VARIANT);
-                sql.push("1");
-                from(sql);
-                sql.push(column).push(" like ").push_bind(format!("% {variant}{end}%"));
+        begin(self.sql, source);
+        self.sql.push(format!("{number} as word, "))
+    }
+
+    /// What is similar to a word.
+    fn similar(&mut self, source: &Source, column: &str, word: &str, number: usize, score: f64) {
+        let sql = self.begin(source, number);
+        sql.push(format!("greatest({MIN_SCORE:?}, {score:?} - {SIMILARITY:?} * (1 - word_similarity("));
+        sql.push_bind(word.to_owned()).push(", ").push(column).push(")))::float8 as score from ").push(source.from);
+        sql.push(" where ").push_bind(word.to_owned()).push(" <% ").push(column);
+    }
+
+    /// What has the word and its neighbours written as one.
+    fn joined(&mut self, source: &Source, column: &str, phrase: &Phrase, number: usize) {
+        let joined: Vec<String> = phrase.joined_with(number).map(|joined| format!("% {joined} %")).collect();
+        if !joined.is_empty() {
+            let sql = self.begin(source, number);
+            sql.push(format!("{:?}::float8 as score from ", score::JOINED)).push(source.from);
+            sql.push(" where ").push(column).push(" like any (").push_bind(joined).push(")");
+        }
+    }
+
+    fn of_word(&mut self, source: &Source, word: &Word, number: usize, matching: &Matching) {
+        let scores = match matching {
+            Matching::Strict => STRICT,
+            Matching::Loose(loose) => Scores::loose(word, loose.rarities[number]),
+        };
+        let end = if word.is_inexact { "" } else { " " };
+        match source.compares {
+            Compares::Name(column) | Compares::Words(column) => {
+                let is_name = matches!(source.compares, Compares::Name(_));
+                let (whole, beginning) =
+                    if is_name { (scores.word, scores.beginning) } else { (scores.elsewhere, scores.elsewhere_beginning) };
+                let sql = self.begin(source, number);
+                sql.push("case when ").push(column).push(" like ").push_bind(format!("% {} %", word.folded));
+                sql.push(format!(" then {whole:?} else {beginning:?} end::float8 as score from "));
+                sql.push(source.from).push(" where ").push(column).push(" like ").push_bind(format!("% {}{end}%", word.folded));
+                if is_name {
+                    for variant in &word.variants {
+                        let sql = self.begin(source, number);
+                        sql.push(format!("{:?}::float8 as score from ", scores.variant)).push(source.from);
+                        sql.push(" where ").push(column).push(" like ").push_bind(format!("% {variant}{end}%"));
+                    }
+                    if !word.nicknames.is_empty() {
+                        let names: Vec<String> = word.nicknames.iter().map(|name| format!("% {name} %")).collect();
+                        let sql = self.begin(source, number);
+                        sql.push(format!("{:?}::float8 as score from ", scores.nickname)).push(source.from);
+                        sql.push(" where ").push(column).push(" like any (").push_bind(names).push(")");
+                    }
+                }
+                if matches!(matching, Matching::Loose(_)) && word.may_be_mistyped() {
+                    self.similar(source, column, &word.folded, number, whole);
+                }
             }
-            if matching == Matching::Loose && word.may_be_mistyped() {
-                way(sql, if is_name { score::WORD } else { score::ELSEWHERE });
-                sql.push("word_similarity(").push_bind(word.folded.clone()).push(", ").push(column).push(")");
-                from(sql);
-                sql.push_bind(word.folded.clone()).push(" <% ").push(column);
+            Compares::Number { whole: Some(column), .. } => {
+                let sql = self.begin(source, number);
+                sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
+                let end = if word.is_inexact { "%" } else { "" };
+                sql.push(" where ").push(column).push(" like ").push_bind(format!("{}{end}", word.folded));
             }
+            Compares::Contacts(alias) if word.folded.len() >= 3 => {
+                let sql = self.begin(source, number);
+                sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
+                sql.push(" where ").push(alias).push(".kind = 'email' and ").push(alias).push(".normalized like ");
+                sql.push_bind(format!("%{}%", word.folded));
+            }
+            Compares::Number { .. } | Compares::Contacts(_) => {}
         }
-        Compares::Number { whole: Some(column), .. } => {
-            way(sql, score::ELSEWHERE);
-            sql.push("1");
-            from(sql);
-            let end = if word.is_inexact { "%" } else { "" };
-            sql.push(column).push(" like ").push_bind(format!("{}{end}", word.folded));
-        }
-        Compares::Contacts(alias) if word.folded.len() >= 3 => {
-            way(sql, score::ELSEWHERE);
-            sql.push("1");
-            from(sql);
-            sql.push(alias).push(".kind = 'email' and ").push(alias).push(".normalized like ");
-            sql.push_bind(format!("%{}%", word.folded));
-        }
-        Compares::Number { .. } | Compares::Contacts(_) => {}
     }
 }
 
@@ -119,12 +239,6 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
                 sql.push(column).push(" like ").push_bind(format!("% {} %", word.folded)).push(" and ");
             }
             sql.push("unordered(").push(column).push(") = ").push_bind(phrase.full.clone());
-            if let Some(joined) = phrase.joined.last().filter(|_| phrase.words.len() <= 3) {
-                begin(sql);
-                sql.push(format!("{:?}::float8", score::JOINED));
-                from(sql);
-                sql.push(column).push(" like ").push_bind(format!("% {joined} %"));
-            }
         }
         Compares::Number { terms, whole } => {
             let Some(number) = &phrase.number else { return };

@@ -5,7 +5,7 @@ mod phone;
 mod visible;
 
 pub use fold::{SUFFIX_LENGTHS, fold, squash, suffixes, unordered, words};
-pub use phone::{digits, email, is_email, phone};
+pub use phone::{digits, email, is_email, phone, phone_ending, without_extension};
 pub use visible::is_invisible;
 
 /// Version of these functions; a change requires a reindex.

@@ -1,20 +1,55 @@
 //! Normalises phone numbers and e-mail addresses.
 
-use phonenumber::Mode;
 use phonenumber::country::Id;
+use phonenumber::{Mode, PhoneNumber};
 
 use super::is_invisible;
+
+/// Words before the extension of a phone number.
+const EXTENSIONS: [&str; 3] = ["extension", "ext", "x"];
 
 /// Normalises a phone number to E.164; one without a country code is read as of `region` (ISO 3166-1 alpha-2).
 ///
 /// A number of no numbering plan keeps its digits: people do have wrong numbers on file.
 #[must_use]
 pub fn phone(value: &str, region: &str) -> String {
-    let parsed = phonenumber::parse(region.parse::<Id>().ok(), value).ok();
-    match parsed.filter(phonenumber::is_valid) {
+    match parsed(value, region).filter(phonenumber::is_valid) {
         Some(number) => number.format().mode(Mode::E164).to_string(),
         None => digits(value),
     }
+}
+
+/// Returns the digits that a phone number ends with however it was dialled: without the country code or the zeros before it.
+#[must_use]
+pub fn phone_ending(value: &str, region: &str) -> String {
+    let typed = value.trim_start();
+    let is_international = typed.starts_with('+') || typed.starts_with("00");
+    match parsed(value, region).filter(|_| is_international) {
+        Some(number) => number.national().value().to_string(),
+        None => digits(value).trim_start_matches('0').to_owned(),
+    }
+}
+
+/// Cuts off the extension of a phone number: `555 2671 ext. 9`.
+#[must_use]
+pub fn without_extension(value: &str) -> &str {
+    let lower = value.to_ascii_lowercase();
+    let is_extension = |rest: &str| {
+        let is_plain = rest.chars().all(|letter| letter.is_ascii_digit() || matches!(letter, ' ' | '.' | ':'));
+        is_plain && rest.contains(|letter: char| letter.is_ascii_digit())
+    };
+    let starts = EXTENSIONS.iter().filter_map(|word| {
+        let (number, rest) = lower.rsplit_once(word)?;
+        (is_extension(rest) && !number.contains(char::is_alphabetic)).then_some(number.len())
+    });
+    &value[..starts.min().unwrap_or(value.len())]
+}
+
+/// `00` dials abroad in most countries, whatever the region is.
+fn parsed(value: &str, region: &str) -> Option<PhoneNumber> {
+    let international = value.trim_start().strip_prefix("00").map(|number| format!("+{number}"));
+    let region = region.parse::<Id>().ok();
+    phonenumber::parse(region, international.as_deref().unwrap_or(value)).ok()
 }
 
 /// Returns the decimal digits of a text, in ASCII.
@@ -46,6 +81,30 @@ mod tests {
         }
         assert_eq!(phone("06 28 12 34 56", "FR"), "+33628123456");
         assert_eq!(phone("+33 6 28 12 34 56", "US"), "+33628123456");
+    }
+
+    #[test]
+    fn a_number_ends_alike_however_it_is_dialled() {
+        for spelling in ["+33 6 28 12 34 56", "0033 6 28 12 34 56", "06 28 12 34 56", "6 28 12 34 56"] {
+            assert_eq!(phone_ending(spelling, "US"), "628123456", "{spelling}");
+        }
+        assert_eq!(phone("0033 6 28 12 34 56", "US"), "+33628123456");
+        assert_eq!(phone_ending("+1 (555) 010-4477", "DE"), "5550104477");
+        assert_eq!(phone_ending("2671", "US"), "2671");
+    }
+
+    #[test]
+    fn an_extension_is_cut_off() {
+        for (value, expected) in [
+            ("555 2671 ext. 9", "555 2671 "),
+            ("555 2671 x12", "555 2671 "),
+            ("555 2671 Extension 12", "555 2671 "),
+            ("555 2671", "555 2671"),
+            ("max 12", "max 12"),
+            ("555 ext", "555 ext"),
+        ] {
+            assert_eq!(without_extension(value), expected);
+        }
     }
 
     #[test]

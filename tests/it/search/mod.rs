@@ -2,10 +2,12 @@
 
 mod agreement;
 mod credentials;
+mod febrl;
 pub(crate) mod index;
 mod language;
 mod limits;
 pub(crate) mod lists;
 mod past_due;
+mod ranking;
 mod refusals;
 mod universal;
