@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  universal    work over all features
+//! 8 sync  imports  saved_searches  universal   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
@@ -77,6 +77,7 @@ pub mod health;
 pub mod http;
 pub mod imports;
 pub mod metrics;
+pub mod saved_searches;
 pub mod search;
 pub mod server;
 pub mod sync;

@@ -10,7 +10,7 @@ use super::{RecordWriter, Reply, Request};
 use crate::error::{Error, Result, clipped};
 use crate::search::explain::explain;
 use crate::search::parse::{self, ParsedList, Rules, Shape};
-use crate::search::query::{Count, Engine, Page, Query, SortPosition};
+use crate::search::query::{Count, Engine, Page, Query, SortPosition, Total};
 use crate::search::{Answer, Collection, Filter, ListedIndex, document};
 use crate::values::json::Object;
 use crate::values::lsn::Lsn;
@@ -111,7 +111,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let stale = answer.lag >= request.app.config.search.stale_after;
     let end = PageEnd {
         total: total.map(|total| total.value),
-        total_relation: total.map(|total| if total.at_least { "gte" } else { "eq" }),
+        total_relation: total.map(Total::relation),
         page,
         limit: query.limit,
         total_pages: total.map(|total| total.value.div_ceil(u64::from(query.limit))),
@@ -136,6 +136,21 @@ pub(crate) async fn ask(
     let seen = request.known_lsn().await?;
     let caller = request.context.caller();
     request.app.search.answer(collection, query, caller, scored_by, index(request, collection, seen)).await
+}
+
+/// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
+pub(crate) fn check(request: &Request, collection: &'static Collection, parameters: Vec<(String, String)>) -> Result<()> {
+    parse::parse(collection, parameters, &rules(request)).map(drop)
+}
+
+/// Counts what a list with these parameters has, as its first page would say.
+pub(crate) async fn count(
+    request: &Request,
+    collection: &'static Collection,
+    parameters: Vec<(String, String)>,
+) -> Result<Option<Total>> {
+    let query = parse::parse(collection, parameters, &rules(request))?.query;
+    Ok(ask(request, collection, &query, None).await?.hits.total)
 }
 
 /// Answers with a page: its body, and what the headers repeat of its end.

@@ -10,14 +10,18 @@ mod seed;
 mod serve;
 mod settings;
 mod sync;
+mod templates;
 mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
+use crate::collections;
+use crate::search::Collection;
 use connect::describe;
 
 /// A search-first collections API.
@@ -47,6 +51,8 @@ enum Command {
     Reindex(reindex::Reindex),
     /// Show, check and repair the index.
     Sync(sync::Sync),
+    /// Show the index templates, compare them with Elasticsearch, or put them.
+    Templates(templates::Templates),
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
     /// Fill the database with synthetic customers.
@@ -96,6 +102,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::User(user) => user.run().boxed_local().await,
         Command::Reindex(reindex) => reindex.run().boxed_local().await,
         Command::Sync(sync) => sync.run().boxed_local().await,
+        Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
@@ -106,4 +113,14 @@ async fn run(cli: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The collection of that name, or all.
+fn wanted(collection: Option<&str>) -> anyhow::Result<Vec<&'static Collection>> {
+    let Some(name) = collection else { return Ok(collections::ALL.to_vec()) };
+    let found = collections::find(name).with_context(|| {
+        let names = collections::ALL.map(|collection| collection.name);
+        format!("there is no collection {name}; there are {}", names.join(", "))
+    })?;
+    Ok(vec![found])
 }

@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
+use super::{connect, wanted};
 use crate::app::App;
 use crate::config::Config;
 use crate::error::is_away;
 use crate::search::Collection;
+use crate::sync;
 use crate::sync::generations::reconcile;
 use crate::sync::store::generations::{self, Generation, State};
-use crate::{collections, sync};
 
 const PERIOD: Duration = Duration::from_millis(50);
 /// Pause between two lines without a terminal.
@@ -43,13 +43,7 @@ pub(super) struct Reindex {
 
 impl Reindex {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let wanted: Vec<&'static Collection> = match &self.collection {
-            None => collections::ALL.to_vec(),
-            Some(name) => vec![collections::find(name).with_context(|| {
-                let names: Vec<_> = collections::ALL.iter().map(|collection| collection.name).collect();
-                format!("there is no collection {name}; there are {}", names.join(", "))
-            })?],
-        };
+        let wanted = wanted(self.collection.as_deref())?;
         let app = connect::open(self.config).await?;
         ensure!(app.search.elastic().is_some(), "ELASTICSEARCH_URL is not set, so there is no index to build");
         let awaited = match (self.rollback, self.cancel) {

@@ -41,6 +41,12 @@ pub struct Collection {
 }
 
 impl Collection {
+    /// Names of the members that its records are shown with.
+    pub fn members(&'static self) -> impl Iterator<Item = &'static str> {
+        let computed = self.past_due.iter().flat_map(|_| PastDue::FIELDS);
+        self.fields.iter().map(|field| field.name).chain(computed)
+    }
+
     /// The table that has the ids, with its alias and without what is joined to it: `customers c`.
     #[must_use]
     pub fn table(&self) -> String {

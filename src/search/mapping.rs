@@ -7,7 +7,16 @@ use super::{Collection, Field, FieldKind};
 /// Writes the file of a collection; what all collections have alike is in `_settings.json` and `_search.json`.
 #[must_use]
 pub fn file(collection: &Collection) -> String {
-    let mut text = String::from("{\n  \"dynamic\": \"strict\",\n  \"properties\": {");
+    let mut text = format!(
+        r#"{{
+  "dynamic": "strict",
+  "_meta": {{
+    "generatedBy": "collections, from src/features/{}/fields.rs",
+    "dictionary": "index-templates/README.md"
+  }},
+  "properties": {{"#,
+        collection.name
+    );
     for field in collection.fields {
         let _ = write!(text, "\n    \"{}\": {},", field.name, mapping(field));
     }

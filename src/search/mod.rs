@@ -27,4 +27,4 @@ pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
 pub use query::Engine;
 pub use router::{Answer, ListedIndex, Search};
-pub use template::Template;
+pub use template::{Difference, Template};

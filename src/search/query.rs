@@ -137,6 +137,14 @@ pub struct Total {
     pub at_least: bool,
 }
 
+impl Total {
+    /// The word on the wire.
+    #[must_use]
+    pub fn relation(self) -> &'static str {
+        if self.at_least { "gte" } else { "eq" }
+    }
+}
+
 impl Query {
     /// Whether the order depends on how an engine scores.
     #[must_use]

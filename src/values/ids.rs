@@ -64,3 +64,4 @@ id!(LedgerEntryId);
 id!(PaymentId);
 id!(UserId);
 id!(SessionId);
+id!(SavedSearchId);

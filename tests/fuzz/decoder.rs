@@ -5,10 +5,10 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../src/sync/change.rs"]
-mod change;
+#[path = "../../src/sync/stream/decoder.rs"]
+mod stream;
 
-use change::{Change, Relations, Row};
+use stream::{Change, Relations, Row};
 
 fuzz_target!(|stream: &[u8]| {
     let mut relations = Relations::default();

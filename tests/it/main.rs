@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod saved_searches;
 mod search;
 mod searchable;
 mod soak;

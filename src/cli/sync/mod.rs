@@ -11,8 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use crate::app::App;
-use crate::cli::connect;
-use crate::collections;
+use crate::cli::{connect, wanted};
 use crate::config::Config;
 use crate::search::{Collection, Elastic, index};
 use crate::sync::store::generations;
@@ -69,13 +68,7 @@ struct Live {
 
 /// Opens the application, Elasticsearch and the live index of one collection or of all.
 async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, Elastic, Vec<Live>)> {
-    let wanted: Vec<&'static Collection> = match collection {
-        None => collections::ALL.to_vec(),
-        Some(name) => vec![collections::find(name).with_context(|| {
-            let names: Vec<_> = collections::ALL.iter().map(|collection| collection.name).collect();
-            format!("there is no collection {name}; there are {}", names.join(", "))
-        })?],
-    };
+    let wanted = wanted(collection)?;
     let app = connect::open(config).await?;
     let elastic = Elastic::open(&app.config.search)?
         .context("ELASTICSEARCH_URL is not set: Postgres answers every search, and there is no index")?;

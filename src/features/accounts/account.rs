@@ -35,36 +35,58 @@ type Contacts = Json<Vec<(String, String)>>;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
+    /// Also the id of the document.
     pub id: Uuid,
+    /// Counts the changes of the row; the ETag repeats it.
     pub version: i64,
     /// The number that people quote; made up by the database if empty.
     pub account_number: String,
+    /// The customer who owes it.
     pub customer_id: Uuid,
+    /// The customer's display name.
     pub customer_name: String,
+    /// The creditor's name for the customer.
     pub customer_external_id: Option<String>,
+    /// Currency of all amounts of the account.
     pub currency: Currency,
     /// The sum of the ledger.
     pub balance: Money,
+    /// What was owed when the account was opened.
     pub original_amount: Money,
+    /// The day on which it has to be paid.
     pub due_date: Option<NaiveDate>,
+    /// Where the debt stands.
     pub status: Status,
+    /// The user who works on it.
     pub assignee_id: Option<Uuid>,
+    /// That user's name, or user name.
     pub assignee_name: Option<String>,
+    /// To whom it is owed.
     pub creditor: Option<String>,
+    /// The batch that it came with.
     pub portfolio: Option<String>,
+    /// What was sold.
     pub product: Option<String>,
+    /// When the last payment was posted to the ledger.
     #[serde(serialize_with = "milliseconds")]
     pub last_payment_at: Option<DateTime<Utc>>,
+    /// When the customer was last reached.
     #[serde(serialize_with = "milliseconds")]
     pub last_contact_at: Option<DateTime<Utc>>,
+    /// When to work on it next.
     #[serde(serialize_with = "milliseconds")]
     pub next_action_at: Option<DateTime<Utc>>,
+    /// Free words to filter by.
     pub tags: Vec<String>,
+    /// Free JSON of the deployment.
     pub custom: Json<Object>,
+    /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
     /// How the customer is searched for.

@@ -36,28 +36,41 @@ words! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
+    /// Also the id of the document.
     pub id: Uuid,
+    /// Counts the changes of the row; the ETag repeats it.
     pub version: i64,
     /// The creditor's name for this customer.
     pub external_id: Option<String>,
+    /// What the customer is by law.
     pub kind: Kind,
     /// Display name.
     pub name: String,
+    /// First names of a person.
     pub given_name: Option<String>,
+    /// Surname of a person; it comes first in the order of names.
     pub family_name: Option<String>,
+    /// Registered name.
     pub company_name: Option<String>,
+    /// Birthday of a person.
     pub date_of_birth: Option<NaiveDate>,
+    /// Number at the tax office, as typed.
     pub tax_id: Option<String>,
     /// Language tag (BCP 47).
     pub language: Option<String>,
     /// Time zone (IANA).
     pub time_zone: Option<String>,
+    /// What the customer is to the business.
     pub status: Status,
+    /// Free words to filter by.
     pub tags: Vec<String>,
+    /// Free JSON of clients.
     pub metadata: Json<Object>,
+    /// Free JSON of the deployment.
     pub custom: Json<Object>,
-    /// The primary phone number and e-mail address, as typed.
+    /// The primary phone number, as typed.
     pub phone: Option<String>,
+    /// The primary e-mail address, as typed.
     pub email: Option<String>,
     /// Primaries first.
     pub contact_points: Json<Vec<ContactPoint>>,
@@ -65,20 +78,26 @@ pub struct Customer {
     pub addresses: Json<Vec<Address>>,
     /// Accounts that are not deleted.
     pub account_count: i64,
+    /// Those of them that are open.
     pub open_account_count: i64,
-    /// The currency of all accounts, and the sum of their balances, if they share one.
+    /// The currency of all accounts, if they share one.
     pub currency: Option<Currency>,
+    /// The sum of the accounts' balances, if they share a currency.
     pub balance: Option<Money>,
     /// Per currency: never summed across currencies.
     pub balances: Json<Vec<Balance>>,
     /// Oldest due date among open accounts.
     pub oldest_due_date: Option<NaiveDate>,
+    /// The latest of its accounts' last payments.
     #[serde(serialize_with = "milliseconds")]
     pub last_payment_at: Option<DateTime<Utc>>,
+    /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
 }
@@ -87,6 +106,7 @@ pub struct Customer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactPoint {
+    /// Stays while the entry changes.
     pub id: Uuid,
     /// `phone` or `email`.
     pub kind: String,
@@ -106,6 +126,7 @@ pub struct ContactPoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
+    /// Stays while the entry changes.
     pub id: Uuid,
     /// `home`, `work`, …
     pub label: Option<String>,
@@ -117,6 +138,7 @@ pub struct Address {
     pub city: Option<String>,
     /// State or province.
     pub region: Option<String>,
+    /// Postal code, as typed.
     pub postal_code: Option<String>,
     /// Country (ISO 3166-1 alpha-2).
     pub country: Option<String>,
@@ -128,7 +150,9 @@ pub struct Address {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(i64, Currency)")]
 pub struct Balance {
+    /// Currency (ISO 4217).
     pub currency: Currency,
+    /// The sum of the balances of its accounts.
     pub amount: Money,
 }
 

@@ -15,20 +15,31 @@ use crate::values::money::{Currency, Money};
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
+    /// Also the id of the document.
     pub id: Uuid,
+    /// Counts the changes of the row; the ETag repeats it.
     pub version: i64,
     /// None while the payment is unallocated.
     pub account_id: Option<Uuid>,
+    /// The account's number.
     pub account_number: Option<String>,
     /// The account's customer, or who paid while the payment is unallocated.
     pub customer_id: Option<Uuid>,
+    /// That customer's display name.
     pub customer_name: Option<String>,
+    /// The account's, if there is one.
     pub currency: Currency,
+    /// More than zero.
     pub amount: Money,
+    /// How it was paid.
     pub method: String,
+    /// Whether the money came.
     pub status: Status,
+    /// The status in an older interface's words.
     pub status_label: String,
+    /// Who took the money.
     pub receiver: Option<String>,
+    /// Free text, such as the purpose on a bank statement.
     pub description: Option<String>,
     /// The bank's or provider's.
     pub reference: Option<String>,
@@ -36,12 +47,16 @@ pub struct Payment {
     pub failure_code: Option<String>,
     /// Why it failed, for people.
     pub failure_reason: Option<String>,
+    /// When the money came, or is expected.
     #[serde(serialize_with = "milliseconds")]
     pub received_at: DateTime<Utc>,
+    /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
     /// How the customer is searched for.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use crate::search::Collection;
-use crate::search::Template;
 use crate::search::elastic::{Acknowledged, Elastic, ElasticError, Shards, Verb};
+use crate::search::template::{self, Difference, Template};
 
 /// What is behind the alias of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +166,24 @@ pub async fn inspect(elastic: &Elastic, collection: &Collection) -> Result<Alias
 
 /// Makes sure that the index template is the one of this program; returns true if it replaced another one.
 pub async fn ensure_template(elastic: &Elastic, collection: &Collection) -> Result<bool, ElasticError> {
-    let alias = alias(elastic, collection);
+    let found = compare_template(elastic, collection).await?;
+    if found.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(false);
+    }
+    let (name, expected) = index_template(&elastic.prefix, collection)?;
+    put(elastic, &format!("_index_template/{name}"), &expected).await?;
+    Ok(found.is_some())
+}
+
+/// Name and body of a collection's index template.
+pub fn index_template(prefix: &str, collection: &Collection) -> Result<(String, Value), ElasticError> {
+    let name = format!("{prefix}-{}", collection.name);
+    let body = template(collection)?.guard(&format!("{name}-v1-*"));
+    Ok((name, body))
+}
+
+/// Lists where the index template of the cluster differs from the program's; none if the cluster has no such template.
+pub async fn compare_template(elastic: &Elastic, collection: &Collection) -> Result<Option<Vec<Difference>>, ElasticError> {
     #[derive(Deserialize)]
     struct Answer {
         index_templates: [Named; 1],
@@ -175,23 +192,24 @@ pub async fn ensure_template(elastic: &Elastic, collection: &Collection) -> Resu
     struct Named {
         index_template: Value,
     }
-    let path = format!("_index_template/{alias}");
-    let found = match elastic.read::<Answer>(Verb::Get, &path, None, elastic.write_deadline).await {
-        Err(error) if error.is_missing() => None,
-        answer => Some(answer?.index_templates.map(|named| named.index_template)),
+    let (name, expected) = index_template(&elastic.prefix, collection)?;
+    let found = match elastic.read::<Answer>(Verb::Get, &format!("_index_template/{name}"), None, elastic.write_deadline).await {
+        Err(error) if error.is_missing() => return Ok(None),
+        answer => answer?.index_templates.map(|named| named.index_template),
     };
-    let expected = template(collection)?.guard(&format!("{alias}-v1-*"));
-    // The server writes numbers of settings as strings; everything else comes back as it was sent.
-    let is_ours = |[found]: &[Value; 1]| {
-        ["/template/mappings", "/_meta", "/allow_auto_create"]
-            .into_iter()
-            .all(|part| found.pointer(part) == expected.pointer(part))
-    };
-    if found.as_ref().is_some_and(is_ours) {
-        return Ok(false);
+    Ok(Some(template::compare_guard(expected, &found[0])))
+}
+
+/// Lists where an index differs from what a reindex would build.
+pub async fn compare_index(elastic: &Elastic, collection: &Collection, index: &str) -> Result<Vec<Difference>, ElasticError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        mappings: Value,
+        settings: Value,
     }
-    put(elastic, &path, &expected).await?;
-    Ok(found.is_some())
+    let found: BTreeMap<String, Answer> = elastic.read(Verb::Get, index, None, elastic.write_deadline).await?;
+    let one = found.into_values().next().ok_or_else(|| ElasticError::Broken(format!("nothing about {index}")))?;
+    Ok(template(collection)?.compare_index(&one.mappings, &one.settings))
 }
 
 /// Lists the generations of a collection, oldest first, live or not, of any database.

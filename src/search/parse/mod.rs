@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::Collection;
 use super::collection::Include;
 use super::document::Projection;
 use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort};
-use super::{Collection, PastDue};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::values::aging::{Aging, AsOf};
 use crate::values::json::Object;
@@ -301,11 +301,10 @@ impl<'a> Parser<'a> {
 
     /// The id is always shown: a client knows records by it.
     fn members(&self, value: &str) -> Result<Projection, ParameterError> {
-        let computed = self.collection.past_due.iter().flat_map(|_| PastDue::FIELDS);
-        let known = || self.collection.fields.iter().map(|field| field.name).chain(computed.clone());
         let find = |name: &str| {
-            let unknown = || ("unknown_member", format!("records have no {}{}", clipped(name), did_you_mean(name, known())));
-            known().find(|known| *known == name).ok_or_else(unknown)
+            let meant = || did_you_mean(name, self.collection.members());
+            let unknown = || ("unknown_member", format!("records have no {}{}", clipped(name), meant()));
+            self.collection.members().find(|known| *known == name).ok_or_else(unknown)
         };
         let named = value.split(',').map(|name| find(name.trim())).collect::<Result<Vec<_>, _>>()?;
         Ok(Projection::new(["id"].into_iter().chain(named)))

@@ -21,13 +21,21 @@ pub struct Terms {
     /// By what names are sorted, family name first; absent without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     sort: Option<String>,
+    /// Normalised phone numbers (E.164).
     phone: Vec<String>,
+    /// Endings of the phone numbers.
     phone_suffix: Vec<String>,
+    /// E-mail addresses in lower case.
     email: Vec<String>,
+    /// Folded parts of the e-mail addresses.
     email_token: String,
+    /// Numbers that people quote, without case and punctuation.
     number: Vec<String>,
+    /// Endings of these numbers.
     number_suffix: Vec<String>,
+    /// Folded words of the postal addresses.
     address: String,
+    /// Folded words of free text.
     text: String,
     /// Minor units by the names of their fields.
     #[serde(flatten)]

@@ -65,6 +65,14 @@ async fn every_resource_keeps_its_shape() {
 
     let ledger = format!("/accounts/{}/ledger", account["id"].as_str().unwrap());
     snapshot("ledger list", client.get(&ledger).await, 200, redaction);
+
+    test.user("keeper", Role::Viewer).await;
+    let keeper = test.sign_in("keeper").await;
+    let search =
+        json!({ "name": "Late", "collection": "accounts", "query": "status=open", "sort": "dueDate", "columns": ["balance"] });
+    snapshot("saved searches create", keeper.post("/saved-searches", &search).await, 201, redaction);
+    snapshot("saved searches list", keeper.get("/saved-searches?count=true").await, 200, redaction);
+
     let profile = client.get("/auth/profile").await.expect(200);
     assert_eq!(profile["role"], "manager");
 }

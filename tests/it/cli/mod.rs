@@ -4,4 +4,5 @@ pub(crate) mod health;
 mod logs;
 pub(crate) mod seed;
 pub(crate) mod serve;
+mod templates;
 pub(crate) mod tour;

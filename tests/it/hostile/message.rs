@@ -207,6 +207,10 @@ fn body(noun: &str, name: &str, parent: &Value) -> Value {
         }
         "addresses" => json!({ "line1": "2 Main St", "city": "Springfield", "country": "US", "isPrimary": true }),
         "ledger" => json!({ "kind": "fee", "amount": "1.50", "reason": "late" }),
+        "saved-searches" => json!({
+            "name": name, "collection": "accounts", "query": "status=open&q=renee", "sort": "-balance", "columns": ["balance"],
+            "isDefault": true,
+        }),
         "login" => json!({ "username": "admin", "password": PASSWORD }),
         // Refused: rebuilding the indices again and again would be most of the work.
         "reindex" => json!({ "collection": "customers", "rollback": true }),

@@ -6,7 +6,6 @@ use collections::collections::ALL;
 use collections::search::bulk::{self, Bulk, Outcome};
 use collections::search::index::{self, Alias};
 use collections::search::inventory::{self, Detail};
-use collections::search::mapping;
 use collections::search::{Collection, Elastic, ElasticError, Template};
 use collections::values::lsn::Version;
 use serde_json::{Value, json};
@@ -249,29 +248,4 @@ async fn every_member_of_every_document_has_a_mapping() {
         let held = inventory::read(&cluster.elastic, &name, &ids).await.unwrap();
         assert_eq!(held[0].source.get().as_bytes(), loaded[0].source, "{table}");
     }
-}
-
-/// `UPDATE_TEMPLATES=1` writes the files.
-#[test]
-fn templates_follow_from_the_tables_of_fields() {
-    for collection in ALL {
-        let path = format!("{}/index-templates/{}.json", env!("CARGO_MANIFEST_DIR"), collection.name);
-        let expected = mapping::file(collection);
-        if std::env::var_os("UPDATE_TEMPLATES").is_some() {
-            std::fs::write(&path, &expected).unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{path}: write it with UPDATE_TEMPLATES=1");
-    }
-}
-
-#[test]
-fn whatever_documents_are_made_from_changes_the_hash() {
-    let hash = |collection: &Collection| Template::new(collection).unwrap().hash;
-    let mut hashes: Vec<String> = ALL.iter().map(|collection| hash(collection)).collect();
-    hashes.extend(ALL.iter().map(|one| hash(&Collection { revision: one.revision + 1, ..**one })));
-    hashes.push(hash(&Collection { template: r#"{ "properties": {} }"#, ..*customers() }));
-    let count = hashes.len();
-    hashes.sort();
-    hashes.dedup();
-    assert_eq!(hashes.len(), count);
 }

@@ -10,4 +10,5 @@ pub(crate) mod lists;
 mod past_due;
 mod ranking;
 mod refusals;
+mod templates;
 mod universal;

@@ -51,6 +51,17 @@ fn no_file_is_longer_than_the_limit() {
     assert_eq!(long, Vec::<String>::new());
 }
 
+/// The suite does not build the fuzzer.
+#[test]
+fn every_path_of_a_module_leads_to_a_file() {
+    for (file, text) in rust_files() {
+        let folder = root().join(&file).parent().unwrap().to_owned();
+        for path in text.lines().filter_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]")) {
+            assert!(folder.join(path).is_file(), "{file}: {path}");
+        }
+    }
+}
+
 #[test]
 fn every_file_opens_with_what_it_is_for() {
     let silent: Vec<String> =
