@@ -62,7 +62,8 @@ impl Rarity {
             // Rounded, so that it survives being written into a cursor.
             (share.ln() * 100.0).round() / 100.0
         };
-        Self { in_names: rarity(in_names), elsewhere: rarity(elsewhere) }
+        // Where a word is a name too, the name is meant more often.
+        Self { in_names: rarity(in_names), elsewhere: rarity(elsewhere.max(in_names)) }
     }
 
     /// That of the commoner one.
@@ -96,5 +97,47 @@ fn worth(rarity: f64, likeness: Likeness) -> f64 {
         Likeness::Typos(1) => same - ONE_TYPO,
         Likeness::Typos(2) => same - TWO_TYPOS,
         Likeness::Typos(_) => same - THREE_TYPOS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rarer_a_word_the_more_it_says() {
+        let [rare, common] = [Rarity::new(5000, 2, 0), Rarity::new(5000, 500, 0)];
+        assert!(rare.in_name(Likeness::Same) > common.in_name(Likeness::Same));
+        // A slip in what is no name says more than a name that many have.
+        assert!(Rarity::new(5000, 0, 0).in_name(Likeness::Typos(1)) > common.in_name(Likeness::Same));
+    }
+
+    #[test]
+    fn the_less_alike_the_less_it_says() {
+        let beginning = |letters, lacking| Likeness::Beginning { letters, lacking };
+        for rarity in [Rarity::new(5000, 0, 0), Rarity::new(5000, 40, 0), Rarity::new(0, 0, 0)] {
+            let falling = [
+                Likeness::Same,
+                Likeness::Joined,
+                Likeness::Nickname,
+                beginning(7, 1),
+                beginning(7, 4),
+                Likeness::Typos(1),
+                Likeness::Typos(2),
+                Likeness::Typos(3),
+            ];
+            let worth = falling.map(|likeness| rarity.in_name(likeness));
+            assert!(worth.is_sorted_by(|one, other| one >= other), "{worth:?}");
+            assert!(rarity.elsewhere(Likeness::Same) < rarity.in_name(Likeness::Same));
+        }
+        assert!(Rarity::new(5000, 0, 0).in_name(beginning(1, 5)) < Rarity::new(5000, 300, 0).in_name(Likeness::Same));
+    }
+
+    #[test]
+    fn no_count_is_beyond_the_scale() {
+        for (documents, count) in [(0, 0), (0, 7), (10, 10), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+            let rarity = Rarity::new(documents, count, count);
+            assert!((0.0..60.0).contains(&rarity.in_names), "{rarity:?}");
+        }
     }
 }

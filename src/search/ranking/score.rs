@@ -201,3 +201,73 @@ impl<'a> Letters<'a> {
         Some(strsim::osa_distance(self.word, other.word)).filter(|typos| *typos <= most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::search::{Name, Terms};
+
+    fn document(given: &str, family: &str, address: &str) -> Vec<u8> {
+        let mut terms = Terms::default();
+        let display = format!("{given} {family}");
+        terms.name(Name { display: &display, given: Some(given), family: Some(family), company: None });
+        terms.address([&address.to_owned()]);
+        document::write(&json!({ "id": 1 }), &terms).unwrap()
+    }
+
+    fn scored(typed: &str, source: &[u8]) -> f64 {
+        let phrase = Phrase::new(typed, "US").unwrap().unwrap();
+        let rarities = vec![Rarity::new(5000, 5, 0); phrase.words.len()];
+        score(&phrase, &rarities, source)
+    }
+
+    #[test]
+    fn the_closer_name_is_before() {
+        for (typed, closer, other) in [
+            ("jon smith", ("John", "Smith"), ("John", "Smithers")),
+            ("smith john", ("John", "Smith"), ("John", "Smitt")),
+            ("smth john", ("John", "Smith"), ("John", "Jones")),
+            ("john smith", ("John", "Smith"), ("John Paul", "Smith")),
+            ("smith", ("Ann", "Smith"), ("Ann", "Smithson")),
+            ("ja yde crouch", ("Jayde", "Crouch"), ("Jade", "Crouch")),
+            ("vandenberg pieter", ("Pieter", "van den Berg"), ("Pieter", "Vandenburg")),
+            ("bob smith", ("Robert", "Smith"), ("Rupert", "Smith")),
+            ("j smith", ("John", "Smith"), ("Ann", "Smith")),
+            ("john smith", ("J.", "Smith"), ("K.", "Smith")),
+            ("wbeb ann", ("Ann", "Webb"), ("Ann", "Wood")),
+        ] {
+            let [closer, other] = [closer, other].map(|(given, family)| scored(typed, &document(given, family, "")));
+            assert!(closer > other, "{typed}: {closer} {other}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_beside_the_name() {
+        let here = scored("smith baker street", &document("Ann", "Smith", "2 Baker Street"));
+        assert!(here > scored("smith baker street", &document("Ann", "Smith", "2 Mill Street")));
+        assert!(here > scored("smith baker street", &document("Ann", "Smythe", "2 Baker Street")));
+    }
+
+    #[test]
+    fn a_full_name_is_before_everything_else() {
+        let phrase = "smith ann";
+        assert!(
+            scored(phrase, &document("Ann", "Smith", "")) > scored(phrase, &document("Ann", "Smith-Jones", "Ann Smith")) + 500.0
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_document_has_a_score(typed in "[a-zäß0-9' -]{1,60}", given in "\\PC{0,40}", family in "\\PC{0,80}", address in "\\PC{0,300}") {
+            if let Ok(Some(phrase)) = Phrase::new(&typed, "US") {
+                let rarities = vec![Rarity::new(5000, 0, 0); phrase.words.len()];
+                let score = score(&phrase, &rarities, &document(&given, &family, &address));
+                prop_assert!(score.is_finite());
+            }
+            prop_assert!(scored("a", b"no json").is_finite());
+        }
+    }
+}

@@ -2,7 +2,6 @@
 
 mod agreement;
 mod credentials;
-mod febrl;
 pub(crate) mod index;
 mod language;
 mod limits;
