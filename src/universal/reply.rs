@@ -8,6 +8,7 @@ use super::wanted::Wanted;
 use crate::api::{RecordWriter, Reply, Request, paging};
 use crate::error::{Error, Result};
 use crate::search::document;
+use crate::values::text;
 
 /// What follows the records of a group.
 #[derive(Serialize)]
@@ -46,6 +47,9 @@ pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered
     if let Some(hint) = wanted.hint {
         body.extend_from_slice(format!(r#","hint":{}"#, json!(hint)).as_bytes());
     }
+    if let Some(meant) = did_you_mean(&wanted.typed, groups) {
+        body.extend_from_slice(format!(r#","didYouMean":{}"#, json!([meant])).as_bytes());
+    }
     body.push(b'}');
     Ok(Reply::json(body).with(paging::READ_SOURCE, &engines(groups)))
 }
@@ -72,6 +76,18 @@ fn end(request: &Request, hits: &Hits) -> GroupEnd {
         stale,
         lag_ms: stale.then(|| u64::try_from(hits.lag.as_millis()).unwrap_or(u64::MAX)),
     }
+}
+
+/// The text without its typing errors, if the best hit was found in spite of them. It tells nothing that the hit does not show.
+fn did_you_mean(typed: &str, groups: &[Answered<'_>]) -> Option<String> {
+    let (_, best) = groups.first()?.hits.as_ref().ok()?.documents.first()?;
+    let correct = |piece| {
+        let folded = text::fold(piece);
+        let found = best.corrections.iter().find(|(word, _)| *word == folded);
+        found.map_or(piece, |(_, meant)| meant.as_str())
+    };
+    let meant = typed.split_whitespace().map(correct).collect::<Vec<_>>().join(" ");
+    (!best.corrections.is_empty() && meant != typed).then_some(meant)
 }
 
 /// What a client may know of a failure.

@@ -18,6 +18,8 @@ const SHARED: [&str; 4] = ["tz", "includeDeleted", "syncToken", "limit"];
 const KNOWN: &str = "q, types, limit, tz, includeDeleted, syncToken";
 
 pub(super) struct Wanted {
+    /// As the client sent it.
+    pub(super) typed: String,
     pub(super) groups: Vec<Group>,
     /// Whether deleted records are among them.
     pub(super) includes_deleted: bool,
@@ -70,7 +72,7 @@ impl Wanted {
         if hint.is_some() {
             groups.clear();
         }
-        Ok(Self { groups, includes_deleted, hint })
+        Ok(Self { typed, groups, includes_deleted, hint })
     }
 }
 

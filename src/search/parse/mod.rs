@@ -23,7 +23,7 @@ mod past_due;
 mod qualifier;
 mod value;
 
-pub use qualifier::Qualifier;
+pub use qualifier::{Qualifier, qualifiers};
 pub(crate) use value::flag;
 
 use calendar::Calendar;
@@ -128,13 +128,6 @@ pub fn parse_shape(collection: &'static Collection, parameters: &[(String, Strin
     Ok(parser.shape)
 }
 
-/// The conditions in the text of the search box that a collection takes.
-#[must_use]
-pub fn qualifiers(collection: &'static Collection, typed: &str, rules: &Rules) -> Vec<Qualifier> {
-    let parser = Parser::new(collection, rules, None);
-    qualifier::split(collection, typed, |name, value| parser.takes(name, value)).1
-}
-
 /// Code and message of a violation.
 type ParameterError = (&'static str, String);
 
@@ -207,13 +200,7 @@ impl<'a> Parser<'a> {
             return Err(("unstorable_text", "must not contain NUL".into()));
         }
         match name {
-            "q" | "search" => {
-                let (words, qualifiers) = qualifier::split(self.collection, value, |name, value| self.takes(name, value));
-                let phrase = Phrase::new(&words, self.rules.region).map_err(bad)?;
-                self.phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
-                value.trim().clone_into(&mut self.typed);
-                qualifiers.iter().try_for_each(|condition| self.condition(&condition.name, &condition.value))?;
-            }
+            "q" | "search" => self.text(value)?,
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
                     let key = self.sort_key(key)?;
@@ -260,14 +247,6 @@ impl<'a> Parser<'a> {
             _ => return self.condition(name, value),
         }
         Ok(())
-    }
-
-    /// Whether a condition is one of this list.
-    fn takes(&self, name: &str, value: &str) -> bool {
-        let mut trial = Self::new(self.collection, self.rules, None);
-        let is_read = trial.condition(name, value).is_ok();
-        trial.filter();
-        is_read && trial.violations.is_empty()
     }
 
     /// `status=open`, `balance[gte]=10`, `isOverdue=true`.

@@ -2,7 +2,8 @@
 //!
 //! Only what a collection's fields take is a condition; every other colon is part of the words, as in text that was pasted.
 
-use crate::search::{Collection, Field};
+use super::{ParameterError, Parser, Rules, bad};
+use crate::search::{Collection, Field, Phrase};
 
 /// A piece of what was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,38 @@ pub struct Qualifier {
     /// As it was typed.
     pub typed: String,
     /// `status`, `balance[gt]`
-    pub(super) name: String,
-    pub(super) value: String,
+    name: String,
+    value: String,
+}
+
+/// The conditions in the text of the search box that a collection takes.
+#[must_use]
+pub fn qualifiers(collection: &'static Collection, typed: &str, rules: &Rules) -> Vec<Qualifier> {
+    let parser = Parser::new(collection, rules, None);
+    split(collection, typed, |name, value| parser.takes(name, value)).1
+}
+
+impl Parser<'_> {
+    /// Reads the text of the search box: a phrase, and conditions.
+    pub(super) fn text(&mut self, typed: &str) -> Result<(), ParameterError> {
+        let (words, qualifiers) = split(self.collection, typed, |name, value| self.takes(name, value));
+        let phrase = Phrase::new(&words, self.rules.region).map_err(bad)?;
+        self.phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
+        typed.trim().clone_into(&mut self.typed);
+        qualifiers.iter().try_for_each(|condition| self.condition(&condition.name, &condition.value))
+    }
+
+    /// Whether a condition is one of this list.
+    fn takes(&self, name: &str, value: &str) -> bool {
+        let mut trial = Self::new(self.collection, self.rules, None);
+        let is_read = trial.condition(name, value).is_ok();
+        trial.filter();
+        is_read && trial.violations.is_empty()
+    }
 }
 
 /// Takes the conditions out of a text. `takes` says whether a list has a parameter of this name and value.
-pub(super) fn split(collection: &Collection, typed: &str, takes: impl Fn(&str, &str) -> bool) -> (String, Vec<Qualifier>) {
+fn split(collection: &Collection, typed: &str, takes: impl Fn(&str, &str) -> bool) -> (String, Vec<Qualifier>) {
     let (mut words, mut qualifiers) = (Vec::new(), Vec::new());
     for piece in pieces(typed) {
         match piece.parts.and_then(|(name, value)| parameter(collection, name, value)) {

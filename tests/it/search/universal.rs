@@ -98,6 +98,15 @@ async fn what_people_type_finds_its_record_first() {
 }
 
 #[tokio::test]
+async fn a_mistyped_text_is_answered_with_what_was_meant() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, ROWS).await;
+        assert_eq!(find(&lists, "jane mullr berlin").await["didYouMean"], json!(["jane Müller berlin"]), "{engine:?}");
+        assert!(find(&lists, "jane müller berlin").await["didYouMean"].is_null());
+    }
+}
+
+#[tokio::test]
 async fn an_amount_is_one_of_the_records_own_currency() {
     for engine in ENGINES {
         let lists = Lists::open_with(engine, ROWS).await;
