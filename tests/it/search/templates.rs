@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use collections::collections::ALL;
-use collections::search::{Access, Collection, Field, FieldKind, Template, mapping};
+use collections::search::{Access, Collection, Field, FieldKind, PastDue, Template, mapping};
 use serde_json::Value;
 
 /// `UPDATE_TEMPLATES=1` writes the files.
@@ -73,9 +73,9 @@ fn dictionary() -> String {
                 page += &part_rows(field, parts, &folder, &member.kind);
             }
         }
-        let shortcuts: Vec<String> = collection.shortcuts.iter().map(|shortcut| format!("`{}`", shortcut.name)).collect();
-        if !shortcuts.is_empty() {
-            let _ = write!(page, "\nFilters that are true or false and no fields: {}.\n", shortcuts.join(", "));
+        if collection.past_due.is_some() {
+            let names = PastDue::FIELDS.map(|name| format!("`{name}`")).join(", ");
+            let _ = write!(page, "\nComputed by the day, filtered and sorted by, and not in the index: {names}.\n");
         }
     }
     page + &search_forms()
