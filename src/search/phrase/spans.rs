@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_number_may_be_written_with_blanks() {
         let found = spans("jon +1 (555) 010-4477");
-        assert!(found.contains(&"1..5 phone 15550104477".to_owned()), "{found:?}");
+        assert!(found.contains(&"1..5 phone 5550104477".to_owned()), "{found:?}");
         assert!(spans("smith 1 250,00").iter().any(|span| span.starts_with("1..4 amount")));
     }
 
