@@ -262,7 +262,7 @@ mod tests {
             let found = phrase(&typed.join(" "));
             (found.words.iter().map(|word| word.is_inexact).collect::<Vec<_>>(), found.joined_inexact().count())
         };
-        assert_eq!(inexact(&[3, 3, 4]), (vec![true; 3], 3));
+        assert_eq!(inexact(&[3, 3, 4]), (vec![true; 3], 2));
         assert_eq!(inexact(&[40, 41]), (vec![true, false], 0));
         assert_eq!(inexact(&[40, 40, 20, 1]), (vec![true, true, true, false], 1));
         assert_eq!(inexact(&[20, 20, 20, 20, 20]), (vec![true; 5], 2));
