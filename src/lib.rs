@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  saved_searches   work over all features
+//! 8 sync  imports  saved_searches  universal   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
@@ -83,6 +83,7 @@ pub mod search;
 pub mod server;
 pub mod sync;
 pub mod turns;
+pub mod universal;
 pub mod validate;
 pub mod values;
 pub mod worker;

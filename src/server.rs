@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, customers, payments};
 use crate::http::{self, Routes};
-use crate::{auth, health, saved_searches, sync};
+use crate::{auth, health, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -23,6 +23,7 @@ pub fn routes(app: &App) -> Routes {
         payments::routes(app),
         saved_searches::routes(app),
         sync::routes(app),
+        universal::routes(app),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {

@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::{RecordWriter, Reply, Request};
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
+use crate::search::explain::explain;
 use crate::search::parse::{self, ParsedList, Rules, Shape, View};
-use crate::search::query::{Page, SortPosition, Total};
-use crate::search::{Asked, Collection, Filter, ListedIndex, Place, Reading, document};
+use crate::search::query::{Page, Query, SortPosition, Total};
+use crate::search::{Answer, Asked, Collection, Filter, ListedIndex, Place, Reading, document};
 use crate::values::clock::milliseconds;
 use crate::values::json::Object;
 use crate::values::lsn::Lsn;
@@ -100,9 +101,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
         query.page = Page::After(position);
         reading = view.map_or(Reading::Live { scored_by }, Reading::Frozen);
     }
-    let wanted = request.wanted_lsn().await?;
-    let asked = Asked { caller: request.context.caller(), reading, now };
-    let answer = search.answer(collection, &query, asked, index(request, collection, wanted)).await?;
+    let answer = ask(request, collection, &query, reading).await?;
 
     let scored_by = query.is_scored().then_some(answer.engine);
     let is_frozen = answer.view.is_some();
@@ -110,6 +109,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let next = place.map(|place| search.cursor(&hashed, place)).transpose()?;
     let total = answer.hits.total;
     let records = answer.hits.documents.iter().map(|document| document::record(document));
+    let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
     let writer = RecordWriter::open(&request.app, collection, &shape, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
@@ -118,7 +118,13 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
         if at > 0 {
             body.push(b',');
         }
-        writer.write(record, &mut body)?;
+        match phrase {
+            Some(phrase) => {
+                let explanation = explain(phrase, collection.fields, &answer.hits.documents[at]).map_err(Error::internal)?;
+                writer.write_found(record, &explanation, &mut body)?;
+            }
+            None => writer.write(record, &mut body)?,
+        }
     }
     let end = PageEnd {
         total: total.map(|total| total.value),
@@ -141,6 +147,13 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     Ok(reply(request, body, &end))
 }
 
+/// Asks for a list, which shows what the client has written.
+pub(crate) async fn ask(request: &Request, collection: &'static Collection, query: &Query, reading: Reading) -> Result<Answer> {
+    let wanted = request.wanted_lsn().await?;
+    let asked = Asked { caller: request.context.caller(), reading, now: request.app.clock.now() };
+    request.app.search.answer(collection, query, asked, index(request, collection, wanted)).await
+}
+
 /// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
 pub(crate) fn check(request: &Request, collection: &'static Collection, parameters: Vec<(String, String)>) -> Result<()> {
     parse::parse(collection, parameters, &rules(request)).map(drop)
@@ -153,11 +166,7 @@ pub(crate) async fn count(
     parameters: Vec<(String, String)>,
 ) -> Result<Option<Total>> {
     let query = parse::parse(collection, parameters, &rules(request))?.query;
-    let wanted = request.wanted_lsn().await?;
-    let reading = Reading::Live { scored_by: None };
-    let asked = Asked { caller: request.context.caller(), reading, now: request.app.clock.now() };
-    let answer = request.app.search.answer(collection, &query, asked, index(request, collection, wanted)).await?;
-    Ok(answer.hits.total)
+    Ok(ask(request, collection, &query, Reading::Live { scored_by: None }).await?.hits.total)
 }
 
 /// Answers with a page: its body, and what the headers repeat of its end.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::search::explain::Explanation;
 use crate::search::parse::Shape;
 use crate::search::{Collection, Include, document};
 use crate::values::aging::AsOf;
@@ -67,6 +68,15 @@ impl<'a> RecordWriter<'a> {
             into.extend_from_slice(found.map_or(&b"null"[..], Vec::as_slice));
         }
         into.push(b'}');
+        Ok(())
+    }
+
+    /// Writes a record with why it was found.
+    pub fn write_found(&self, record: &[u8], explanation: &Explanation, into: &mut Vec<u8>) -> Result<()> {
+        self.write(record, into)?;
+        let explanation = serde_json::to_string(explanation).map_err(Error::internal)?;
+        into.pop();
+        into.extend_from_slice(format!(r#","_match":{explanation}}}"#).as_bytes());
         Ok(())
     }
 }

@@ -96,6 +96,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller has the permission of this name; no role has an unknown one.
+    #[must_use]
+    pub fn has(&self, permission: &str) -> bool {
+        Permission::ALL.iter().any(|known| known.name() == permission && self.role >= known.role())
+    }
+
     /// How far the caller may move balances.
     #[must_use]
     pub fn authority(&self) -> Authority {

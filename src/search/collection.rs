@@ -36,6 +36,8 @@ pub struct Collection {
     pub load: Load,
     /// Writes the members that are stored in no document, each behind a comma.
     pub computed: Computed,
+    /// Name of the permission that its readers have: `read`.
+    pub permission: &'static str,
 }
 
 impl Collection {

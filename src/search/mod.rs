@@ -5,6 +5,7 @@ mod collection;
 pub mod cursor;
 pub mod document;
 pub mod elastic;
+pub mod explain;
 mod field;
 pub mod filter;
 mod indices;

@@ -1,5 +1,6 @@
 //! Money as integer minor units of a currency (ISO 4217), and its form on the wire.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de;
@@ -38,6 +39,16 @@ impl Currency {
     #[must_use]
     pub fn is_in_use(self) -> bool {
         IN_USE.split(' ').any(|code| code == self.as_str())
+    }
+
+    /// The currencies in use by the number of their decimals.
+    #[must_use]
+    pub fn by_exponent() -> BTreeMap<u32, Vec<Self>> {
+        let mut alike: BTreeMap<u32, Vec<Self>> = BTreeMap::new();
+        for currency in IN_USE.split(' ').filter_map(|code| code.parse::<Self>().ok()) {
+            alike.entry(currency.exponent()).or_default().push(currency);
+        }
+        alike
     }
 
     /// The code.

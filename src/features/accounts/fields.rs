@@ -21,6 +21,7 @@ pub static COLLECTION: Collection = Collection {
     id: "a.id",
     load: resource::load::<Account>,
     computed,
+    permission: "read",
 };
 
 fields! { Account;

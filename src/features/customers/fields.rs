@@ -19,6 +19,7 @@ pub static COLLECTION: Collection = Collection {
     id: "c.id",
     load: resource::load::<Customer>,
     computed: resource::nothing_computed,
+    permission: "read",
 };
 
 fields! { Customer;

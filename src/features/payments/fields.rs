@@ -30,6 +30,7 @@ pub static COLLECTION: Collection = Collection {
     id: "p.id",
     load: resource::load::<Payment>,
     computed: resource::nothing_computed,
+    permission: "read",
 };
 
 pub(super) static METHODS: Words = Words {

@@ -24,6 +24,7 @@ mod outcome;
 mod phrase;
 mod point;
 mod search;
+mod spans;
 
 pub(super) use fault::Cause;
 pub use fault::ElasticError;

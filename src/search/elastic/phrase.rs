@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::spans;
 use crate::search::phrase::score;
 use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
 use crate::search::query::Loose;
@@ -19,7 +20,7 @@ pub(super) fn strict(phrase: &Phrase) -> Json {
     let mut alternatives = lookups(phrase);
     let words = phrase.words.iter().enumerate().map(|(number, word)| {
         let joined = phrase.joined_with(number).map(|joined| constant(score::JOINED, json!({ "term": { NAME: joined } })));
-        best(ways(word).into_iter().chain(joined).collect())
+        best(ways(word).into_iter().chain(joined).chain(spans::ways(phrase, number)).collect())
     });
     let words: Vec<Json> = words.collect();
     let full = constant(score::FULL, json!({ "term": { "search.full": phrase.full } }));
@@ -34,8 +35,10 @@ pub(super) fn strict(phrase: &Phrase) -> Json {
 
 /// Some words match, typing errors allowed. Each counts for what its likeness says, so the more rare words agree, the better.
 pub(super) fn loose(phrase: &Phrase, loose: &Loose) -> Json {
-    let mut words: Vec<Json> =
-        phrase.words.iter().zip(&loose.rarities).map(|(word, rarity)| best(likenesses(word, *rarity))).collect();
+    let words = phrase.words.iter().zip(&loose.rarities).enumerate();
+    let words = words
+        .map(|(number, (word, rarity))| best(likenesses(word, *rarity).into_iter().chain(spans::ways(phrase, number)).collect()));
+    let mut words: Vec<Json> = words.collect();
     for (number, joined) in phrase.joined_inexact() {
         let rarity = loose.rarities[number].min(loose.rarities[number + 1]);
         // It stands for both words.

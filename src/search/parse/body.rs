@@ -9,7 +9,7 @@ use crate::values::json::{Object, Value};
 /// Groups within groups: as deep as people think.
 const MAX_DEPTH: usize = 3;
 
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "q",
     "filter",
     "facets",
@@ -23,6 +23,7 @@ const MEMBERS: [&str; 15] = [
     "view",
     "fields",
     "include",
+    "highlight",
     "includeDeleted",
     "tz",
 ];
@@ -35,10 +36,10 @@ impl Parser<'_> {
                 "filter" => {
                     let condition = self.tree(value, &pointer, 0);
                     // A conjunction at the root is what parameters are.
-                    self.conditions = match condition {
+                    self.conditions.extend(match condition {
                         Some(Condition::All(parts)) => parts,
                         condition => condition.into_iter().collect(),
-                    };
+                    });
                     continue;
                 }
                 "aggregations" => self.aggregations(value),
@@ -136,8 +137,8 @@ fn text(name: &str, value: &Value) -> Result<String, ParameterError> {
     match (name, value) {
         ("page" | "limit" | "facetSize", Value::Number(digits)) => Ok(digits.clone()),
         ("page" | "limit" | "facetSize", _) => Err(wrong("a number")),
-        ("includeDeleted", Value::Bool(flag)) => Ok(flag.to_string()),
-        ("includeDeleted", _) => Err(wrong("true or false")),
+        ("highlight" | "includeDeleted", Value::Bool(flag)) => Ok(flag.to_string()),
+        ("highlight" | "includeDeleted", _) => Err(wrong("true or false")),
         (_, Value::String(text)) => Ok(text.clone()),
         ("sort" | "facets" | "fields" | "include", Value::Array(texts)) => {
             let texts: Option<Vec<&str>> = texts.iter().map(Value::as_str).collect();

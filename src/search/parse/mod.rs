@@ -20,9 +20,11 @@ mod names;
 mod order;
 mod parsed;
 mod past_due;
+mod qualifier;
 mod value;
 
 pub use parsed::{ParsedList, Rules, Shape, View};
+pub use qualifier::{Qualifier, qualifiers};
 pub(crate) use value::flag;
 
 use aggregate::Requested;
@@ -108,7 +110,7 @@ impl<'a> Parser<'a> {
             count: Count::Bounded(rules.total_limit),
             cursor: None,
             view: View::Live,
-            shape: Shape { members: None, includes: Vec::new(), includes_deleted: false, today },
+            shape: Shape { members: None, includes: Vec::new(), includes_deleted: false, highlight: false, today },
             violations: Violations::default(),
         }
     }
@@ -135,10 +137,7 @@ impl<'a> Parser<'a> {
             return Err(("unstorable_text", "must not contain NUL".into()));
         }
         match name {
-            "q" | "search" => {
-                self.phrase = Phrase::new(value, self.rules.region).map_err(bad)?;
-                value.trim().clone_into(&mut self.typed);
-            }
+            "q" | "search" => self.text(value)?,
             "sort" => {
                 for key in value.split(',').filter(|key| !key.trim().is_empty()) {
                     let key = self.sort_key(key)?;
@@ -189,6 +188,7 @@ impl<'a> Parser<'a> {
             "fields" => self.shape.members = Some(self.members(value)?),
             "include" => self.shape.includes = self.includes(value)?,
             "includeDeleted" => self.shape.includes_deleted = flag(value).map_err(bad)?,
+            "highlight" => self.shape.highlight = flag(value).map_err(bad)?,
             // Every read takes it, also those that are no lists.
             "syncToken" => {}
             _ => return self.condition(name, value),

@@ -26,11 +26,12 @@ pub(super) const PARAMETERS: &[&str] = &[
     "aggs",
     "fields",
     "include",
+    "highlight",
     "includeDeleted",
     "syncToken",
 ];
 /// The same without second names, as errors tell them.
-pub(super) const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, facets, facetSize, aggs, fields, include, includeDeleted, syncToken";
+pub(super) const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, facets, facetSize, aggs, fields, include, highlight, includeDeleted, syncToken";
 
 /// Says which name was meant, as the end of a sentence; empty if none is near.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {

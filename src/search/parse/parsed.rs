@@ -62,6 +62,8 @@ pub struct Shape {
     pub members: Option<Projection>,
     pub includes: Vec<&'static Include>,
     pub includes_deleted: bool,
+    /// Whether each says why the phrase has found it.
+    pub highlight: bool,
     /// By which computed members are shown.
     pub today: NaiveDate,
 }

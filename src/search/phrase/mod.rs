@@ -1,13 +1,17 @@
 //! The text of the search box, taken apart: its words, and the ids, numbers and addresses that it may be.
 
+mod amount;
+mod day;
 mod likeness;
 mod nicknames;
 pub(crate) mod score;
+pub(crate) mod spans;
 mod terms;
 
 use uuid::Uuid;
 
 pub(crate) use likeness::{Likeness, Rarity, WORD};
+pub(super) use spans::{Meaning, Span};
 pub use terms::{Name, Terms};
 
 use crate::values::text;
@@ -39,6 +43,8 @@ pub struct Phrase {
     pub phone: Option<Phone>,
     /// The phrase as an account number or reference, if it has digits enough.
     pub number: Option<String>,
+    /// Words that together may be more than words; see [`Phrase::with_spans`].
+    pub spans: Vec<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +97,7 @@ impl Phrase {
             email: (typed.contains('@') && typed.split_whitespace().count() == 1).then(|| text::email(typed)),
             phone: Phone::new(typed, region),
             number: number.filter(|_| digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())),
+            spans: Vec::new(),
             words,
         }))
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 mod aggregate;
 mod compile;
 mod phrase;
+mod spans;
 
 /// Documents that one statement loads: a page of them is larger than most, and its rows take little memory.
 const LOADED_AT_ONCE: usize = 100;

@@ -2,6 +2,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
+use super::spans;
 use crate::search::phrase::score;
 use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
 use crate::search::query::Matching;
@@ -76,6 +77,7 @@ pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, mat
     if ways.is_first {
         sql.push("select null::uuid as id, 0 as word, 0::float8 as score where false");
     }
+    spans::ways(sql, collection, phrase);
     sql.push("\n) as ways group by id, word) as words group by id having count(*) >= ");
     let enough = if let Matching::Loose(loose) = matching { loose.least } else { phrase.words.len() };
     sql.push_bind(i64::try_from(enough).unwrap_or(i64::MAX));

@@ -13,6 +13,8 @@ const LACKING_WORD: f64 = 0.7;
 const MAX_LACKING_WORDS: usize = 3;
 /// The phrase is the full name, or a number of the document.
 const WHOLE: f64 = 1000.0;
+/// A part of the phrase is a number, an amount or a day of the document: more than any word.
+const SPAN: f64 = 30.0;
 /// Fewest letters of words with so many typing errors.
 const ONE_TYPO_LETTERS: usize = 3;
 const TWO_TYPOS_LETTERS: usize = 5;
@@ -62,7 +64,12 @@ pub(super) fn is_whole(phrase: &Phrase, source: &[u8]) -> bool {
 /// How much speaks for a document: the greater, the likelier it is meant.
 pub(super) fn score(phrase: &Phrase, rarities: &[Rarity], source: &[u8]) -> f64 {
     let forms = Forms::of(source);
-    let elsewhere = elsewhere(phrase, rarities, &forms);
+    let mut elsewhere = elsewhere(phrase, rarities, &forms);
+    // Words that together are a number, an amount or a day of the document.
+    elsewhere.extend(phrase.spans_in(source).map(|span| {
+        let typed = span.words.clone().fold(0, |typed, word| typed | 1 << word);
+        Pair { worth: SPAN, typed, named: 0, covered: 0 }
+    }));
     let no_name = [Cow::Borrowed("")];
     let names = if forms.full.is_empty() { &no_name[..] } else { &forms.full };
     let best = names.iter().map(|name| agreement(phrase, rarities, &forms, name, &elsewhere)).fold(0.0, f64::max);

@@ -107,6 +107,11 @@ impl Lists {
         self.test.client(role).await
     }
 
+    /// Runs a statement as the owner of the schema.
+    pub(super) async fn run(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.test.database.pool).await.unwrap();
+    }
+
     /// Asks for a list and returns the values of one member, in order.
     pub(super) async fn values(&self, path: &str, member: &str) -> Vec<Value> {
         let body = self.client.get(path).await.expect(200);

@@ -12,4 +12,5 @@ mod past_due;
 mod ranking;
 mod refusals;
 mod templates;
+mod universal;
 mod walks;

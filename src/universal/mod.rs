@@ -1,0 +1,31 @@
+//! Universal search: one text asks every collection that the caller may read, and each answers with its best hits.
+
+mod ask;
+mod reply;
+mod wanted;
+
+use crate::api::{Reply, Request};
+use crate::app::App;
+use crate::auth::Permission::Read;
+use crate::auth::{Caller, may};
+use crate::error::Result;
+use crate::http::Routes;
+use crate::routes;
+
+use wanted::Wanted;
+
+/// The access matrix of universal search; each collection asks for its own permission besides.
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "search";
+        get () may(Read) => search;
+    }
+}
+
+async fn search(caller: Caller, request: Request) -> Result<Reply> {
+    let wanted = Wanted::read(&caller, &request)?;
+    if wanted.includes_deleted {
+        caller.check_sees_deleted()?;
+    }
+    let groups = ask::all(&request, &wanted).await?;
+    reply::write(&request, &wanted, &groups).await
+}

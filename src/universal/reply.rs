@@ -1,0 +1,108 @@
+//! Writes the groups. Records pass through as the list of their collection shows them, each with why it was found.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+
+use super::ask::{Answered, Hits};
+use super::wanted::Wanted;
+use crate::api::{RecordWriter, Reply, Request, paging};
+use crate::error::{Error, Result};
+use crate::search::document;
+use crate::search::query::Total;
+use crate::values::clock::milliseconds;
+use crate::values::text;
+
+/// What follows the records of a group.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupEnd {
+    total: Option<u64>,
+    total_relation: Option<&'static str>,
+    engine: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    #[serde(serialize_with = "milliseconds")]
+    indexed_at: DateTime<Utc>,
+    lag_ms: u64,
+}
+
+pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered<'_>]) -> Result<Reply> {
+    let mut body = br#"{"groups":["#.to_vec();
+    for (at, group) in groups.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(format!(r#"{{"type":"{}","data":["#, group.collection.name).as_bytes());
+        let end = match &group.hits {
+            Ok(hits) => {
+                records(request, group, hits, &mut body).await?;
+                serde_json::to_vec(&end(request, hits))
+            }
+            Err(error) => serde_json::to_vec(&json!({ "total": null, "totalRelation": null, "error": failure(error) })),
+        };
+        body.extend_from_slice(b"],");
+        body.extend_from_slice(&end.map_err(Error::internal)?[1..]);
+    }
+    body.push(b']');
+    if let Some(hint) = wanted.hint {
+        body.extend_from_slice(format!(r#","hint":{}"#, json!(hint)).as_bytes());
+    }
+    if let Some(meant) = did_you_mean(&wanted.typed, groups) {
+        body.extend_from_slice(format!(r#","didYouMean":{}"#, json!([meant])).as_bytes());
+    }
+    body.push(b'}');
+    Ok(Reply::json(body).with(paging::READ_SOURCE, &engines(groups)))
+}
+
+async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mut Vec<u8>) -> Result<()> {
+    let records = hits.documents.iter().map(|(document, _)| document::record(document));
+    let writer = RecordWriter::open(&request.app, group.collection, group.shape, records.clone()).await?;
+    for (at, (record, (_, explanation))) in records.zip(&hits.documents).enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        writer.write_found(record, explanation, body)?;
+    }
+    Ok(())
+}
+
+fn end(request: &Request, hits: &Hits) -> GroupEnd {
+    let Hits { total, answer, .. } = hits;
+    GroupEnd {
+        total: total.map(|total| total.value),
+        total_relation: total.map(Total::relation),
+        engine: answer.engine.name(),
+        degraded: answer.degraded,
+        stale: answer.lag >= request.app.config.search.stale_after,
+        indexed_at: answer.indexed_at,
+        lag_ms: u64::try_from((request.app.clock.now() - answer.indexed_at).num_milliseconds()).unwrap_or(0),
+    }
+}
+
+/// The text without its typing errors, if the best hit was found in spite of them. It tells nothing that the hit does not show.
+fn did_you_mean(typed: &str, groups: &[Answered<'_>]) -> Option<String> {
+    let (_, best) = groups.first()?.hits.as_ref().ok()?.documents.first()?;
+    let correct = |piece| {
+        let folded = text::fold(piece);
+        let found = best.corrections.iter().find(|(word, _)| *word == folded);
+        found.map_or(piece, |(_, meant)| meant.as_str())
+    };
+    let meant = typed.split_whitespace().map(correct).collect::<Vec<_>>().join(" ");
+    (!best.corrections.is_empty() && meant != typed).then_some(meant)
+}
+
+/// What a client may know of a failure.
+fn failure(error: &Error) -> serde_json::Value {
+    json!({ "code": error.code(), "detail": error.to_string() })
+}
+
+/// The engines that answered, each once.
+fn engines(groups: &[Answered<'_>]) -> String {
+    let mut engines: Vec<&str> = groups.iter().filter_map(|group| Some(group.hits.as_ref().ok()?.answer.engine.name())).collect();
+    engines.sort_unstable();
+    engines.dedup();
+    engines.join(", ")
+}
