@@ -2,6 +2,7 @@
 
 mod agreement;
 mod credentials;
+mod generated;
 pub(crate) mod index;
 mod limits;
 pub(crate) mod lists;
