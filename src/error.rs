@@ -214,10 +214,8 @@ fn unavailable_database() -> Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => unavailable_database(),
+            _ if is_away(&error) => unavailable_database(),
             sqlx::Error::Database(cause) => match cause.code().as_deref() {
-                // Postgres is starting, stopping or has lost the connection (classes 08 and 57P).
-                Some(code) if code.starts_with("08") || code.starts_with("57P") => unavailable_database(),
                 Some("57014") => Self::Timeout,
                 Some("40001" | "40P01" | "55P03") => Self::contended(),
                 Some("22021" | "22P05") => {
@@ -228,6 +226,18 @@ impl From<sqlx::Error> for Error {
             },
             _ => Self::internal(error),
         }
+    }
+}
+
+/// Whether Postgres cannot be reached, is starting or stopping, or is out of connections, memory or disk, which passes.
+#[must_use]
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(cause) => {
+            cause.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
     }
 }
 
@@ -261,7 +271,7 @@ impl<T> OnConstraint<T> for Result<T, Error> {
     }
 }
 
-/// Most violations that are told of one request: more help no client, and a hostile one would make the server write them all.
+/// Most violations that one answer lists: a client learns nothing from more, and a hostile one would make the server write megabytes.
 const MOST_VIOLATIONS: usize = 100;
 
 /// Collects violations, so that a client learns of all at once; beyond a hundred they are only counted.

@@ -49,9 +49,9 @@ pub(crate) fn routes(app: &App) -> Routes {
 /// The rows below `/health` that everyone may see, where operators have a port of their own.
 pub(crate) fn public_routes(app: &App) -> Routes {
     routes! { app, "health";
-        get ()        public => ready_or_not;
+        get ()        public => ready_briefly;
         get ("live")  public => live;
-        get ("ready") public => ready_or_not;
+        get ("ready") public => ready_briefly;
     }
 }
 
@@ -145,7 +145,7 @@ async fn ready(request: Request) -> Result<Reply> {
 }
 
 /// The same for those who may not know the reasons.
-async fn ready_or_not(request: Request) -> Result<Reply> {
+async fn ready_briefly(request: Request) -> Result<Reply> {
     readiness(&request, |status, _| value!({ "status": status })).await
 }
 

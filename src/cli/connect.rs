@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::config::Config;
 use crate::db;
+use crate::error::is_away;
 use crate::values::clock::Clock;
 
 /// Opens the application if Postgres answers: a pool would only say that it waited for a connection in vain.
@@ -16,7 +17,7 @@ pub(super) async fn open(config: Config) -> anyhow::Result<App> {
 pub(super) fn describe(error: &anyhow::Error) -> String {
     match error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>()) {
         Some(sqlx::Error::PoolTimedOut) => "postgres cannot be reached".to_owned(),
-        Some(cause) if db::is_away(cause) => format!("postgres cannot be reached: {cause}"),
+        Some(cause) if is_away(cause) => format!("postgres cannot be reached: {cause}"),
         _ => format!("{error:#}"),
     }
 }

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::connect;
 use crate::app::App;
 use crate::config::Config;
+use crate::error::is_away;
 use crate::search::Collection;
 use crate::sync::generations::reconcile;
 use crate::sync::store::generations::{self, Generation, State};
-use crate::{collections, db, sync};
+use crate::{collections, sync};
 
 const PERIOD: Duration = Duration::from_millis(50);
 /// Pause between two lines without a terminal.
@@ -163,7 +164,7 @@ async fn patiently_read(app: &App) -> sqlx::Result<Vec<Generation>> {
     let mut away_since = None;
     loop {
         match generations::all(&app.db.sync).await {
-            Err(error) if db::is_away(&error) => {
+            Err(error) if is_away(&error) => {
                 let since = *away_since.get_or_insert_with(|| {
                     eprintln!("postgres cannot be reached; waiting for it");
                     Instant::now()

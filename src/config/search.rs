@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::range::{HOUR, MILLISECOND, MINUTE, SECOND, duration};
+use super::range::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, duration};
 
 #[derive(Args, Clone, Debug)]
 pub struct Search {
@@ -30,7 +30,7 @@ pub struct Search {
         long = "stale-after",
         env = "STALE_AFTER",
         default_value = "5s",
-        value_parser = humantime::parse_duration
+        value_parser = duration(SECOND..=DAY)
     )]
     pub stale_after: Duration,
     /// Longest wait for the acknowledgement of a bulk write.

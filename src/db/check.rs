@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{MIGRATIONS, SERVER_ROLE, SYNC_ROLE, options};
 use crate::config::Database;
+use crate::error::is_away;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,18 +38,6 @@ async fn connect(config: &Database, role: &str) -> Result<PgConnection, Trouble>
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(classify(&error, role)),
         Err(_) => Err(Trouble::Away("no connection within 5 s".into())),
-    }
-}
-
-/// Whether Postgres is starting, stopping, out of connections or cannot be reached, which passes.
-#[must_use]
-pub fn is_away(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(cause) => {
-            cause.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::config::Database;
 
-pub use check::{Trouble, check, is_away};
+pub use check::{Trouble, check};
 pub use turns::{Turn, Turns};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();

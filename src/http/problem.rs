@@ -90,7 +90,7 @@ fn body(error: &Error, detail: &str, context: &RequestContext, path: &str, now: 
     }
 }
 
-/// The path without what is too long for an id or a word of ours.
+/// The path, its segments cut at the length that errors repeat.
 fn shown(path: &str) -> String {
     let segments = path.split('/').take(MOST_SEGMENTS).map(clipped);
     segments.collect::<Vec<_>>().join("/")

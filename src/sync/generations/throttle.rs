@@ -11,6 +11,8 @@ use crate::app::App;
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(5);
+/// Longest pause for each document of a chunk, so that a rebuild comes to its end under endless changes, however small its chunks are.
+const LONGEST_PER_DOCUMENT: Duration = Duration::from_millis(16);
 /// The part of a pause by which it shrinks with each chunk that goes well.
 const PART: u32 = 10;
 /// Chunks are smaller by this factor for this time after a live change waited too long: it waits behind the chunks under way.
@@ -28,9 +30,9 @@ impl Throttle {
         Self(Mutex::new(Pace::new(limit)))
     }
 
-    /// Pauses before a chunk for as long as live changes need.
-    pub(crate) async fn pause(&self, app: &App) {
-        let pause = self.0.lock().next_pause(app.watermark.status.report().write_lag(), Instant::now());
+    /// Pauses before a chunk of some documents for as long as live changes need.
+    pub(crate) async fn pause(&self, app: &App, documents: usize) {
+        let pause = self.0.lock().next_pause(app.watermark.status.report().write_lag(), documents, Instant::now());
         if !pause.is_zero() {
             sleep(pause).await;
         }
@@ -57,17 +59,17 @@ impl Pace {
     }
 
     /// A pause is doubled again only after the time of the limit: several writers see the same change wait.
-    fn next_pause(&mut self, lag: Duration, now: Instant) -> Duration {
+    fn next_pause(&mut self, lag: Duration, documents: usize, now: Instant) -> Duration {
         if lag <= self.limit {
             self.pause = self.pause.saturating_sub(STEP.max(self.pause / PART));
-            return self.pause;
+        } else {
+            self.late_at = Some(now);
+            if self.doubled_at.is_none_or(|doubled_at| now.duration_since(doubled_at) >= self.limit) {
+                self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
+                self.doubled_at = Some(now);
+            }
         }
-        self.late_at = Some(now);
-        if self.doubled_at.is_none_or(|doubled_at| now.duration_since(doubled_at) >= self.limit) {
-            self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
-            self.doubled_at = Some(now);
-        }
-        self.pause
+        self.pause.min(LONGEST_PER_DOCUMENT * u32::try_from(documents).unwrap_or(u32::MAX))
     }
 
     fn chunk(&self, full: usize, now: Instant) -> usize {
@@ -107,7 +109,7 @@ mod tests {
         let begin = Instant::now();
         let mut pace = Pace::new(Duration::from_millis(250));
         for (moment, lag, pause) in table {
-            let next = pace.next_pause(Duration::from_millis(lag), begin + Duration::from_millis(moment));
+            let next = pace.next_pause(Duration::from_millis(lag), 500, begin + Duration::from_millis(moment));
             assert_eq!(next, Duration::from_millis(pause), "at {moment} ms");
         }
     }
@@ -117,13 +119,25 @@ mod tests {
         let begin = Instant::now();
         let mut pace = Pace::new(Duration::from_millis(100));
         assert_eq!(pace.chunk(500, begin), 500);
-        pace.next_pause(Duration::from_millis(100), begin);
+        pace.next_pause(Duration::from_millis(100), 500, begin);
         assert_eq!(pace.chunk(500, begin), 500);
-        pace.next_pause(Duration::from_millis(101), begin);
+        pace.next_pause(Duration::from_millis(101), 500, begin);
         assert_eq!([500, 3, 0].map(|full| pace.chunk(full, begin)), [125, 1, 1]);
-        pace.next_pause(Duration::ZERO, begin + CAREFUL / 2);
+        pace.next_pause(Duration::ZERO, 500, begin + CAREFUL / 2);
         assert_eq!(pace.chunk(500, begin + CAREFUL - Duration::from_millis(1)), 125);
         assert_eq!(pace.chunk(500, begin + CAREFUL), 500);
+    }
+
+    #[test]
+    fn a_small_chunk_waits_for_a_short_time() {
+        let mut pace = Pace::new(Duration::from_millis(100));
+        let begin = Instant::now();
+        let late = |pace: &mut Pace, documents, second| {
+            pace.next_pause(Duration::from_secs(9), documents, begin + Duration::from_secs(second))
+        };
+        let longest = (0..20).map(|second| late(&mut pace, 3, second)).max();
+        assert_eq!(longest, Some(Duration::from_millis(48)));
+        assert_eq!([0, 1, 125, usize::MAX].map(|documents| late(&mut pace, documents, 20).as_millis()), [0, 16, 2_000, 2_000]);
     }
 
     #[test]
@@ -131,9 +145,9 @@ mod tests {
         let mut pace = Pace::new(Duration::from_millis(100));
         let begin = Instant::now();
         for doubling in 0..20 {
-            pace.next_pause(Duration::from_secs(1), begin + Duration::from_secs(doubling));
+            pace.next_pause(Duration::from_secs(1), 500, begin + Duration::from_secs(doubling));
         }
-        let pauses = std::iter::from_fn(|| Some(pace.next_pause(Duration::ZERO, begin)).filter(|pause| !pause.is_zero()));
+        let pauses = std::iter::from_fn(|| Some(pace.next_pause(Duration::ZERO, 500, begin)).filter(|pause| !pause.is_zero()));
         assert!(pauses.sum::<Duration>() < 10 * LONGEST);
     }
 }

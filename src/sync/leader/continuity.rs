@@ -70,7 +70,7 @@ pub(super) async fn watch_publication(app: &App, lease: i64) -> anyhow::Result<(
         // Now, as an operator may have repaired it before the next start.
         checkpoint::forget_publication(pool, lease).await?;
         match found.faults.as_slice() {
-            [] => bail!("the publication was made again, so that changes were missed"),
+            [] => bail!("the publication was dropped and created again; changes in between are missed"),
             faults => bail!("changes are missed: {}", faults.join("; ")),
         }
     }

@@ -20,7 +20,7 @@ const RECONNECT: Duration = Duration::from_millis(100);
 /// Longest wait for these one-row statements.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Moves the watermark to what the leader states, until it is told to stop.
+/// Reads the leader's statement and moves this server's watermark to it, until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Some(Err(error)) = stop.run_until_cancelled(follow(&app)).await {

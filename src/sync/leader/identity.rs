@@ -21,7 +21,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Pause before the look that a failed search asks for: as long as it fails, few searches try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Tells the watermark what the live indices are, until it is told to stop.
+/// Compares the live indices with the recorded ones every second and after a failed search, until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
     let Some(elastic) = app.search.elastic() else { return };
     while !stop.is_cancelled() {

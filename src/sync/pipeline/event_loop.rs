@@ -104,7 +104,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until `stop`.
     ///
     /// # Errors
     /// The stream broke, the database is away or another process leads now. It is safe to start again: unconfirmed changes come
