@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::judged::{Hit, Judged};
+use super::query::{Hit, Query};
 use crate::harness::app::{elasticsearch_url, remove_indices};
 
 /// Requests of one `_msearch`, and documents of one `_bulk`.
@@ -46,7 +46,7 @@ impl Baseline {
     }
 
     /// The first ten hits of each query.
-    pub(super) async fn ask(&self, queries: &[Judged], way: fn(&str) -> Value) -> Vec<Vec<Hit>> {
+    pub(super) async fn ask(&self, queries: &[Query], way: fn(&str) -> Value) -> Vec<Vec<Hit>> {
         let mut answers = Vec::new();
         for queries in queries.chunks(BATCH) {
             let lines = queries.iter().map(|query| format!("{{}}\n{}\n", json!({ "size": 10, "query": way(&query.typed) })));

@@ -3,7 +3,7 @@
 //! Records with even numbers are there to tune by, the others to report.
 
 use super::baseline::{Baseline, WAYS};
-use super::judged::{Judged, ask, row};
+use super::query::{Query, ask, row};
 use super::record::{self, Record, Source};
 use super::report::{self, Row};
 use crate::harness::engines::Engines;
@@ -20,8 +20,8 @@ async fn measure(source: &Source) -> Vec<Row> {
     let [elasticsearch, postgres] = engines.clients().await;
     let mut rows = Vec::new();
     for (kind, typed) in KINDS {
-        let judge = |record: &Record| Judged { list: "/customers", typed: typed(record), relevant: [record.id()].into() };
-        let queries: Vec<Judged> = source.distorted.iter().map(judge).collect();
+        let make = |record: &Record| Query { list: "/customers", typed: typed(record), relevant: [record.id()].into() };
+        let queries: Vec<Query> = source.distorted.iter().map(make).collect();
         let baseline = Baseline::open(source.originals.iter().map(|record| (record.id(), typed(record)))).await;
         let ours = tokio::join!(ask(&elasticsearch, &queries), ask(&postgres, &queries));
         let mut systems = vec![("elasticsearch", ours.0), ("postgres", ours.1)];
@@ -30,10 +30,10 @@ async fn measure(source: &Source) -> Vec<Row> {
         }
         for (half, parity) in HALVES {
             let chosen: Vec<usize> = (0..queries.len()).filter(|at| source.distorted[*at].number % 2 == parity).collect();
-            let judged: Vec<&Judged> = chosen.iter().map(|at| &queries[*at]).collect();
+            let asked: Vec<&Query> = chosen.iter().map(|at| &queries[*at]).collect();
             let measured = systems.iter().map(|(system, answers)| {
                 let answers: Vec<_> = chosen.iter().map(|at| &answers[*at]).collect();
-                row(&format!("{kind}, {half}"), system, &judged, &answers)
+                row(&format!("{kind}, {half}"), system, &asked, &answers)
             });
             let measured: Vec<Row> = measured.collect();
             let best = best(&measured[2..]);

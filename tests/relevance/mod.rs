@@ -7,6 +7,6 @@ mod baseline;
 mod classes;
 mod distorted;
 mod errors;
-mod judged;
+mod query;
 mod record;
 mod report;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::judged::Quality;
+use super::query::Quality;
 
 const HEAD: &str = "| class | system | queries | S@1 | S@10 | MRR@10 | NDCG@10 | S@1 from | S@10 from |\n|---|---|---|---|---|---|---|---|---|\n";
 

@@ -13,7 +13,7 @@ const NICKNAMES: &str = "James-Jim Robert-Bob Robert-Rob Patricia-Pat John-Jack 
     Christopher-Chris José-Pepe Antonio-Toni Francisco-Paco Charlotte-Lottie Oliver-Ollie Olivia-Liv Amelia-Millie";
 
 pub(super) fn classes(world: &World) -> Vec<Class> {
-    let draw = |name: &str, judge: &dyn Fn(&Person, &mut Dice) -> Option<super::Judged>| Class::draw(name, world, judge);
+    let draw = |name: &str, make: &dyn Fn(&Person, &mut Dice) -> Option<super::Query>| Class::draw(name, world, make);
     // Everyone of the name that was meant is right.
     let meant = |person: &Person, typed: String| Some(customers(typed, world.namesakes(&person.name)));
     let of_people = |person: &Person| !person.is_company();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::world::{Account, Person, World};
-use super::{Class, Judged, customers};
+use super::{Class, Query, customers};
 use crate::harness::dice::Dice;
 
 pub(super) fn classes(world: &World) -> Vec<Class> {
@@ -61,7 +61,7 @@ fn phones(world: &World) -> Vec<Class> {
 fn addresses(world: &World) -> Vec<Class> {
     let local = |email: &str| email.split('@').next().unwrap_or_default().to_owned();
     let owners = |own: &str| world.who(|person| person.emails.iter().any(|email| email == own || local(email) == own));
-    let draw = |name: &str, judge: &dyn Fn(&Person, &mut Dice) -> Option<Judged>| Class::draw(name, world, judge);
+    let draw = |name: &str, make: &dyn Fn(&Person, &mut Dice) -> Option<Query>| Class::draw(name, world, make);
     vec![
         draw("e-mail", &|person, _| person.emails.first().map(|email| customers(email, owners(email)))),
         draw("e-mail, local part", &|person, _| {
@@ -94,10 +94,10 @@ fn addresses(world: &World) -> Vec<Class> {
 /// Accounts and payments.
 fn records(world: &World) -> Vec<Class> {
     let owner = |account: &Account| world.people.iter().find(|person| person.id == account.customer_id).unwrap();
-    let list = |accounts: HashSet<_>, typed: String| Judged { list: "/accounts", typed, relevant: accounts };
-    let one = |name: &str, judge: &dyn Fn(&Account, &mut Dice) -> Option<Judged>| {
+    let list = |accounts: HashSet<_>, typed: String| Query { list: "/accounts", typed, relevant: accounts };
+    let one = |name: &str, make: &dyn Fn(&Account, &mut Dice) -> Option<Query>| {
         Class::draw(name, world, |_, dice| {
-            judge(&world.accounts[usize::try_from(dice.roll(world.accounts.len() as u64)).unwrap()], dice)
+            make(&world.accounts[usize::try_from(dice.roll(world.accounts.len() as u64)).unwrap()], dice)
         })
     };
     let ending = |typed: &str| -> HashSet<_> {
@@ -127,7 +127,7 @@ fn records(world: &World) -> Vec<Class> {
         }),
         Class::draw("payment reference", world, |_, dice| {
             let payment = &world.payments[usize::try_from(dice.roll(world.payments.len() as u64)).unwrap()];
-            Some(Judged { list: "/payments", typed: payment.reference.clone(), relevant: [payment.id].into() })
+            Some(Query { list: "/payments", typed: payment.reference.clone(), relevant: [payment.id].into() })
         }),
     ]
 }

@@ -46,19 +46,19 @@ impl Servers {
     /// Asks both, and for the page after the first with the cursor of the other engine if the order is no engine's own.
     pub(super) async fn compare(&self, query: &Query) -> Verdict {
         let answers = self.ask(&query.to_string()).await;
-        let verdict = judge(query, &answers);
-        let Verdict::Alike = verdict else { return verdict };
+        let first = verdict(query, &answers);
+        let Verdict::Alike = first else { return first };
         let cursors = [1, 0].map(|other: usize| answers[other].body["nextCursor"].as_str());
-        let [Some(one), Some(other)] = cursors else { return verdict };
+        let [Some(one), Some(other)] = cursors else { return first };
         if query.has_phrase() || query.parameters.iter().any(|(name, _)| ["page", "cursor"].contains(&name.as_str())) {
-            return verdict;
+            return first;
         }
         let next = |cursor: &str| format!("{query}&cursor={cursor}");
         let (one, other) = (next(one), next(other));
         let (one, other) = tokio::join!(self.0[0].get(&one), self.0[1].get(&other));
-        match judge(query, &[one, other]) {
+        match verdict(query, &[one, other]) {
             Verdict::Different(difference) => Verdict::Different(format!("next page: {difference}")),
-            _ => verdict,
+            _ => first,
         }
     }
 
@@ -90,7 +90,7 @@ impl Servers {
 }
 
 /// Compares the answers of Elasticsearch and of Postgres.
-fn judge(query: &Query, answers: &[Answer; 2]) -> Verdict {
+fn verdict(query: &Query, answers: &[Answer; 2]) -> Verdict {
     let [one, other] = answers;
     let different = |what: &str, one: &dyn std::fmt::Debug, other: &dyn std::fmt::Debug| {
         Verdict::Different(format!("{what}: {one:.300?} from Elasticsearch, {other:.300?} from Postgres"))

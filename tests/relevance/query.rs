@@ -15,7 +15,7 @@ const TURNS: usize = 4;
 const MISSES: usize = 5;
 
 /// A query with its known answers.
-pub(super) struct Judged {
+pub(super) struct Query {
     /// The list that is searched: `/customers`.
     pub(super) list: &'static str,
     pub(super) typed: String,
@@ -44,7 +44,7 @@ pub(super) fn quality(found: &[Hit], relevant: &HashSet<Uuid>) -> Quality {
 }
 
 /// What a system's answers to the queries of a class are worth.
-pub(super) fn row(class: &str, system: &str, queries: &[&Judged], answers: &[&Vec<Hit>]) -> Row {
+pub(super) fn row(class: &str, system: &str, queries: &[&Query], answers: &[&Vec<Hit>]) -> Row {
     assert!(!queries.is_empty() && queries.len() == answers.len(), "{class} has queries, and each has an answer");
     let (mut sum, mut misses) = ([0.0; 4], Vec::new());
     for (query, found) in queries.iter().zip(answers) {
@@ -60,7 +60,7 @@ pub(super) fn row(class: &str, system: &str, queries: &[&Judged], answers: &[&Ve
 }
 
 /// Asks a server all the queries; the first ten hits of each.
-pub(super) async fn ask(client: &Client, queries: &[Judged]) -> Vec<Vec<Hit>> {
+pub(super) async fn ask(client: &Client, queries: &[Query]) -> Vec<Vec<Hit>> {
     let answers = queries.iter().map(|query| async move {
         let typed: String = form_urlencoded::byte_serialize(query.typed.as_bytes()).collect();
         let body = client.get(&format!("{}?q={typed}&limit=10&count=none", query.list)).await.expect(200);
