@@ -15,8 +15,11 @@ pub(super) struct Baseline {
     index: String,
 }
 
+/// The query for what was typed.
+pub(super) type Way = fn(&str) -> Value;
+
 /// The ways to ask it, by their names in the report.
-pub(super) const WAYS: [(&str, fn(&str) -> Value); 3] = [
+pub(super) const WAYS: [(&str, Way); 3] = [
     ("match", |typed| json!({ "match": { "text": typed } })),
     ("match, fuzziness AUTO", |typed| json!({ "match": { "text": { "query": typed, "fuzziness": "AUTO" } } })),
     // All words, an exact one ten times as good as one at distance 1 (Searchkick 5, `lib/searchkick/query.rb`).
@@ -46,7 +49,7 @@ impl Baseline {
     }
 
     /// The first ten hits of each query.
-    pub(super) async fn ask(&self, queries: &[Query], way: fn(&str) -> Value) -> Vec<Vec<Hit>> {
+    pub(super) async fn ask(&self, queries: &[Query], way: Way) -> Vec<Vec<Hit>> {
         let mut answers = Vec::new();
         for queries in queries.chunks(BATCH) {
             let lines = queries.iter().map(|query| format!("{{}}\n{}\n", json!({ "size": 10, "query": way(&query.typed) })));

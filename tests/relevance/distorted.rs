@@ -8,8 +8,11 @@ use super::record::{self, Record, Source};
 use super::report::{self, Row};
 use crate::harness::engines::Engines;
 
-/// What is typed of a record, by its name in the report.
-const KINDS: [(&str, fn(&Record) -> String); 2] =
+/// What is typed of a record.
+type Typed = fn(&Record) -> String;
+
+/// The kinds of queries, by their names in the report.
+const KINDS: [(&str, Typed); 2] =
     [("given name and surname", Record::name), ("name, street and suburb", Record::name_and_address)];
 
 const HALVES: [(&str, u32); 2] = [("tuning half", 0), ("reported half", 1)];

@@ -31,6 +31,30 @@ impl Query {
         Self { path: path.into(), parameters, is_encoded: true, is_strict: false }
     }
 
+    /// The query with a slip in one parameter: a letter less, other case, an operator or a value of another, one too many or missing.
+    pub(super) fn slipped(mut self, dice: &mut Dice) -> Self {
+        self.is_strict = false;
+        if self.parameters.is_empty() {
+            return self;
+        }
+        let at = usize::try_from(dice.roll(self.parameters.len() as u64)).unwrap();
+        let other = self.parameters[usize::try_from(dice.roll(self.parameters.len() as u64)).unwrap()].clone();
+        let (name, value) = &mut self.parameters[at];
+        match dice.roll(7) {
+            0 => drop(value.pop()),
+            1 => *value = value.to_uppercase(),
+            2 => *value = format!("{value},{}", other.1),
+            3 => {
+                *name =
+                    format!("{}[{}]", name.split('[').next().unwrap(), dice.pick(&["eq", "ne", "lt", "gte", "prefix", "exists"]))
+            }
+            4 => *value = value.chars().rev().collect(),
+            5 => self.parameters.push(other),
+            _ => drop(self.parameters.remove(at)),
+        }
+        self
+    }
+
     pub(super) fn encoded(&self) -> String {
         if self.is_encoded {
             let pairs = self.parameters.iter().map(|(name, value)| format!("{name}={value}"));

@@ -91,6 +91,10 @@ async fn both_engines_answer_mutated_queries_alike() {
     run(|samples, number| {
         let mut dice = Dice::new(number);
         let query = samples.query(&mut dice);
+        // Most of what is badly broken is refused, so half of the queries are broken a little.
+        if number % 2 == 0 {
+            return query.slipped(&mut dice);
+        }
         let parameters = samples.parameters(&query);
         let method = "GET".to_owned();
         let mut message =
