@@ -16,6 +16,8 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+#[path = "../relevance/mod.rs"]
+mod relevance;
 mod saved_searches;
 mod search;
 mod searchable;

@@ -135,6 +135,13 @@ impl TestApp {
         Self::serve(database, config).await
     }
 
+    /// Starts a second server on the same database and clock, which has no Elasticsearch.
+    pub async fn without_elasticsearch(&self) -> Running {
+        let mut config = config(&self.database, &[]);
+        config.search.url = None;
+        server::start(&App::open(config, self.clock.clone()).unwrap()).await.unwrap()
+    }
+
     async fn serve(database: Database, config: Config) -> Self {
         let clock = Clock::default();
         let app = App::open(config, clock.clone()).unwrap();

@@ -1,5 +1,7 @@
 //! A small HTTP client for tests: one caller, JSON in and out.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -29,7 +31,10 @@ pub struct Answer {
 impl Client {
     /// A caller without credentials.
     pub fn new(base: String) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(60)).build().unwrap();
+        // The server closes idle connections; a request on one that is closing would fail.
+        let idle = Duration::from_secs(2);
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
+        let http = http.build().unwrap();
         Self { base, headers: HeaderMap::new(), http }
     }
 

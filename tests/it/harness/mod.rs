@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod dice;
+pub(crate) mod engines;
 pub(crate) mod eventually;
 pub(crate) mod gateway;
 pub(crate) mod people;

@@ -11,15 +11,15 @@ use crate::harness::dice::Dice;
 
 /// A request in parts.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Message {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// Encoded.
-    pub(super) query: String,
+    pub(crate) query: String,
     /// Names of parameters that the address knows.
-    pub(super) parameters: Vec<String>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<String>,
+    pub(crate) parameters: Vec<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<String>,
 }
 
 impl Message {

@@ -1,5 +1,5 @@
 //! Hostile clients: whatever they send, the server answers, and nothing breaks.
 
-mod message;
-mod mutate;
+pub(crate) mod message;
+pub(crate) mod mutate;
 mod mutations;

@@ -108,7 +108,7 @@ fn path(path: &mut String, dice: &mut Dice) {
     }
 }
 
-fn query(message: &mut Message, dice: &mut Dice) {
+pub(crate) fn query(message: &mut Message, dice: &mut Dice) {
     let known = usize::try_from(dice.roll(message.parameters.len() as u64 + 1)).unwrap();
     let name = message.parameters.get(known).cloned().unwrap_or_else(|| text(dice));
     let value = match dice.roll(8) {

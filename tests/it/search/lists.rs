@@ -15,7 +15,7 @@ use crate::harness::proxy::{Mode, Proxy};
 pub(super) const ENGINES: [Engine; 2] = [Engine::Elasticsearch, Engine::Postgres];
 
 /// A few people with accounts and payments; the last digits of ids are their numbers.
-const ROWS: &str = r#"
+pub(super) const ROWS: &str = r#"
 insert into customers (id, external_id, name, given_name, family_name, company_name, kind, status, date_of_birth, tags, created_at)
 select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'X-' || n, name, given, family, company,
   case when company is null then 'person' else 'company' end, status, born, tags, '2026-01-01T10:00:00Z'::timestamptz + n * interval '1 day'

@@ -4,6 +4,7 @@ mod aggregations;
 mod agreement;
 mod credentials;
 mod facets;
+mod generated;
 pub(crate) mod index;
 mod language;
 mod limits;
