@@ -74,7 +74,7 @@ impl Projection {
     }
 }
 
-/// Splits what [`write`] has written, or some members each behind a comma, into names and values without parsing these.
+/// Splits what [`write()`] has written, or some members each behind a comma, into names and values without parsing these.
 pub fn members(mut text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         // An opening brace or a comma, and a quote.

@@ -7,7 +7,7 @@ use crate::search::phrase::Phrase;
 use crate::search::query::{Count, Key, Matching, Missing, Page, Query, Sort, SortKey};
 use crate::search::ranking;
 
-use super::{aggregate, phrase};
+use super::phrase;
 
 const DAY_MS: i64 = 86_400_000;
 /// The first day that both engines know.
@@ -31,9 +31,6 @@ pub(super) fn body(query: &Query, matching: &Matching) -> Json {
         // Aggregations count before it.
         let choices: Vec<Json> = query.aggregates.choices.iter().map(|choice| compile(&choice.filter)).collect();
         body["post_filter"] = json!({ "bool": { "filter": choices } });
-    }
-    if !query.aggregates.is_empty() {
-        body["aggs"] = aggregate::body(&query.aggregates);
     }
     match &query.page {
         Page::Number(_) if query.offset() > 0 => body["from"] = json!(query.offset()),

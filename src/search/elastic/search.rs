@@ -79,7 +79,11 @@ impl Finder for Searched<'_> {
     type Error = ElasticError;
 
     async fn find(&mut self, query: &Query, matching: &Matching) -> Result<Hits, ElasticError> {
-        let bytes = self.ask(compile::body(query, matching)).await?;
+        let mut body = compile::body(query, matching);
+        if !query.aggregates.is_empty() {
+            body["aggs"] = aggregate::body(&query.aggregates);
+        }
+        let bytes = self.ask(body).await?;
         let answer: Answer = parse(&bytes)?;
         answer.check()?;
         let counted = answer.aggregations.map(|counted| aggregate::read(&query.aggregates, counted.get())).transpose()?;

@@ -86,7 +86,7 @@ impl<'a> Comparison<'a> {
         for span in spans {
             // A part of a number that matches says nothing more.
             let is_part = |whole: &&Range<usize>| whole.len() > span.words.len() && whole.contains(&span.words.start);
-            if explained.iter().any(|whole| is_part(whole)) {
+            if explained.iter().any(is_part) {
                 continue;
             }
             let how = match &span.meaning {

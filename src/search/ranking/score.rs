@@ -15,6 +15,7 @@ const MAX_LACKING_WORDS: usize = 3;
 const WHOLE: f64 = 1000.0;
 /// A part of the phrase is a number, an amount or a day of the document: more than any word.
 const SPAN: f64 = 30.0;
+const SHORT_LETTERS: usize = 3;
 /// Fewest letters of words with so many typing errors.
 const ONE_TYPO_LETTERS: usize = 3;
 const TWO_TYPOS_LETTERS: usize = 5;
@@ -140,7 +141,10 @@ fn elsewhere(phrase: &Phrase, rarities: &[Rarity], forms: &Forms) -> Vec<Pair> {
     let others: Vec<Letters> = texts.take(MAX_ELSEWHERE).chain(numbers).map(Letters::new).collect();
     let best = phrase.words.iter().zip(rarities).enumerate().filter_map(|(number, (word, rarity))| {
         let typed = Letters::new(&word.folded);
-        let likenesses = others.iter().filter_map(|other| likeness(word, &typed, other));
+        let likenesses = others.iter().filter_map(|other| likeness(word, &typed, other)).map(|likeness| match likeness {
+            Likeness::Same if typed.is_short() => Likeness::Beginning { letters: typed.count, lacking: 0 },
+            likeness => likeness,
+        });
         let worth = likenesses.map(|likeness| rarity.elsewhere(likeness)).max_by(f64::total_cmp)?;
         Some(Pair { worth, typed: 1 << number, named: 0, covered: 0 })
     });
@@ -184,6 +188,11 @@ impl<'a> Letters<'a> {
     fn new(word: &'a str) -> Self {
         let set = word.chars().fold(0, |set, letter| set | 1 << (u32::from(letter) % 64));
         Self { word, count: word.chars().count(), set }
+    }
+
+    /// As likely the beginning of a name that is being typed as a word of an address.
+    fn is_short(&self) -> bool {
+        self.count <= SHORT_LETTERS && self.word.chars().all(char::is_alphabetic)
     }
 
     /// Letters inserted, left out, replaced or swapped, if words of this length may have so many.

@@ -27,6 +27,10 @@ impl Redaction {
                 assert!(days.as_u64().is_some(), "{days}");
                 "[days]".into()
             }
+            ("lagMs", Value::Number(lag)) => {
+                assert!(lag.as_u64().is_some(), "{lag}");
+                "[lag]".into()
+            }
             ("nextCursor" | "version", Value::String(_)) => "[opaque]".into(),
             _ => self.redact(value),
         }

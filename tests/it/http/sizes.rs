@@ -69,7 +69,8 @@ async fn a_hundred_faults_are_told_and_the_others_counted() {
     let errors = answer.body["errors"].as_array().unwrap();
     assert_eq!(
         (answer.status, answer.code(), errors.len(), &answer.body["moreErrors"]),
-        (400, "bad_parameter", 100, &json!(900))
+        (400, "bad_parameter", 100, &json!(901)),
+        "each unknown name, and that there are too many conditions"
     );
     let text = answer.body.to_string();
     assert!(text.len() < ANSWER, "{}", text.len());
