@@ -141,9 +141,10 @@ fn elsewhere(phrase: &Phrase, rarities: &[Rarity], forms: &Forms) -> Vec<Pair> {
     let others: Vec<Letters> = texts.take(MAX_ELSEWHERE).chain(numbers).map(Letters::new).collect();
     let best = phrase.words.iter().zip(rarities).enumerate().filter_map(|(number, (word, rarity))| {
         let typed = Letters::new(&word.folded);
-        let likenesses = others.iter().filter_map(|other| likeness(word, &typed, other)).map(|likeness| match likeness {
-            Likeness::Same if typed.is_short() => Likeness::Beginning { letters: typed.count, lacking: 0 },
-            likeness => likeness,
+        let likenesses = others.iter().filter_map(|other| likeness(word, &typed, other)).filter_map(|likeness| match likeness {
+            Likeness::Same if typed.is_short() => Some(Likeness::Beginning { letters: typed.count, lacking: 0 }),
+            Likeness::Typos(_) if typed.is_short() => None,
+            likeness => Some(likeness),
         });
         let worth = likenesses.map(|likeness| rarity.elsewhere(likeness)).max_by(f64::total_cmp)?;
         Some(Pair { worth, typed: 1 << number, named: 0, covered: 0 })
@@ -197,9 +198,11 @@ impl<'a> Letters<'a> {
 
     /// Letters inserted, left out, replaced or swapped, if words of this length may have so many.
     fn typos(&self, other: &Self) -> Option<usize> {
+        if self.count.min(other.count) < ONE_TYPO_LETTERS {
+            return None;
+        }
         let most = match self.count.max(other.count) {
-            ..ONE_TYPO_LETTERS => return None,
-            ONE_TYPO_LETTERS..TWO_TYPOS_LETTERS => 1,
+            ..TWO_TYPOS_LETTERS => 1,
             TWO_TYPOS_LETTERS..THREE_TYPOS_LETTERS => 2,
             _ => 3,
         };
