@@ -30,6 +30,10 @@ const MEMBERS: [&str; 16] = [
 
 impl Parser<'_> {
     pub(super) fn body(&mut self, body: &Object) {
+        if body.len() > MEMBERS.len() {
+            self.violations.add("", "too_many", format!("a search takes at most {} members", MEMBERS.len()));
+            return;
+        }
         for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
             let pointer = format!("/{}", escaped(name));
             let read = match name.as_str() {

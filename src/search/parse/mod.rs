@@ -35,6 +35,8 @@ use value::ValueParser;
 
 const MAX_CONDITIONS: usize = 30;
 const MAX_SORT_KEYS: usize = 8;
+/// Parameters and conditions that are looked at: to look for the name that each of thousands may mean would keep a processor busy.
+const MAX_PARAMETERS: usize = 500;
 /// Faults that the detail of an error repeats; all are in its list.
 const DETAILED_FAULTS: usize = 10;
 /// The names that older clients have for the size of a page, and ours.
@@ -123,6 +125,10 @@ impl<'a> Parser<'a> {
     ) -> Self {
         let zone = parameters.iter().rev().find(|(name, _)| name == "tz").map(|(_, zone)| zone.as_str());
         let mut parser = Self::new(collection, rules, zone);
+        if parameters.len() > MAX_PARAMETERS {
+            parser.violations.add("", "too_many", format!("takes at most {MAX_PARAMETERS} parameters"));
+            return parser;
+        }
         for (name, value) in parameters.iter().filter(|(name, _)| is_wanted(name)) {
             if let Err((code, message)) = parser.parameter(name, value) {
                 parser.violations.add(clipped(name), code, message);
@@ -244,6 +250,9 @@ impl<'a> Parser<'a> {
         let conditions: usize = self.conditions.iter().map(Condition::leaves).sum();
         if conditions > MAX_CONDITIONS {
             self.violations.add("", "too_many_conditions", format!("a list takes at most {MAX_CONDITIONS} conditions"));
+            if conditions > MAX_PARAMETERS {
+                self.conditions.clear();
+            }
         }
         let page = self.page.unwrap_or(1);
         if u64::from(page) * u64::from(self.limit) > u64::from(self.rules.total_limit) {

@@ -165,7 +165,7 @@ async fn strange_texts_find_nothing_and_break_nothing() {
         }
         let thousand = vec!["kind=person"; 1_000].join("&");
         let body = lists.client.get(&format!("/customers?{thousand}")).await.expect(400);
-        assert_eq!(body["errors"][0]["code"], "too_many_conditions");
+        assert_eq!(body["errors"][0]["code"], "too_many");
     }
 }
 
