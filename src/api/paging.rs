@@ -104,7 +104,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let answer = ask(request, collection, &query, reading).await?;
 
     let scored_by = query.is_scored().then_some(answer.engine);
-    let is_frozen = answer.view.is_some();
+    let (is_frozen, lag_ms) = (answer.view.is_some(), answer.lag_ms(now));
     let place = answer.hits.next.map(|position| Place { position, scored_by, view: answer.view });
     let next = place.map(|place| search.cursor(&hashed, place)).transpose()?;
     let total = answer.hits.total;
@@ -138,7 +138,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
         view: is_frozen.then_some("frozen"),
         stale: answer.lag >= request.app.config.search.stale_after,
         indexed_at: answer.indexed_at,
-        lag_ms: u64::try_from((now - answer.indexed_at).num_milliseconds()).unwrap_or(0),
+        lag_ms,
         aggregated: (!query.aggregates.is_empty())
             .then_some(Aggregated { aggregates: &query.aggregates, counted: &answer.hits.counted }),
     };

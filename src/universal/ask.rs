@@ -24,7 +24,6 @@ pub(super) struct Answered<'a> {
 pub(super) struct Hits {
     /// The best first.
     pub(super) documents: Vec<(Bytes, Explanation)>,
-    pub(super) total: Option<Total>,
     /// Without its documents.
     pub(super) answer: Answer,
 }
@@ -72,7 +71,7 @@ async fn one(request: &Request, Group { collection, query, .. }: &Group) -> Resu
     };
     let mut documents = std::mem::take(&mut answer.hits.documents).into_iter().map(explained).collect::<Result<Vec<_>>>()?;
     documents.sort_by(|(_, one), (_, other)| other.score.total_cmp(&one.score));
-    Ok(Hits { documents, total: answer.hits.total, answer })
+    Ok(Hits { documents, answer })
 }
 
 /// Empties the groups that have found less of the phrase than others: when a person's name and number match, payments of others with
@@ -87,7 +86,8 @@ fn drop_poor(groups: &mut [Answered<'_>]) {
             && is_poor
         {
             hits.documents.clear();
-            hits.total = hits.total.map(|_| Total { value: 0, at_least: false });
+            let total = &mut hits.answer.hits.total;
+            *total = total.map(|_| Total { value: 0, at_least: false });
         }
     }
 }

@@ -70,7 +70,8 @@ async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mu
 }
 
 fn end(request: &Request, hits: &Hits) -> GroupEnd {
-    let Hits { total, answer, .. } = hits;
+    let answer = &hits.answer;
+    let total = answer.hits.total;
     GroupEnd {
         total: total.map(|total| total.value),
         total_relation: total.map(Total::relation),
@@ -78,7 +79,7 @@ fn end(request: &Request, hits: &Hits) -> GroupEnd {
         degraded: answer.degraded,
         stale: answer.lag >= request.app.config.search.stale_after,
         indexed_at: answer.indexed_at,
-        lag_ms: u64::try_from((request.app.clock.now() - answer.indexed_at).num_milliseconds()).unwrap_or(0),
+        lag_ms: answer.lag_ms(request.app.clock.now()),
     }
 }
 

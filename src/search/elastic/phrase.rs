@@ -4,14 +4,12 @@ use serde_json::{Value as Json, json};
 
 use super::spans;
 use crate::search::phrase::score;
-use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
+use crate::search::phrase::{Likeness, Phrase, Rarity, TWO_TYPOS_LETTERS, WORD, Word};
 use crate::search::query::Loose;
 
 const NAME: &str = "search.name";
 /// Where a word may stand besides a name.
 const ELSEWHERE: [&str; 4] = ["search.address", "search.text", "search.emailToken", "search.number"];
-/// Fewest letters of a word that may have two typing errors.
-const TWO_TYPOS_LETTERS: usize = 5;
 /// Elasticsearch takes no score below zero.
 const MIN_SCORE: f64 = 0.1;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value as Json;
 
-use super::how::{self, Found, How};
+use super::how::{self, Found, How, MAX_JOINED};
 use super::texts::{Object, Text, Texts};
 use super::{Explanation, Fragment, Highlight, MatchedOn};
 use crate::search::Field;
@@ -14,8 +14,6 @@ use crate::search::phrase::{Meaning, Phrase, Span, score};
 use crate::values::money::Currency;
 use crate::values::text;
 
-/// Most neighbouring words that are written as one.
-const MAX_JOINED: usize = 3;
 /// What a word with typing errors is worth: less than every other way to match.
 const FUZZY: f64 = 4.0;
 const FUZZY_ELSEWHERE: f64 = 2.0;

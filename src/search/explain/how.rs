@@ -26,7 +26,7 @@ pub enum How {
 }
 
 /// Most words that are written as one.
-const MAX_JOINED: usize = 3;
+pub(super) const MAX_JOINED: usize = 3;
 /// Letters from which a word may have two typing errors.
 const TWO_TYPOS: usize = 6;
 

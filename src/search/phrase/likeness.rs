@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// What an exact word is worth beyond its rarity: how much less likely the right document lacks it than has it.
 pub(crate) const WORD: f64 = 5.0;
+/// Fewest letters of a word that may have two typing errors.
+pub(crate) const TWO_TYPOS_LETTERS: usize = 5;
 /// What is taken off for each way to agree less well.
 const VARIANT: f64 = 1.0;
 const NICKNAME: f64 = 2.0;

@@ -10,7 +10,7 @@ mod terms;
 
 use uuid::Uuid;
 
-pub(crate) use likeness::{Likeness, Rarity, WORD};
+pub(crate) use likeness::{Likeness, Rarity, TWO_TYPOS_LETTERS, WORD};
 pub(super) use spans::{Meaning, Span};
 pub use terms::{Name, Terms};
 

@@ -145,12 +145,7 @@ fn selection(
     aggregation: &Aggregation,
     columns: impl FnOnce(&mut Sql),
 ) -> Sql {
-    let mut sql = matches(collection, query, matching, columns);
-    for choice in query.aggregates.choices_of(aggregation) {
-        sql.push("\nand ");
-        compile::filter(&mut sql, choice);
-    }
-    sql
+    matches(collection, query, matching, query.aggregates.choices_of(aggregation), columns)
 }
 
 fn bucket(sql: &mut Sql, group: &Group) {

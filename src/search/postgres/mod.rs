@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::Collection;
+use super::filter::Filter;
 use super::phrase::{Phrase, Rarity};
 use super::query::{Count, Hits, Matching, PAGE_BYTES, Page, Query, SortPosition, Total, page_too_large};
 use super::ranking::{self, Finder};
@@ -103,19 +104,15 @@ fn selection(
     matching: &Matching,
     columns: impl FnOnce(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
-    let mut sql = matches(collection, query, matching, columns);
-    for choice in &query.aggregates.choices {
-        sql.push("\nand ");
-        compile::filter(&mut sql, &choice.filter);
-    }
-    sql
+    matches(collection, query, matching, query.aggregates.choices.iter().map(|choice| &choice.filter), columns)
 }
 
-/// As [`selection`], before the choices.
-fn matches(
+/// As [`selection`], with some of the choices.
+fn matches<'a>(
     collection: &Collection,
     query: &Query,
     matching: &Matching,
+    choices: impl Iterator<Item = &'a Filter>,
     columns: impl FnOnce(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
     let mut sql = QueryBuilder::new("");
@@ -131,6 +128,10 @@ fn matches(
     }
     sql.push("\nwhere ");
     compile::filter(&mut sql, &query.filter);
+    for choice in choices {
+        sql.push("\nand ");
+        compile::filter(&mut sql, choice);
+    }
     sql
 }
 

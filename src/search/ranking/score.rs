@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::search::document;
-use crate::search::phrase::{Likeness, Phrase, Rarity, WORD, Word};
+use crate::search::phrase::{Likeness, Phrase, Rarity, TWO_TYPOS_LETTERS, WORD, Word};
 use crate::values::text;
 
 /// What a word of a name costs that the phrase lacks, and how many count: a company's name is long.
@@ -15,13 +15,14 @@ const MAX_LACKING_WORDS: usize = 3;
 const WHOLE: f64 = 1000.0;
 /// A part of the phrase is a number, an amount or a day of the document: more than any word.
 const SPAN: f64 = 30.0;
+/// Most letters of a word that may still be the beginning of a name.
 const SHORT_LETTERS: usize = 3;
-/// Fewest letters of words with so many typing errors.
+/// Fewest letters of words with one and with three typing errors.
 const ONE_TYPO_LETTERS: usize = 3;
-const TWO_TYPOS_LETTERS: usize = 5;
 const THREE_TYPOS_LETTERS: usize = 8;
 /// Words of a document outside of its names that are compared, so that a long text costs no more than an address.
 const MAX_ELSEWHERE: usize = 60;
+
 /// The forms of a document that are compared.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

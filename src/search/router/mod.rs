@@ -104,6 +104,14 @@ pub struct Answer {
     pub view: Option<View>,
 }
 
+impl Answer {
+    /// How long ago everything was shown, in milliseconds.
+    #[must_use]
+    pub fn lag_ms(&self, now: DateTime<Utc>) -> u64 {
+        u64::try_from((now - self.indexed_at).num_milliseconds()).unwrap_or(0)
+    }
+}
+
 impl Search {
     /// Opens the engines without connecting.
     ///

@@ -38,6 +38,19 @@ impl Engines {
     }
 }
 
+/// Inserts so many seeded customers with their accounts and payments, the same in every run.
+pub(crate) async fn seed(database: &Database, customers: &str) {
+    let seeded = tokio::process::Command::new(env!("CARGO_BIN_EXE_collections"))
+        .args(["seed", "--customers", customers, "--seed", "1", "--today", "2026-01-31"])
+        .env("DATABASE_URL", &database.url)
+        .env_remove("DATABASE_OWNER_URL")
+        .env_remove("APP_ENV")
+        .output()
+        .await
+        .unwrap();
+    assert!(seeded.status.success(), "{}", String::from_utf8_lossy(&seeded.stderr));
+}
+
 impl Drop for Engines {
     fn drop(&mut self) {
         self.without.stop.cancel();

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use crate::harness::database::Database;
+use crate::harness::engines;
 
 /// Customers of `collections seed`; those of seed 1 have been used since the first report.
 const CUSTOMERS: &str = "1200";
@@ -66,15 +67,7 @@ pub(super) struct World {
 
 /// Inserts the people.
 pub(super) async fn fill(database: &Database) {
-    let seeded = tokio::process::Command::new(env!("CARGO_BIN_EXE_collections"))
-        .args(["seed", "--customers", CUSTOMERS, "--seed", "1", "--today", "2026-01-31"])
-        .env("DATABASE_URL", &database.url)
-        .env_remove("DATABASE_OWNER_URL")
-        .env_remove("APP_ENV")
-        .output()
-        .await
-        .unwrap();
-    assert!(seeded.status.success(), "{}", String::from_utf8_lossy(&seeded.stderr));
+    engines::seed(database, CUSTOMERS).await;
     sqlx::raw_sql(NAMESAKES).execute(&database.pool).await.unwrap();
 }
 

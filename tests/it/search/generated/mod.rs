@@ -13,7 +13,7 @@ use self::generate::{Query, Samples};
 use super::lists;
 use crate::harness::database::Database;
 use crate::harness::dice::Dice;
-use crate::harness::engines::Engines;
+use crate::harness::engines::{self, Engines};
 use crate::hostile::message::Message;
 use crate::hostile::mutate;
 
@@ -25,15 +25,7 @@ const WORKERS: u64 = 4;
 const SHOWN: usize = 10;
 
 async fn fill(database: &Database) {
-    let seeded = tokio::process::Command::new(env!("CARGO_BIN_EXE_collections"))
-        .args(["seed", "--customers", "150", "--seed", "1", "--today", "2026-01-31"])
-        .env("DATABASE_URL", &database.url)
-        .env_remove("DATABASE_OWNER_URL")
-        .env_remove("APP_ENV")
-        .output()
-        .await
-        .unwrap();
-    assert!(seeded.status.success(), "{}", String::from_utf8_lossy(&seeded.stderr));
+    engines::seed(database, "150").await;
     sqlx::raw_sql(lists::ROWS).execute(&database.pool).await.unwrap();
 }
 
