@@ -1,12 +1,13 @@
 //! The list of searchable collections, and what a change of a row makes dirty.
 
 use crate::features::accounts::COLLECTION as ACCOUNTS;
+use crate::features::activities::COLLECTION as ACTIVITIES;
 use crate::features::customers::COLLECTION as CUSTOMERS;
 use crate::features::payments::COLLECTION as PAYMENTS;
 use crate::search::Collection;
 
 /// Every searchable collection.
-pub static ALL: [&Collection; 3] = [&CUSTOMERS, &ACCOUNTS, &PAYMENTS];
+pub static ALL: [&Collection; 4] = [&CUSTOMERS, &ACCOUNTS, &PAYMENTS, &ACTIVITIES];
 
 /// Returns the collection of that name.
 #[must_use]
@@ -60,10 +61,11 @@ pub enum When {
 ///
 /// A comparison with the indexed parent could not replace the counts: the parent may have
 /// been read before a rename that is rolled back, while a child was read in between.
-pub static EDGES: [Edge; 11] = [
+pub static EDGES: [Edge; 15] = [
     own("customers", "id", &CUSTOMERS),
     children("customers", "id", When::Renamed("embedded_changes"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
     children("customers", "id", When::Renamed("embedded_changes"), &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
+    children("customers", "id", When::Renamed("embedded_changes"), &ACTIVITIES, ACTIVITIES_OF_CUSTOMERS),
     own("contact_points", "customer_id", &CUSTOMERS),
     children("contact_points", "customer_id", When::Always, &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
     own("addresses", "customer_id", &CUSTOMERS),
@@ -76,8 +78,17 @@ pub static EDGES: [Edge; 11] = [
         &PAYMENTS,
         "select id from payments where account_id = any($1)",
     ),
+    children(
+        "accounts",
+        "id",
+        When::Renamed("embedded_changes"),
+        &ACTIVITIES,
+        "select id from activities where account_id = any($1)",
+    ),
     own("payments", "id", &PAYMENTS),
+    own("activities", "id", &ACTIVITIES),
     children("users", "id", When::Renamed("embedded_changes"), &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
+    children("users", "id", When::Renamed("embedded_changes"), &ACTIVITIES, "select id from activities where user_id = any($1)"),
 ];
 
 const ACCOUNTS_OF_CUSTOMERS: &str = "select id from accounts where customer_id = any($1)";
@@ -86,6 +97,9 @@ const PAYMENTS_OF_CUSTOMERS: &str = "
     select payments.id from payments join accounts on accounts.id = payments.account_id where accounts.customer_id = any($1)
     union all
     select id from payments where customer_id = any($1) and account_id is null";
+
+const ACTIVITIES_OF_CUSTOMERS: &str = "
+    select activities.id from activities join accounts on accounts.id = activities.account_id where accounts.customer_id = any($1)";
 
 const fn own(table: &'static str, column: &'static str, collection: &'static Collection) -> Edge {
     Edge { table, column, when: When::Always, collection, children: None }

@@ -12,7 +12,7 @@
 //! 9 health                      probes and metrics of everything below
 //! 8 sync  imports  saved_searches  universal   work over all features
 //! 7 collections                 the list of searchable collections
-//! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
+//! 6 features                    ledger < customers < accounts < payments < activities, users: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
 //! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
 //! 3 http                        transport: listening, limits, headers, route table, problem
@@ -25,7 +25,7 @@
 //!
 //! | term | meaning |
 //! |---|---|
-//! | collection | one searchable kind: customers, accounts, payments |
+//! | collection | one searchable kind: customers, accounts, payments, activities |
 //! | document | what the index holds for a row |
 //! | engine | what answers a list: Elasticsearch or Postgres |
 //! | LSN | log sequence number: a position in the log of Postgres |

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, customers, payments};
+use crate::features::{accounts, activities, customers, payments};
 use crate::http::{self, Routes};
 use crate::{auth, health, saved_searches, sync, universal};
 
@@ -21,6 +21,9 @@ pub fn routes(app: &App) -> Routes {
         accounts::routes(app),
         payments::account_routes(app),
         payments::routes(app),
+        activities::account_routes(app),
+        activities::customer_routes(app),
+        activities::routes(app),
         saved_searches::routes(app),
         sync::routes(app),
         universal::routes(app),

@@ -227,6 +227,21 @@ impl FieldValue for DateTime<Utc> {
     }
 }
 
+impl FieldValue for bool {
+    fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
+        match read(&pointer(field), &body, violations) {
+            Some(Some(flag)) => *self = flag,
+            // What is cleared is not so.
+            Some(None) => *self = false,
+            None => {}
+        }
+    }
+
+    fn column(&self) -> Value {
+        Value::Bool(*self)
+    }
+}
+
 impl FieldValue for Vec<String> {
     fn set(&mut self, body: Value, field: &Field, violations: &mut Violations) {
         if let Some(body) = read(&pointer(field), &body, violations) {

@@ -244,7 +244,8 @@ pub async fn replace<R: Resource>(id: R::Id, caller: Caller, mut request: Reques
     edit::<R>(id.into(), &caller, &request, Patch { members, is_replacement }).await
 }
 
-async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
+/// Applies a patch, which the caller may make, to one record.
+pub async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: Patch) -> Result<Reply> {
     let context = request.rule_context(caller.id, caller.authority());
     let contended = R::contended(request, id, &patch.members).await?;
     request

@@ -62,6 +62,7 @@ id!(AddressId);
 id!(AccountId);
 id!(LedgerEntryId);
 id!(PaymentId);
+id!(ActivityId);
 id!(UserId);
 id!(SessionId);
 id!(SavedSearchId);

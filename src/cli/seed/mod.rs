@@ -1,5 +1,6 @@
 //! `collections seed`: synthetic customers, the same from the same seed.
 
+mod activities;
 mod demo;
 mod locales;
 mod people;
@@ -79,7 +80,9 @@ impl Seed {
             return Ok(ExitCode::SUCCESS);
         }
         // Without statistics Postgres would plan the first searches for empty tables.
-        connection.execute("analyze customers, contact_points, addresses, accounts, payments, ledger_entries").await?;
+        connection
+            .execute("analyze customers, contact_points, addresses, accounts, payments, ledger_entries, activities")
+            .await?;
         let seconds = started.elapsed().as_secs_f64();
         println!(
             "{} customers seeded, {} rows in {seconds:.1} s ({} rows/s)",

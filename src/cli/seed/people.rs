@@ -23,7 +23,7 @@ pub(super) struct Generator {
 
 /// A time in the format of COPY.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment {
+pub(super) struct Moment {
     day: NaiveDate,
     second: u64,
 }
@@ -164,7 +164,8 @@ impl Generator {
             random.pick(&["Northwind Bank", "Stadtwerke Musterstadt", "Acme Telecom", "Contoso Retail", "Globex Insurance"]),
             random.pick(&["2023-A", "2024-A", "2024-B", "2025-A"]),
             random.pick(&["credit card", "loan", "utility", "mobile", "subscription", "rent"]),
-        )
+        )?;
+        self.activities(id, owner.index, number, age, tables)
     }
 
     /// Adds the next of the remaining payments.
@@ -233,7 +234,7 @@ impl Generator {
         Ok(())
     }
 
-    fn moment(&self, days_ago: u64, random: &mut Random) -> Moment {
+    pub(super) fn moment(&self, days_ago: u64, random: &mut Random) -> Moment {
         Moment { day: self.today - Days::new(days_ago), second: random.below(86_400) }
     }
 }

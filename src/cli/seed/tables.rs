@@ -10,6 +10,7 @@ pub(super) struct Tables {
     pub(super) addresses: String,
     pub(super) accounts: String,
     pub(super) payments: String,
+    pub(super) activities: String,
     pub(super) ledger_entries: String,
 }
 
@@ -40,6 +41,10 @@ impl Tables {
                 "copy payments (id, account_id, customer_id, amount, currency, method, status, receiver, description, \
                  reference, failure_code, failure_reason, received_at, created_at, updated_at) from stdin",
                 &self.payments,
+            ),
+            (
+                "copy activities (id, account_id, type, disposition, note, is_pinned, occurred_at, created_at, updated_at) from stdin",
+                &self.activities,
             ),
             (
                 "copy ledger_entries (id, account_id, kind, amount, payment_id, occurred_at, created_at) from stdin",

@@ -39,6 +39,14 @@ impl Calendar {
         })
     }
 
+    /// Reads the end of a period as the first millisecond that is not in it.
+    pub(super) fn before(&self, text: &str) -> Result<DateTime<Utc>, String> {
+        Ok(match self.read(text)? {
+            DayOrMoment::Day(day) => self.zone.midnight(day.checked_add_days(Days::new(1)).ok_or(KNOWN)?),
+            DayOrMoment::Moment(moment) => moment + TimeDelta::milliseconds(1),
+        })
+    }
+
     pub(super) fn day(&self, text: &str) -> Result<NaiveDate, String> {
         match self.read(text)? {
             DayOrMoment::Day(day) => Ok(day),

@@ -20,10 +20,12 @@ mod names;
 mod order;
 mod parsed;
 mod past_due;
+mod period;
 mod qualifier;
 mod value;
 
 pub use parsed::{ParsedList, Rules, Shape, View};
+pub use period::{Period, period};
 pub use qualifier::{Qualifier, qualifiers};
 pub(crate) use value::flag;
 

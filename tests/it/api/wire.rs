@@ -63,6 +63,13 @@ async fn every_resource_keeps_its_shape() {
     let wrong = json!({ "accountId": account["id"], "amount": -1, "method": "barter" });
     walk(&test, &client, "payments", &payment, &wrong, redaction).await;
 
+    let activity = json!({
+        "accountId": account["id"], "type": "call", "disposition": "promise", "channel": "mobile", "note": "promises to pay on Friday",
+        "metadata": { "minutes": 4 },
+    });
+    let wrong = json!({ "accountId": account["id"], "note": "", "isPinned": "perhaps" });
+    walk(&test, &client, "activities", &activity, &wrong, redaction).await;
+
     let ledger = format!("/accounts/{}/ledger", account["id"].as_str().unwrap());
     snapshot("ledger list", client.get(&ledger).await, 200, redaction);
 

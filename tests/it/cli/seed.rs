@@ -36,6 +36,7 @@ async fn digest(database: &Database) -> String {
           union all select (to_jsonb(addresses) - 'created_at' - 'updated_at')::text from addresses
           union all select (to_jsonb(accounts) - 'updated_at')::text from accounts
           union all select (to_jsonb(payments) - 'updated_at')::text from payments
+          union all select to_jsonb(activities)::text from activities
           union all select to_jsonb(ledger_entries)::text from ledger_entries
         ) as lines",
     )

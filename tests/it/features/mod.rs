@@ -1,7 +1,8 @@
 //! Every feature through HTTP.
 
 pub(crate) mod accounts;
-pub(crate) mod customers;
+pub(crate) mod activities;
+mod customers;
 pub(crate) mod ledger;
 pub(crate) mod locks;
 pub(crate) mod log;

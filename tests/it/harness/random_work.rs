@@ -25,11 +25,12 @@ fn maybe(dice: &mut Dice, value: String) -> String {
 }
 
 pub fn statement(dice: &mut Dice) -> String {
-    match dice.roll(12) {
+    match dice.roll(14) {
         0..=2 => about_customers(dice),
         3..=4 => about_parts(dice),
         5..=7 => about_accounts(dice),
         8..=10 => about_payments(dice),
+        11..=12 => about_activities(dice),
         _ => about_users(dice),
     }
 }
@@ -122,6 +123,22 @@ fn about_payments(dice: &mut Dice) -> String {
     }
 }
 
+fn about_activities(dice: &mut Dice) -> String {
+    let (one, account, user) = (id(7, dice), id(4, dice), id(6, dice));
+    let number = dice.roll(1_000);
+    match dice.roll(7) {
+        0..=2 => format!(
+            "insert into activities (id, account_id, user_id, type, note)
+            values ({one}, {account}, {}, 'call', 'promises {number}') on conflict do nothing",
+            maybe(dice, user)
+        ),
+        3 => format!("update activities set note = 'Nr. {number}', disposition = 'promise' where id = {one}"),
+        4 => format!("update activities set account_id = {account}, is_pinned = not is_pinned where id = {one}"),
+        5 => format!("update activities set deleted_at = case when deleted_at is null then now() end where id = {one}"),
+        _ => format!("delete from activity_corrections where activity_id = {one}; delete from activities where id = {one}"),
+    }
+}
+
 fn about_users(dice: &mut Dice) -> String {
     let (one, number) = (id(6, dice), dice.roll(1_000));
     match dice.roll(3) {
@@ -147,5 +164,4 @@ pub fn transaction(dice: &mut Dice) -> String {
 }
 
 /// Empties the largest tables.
-pub const EMPTY: &str =
-    "begin; set local session_replication_role = replica; truncate accounts, payments, ledger_entries; commit";
+pub const EMPTY: &str = "begin; set local session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections; commit";

@@ -278,7 +278,10 @@ async fn a_rename_during_a_claimed_fan_out_queues_another() {
 async fn truncating_a_table_whose_index_is_missing_rebuilds_it() {
     let mut test = family(&[], 10).await;
     test.stop().await;
-    test.sql("set session_replication_role = replica; truncate accounts, payments, ledger_entries").await;
+    test.sql(
+        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections",
+    )
+    .await;
     let gone = test.index("accounts").await;
     test.raw(reqwest::Method::DELETE, &gone, None).await;
     test.launch();

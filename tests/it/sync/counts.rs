@@ -59,10 +59,10 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
 
 /// The collections whose documents a counter is for.
 const SHOWN_BY: &[(&str, &str, &[&str])] = &[
-    ("customers", "embedded_changes", &["accounts", "payments"]),
-    ("accounts", "embedded_changes", &["payments"]),
+    ("customers", "embedded_changes", &["accounts", "payments", "activities"]),
+    ("accounts", "embedded_changes", &["payments", "activities"]),
     ("accounts", "summary_changes", &["customers"]),
-    ("users", "embedded_changes", &["accounts"]),
+    ("users", "embedded_changes", &["accounts", "activities"]),
 ];
 
 #[tokio::test]

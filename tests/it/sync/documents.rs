@@ -16,8 +16,10 @@ pub(crate) async fn people(test: &Synced) {
     let maria = person(1, "Maria Muster").payment(0x22, 700).account(0x11, "A-11").payment(0x21, 500);
     test.insert(maria.person(2, "Otto Other")).await;
     test.sql(&format!(
-        "insert into users (id, username, name, password_hash) values ('{0}', 'ann', 'Ann', 'x'); update accounts set assignee_id = '{0}'",
-        id(9)
+        "insert into users (id, username, name, password_hash) values ('{0}', 'ann', 'Ann', 'x'); update accounts set assignee_id = '{0}';
+        insert into activities (id, account_id, user_id, type, note) select '{1}', id, '{0}', 'call', 'promises to pay' from accounts",
+        id(9),
+        id(0x31)
     ))
     .await;
 }
@@ -131,7 +133,10 @@ async fn an_emptied_table_empties_its_documents() {
     let test = Synced::started().await;
     people(&test).await;
     test.settle().await;
-    test.sql("set session_replication_role = replica; truncate accounts, payments, ledger_entries").await;
+    test.sql(
+        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections",
+    )
+    .await;
     test.settle().await;
     assert!(test.document("accounts", id(0x11)).await.is_null());
     assert!(test.document("payments", id(0x22)).await.is_null());

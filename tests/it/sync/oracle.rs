@@ -25,6 +25,7 @@ async fn expected(test: &Synced, collection: &str) -> BTreeMap<Uuid, Value> {
         "customers" => include_str!("../../oracle/customers.sql"),
         "accounts" => include_str!("../../oracle/accounts.sql"),
         "payments" => include_str!("../../oracle/payments.sql"),
+        "activities" => include_str!("../../oracle/activities.sql"),
         other => panic!("no oracle for {other}"),
     };
     let rows: Vec<(Uuid, Value)> = sqlx::query_as(sql).fetch_all(&test.pool).await.unwrap();

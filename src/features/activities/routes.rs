@@ -1,0 +1,132 @@
+//! The addresses of activities, also of those on an account and of a customer.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::activity::{self, Activity};
+use super::fields::{COLLECTION, of_account, of_customer};
+use super::{bulk, history, rules};
+use crate::api::{Contended, Context, Reply, Request, fields};
+use crate::app::App;
+use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::{Caller, may};
+use crate::error::{Error, Result, Violations};
+use crate::features::resource::{self, Patch, Resource};
+use crate::http::Routes;
+use crate::routes;
+use crate::search::{Collection, Terms};
+use crate::values::ids::{AccountId, ActivityId, CustomerId};
+use crate::values::json::{Object, Value};
+
+/// The access matrix of activities.
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "activities";
+        get    ()                       may(Read)   => resource::list::<Activity>;
+        post   ()                       may(Edit)   => create;
+        post   ("search")               may(Read)   => resource::search::<Activity>;
+        get    ("bulk")                 may(Read)   => bulk::read;
+        get    (ActivityId)             may(Read)   => resource::read::<Activity>;
+        get    (ActivityId / "history") may(Read)   => history::read;
+        patch  (ActivityId)             may(Edit)   => resource::change::<Activity>;
+        put    (ActivityId)             may(Edit)   => resource::replace::<Activity>;
+        post   (ActivityId / "pin")     may(Edit)   => pin;
+        post   (ActivityId / "unpin")   may(Edit)   => unpin;
+        delete (ActivityId)             may(Manage) => resource::remove::<Activity>;
+        post   (ActivityId / "restore") may(Manage) => resource::restore::<Activity>;
+    }
+}
+
+/// The access matrix of an account's activities.
+pub fn account_routes(app: &App) -> Routes {
+    routes! { app, "accounts";
+        get  (AccountId / "activities") may(Read) => list_on_account;
+        post (AccountId / "activities") may(Edit) => create_on_account;
+    }
+}
+
+/// The access matrix of the activities on a customer's accounts.
+pub fn customer_routes(app: &App) -> Routes {
+    routes! { app, "customers";
+        get (CustomerId / "activities") may(Read) => list_of_customer;
+    }
+}
+
+impl Resource for Activity {
+    type Id = ActivityId;
+    const NAME: &'static str = "activity";
+
+    fn collection() -> &'static Collection {
+        &COLLECTION
+    }
+
+    fn terms(&self) -> Terms {
+        self.search_terms()
+    }
+
+    async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Self>> {
+        activity::select(connection, ids).await
+    }
+
+    async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {
+        rules::change(connection, before, patch, context).await
+    }
+}
+
+/// An account that does not exist has no activities; whether it exists is asked by its own address.
+async fn list_on_account(id: AccountId, caller: Caller, request: Request) -> Result<Reply> {
+    resource::list_part::<Activity>(&caller, &request, of_account(id)).await
+}
+
+async fn list_of_customer(id: CustomerId, caller: Caller, request: Request) -> Result<Reply> {
+    resource::list_part::<Activity>(&caller, &request, of_customer(id)).await
+}
+
+async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
+    let mut body = request.object().await?;
+    let mut violations = Violations::default();
+    let account = fields::take(&mut body, "accountId", &mut violations).value();
+    if account.is_none() && violations.is_empty() {
+        violations.add("/accountId", "required", "takes the id of an account");
+    }
+    violations.check()?;
+    record(body, account.unwrap_or_default(), &caller, &request).await
+}
+
+async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
+    let mut body = request.object().await?;
+    if body.remove("accountId").is_some_and(|other| other != Value::from(id.to_string())) {
+        return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
+    }
+    // The account is the address here, so one that does not exist is not a violation of the body.
+    record(body, id.0, &caller, &request).await.map_err(|error| match error {
+        Error::Invalid(violations) if violations.iter().any(|violation| violation.code == "unknown_account") => {
+            Error::NotFound("account")
+        }
+        error => error,
+    })
+}
+
+async fn record(body: Object, account: Uuid, caller: &Caller, request: &Request) -> Result<Reply> {
+    let (context, mut violations) = (request.rule_context(caller.id, caller.authority()), Violations::default());
+    let activity = Activity::read_new(body, account, &context, &mut violations);
+    violations.check()?;
+    request
+        .write(caller.id, Contended::Record(account), async |connection| {
+            let id = rules::record(connection, &activity, Some(caller.id)).await?;
+            resource::created::<Activity>(connection, id.0, request).await
+        })
+        .await
+}
+
+async fn pin(id: ActivityId, caller: Caller, request: Request) -> Result<Reply> {
+    set_pinned(id, true, &caller, &request).await
+}
+
+async fn unpin(id: ActivityId, caller: Caller, request: Request) -> Result<Reply> {
+    set_pinned(id, false, &caller, &request).await
+}
+
+async fn set_pinned(id: ActivityId, is_pinned: bool, caller: &Caller, request: &Request) -> Result<Reply> {
+    let members = [("isPinned".to_owned(), Value::Bool(is_pinned))].into_iter().collect();
+    resource::edit::<Activity>(id.into(), caller, request, Patch { members, is_replacement: false }).await
+}
