@@ -7,8 +7,8 @@ create table activities (
     constraint activities_account_id_fkey references accounts on delete restrict,
   user_id uuid
     constraint activities_user_id_fkey references users on delete restrict,
-  type text not null
-    constraint activities_type_length check (char_length(type) between 1 and 100),
+  kind text not null
+    constraint activities_kind_length check (char_length(kind) between 1 and 100),
   disposition text
     constraint activities_disposition_length check (char_length(disposition) between 1 and 100),
   channel text
@@ -46,7 +46,7 @@ create table activity_corrections (
   activity_id uuid not null
     constraint activity_corrections_activity_id_fkey references activities on delete restrict,
   version bigint not null,
-  type text not null,
+  kind text not null,
   disposition text,
   channel text,
   note text,
@@ -68,7 +68,7 @@ create function keep_correction() returns trigger
 as $$
 begin
   insert into activity_corrections
-  values (old.id, old.version, old.type, old.disposition, old.channel, old.note, old.metadata, old.occurred_at, old.updated_at, old.updated_by);
+  values (old.id, old.version, old.kind, old.disposition, old.channel, old.note, old.metadata, old.occurred_at, old.updated_at, old.updated_by);
   return null;
 end
 $$;
@@ -76,6 +76,6 @@ $$;
 create trigger activities_keep_correction
   after update on activities
   for each row when (
-    (new.type, new.disposition, new.channel, new.note, new.metadata::text, new.occurred_at)
-      is distinct from (old.type, old.disposition, old.channel, old.note, old.metadata::text, old.occurred_at))
+    (new.kind, new.disposition, new.channel, new.note, new.metadata::text, new.occurred_at)
+      is distinct from (old.kind, old.disposition, old.channel, old.note, old.metadata::text, old.occurred_at))
   execute function keep_correction();

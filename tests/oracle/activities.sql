@@ -3,7 +3,7 @@ select t.id, jsonb_build_object(
   'id', t.id, 'version', t.version, 'accountId', t.account_id, 'accountNumber', a.account_number,
   'customerId', a.customer_id, 'customerName', (select name from customers where id = a.customer_id),
   'userId', t.user_id, 'userName', (select coalesce(name, username) from users where id = t.user_id),
-  'type', t.type, 'disposition', t.disposition, 'channel', t.channel, 'note', t.note, 'metadata', t.metadata,
+  'type', t.kind, 'disposition', t.disposition, 'channel', t.channel, 'note', t.note, 'metadata', t.metadata,
   'isPinned', t.is_pinned, 'occurredAt', t.occurred_at, 'createdAt', t.created_at, 'updatedAt', t.updated_at,
   'deletedAt', t.deleted_at
 )

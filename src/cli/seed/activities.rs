@@ -19,7 +19,7 @@ const WORK: [(&str, &str, &str); 12] = [
     ("email", "sent", "sent the instalment plan as agreed"),
     ("letter", "sent", "first reminder"),
     ("sms", "sent", "reminder with the link to pay"),
-    ("visit", "no_answer", "nobody opened, left a card"),
+    ("visit", "no_answer", "was not at home, left a card"),
     ("note", "\\N", "moved; the new address comes with the next letter"),
     ("note", "dispute", "disputes the last invoice, goods arrived damaged"),
 ];

@@ -43,7 +43,7 @@ impl Tables {
                 &self.payments,
             ),
             (
-                "copy activities (id, account_id, type, disposition, note, is_pinned, occurred_at, created_at, updated_at) from stdin",
+                "copy activities (id, account_id, kind, disposition, note, is_pinned, occurred_at, created_at, updated_at) from stdin",
                 &self.activities,
             ),
             (

@@ -19,6 +19,7 @@ pub struct Activity {
     pub id: Uuid,
     /// Counts the changes of the row; the ETag repeats it.
     pub version: i64,
+    /// The account that it is about.
     pub account_id: Uuid,
     /// The account's number.
     pub account_number: String,
@@ -89,7 +90,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
         r#"
         select
           t.id, t.version, t.account_id, a.account_number, c.id as customer_id, c.name as customer_name, t.user_id,
-          coalesce(u.name, u.username) as "user_name?", t.type as kind, t.disposition, t.channel, t.note,
+          coalesce(u.name, u.username) as "user_name?", t.kind, t.disposition, t.channel, t.note,
           t.metadata as "metadata: Json<Object>", t.is_pinned, t.occurred_at, t.created_at, t.updated_at, t.deleted_at,
           c.given_name, c.family_name, c.company_name
         from activities t

@@ -94,7 +94,7 @@ pub(super) async fn read(_caller: Caller, request: Request) -> Result<Reply> {
           from activities t
           where t.account_id = wanted.id
           and t.deleted_at is null
-          and (cardinality($2::text[]) = 0 or t.type = any($2))
+          and (cardinality($2::text[]) = 0 or t.kind = any($2))
           and ($3::timestamptz is null or t.occurred_at >= $3)
           and ($4::timestamptz is null or t.occurred_at < $4)
           order by t.occurred_at desc nulls last, t.id

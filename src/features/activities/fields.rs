@@ -42,7 +42,7 @@ fields! { Activity;
         .with_words("search.name", "c.name_fold"),
     user_id => Field::new("userId", Id, "t.user_id").on_creation(),
     user_name => Field::new("userName", Text, "coalesce(u.name, u.username)").sortable(),
-    kind => Field::new("type", Text, "t.type").sortable().length(1, 100)
+    kind => Field::new("type", Text, "t.kind").sortable().length(1, 100)
         .headings(&["activitytype", "kind", "action", "activity"]),
     disposition => Field::new("disposition", Text, "t.disposition").sortable().length(1, 100)
         .headings(&["result", "outcome", "resultcode", "ergebnis"]),

@@ -47,7 +47,7 @@ pub(super) async fn read(id: ActivityId, _caller: Caller, request: Request) -> R
         Correction,
         r#"
         select
-          h.version, h.type as kind, h.disposition, h.channel, h.note, h.metadata as "metadata: Json<Object>", h.occurred_at,
+          h.version, h.kind, h.disposition, h.channel, h.note, h.metadata as "metadata: Json<Object>", h.occurred_at,
           h.written_at, coalesce(u.name, u.username) as written_by
         from activity_corrections h
         left join users u on u.id = h.written_by

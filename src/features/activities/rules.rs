@@ -134,7 +134,7 @@ async fn find_first(connection: &mut PgConnection, activity: &Activity) -> Resul
         from activities
         where account_id = $1
         and user_id is not distinct from $2
-        and type = $3
+        and kind = $3
         and note is not distinct from $4
         and disposition is not distinct from $5
         and created_at > now() - interval '5 minutes'

@@ -128,7 +128,7 @@ fn about_activities(dice: &mut Dice) -> String {
     let number = dice.roll(1_000);
     match dice.roll(7) {
         0..=2 => format!(
-            "insert into activities (id, account_id, user_id, type, note)
+            "insert into activities (id, account_id, user_id, kind, note)
             values ({one}, {account}, {}, 'call', 'promises {number}') on conflict do nothing",
             maybe(dice, user)
         ),

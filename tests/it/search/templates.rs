@@ -163,20 +163,23 @@ fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
     let files = fs::read_dir(root(folder)).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
     let source = files.into_iter().find_map(|text| Some(text.split_once(&head)?.1.split_once("\n}")?.0.to_owned()));
     let source = source.unwrap_or_else(|| panic!("no struct {name} in {folder}"));
-    let (mut members, mut meaning) = (BTreeMap::new(), String::new());
+    let (mut members, mut meaning, mut renamed) = (BTreeMap::new(), String::new(), None);
     // What is not serialised is in no document.
     let shown = source.lines().map(str::trim).filter(|line| !line.starts_with("pub(super) "));
     for line in shown {
         if let Some(comment) = line.strip_prefix("/// ") {
             meaning += if meaning.is_empty() { "" } else { " " };
             meaning += comment;
+        } else if let Some(name) = line.strip_prefix("#[serde(rename = \"") {
+            renamed = name.split('"').next();
         } else if let Some((left, kind)) = line.split_once(": ")
             && !line.starts_with("#[")
         {
             let member = left.rsplit(' ').next().unwrap();
             assert!(!meaning.is_empty(), "{name}.{member} needs a comment: the field dictionary repeats it");
             let meaning = std::mem::take(&mut meaning).trim_end_matches('.').replace('|', "\\|");
-            members.insert(camel_case(member), Member { meaning, kind: kind.to_owned() });
+            let on_the_wire = renamed.take().map_or_else(|| camel_case(member), str::to_owned);
+            members.insert(on_the_wire, Member { meaning, kind: kind.to_owned() });
         }
     }
     members

@@ -17,7 +17,7 @@ pub(crate) async fn people(test: &Synced) {
     test.insert(maria.person(2, "Otto Other")).await;
     test.sql(&format!(
         "insert into users (id, username, name, password_hash) values ('{0}', 'ann', 'Ann', 'x'); update accounts set assignee_id = '{0}';
-        insert into activities (id, account_id, user_id, type, note) select '{1}', id, '{0}', 'call', 'promises to pay' from accounts",
+        insert into activities (id, account_id, user_id, kind, note) select '{1}', id, '{0}', 'call', 'promises to pay' from accounts",
         id(9),
         id(0x31)
     ))
