@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -33,8 +34,9 @@ pub struct Overview {
 }
 
 /// What `/health` shows of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SyncHealth")]
 pub struct Health {
     /// Of this process.
     pub role: Role,
@@ -71,8 +73,9 @@ impl Health {
 }
 
 /// The replication slot.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReplicationSlot")]
 pub struct Slot {
     pub name: String,
     pub state: SlotState,
@@ -80,8 +83,9 @@ pub struct Slot {
     pub retained_bytes: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum SlotState {
     Active,
