@@ -14,7 +14,8 @@ use crate::operation::{Effect, Operation, Schemas};
 const CANONICAL: &str = "/api/v1";
 const ALIAS: &str = "/api";
 
-const ABOUT_ALIAS: &str = "A permanent alias for older clients: PUT changes only what it names, and pages have up to 100 records.";
+const ABOUT_ALIAS: &str =
+    "A permanent alias for older clients: PUT changes only what it names, and pages have up to 100 records.";
 const ABOUT_KEY: &str =
     "A name of this attempt. The same request with the same key is done once, and gets the same answer again for a day.";
 

@@ -111,13 +111,18 @@ impl<R: Resource> JsonSchema for Condition<R> {
 
     fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
         let inner = schemas.subschema_for::<Self>();
-        let scalar = json!(["string", "number", "boolean"]);
-        let value = json!({ "type": ["string", "number", "boolean", "array"], "items": { "type": scalar } });
+        let value = json!({
+            "type": ["string", "number", "boolean", "array"],
+            "items": { "type": ["string", "number", "boolean"] },
+        });
         let several = json!({ "type": "array", "items": inner, "minItems": 1 });
         let filtered = filtered(R::collection());
         let names: Vec<&str> = filtered.iter().map(|field| field.name).collect();
         let operators: BTreeSet<&str> = filtered.iter().flat_map(|field| field.operators.iter().copied()).collect();
-        let group = |word: &str, inner: &Value| json!({ "type": "object", "properties": { word: inner }, "required": [word], "additionalProperties": false });
+        let group = |word: &str, inner: &Value| {
+            let properties = json!({ word: inner });
+            json!({ "type": "object", "properties": properties, "required": [word], "additionalProperties": false })
+        };
         json_schema!({
             "description": "Nests up to three deep.",
             "oneOf": [

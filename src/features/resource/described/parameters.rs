@@ -88,7 +88,8 @@ fn sort(collection: &'static Collection) -> Value {
     let sortable = collection.fields.iter().filter(|field| field.sortable).map(|field| field.name).collect::<Vec<_>>().join("|");
     let computed = collection.past_due.iter().flat_map(|_| PastDue::FIELDS).chain(["score"]).collect::<Vec<_>>().join("|");
     let key = format!("^([-+]?({sortable})(:nulls(First|Last))?|[-+]?({computed}))$");
-    json!({ "type": "array", "items": { "type": "string", "pattern": key }, "minItems": 1, "maxItems": 8, "examples": [["-createdAt"]] })
+    let key = json!({ "type": "string", "pattern": key });
+    json!({ "type": "array", "items": key, "minItems": 1, "maxItems": 8, "examples": [["-createdAt"]] })
 }
 
 /// The conditions of a list: for each field one on its value, and one for each operator that the value cannot say.
