@@ -124,7 +124,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if is_get && headers.contains("ETag") {
         responses["304"] = json!({ "description": "The client has it already." });
     }
-    let traits = Traits { is_public, has_ids, has_body: body.is_some(), is_conditional, effect };
+    let traits = Traits { is_public, has_ids, has_body: body.is_some(), is_list, is_keyed, is_conditional, effect };
     for status in problems::of(&traits) {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/Problem{status}") });
     }

@@ -52,10 +52,18 @@ pub(super) fn camel(words: &[String]) -> String {
     words.iter().enumerate().map(capital).collect()
 }
 
-/// The words as a title, for an operation that says no other.
+/// The words as a title, for an operation that says no other: `Create an account payment`.
 pub(super) fn title(words: &[String]) -> String {
-    let text = words.join(" ");
-    format!("{}{}", text[..1].to_uppercase(), &text[1..])
+    let (verb, nouns) = words.split_first().map_or(("", &[][..]), |(verb, nouns)| (verb.as_str(), nouns));
+    let nouns = nouns.join(" ");
+    let article = match nouns.chars().next() {
+        None => "",
+        _ if matches!(verb, "list" | "search") => " ",
+        Some('a' | 'e' | 'i' | 'o') => " an ",
+        Some(_) => " a ",
+    };
+    let capital = verb.get(..1).unwrap_or_default().to_uppercase();
+    format!("{capital}{}{article}{nouns}", verb.get(1..).unwrap_or_default())
 }
 
 fn singular(plural: &str) -> String {

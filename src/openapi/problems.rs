@@ -52,6 +52,10 @@ pub(super) struct Traits {
     pub(super) is_public: bool,
     pub(super) has_ids: bool,
     pub(super) has_body: bool,
+    pub(super) is_list: bool,
+    /// Whether it takes an idempotency key.
+    pub(super) is_keyed: bool,
+    /// Whether it takes `If-Match`.
     pub(super) is_conditional: bool,
     pub(super) effect: Effect,
 }
@@ -63,10 +67,10 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         401 | 423 => !traits.is_public || writes,
         403 => !traits.is_public,
         404 => traits.has_ids,
-        409 => !traits.is_public,
+        409 => !traits.is_public && (writes || traits.is_list),
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
-        422 => traits.has_body || (writes && !traits.is_public),
+        422 => traits.has_body || traits.is_keyed,
         405 => false,
         _ => true,
     };

@@ -42,7 +42,7 @@ pub struct Health {
     pub role: Role,
     /// The process that leads, or led last; absent before the first one.
     pub leader: Option<String>,
-    /// How long ago it was heard; see [`Health::has_leader`].
+    /// How long ago it was heard.
     pub leader_heard_ms: u64,
     /// Why the leader, or this process, cannot work.
     pub problem: Option<String>,
@@ -54,11 +54,11 @@ pub struct Health {
     pub slot: Slot,
     /// How long the oldest open transaction has been writing; Postgres keeps its log for that long.
     pub oldest_transaction_seconds: Option<f64>,
-    /// Documents that Elasticsearch refused, up to [`COUNTED`].
+    /// Documents that Elasticsearch refused, up to 10,000.
     pub dead_letters: i64,
-    /// Documents to write again, up to [`COUNTED`].
+    /// Documents to write again, up to 10,000.
     pub backlog: i64,
-    /// Rows whose children are being written, up to [`COUNTED`].
+    /// Rows whose children are being written, up to 10,000.
     pub fanouts: i64,
     /// By collection.
     pub sweeps: Vec<Summary>,

@@ -95,6 +95,7 @@ async fn every_reference_leads_somewhere() {
             Value::String(text) => {
                 let target = text.strip_prefix('#').filter(|pointer| pointer.starts_with("/components/"));
                 assert!(target.is_none_or(|pointer| document.pointer(pointer).is_some()), "{text}");
+                assert!(!text.contains("[`"), "clients cannot follow a link into the code: {text}");
             }
             _ => {}
         }

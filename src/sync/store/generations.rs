@@ -50,7 +50,7 @@ pub enum Wanted {
 pub struct Generation {
     pub index: String,
     pub collection: String,
-    /// Of its mapping and settings; see [`crate::search::Template`].
+    /// Of its mapping and settings.
     pub hash: String,
     pub state: State,
     pub wanted: Option<Wanted>,
