@@ -1,6 +1,7 @@
 //! An activity as clients get it and as the index stores it.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -12,7 +13,7 @@ use crate::values::ids::ActivityId;
 use crate::values::json::Object;
 
 /// What was done about an account, with what it shows of the account, its customer and who did it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Activity {
     /// Also the id of the document.
@@ -41,6 +42,7 @@ pub struct Activity {
     /// What an agent writes about it.
     pub note: Option<String>,
     /// Free JSON of the deployment.
+    #[schemars(with = "Object")]
     pub metadata: Json<Object>,
     /// Whether it is an alert, to be shown before the others.
     pub is_pinned: bool,

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json as schema};
 use uuid::Uuid;
 
 use super::activity::{self, Activity};
 use crate::api::{Reply, Request, json, paging};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violations, clipped};
+use crate::operation::{Operation, Takes};
 use crate::search::parse;
 use crate::values::ids::AccountId;
 
@@ -17,12 +20,29 @@ const MOST_ACCOUNTS: usize = 100;
 const DEFAULT_PER_ACCOUNT: u32 = 20;
 const MOST_PER_ACCOUNT: u32 = 100;
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Latest {
+pub(super) struct LatestActivities {
     /// By account, the latest first; an account that does not exist has none.
     data: BTreeMap<Uuid, Vec<Activity>>,
     limit_per_account: u32,
+}
+
+/// The parameters of the request.
+pub(super) struct OfAccounts;
+
+impl Takes for OfAccounts {
+    fn describe(operation: &mut Operation<'_>) {
+        let ids = schema!({ "type": "array", "items": { "type": "string", "format": "uuid" }, "minItems": 1, "maxItems": MOST_ACCOUNTS });
+        operation.query("accountIds", "Of which accounts; required.", ids);
+        let limit = schema!({ "type": "integer", "minimum": 1, "maximum": MOST_PER_ACCOUNT, "default": DEFAULT_PER_ACCOUNT });
+        operation.query("limitPerAccount", "Most activities of one account.", limit);
+        operation.query("type", "Of which types.", schema!({ "type": "array", "items": { "type": "string" } }));
+        let text = || -> Value { schema!({ "type": "string" }) };
+        operation.query("from", "Done from this day or moment on.", text());
+        operation.query("to", "Done until this day or moment.", text());
+        operation.query("tz", "Time zone of days.", text());
+    }
 }
 
 #[derive(Default)]
@@ -115,5 +135,5 @@ pub(super) async fn read(_caller: Caller, request: Request) -> Result<Reply> {
     for activities in data.values_mut() {
         activities.sort_by(|one, other| other.occurred_at.cmp(&one.occurred_at).then(one.id.cmp(&other.id)));
     }
-    json(&Latest { data, limit_per_account: per_account })
+    json(&LatestActivities { data, limit_per_account: per_account })
 }

@@ -1,6 +1,7 @@
 //! What an activity said before it was corrected.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::types::Json;
 
@@ -11,15 +12,17 @@ use crate::values::clock::milliseconds;
 use crate::values::ids::ActivityId;
 use crate::values::json::Object;
 
-#[derive(Serialize)]
-struct History {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "ActivityHistory")]
+pub(super) struct History {
     /// The latest first.
     data: Vec<Correction>,
 }
 
 /// One earlier state.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ActivityCorrection")]
 struct Correction {
     version: i64,
     #[serde(rename = "type")]
@@ -27,6 +30,7 @@ struct Correction {
     disposition: Option<String>,
     channel: Option<String>,
     note: Option<String>,
+    #[schemars(with = "Object")]
     metadata: Json<Object>,
     #[serde(serialize_with = "milliseconds")]
     occurred_at: DateTime<Utc>,

@@ -1,18 +1,22 @@
 //! The addresses of activities, also of those on an account and of a customer.
 
+use schemars::JsonSchema;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::activity::{self, Activity};
+use super::bulk::{self, LatestActivities, OfAccounts};
 use super::fields::{COLLECTION, of_account, of_customer};
-use super::{bulk, history, rules};
+use super::history::{self, History};
+use super::rules;
 use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
-use crate::features::resource::{self, Patch, Resource};
+use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, ActivityId, CustomerId};
@@ -21,38 +25,50 @@ use crate::values::json::{Object, Value};
 /// The access matrix of activities.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "activities";
-        get    ()                       may(Read)   => resource::list::<Activity>;
-        post   ()                       may(Edit)   => create;
-        post   ("search")               may(Read)   => resource::search::<Activity>;
-        get    ("bulk")                 may(Read)   => bulk::read;
-        get    (ActivityId)             may(Read)   => resource::read::<Activity>;
-        get    (ActivityId / "history") may(Read)   => history::read;
-        patch  (ActivityId)             may(Edit)   => resource::change::<Activity>;
-        put    (ActivityId)             may(Edit)   => resource::replace::<Activity>;
-        post   (ActivityId / "pin")     may(Edit)   => pin;
-        post   (ActivityId / "unpin")   may(Edit)   => unpin;
-        delete (ActivityId)             may(Manage) => resource::remove::<Activity>;
-        post   (ActivityId / "restore") may(Manage) => resource::restore::<Activity>;
+        get    ()                       may(Read)   => resource::list::<Activity>:    List<Activity> -> Page<Activity>;
+        post   ()                       may(Edit)   => create:                        New<Activity> -> Created<Activity>;
+        post   ("search")               may(Read)   => resource::search::<Activity>:  Search<Activity> -> Page<Activity>;
+        /// Lists the latest activities of many accounts.
+        get    ("bulk")                 may(Read)   => bulk::read:                    OfAccounts -> LatestActivities;
+        get    (ActivityId)             may(Read)   => resource::read::<Activity>:    Shape<Activity> -> View<Activity>;
+        /// Lists what an activity said before it was corrected, the latest first.
+        get    (ActivityId / "history") may(Read)   => history::read:                 Nothing -> History;
+        patch  (ActivityId)             may(Edit)   => resource::change::<Activity>:  Changes<Activity> -> Activity;
+        put    (ActivityId)             may(Edit)   => resource::replace::<Activity>: Replacement<Activity> -> Activity;
+        /// Pins an activity, so that it is shown before the others.
+        post   (ActivityId / "pin")     may(Edit)   => pin:                           Nothing -> Activity;
+        /// Unpins an activity.
+        post   (ActivityId / "unpin")   may(Edit)   => unpin:                         Nothing -> Activity;
+        delete (ActivityId)             may(Manage) => resource::remove::<Activity>:  Removal -> NoContent;
+        post   (ActivityId / "restore") may(Manage) => resource::restore::<Activity>: Nothing -> Activity;
     }
 }
 
 /// The access matrix of an account's activities.
 pub fn account_routes(app: &App) -> Routes {
     routes! { app, "accounts";
-        get  (AccountId / "activities") may(Read) => list_on_account;
-        post (AccountId / "activities") may(Edit) => create_on_account;
+        get  (AccountId / "activities") may(Read) => list_on_account:   List<Activity> -> Page<Activity>;
+        post (AccountId / "activities") may(Edit) => create_on_account: New<Activity> -> Created<Activity>;
     }
 }
 
 /// The access matrix of the activities on a customer's accounts.
 pub fn customer_routes(app: &App) -> Routes {
     routes! { app, "customers";
-        get (CustomerId / "activities") may(Read) => list_of_customer;
+        get (CustomerId / "activities") may(Read) => list_of_customer: List<Activity> -> Page<Activity>;
     }
 }
 
+/// What a new activity needs.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["type"]))]
+#[schemars(extend("examples" = [{ "type": "call", "disposition": "promise", "note": "promises to pay on Friday" }]))]
+pub struct NewActivity {}
+
 impl Resource for Activity {
     type Id = ActivityId;
+    type New = NewActivity;
+    type Changed = ();
     const NAME: &'static str = "activity";
 
     fn collection() -> &'static Collection {
