@@ -26,23 +26,30 @@ select make_searchable('users', embedded => '{username, name}', readable => '{id
 -- One row per signed-in device. An access token names its session, so ending the session ends the token.
 create table sessions (
   id uuid primary key,
+  version bigint not null default 1,
   user_id uuid not null
     constraint sessions_user_id_fkey references users on delete restrict,
   device text
     constraint sessions_device_length check (char_length(device) <= 200),
+  -- Of the log-in, or of the latest refresh.
   ip inet,
-  created_at timestamptz not null default now(),
-  last_seen_at timestamptz not null default now(),
-  expires_at timestamptz not null,
-  revoked_at timestamptz
+  created_at timestamptz(3) not null default now(),
+  updated_at timestamptz(3) not null default now(),
+  last_seen_at timestamptz(3) not null default now(),
+  expires_at timestamptz(3) not null,
+  revoked_at timestamptz(3)
 );
 
-create index sessions_user_id on sessions (user_id);
+create index sessions_user_id on sessions (user_id, id);
 create index sessions_expires_at on sessions (expires_at);
 
-grant select, insert, update, delete on sessions to collections_server;
+-- No document shows a session. It is in the stream so that log-in and log-out can be announced: `embedded_changes` tells a log-out
+-- from a session that was only seen. The sync sees neither the device nor its address.
+select make_searchable('sessions', embedded => '{revoked_at}', readable => '{id, user_id, created_at, revoked_at}');
+grant delete on sessions to collections_server;
 
--- A user who is disabled, or gets another role or password, is signed out everywhere, also by a change made in psql.
+-- A user who is disabled, or gets another role or password, is signed out everywhere, also by a change made in psql. A stronger
+-- hash of the same password changes nothing for the user: the statement that stores it says so for its own transaction.
 create function end_sessions() returns trigger
   language plpgsql
 as $$
