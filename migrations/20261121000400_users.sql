@@ -65,7 +65,8 @@ $$;
 create trigger users_end_sessions
   after update on users
   for each row when (
-    (new.role, new.password_hash, new.disabled_at) is distinct from (old.role, old.password_hash, old.disabled_at))
+    (new.role, new.disabled_at) is distinct from (old.role, old.disabled_at)
+    or (new.password_hash <> old.password_hash and current_setting('collections.password_is_unchanged', true) is distinct from 'on'))
   execute function end_sessions();
 
 -- Servers cache sessions for seconds, by this key, and hear at once that one has ended.

@@ -5,7 +5,8 @@ use hyper::header::AUTHORIZATION;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::{session, token};
+use super::session;
+use super::token::{self, TokenIdentity};
 use crate::api::Authority;
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -96,6 +97,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The caller's session.
+    pub(super) fn identity(&self) -> TokenIdentity {
+        TokenIdentity { user: self.id, session: self.session }
+    }
+
     /// Whether the caller has the permission of this name; no role has an unknown one.
     #[must_use]
     pub fn has(&self, permission: &str) -> bool {
@@ -140,7 +146,8 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
         .boxed()
 }
 
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
+/// Finds out who sends a request, without a look at permissions.
+pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
     const REFUSED: Error = Error::Unauthenticated("this needs a valid access token: Authorization: Bearer …");
     let mut values = headers.get_all(AUTHORIZATION).iter();
     // With two headers, a proxy and this server could see different callers.
@@ -149,7 +156,7 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(REFUSED);
     }
-    let identity = token::check(app.config.access.key(), token, app.clock.now()).ok_or(REFUSED)?;
+    let identity = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
     let role = session::role(app, identity).await?.ok_or(REFUSED)?;
     Ok(Caller { id: identity.user, role, session: identity.session })
 }

@@ -6,8 +6,8 @@ use sqlx::PgExecutor;
 use crate::error::Result;
 use crate::values::ids::UserId;
 
-pub(super) struct Credentials {
-    pub(super) id: UserId,
+pub struct Credentials {
+    pub id: UserId,
     pub(super) username: String,
     pub(super) email: Option<String>,
     pub(super) name: Option<String>,
@@ -36,7 +36,8 @@ pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Opt
     Ok(found)
 }
 
-pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
+/// Reads a user, also a disabled one.
+pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
     let found = sqlx::query_as!(
         Credentials,
         r#"
@@ -49,4 +50,24 @@ pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<
     .fetch_optional(db)
     .await?;
     Ok(found)
+}
+
+/// Stores a stronger hash of an unchanged password, which ends no session. Returns false if the password was changed meanwhile.
+pub(super) async fn strengthen(db: impl PgExecutor<'_>, user: &Credentials, password_hash: &str) -> Result<bool> {
+    let stored = sqlx::query!(
+        r#"
+        with unchanged as (
+          select set_config('collections.password_is_unchanged', 'on', true)
+        )
+        update users
+        set password_hash = $3
+        from unchanged
+        where id = $1
+        and password_hash = $2
+        "#,
+        user.id.0,
+        user.password_hash,
+        password_hash,
+    );
+    Ok(stored.execute(db).await?.rows_affected() > 0)
 }
