@@ -1,11 +1,15 @@
 //! Authentication and authorisation.
 
 mod access;
-mod credentials;
+pub mod credentials;
 pub mod password;
+pub mod password_rules;
+mod permission;
 mod routes;
 pub mod session;
 mod token;
 
-pub use access::{Caller, Permission, Role, may, public};
-pub use routes::routes;
+pub use access::{Caller, caller, may, public};
+pub(crate) use permission::ROLES;
+pub use permission::{Permission, Permissions, Role};
+pub use routes::{SignedIn, has_password, routes, show_profile, sign_in};

@@ -2,19 +2,25 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+use tokio::sync::SemaphorePermit;
 
-use super::Permission::{self, Read};
+use super::Permission::Read;
 use super::credentials::{self, Credentials};
 use super::token::{self, TokenIdentity};
-use super::{Caller, Role, may, password, public, session};
+use super::{Caller, Permissions, Role, may, password, public, session};
 use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::routes;
+use crate::values::ids::UserId;
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
 const LOGIN_BYTES: u64 = 4 * 1024;
+
+/// One answer to all log-ins that fail, so that it tells nothing of users.
+const WRONG_LOGIN: Error = Error::Unauthenticated("the user name or the password is wrong");
 
 pub fn routes(app: &App) -> Routes {
     routes! { app, "auth";
@@ -48,7 +54,7 @@ struct Profile {
 
 /// The token under every name that existing clients read.
 #[derive(Serialize)]
-struct SignedIn {
+pub struct SignedIn {
     access_token: String,
     #[serde(rename = "accessToken")]
     camel: String,
@@ -59,26 +65,45 @@ struct SignedIn {
 }
 
 async fn login(mut request: Request) -> Result<Reply> {
-    const REFUSED: Error = Error::Unauthenticated("the user name or the password is wrong");
     let given: Login = request.json().await?;
-    let app = &request.app;
-    let busy = |_| Error::busy("too_many_log_ins", "too many log-ins are in progress");
-    let _place = app.log_ins.try_acquire().map_err(busy)?;
-    let found = credentials::by_login(&app.db.server, &given.username).await?;
-    let hash = found.as_ref().map(|user| user.password_hash.clone());
+    let _place = log_in_place(&request)?;
+    let found = credentials::by_login(&request.app.db.server, &given.username).await?;
     // The password is compared in the queue's own time, not in a slot that another request needs.
-    let is_right = request.context.slot().leave_during(password::matches(given.password, hash)).await??;
-    let user = found.filter(|_| is_right).ok_or(REFUSED)?;
+    let user = request.context.slot().leave_during(with_password(found, given.password)).await??;
+    json(&sign_in(&request, user.ok_or(WRONG_LOGIN)?).await?)
+}
+
+/// A place in the short queue of those whose password is compared.
+fn log_in_place(request: &Request) -> Result<SemaphorePermit<'_>> {
+    request.app.log_ins.try_acquire().map_err(|_| Error::busy("too_many_log_ins", "too many log-ins are in progress"))
+}
+
+/// Returns the user if the password is the user's; takes as long for an unknown one.
+async fn with_password(found: Option<Credentials>, password: String) -> Result<Option<Credentials>> {
+    let hash = found.as_ref().map(|user| user.password_hash.clone());
+    let is_right = password::matches(password, hash).await?;
+    Ok(found.filter(|_| is_right))
+}
+
+/// Whether a password is that of a user who is signed in.
+pub async fn has_password(request: &Request, user: UserId, password: String) -> Result<bool> {
+    let _place = log_in_place(request)?;
+    let found = credentials::by_id(&request.app.db.server, user).await?;
+    Ok(request.context.slot().leave_during(with_password(found, password)).await??.is_some())
+}
+
+/// Starts a session of a user who has shown to be that user, and returns its tokens.
+pub async fn sign_in(request: &Request, user: Credentials) -> Result<SignedIn> {
+    let (app, now) = (&request.app, request.app.clock.now());
     let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
-    let now = app.clock.now();
     let started = session::start(&app.db.server, &user, request.context.peer(), device.as_deref(), now).await?;
-    let session = started.ok_or(REFUSED)?;
+    let session = started.ok_or(WRONG_LOGIN)?;
     request.context.identify(user.id);
     let identity = TokenIdentity { user: user.id, session };
     let profile = Profile::of(user)?;
     let lifetime = app.config.access.jwt_expires_in;
     let token = token::issue(app.config.access.key(), identity, profile.username.clone(), profile.role, now, lifetime)?;
-    json(&SignedIn {
+    Ok(SignedIn {
         access_token: token.clone(),
         camel: token.clone(),
         token,
@@ -94,21 +119,26 @@ async fn logout(caller: Caller, request: Request) -> Result<Reply> {
 }
 
 async fn profile(caller: Caller, request: Request) -> Result<Reply> {
-    let user = credentials::by_id(&request.app.db.server, caller.id).await?.ok_or(Error::NotFound("user"))?;
-    json(&Profile::of(user)?)
+    show_profile(&request.app.db.server, caller.id).await
+}
+
+/// Answers with a user's own view of the user.
+pub async fn show_profile(db: impl PgExecutor<'_>, id: UserId) -> Result<Reply> {
+    let user = credentials::by_id(db, id).await?.ok_or(Error::NotFound("user"))?;
+    let version = user.version;
+    Ok(json(&Profile::of(user)?)?.with_version(version))
 }
 
 impl Profile {
     fn of(user: Credentials) -> Result<Self> {
         let role: Role = user.role.parse().map_err(|error: &str| Error::internal(error))?;
-        let permissions = Permission::ALL.into_iter().filter(|permission| role >= permission.role()).map(Permission::name);
         Ok(Self {
             id: user.id.to_string(),
             username: user.username,
             email: user.email,
             name: user.name,
             role,
-            permissions: permissions.collect(),
+            permissions: Permissions::named(&user.permissions).names(),
             created_at: moment(user.created_at),
         })
     }
