@@ -14,7 +14,12 @@ create table users (
   password_hash text not null,
   disabled_at timestamptz,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  -- None for one who registered, or was made by an operator.
+  created_by uuid
+    constraint users_created_by_fkey references users on delete restrict,
+  updated_at timestamptz not null default now(),
+  updated_by uuid
+    constraint users_updated_by_fkey references users on delete restrict
 );
 
 create unique index users_username_key on users (lower(username));
@@ -22,6 +27,26 @@ create unique index users_email_key on users (lower(email));
 
 -- The sync does not see password hashes.
 select make_searchable('users', embedded => '{username, name}', readable => '{id, username, name}');
+
+-- Without an enabled admin, none could be made. Changes that take one away wait for each other, so that each sees the one before.
+create function keep_an_admin() returns trigger
+  language plpgsql
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('users_last_admin', 0));
+  if not exists (select from users where role = 'admin' and disabled_at is null) then
+    raise exception 'the last enabled admin stays'
+      using errcode = 'restrict_violation', constraint = 'users_last_admin';
+  end if;
+  return null;
+end
+$$;
+
+create trigger users_keep_an_admin
+  after update on users
+  for each row when (
+    old.role = 'admin' and old.disabled_at is null and (new.role <> 'admin' or new.disabled_at is not null))
+  execute function keep_an_admin();
 
 -- One row per signed-in device. An access token names its session, so ending the session ends the token.
 create table sessions (
@@ -57,7 +82,9 @@ begin
   update sessions
   set revoked_at = now()
   where user_id = new.id
-  and revoked_at is null;
+  and revoked_at is null
+  -- The one that a user has changed the password from.
+  and id::text is distinct from current_setting('collections.kept_session', true);
   return null;
 end
 $$;

@@ -7,11 +7,16 @@ use tokio::time::sleep;
 use crate::app::App;
 use crate::auth::session;
 use crate::error::Result;
+use crate::features::users;
 
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Does the work at intervals until the application is stopped.
+/// Does the work until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
+    tokio::try_join!(remove_ended_sessions(app.clone()), users::deliver_mail(app)).map(drop)
+}
+
+async fn remove_ended_sessions(app: App) -> Result<()> {
     loop {
         let removed = session::remove_ended(&app.db.server, app.clock.now()).await?;
         if removed > 0 {

@@ -1,91 +1,18 @@
-//! Roles, permissions, and the route filters that check them.
+//! The caller of a request, and the route filters that check permissions.
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::session;
 use super::token::{self, TokenIdentity};
-use crate::api::Authority;
+use super::{Permission, Permissions, Role, session};
+use crate::api::{Authority, Request};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
+use crate::search::Collection;
 use crate::values::ids::{SessionId, UserId};
-
-/// Each role may do what the roles before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Viewer,
-    Agent,
-    Manager,
-    Admin,
-}
-
-impl Role {
-    /// The word in JSON and SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Agent => "agent",
-            Self::Manager => "manager",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Viewer, Self::Agent, Self::Manager, Self::Admin]
-            .into_iter()
-            .find(|role| word.eq_ignore_ascii_case(role.as_str()))
-            .ok_or("a role is viewer, agent, manager or admin")
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
-    /// See customers, accounts and payments.
-    Read,
-    /// Create and change customers and accounts, record payments.
-    Edit,
-    /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
-    Manage,
-    /// See and control the sync.
-    Operate,
-    /// Create and change users.
-    Administer,
-}
-
-impl Permission {
-    pub const ALL: [Self; 5] = [Self::Read, Self::Edit, Self::Manage, Self::Operate, Self::Administer];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Edit => "edit",
-            Self::Manage => "manage",
-            Self::Operate => "operate",
-            Self::Administer => "administer",
-        }
-    }
-
-    /// The lowest role that has it.
-    #[must_use]
-    pub fn role(self) -> Role {
-        match self {
-            Self::Read => Role::Viewer,
-            Self::Edit => Role::Agent,
-            Self::Manage => Role::Manager,
-            Self::Operate | Self::Administer => Role::Admin,
-        }
-    }
-}
 
 /// The signed-in user. A value of this type proves that the permission was checked.
 #[derive(Clone, Debug)]
@@ -93,6 +20,8 @@ pub struct Caller {
     pub id: UserId,
     /// The current role, not the token's.
     pub role: Role,
+    /// What the role may do now.
+    pub permissions: Permissions,
     pub session: SessionId,
 }
 
@@ -102,21 +31,31 @@ impl Caller {
         TokenIdentity { user: self.id, session: self.session }
     }
 
-    /// Whether the caller has the permission of this name; no role has an unknown one.
     #[must_use]
-    pub fn has(&self, permission: &str) -> bool {
-        Permission::ALL.iter().any(|known| known.name() == permission && self.role >= known.role())
+    pub fn has(&self, permission: Permission) -> bool {
+        self.permissions.contains(permission)
+    }
+
+    /// Refuses a caller without the permission.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        if self.has(permission) { Ok(()) } else { Err(Error::Forbidden(permission.name())) }
+    }
+
+    /// Whether the caller may read a collection; no caller has a permission that is unknown.
+    #[must_use]
+    pub fn reads(&self, collection: &Collection) -> bool {
+        Permission::named(collection.permission).is_some_and(|permission| self.has(permission))
     }
 
     /// How far the caller may move balances.
     #[must_use]
     pub fn authority(&self) -> Authority {
-        if self.role >= Permission::Manage.role() { Authority::Full } else { Authority::Ordinary }
+        if self.has(Permission::Manage) { Authority::Full } else { Authority::Ordinary }
     }
 
     /// Refuses a caller who could not restore deleted records, and so does not see them.
     pub fn check_sees_deleted(&self) -> Result<()> {
-        if self.role < Permission::Manage.role() { Err(Error::Forbidden(Permission::Manage.name())) } else { Ok(()) }
+        self.require(Permission::Manage)
     }
 }
 
@@ -135,15 +74,22 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
         .and_then(move |headers: HeaderMap, context: RequestContext| {
             let app = app.clone();
             async move {
-                let caller = authenticate(&app, &headers).await.map_err(|error| warp::reject::custom(Denied::from(error)))?;
+                let denied = |error| warp::reject::custom(Denied::from(error));
+                let caller = authenticate(&app, &headers).await.map_err(denied)?;
                 context.identify(caller.id);
-                if caller.role < permission.role() {
-                    return Err(warp::reject::custom(Denied::from(Error::Forbidden(permission.name()))));
-                }
-                Ok(caller)
+                caller.require(permission).map(|()| caller).map_err(denied)
             }
         })
         .boxed()
+}
+
+/// The caller of an address that is open to all; none without credentials.
+pub async fn caller(request: &Request) -> Result<Option<Caller>> {
+    if request.headers.contains_key(AUTHORIZATION) {
+        authenticate(&request.app, &request.headers).await.map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Finds out who sends a request, without a look at permissions.
@@ -157,6 +103,6 @@ pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Calle
         return Err(REFUSED);
     }
     let identity = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
-    let role = session::role(app, identity).await?.ok_or(REFUSED)?;
-    Ok(Caller { id: identity.user, role, session: identity.session })
+    let owner = session::owner(app, identity).await?.ok_or(REFUSED)?;
+    Ok(Caller { id: owner.user, role: owner.role, permissions: owner.permissions, session: identity.session })
 }

@@ -8,10 +8,12 @@ use crate::values::ids::UserId;
 
 pub struct Credentials {
     pub id: UserId,
+    pub(super) version: i64,
     pub(super) username: String,
     pub(super) email: Option<String>,
     pub(super) name: Option<String>,
     pub(super) role: String,
+    pub(super) permissions: Vec<String>,
     pub(super) password_hash: String,
     pub(super) created_at: DateTime<Utc>,
 }
@@ -22,7 +24,9 @@ pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Opt
     let found = sqlx::query_as!(
         Credentials,
         r#"
-        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        select
+          id as "id: UserId", version, username, email, name, role, password_hash, created_at,
+          array(select permission from permissions p where p.role = users.role) as "permissions!"
         from users
         where (lower(username) = lower($1) or lower(email) = lower($1))
           and disabled_at is null
@@ -41,7 +45,9 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credent
     let found = sqlx::query_as!(
         Credentials,
         r#"
-        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        select
+          id as "id: UserId", version, username, email, name, role, password_hash, created_at,
+          array(select permission from permissions p where p.role = users.role) as "permissions!"
         from users
         where id = $1
         "#,

@@ -3,6 +3,8 @@
 mod access;
 pub mod credentials;
 pub mod password;
+pub mod password_rules;
+mod permission;
 mod refresh_token;
 mod rotation;
 mod routes;
@@ -10,6 +12,8 @@ pub mod session;
 mod signed_in;
 mod token;
 
-pub use access::{Caller, Permission, Role, may, public};
-pub use routes::{routes, sign_in};
+pub use access::{Caller, caller, may, public};
+pub(crate) use permission::ROLES;
+pub use permission::{Permission, Permissions, Role};
+pub use routes::{has_password, routes, show_profile, sign_in};
 pub use signed_in::SignedIn;

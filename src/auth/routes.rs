@@ -1,6 +1,7 @@
 //! Log-in, refresh, log-out, sessions and the profile.
 
 use serde::Deserialize;
+use sqlx::PgExecutor;
 use tokio::sync::SemaphorePermit;
 
 use super::Permission::Read;
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::routes;
-use crate::values::ids::SessionId;
+use crate::values::ids::{SessionId, UserId};
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
 const LOGIN_BYTES: u64 = 4 * 1024;
@@ -80,6 +81,14 @@ async fn with_password(app: &App, found: Option<Credentials>, password: String) 
         }
     }
     Ok(Some(user))
+}
+
+/// Whether a password is that of a user who is signed in.
+pub async fn has_password(request: &Request, user: UserId, password: String) -> Result<bool> {
+    let _place = log_in_place(request)?;
+    let found = credentials::by_id(&request.app.db.server, user).await?;
+    let with_password = with_password(&request.app, found, password);
+    Ok(request.context.slot().leave_during(with_password).await??.is_some())
 }
 
 /// Starts a session of a user who has shown to be that user, and returns its tokens.
@@ -156,7 +165,7 @@ async fn sessions(caller: Caller, request: Request) -> Result<Reply> {
 
 async fn end_session(id: SessionId, caller: Caller, request: Request) -> Result<Reply> {
     let app = &request.app;
-    let identity = TokenIdentity { user: caller.id, session: id };
+    let identity = TokenIdentity { session: id, ..caller.identity() };
     if !session::end(&app.db.server, identity, app.clock.now()).await? {
         return Err(Error::NotFound("session"));
     }
@@ -165,6 +174,12 @@ async fn end_session(id: SessionId, caller: Caller, request: Request) -> Result<
 }
 
 async fn profile(caller: Caller, request: Request) -> Result<Reply> {
-    let user = credentials::by_id(&request.app.db.server, caller.id).await?.ok_or(Error::NotFound("user"))?;
-    json(&Profile::of(user)?)
+    show_profile(&request.app.db.server, caller.id).await
+}
+
+/// Answers with a user's own view of the user.
+pub async fn show_profile(db: impl PgExecutor<'_>, id: UserId) -> Result<Reply> {
+    let user = credentials::by_id(db, id).await?.ok_or(Error::NotFound("user"))?;
+    let version = user.version;
+    Ok(json(&Profile::of(user)?)?.with_version(version))
 }

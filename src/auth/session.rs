@@ -8,10 +8,10 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::Role;
 use super::credentials::Credentials;
 use super::refresh_token::RefreshToken;
 use super::token::TokenIdentity;
+use super::{Permissions, Role};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::clock::milliseconds;
@@ -217,23 +217,27 @@ pub(super) async fn list(
     Ok(sessions.fetch_all(db).await?)
 }
 
-/// Returns the current role of the session's user; none if the session has ended or the user is disabled.
-pub(super) async fn role(app: &App, identity: TokenIdentity) -> Result<Option<Role>> {
-    let read = read(app, identity.session, app.clock.now());
-    let owner = app.cache.get_or_read(cache_key(identity.session), CACHE_LIFE, read).await?;
-    Ok(owner.filter(|owner| owner.user == identity.user).map(|owner| owner.role))
+/// The user of a session, and what the user's role may do.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) user: UserId,
+    pub(super) role: Role,
+    pub(super) permissions: Permissions,
 }
 
-#[derive(Clone, Copy)]
-struct Owner {
-    user: UserId,
-    role: Role,
+/// Returns the current owner of a session; none if it has ended or the user is disabled.
+pub(super) async fn owner(app: &App, identity: TokenIdentity) -> Result<Option<Owner>> {
+    let read = read(app, identity.session, app.clock.now());
+    let owner = app.cache.get_or_read(cache_key(identity.session), CACHE_LIFE, read).await?;
+    Ok(owner.filter(|owner| owner.user == identity.user))
 }
 
 async fn read(app: &App, session: SessionId, now: DateTime<Utc>) -> Result<Option<Owner>> {
     let found = sqlx::query!(
         r#"
-        select u.id as "user: UserId", u.role, s.last_seen_at
+        select
+          u.id as "user: UserId", u.role, s.last_seen_at,
+          array(select permission from permissions p where p.role = u.role) as "permissions!"
         from sessions s
         join users u on u.id = s.user_id
         where s.id = $1
@@ -251,7 +255,7 @@ async fn read(app: &App, session: SessionId, now: DateTime<Utc>) -> Result<Optio
         tokio::spawn(notice(app.clone(), session, now));
     }
     let role = found.role.parse().map_err(|error: &str| Error::internal(error))?;
-    Ok(Some(Owner { user: found.user, role }))
+    Ok(Some(Owner { user: found.user, role, permissions: Permissions::named(&found.permissions) }))
 }
 
 /// Notes the use of a session beside the request. Several servers may, so the row decides.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::credentials::Credentials;
 use super::session::Grant;
-use super::{Permission, Role, token};
+use super::{Permissions, Role, token};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::clock::milliseconds;
@@ -68,14 +68,13 @@ pub(super) struct Profile {
 impl Profile {
     pub(super) fn of(user: Credentials) -> Result<Self> {
         let role: Role = user.role.parse().map_err(|error: &str| Error::internal(error))?;
-        let permissions = Permission::ALL.into_iter().filter(|permission| role >= permission.role()).map(Permission::name);
         Ok(Self {
             id: user.id,
             username: user.username,
             email: user.email,
             name: user.name,
             role,
-            permissions: permissions.collect(),
+            permissions: Permissions::named(&user.permissions).names(),
             created_at: user.created_at,
         })
     }

@@ -40,9 +40,20 @@ pub struct Access {
         value_parser = duration(MINUTE..=30 * DAY)
     )]
     pub jwt_refresh_expires_in: Duration,
+    /// Who can register: all (`open`), those who are invited (`invite`) or none (`off`); `open` in development, else `invite`.
+    #[arg(long, env = "REGISTRATION")]
+    pub registration: Option<Registration>,
     /// Log-ins in progress at once: two hash a password, and the others wait for them for a fraction of a second.
     #[arg(skip = 12_usize)]
     pub log_ins: usize,
+}
+
+/// Who can become a user without being made one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    Open,
+    Invite,
+    Off,
 }
 
 impl Access {
