@@ -5,6 +5,7 @@ use hyper::header::AUTHORIZATION;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use super::api_keys::{self, ApiKey};
 use super::token::{self, TokenIdentity};
 use super::{Permission, Permissions, Role, session};
 use crate::api::{Authority, Request};
@@ -14,21 +15,37 @@ use crate::http::{Denied, RequestContext};
 use crate::search::Collection;
 use crate::values::ids::{SessionId, UserId};
 
-/// The signed-in user. A value of this type proves that the permission was checked.
+const API_KEY: &str = "x-api-key";
+
+/// The signed-in user, or a machine that stands for one. A value of this type proves that the permission was checked.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub id: UserId,
     /// The current role, not the token's.
     pub role: Role,
-    /// What the role may do now.
+    /// What the role may do now, and the key, if it is one.
     pub permissions: Permissions,
-    pub session: SessionId,
+    credential: Credential,
+}
+
+/// What a caller has shown.
+#[derive(Clone, Copy, Debug)]
+enum Credential {
+    Session(SessionId),
+    ApiKey,
 }
 
 impl Caller {
-    /// The caller's session.
-    pub(super) fn identity(&self) -> TokenIdentity {
-        TokenIdentity { user: self.id, session: self.session }
+    /// The caller's session; refuses an API key, which has none.
+    pub fn session(&self) -> Result<SessionId> {
+        match self.credential {
+            Credential::Session(session) => Ok(session),
+            Credential::ApiKey => Err(Error::SessionRequired),
+        }
+    }
+
+    pub(super) fn identity(&self) -> Result<TokenIdentity> {
+        Ok(TokenIdentity { user: self.id, session: self.session()? })
     }
 
     #[must_use]
@@ -85,7 +102,7 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
 
 /// The caller of an address that is open to all; none without credentials.
 pub async fn caller(request: &Request) -> Result<Option<Caller>> {
-    if request.headers.contains_key(AUTHORIZATION) {
+    if request.headers.contains_key(AUTHORIZATION) || request.headers.contains_key(API_KEY) {
         authenticate(&request.app, &request.headers).await.map(Some)
     } else {
         Ok(None)
@@ -94,15 +111,39 @@ pub async fn caller(request: &Request) -> Result<Option<Caller>> {
 
 /// Finds out who sends a request, without a look at permissions.
 pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
-    const REFUSED: Error = Error::Unauthenticated("this needs a valid access token: Authorization: Bearer …");
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    // With two headers, a proxy and this server could see different callers.
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(REFUSED) };
-    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(REFUSED)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(REFUSED);
+    const REFUSED: Error = Error::Unauthenticated("this needs a valid access token or API key: Authorization: Bearer …");
+    match presented(headers).ok_or(REFUSED)? {
+        Presented::Token(token) => {
+            let identity = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
+            let owner = session::owner(app, identity).await?.ok_or(REFUSED)?;
+            let credential = Credential::Session(identity.session);
+            Ok(Caller { id: owner.user, role: owner.role, permissions: owner.permissions, credential })
+        }
+        Presented::Key(key) => {
+            let key = ApiKey::read(key).ok_or(REFUSED)?;
+            let holder = api_keys::holder(app, &key).await?.ok_or(REFUSED)?;
+            let credential = Credential::ApiKey;
+            Ok(Caller { id: holder.owner, role: holder.role, permissions: holder.permissions, credential })
+        }
     }
-    let identity = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
-    let owner = session::owner(app, identity).await?.ok_or(REFUSED)?;
-    Ok(Caller { id: owner.user, role: owner.role, permissions: owner.permissions, session: identity.session })
+}
+
+enum Presented<'a> {
+    Token(&'a str),
+    Key(&'a str),
+}
+
+/// The one credential of a request. With two, a proxy and this server could see different callers.
+fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
+    let (mut bearers, mut keys) = (headers.get_all(AUTHORIZATION).iter(), headers.get_all(API_KEY).iter());
+    match (bearers.next(), bearers.next(), keys.next(), keys.next()) {
+        (Some(value), None, None, None) => {
+            let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+            let is_key = credential.starts_with(api_keys::PREFIX);
+            let presented = if is_key { Presented::Key(credential) } else { Presented::Token(credential) };
+            scheme.eq_ignore_ascii_case("bearer").then_some(presented)
+        }
+        (None, None, Some(key), None) => Some(Presented::Key(key.to_str().ok()?)),
+        _ => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! Authentication and authorisation.
 
 mod access;
+mod api_keys;
 pub mod credentials;
 pub mod password;
 pub mod password_rules;

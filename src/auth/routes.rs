@@ -11,7 +11,7 @@ use super::rotation::{self, Rotation};
 use super::session::Origin;
 use super::signed_in::{Profile, SignedIn};
 use super::token::TokenIdentity;
-use super::{Caller, access, may, password, public, session};
+use super::{Caller, access, api_keys, may, password, public, session};
 use crate::api::{Reply, Request, json, no_content, paging};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -29,6 +29,10 @@ const DEVICE_CHARS: usize = 200;
 const WRONG_LOGIN: Error = Error::Unauthenticated("the user name or the password is wrong");
 
 pub fn routes(app: &App) -> Routes {
+    Routes::join(vec![own_routes(app), api_keys::routes(app)])
+}
+
+fn own_routes(app: &App) -> Routes {
     routes! { app, "auth";
         post   ("login")                public up_to(LOGIN_BYTES) => login;
         post   ("refresh")              public up_to(LOGIN_BYTES) => refresh;
@@ -127,7 +131,7 @@ async fn logout(mut request: Request) -> Result<Reply> {
     let ends_all = request.flag("all")?;
     let authenticated = access::authenticate(&request.app, &request.headers).await;
     let identity = match authenticated {
-        Ok(caller) => Some(caller.identity()),
+        Ok(caller) => Some(caller.identity()?),
         Err(error @ Error::Unauthenticated(_)) => match request.json::<Refresh>().await {
             Ok(given) => session_of(&request.app, &given.refresh_token).await?,
             Err(_) => return Err(error),
@@ -159,13 +163,13 @@ async fn session_of(app: &App, refresh_token: &str) -> Result<Option<TokenIdenti
 async fn sessions(caller: Caller, request: Request) -> Result<Reply> {
     let part = paging::part(&request, &[])?;
     let (db, now) = (&request.app.db.read, request.app.clock.now());
-    let sessions = session::list(db, caller.identity(), part.after, part.to_read(), now).await?;
+    let sessions = session::list(db, caller.identity()?, part.after, part.to_read(), now).await?;
     part.answer(&request, sessions, |session| session.id)
 }
 
 async fn end_session(id: SessionId, caller: Caller, request: Request) -> Result<Reply> {
     let app = &request.app;
-    let identity = TokenIdentity { session: id, ..caller.identity() };
+    let identity = TokenIdentity { session: id, ..caller.identity()? };
     if !session::end(&app.db.server, identity, app.clock.now()).await? {
         return Err(Error::NotFound("session"));
     }

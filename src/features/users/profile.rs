@@ -88,6 +88,7 @@ struct PasswordChange {
 
 /// Changes the caller's password, and ends the caller's other sessions.
 async fn change_password(caller: Caller, mut request: Request) -> Result<Reply> {
+    let session = caller.session()?;
     let given: PasswordChange = request.json().await?;
     let user = store::find(&request.app.db.server, caller.id).await?.ok_or(Error::NotFound(NAME))?;
     let mut violations = Violations::default();
@@ -97,7 +98,7 @@ async fn change_password(caller: Caller, mut request: Request) -> Result<Reply> 
     let hash = routes::hash(&request, given.new_password).await?;
     let reply = request
         .write(caller.id, Contended::Record(caller.id.0), async |connection| {
-            store::keep_session(connection, caller.session).await?;
+            store::keep_session(connection, session).await?;
             store::set_password_of(connection, caller.id, &hash, caller.id).await?;
             Ok(no_content())
         })

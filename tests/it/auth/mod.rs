@@ -1,5 +1,6 @@
 //! Sign-in, tokens, sessions, keys and roles.
 
+mod api_keys;
 mod login;
 mod passwords;
 mod refresh;
