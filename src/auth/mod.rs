@@ -2,6 +2,7 @@
 
 mod access;
 pub mod credentials;
+pub mod lockout;
 pub mod password;
 pub mod password_rules;
 mod permission;
@@ -12,4 +13,4 @@ mod token;
 pub use access::{Caller, caller, may, public};
 pub(crate) use permission::ROLES;
 pub use permission::{Permission, Permissions, Role};
-pub use routes::{SignedIn, has_password, routes, show_profile, sign_in};
+pub use routes::{Profile, SignedIn, has_password, routes, show_profile, sign_in};
