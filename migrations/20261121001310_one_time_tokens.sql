@@ -36,4 +36,22 @@ create index one_time_tokens_user_id on one_time_tokens (user_id) where user_id 
 create index one_time_tokens_send_at on one_time_tokens (send_at) where send_at is not null;
 create index one_time_tokens_expires_at on one_time_tokens (expires_at);
 
+-- What was mailed to the former address, or for the former password, is good for nothing.
+create function remove_mailed_tokens() returns trigger
+  language plpgsql
+as $$
+begin
+  delete from one_time_tokens
+  where user_id = new.id
+  and hash is not null
+  and used_at is null;
+  return null;
+end
+$$;
+
+create trigger users_remove_mailed_tokens
+  after update on users
+  for each row when ((new.email, new.password_hash, new.disabled_at) is distinct from (old.email, old.password_hash, old.disabled_at))
+  execute function remove_mailed_tokens();
+
 grant select, insert, update, delete on one_time_tokens to collections_server;

@@ -3,11 +3,10 @@
 mod access;
 mod api_keys;
 pub mod credentials;
+pub mod lockout;
 pub mod password;
 pub mod password_rules;
 mod permission;
-mod refresh_token;
-mod rotation;
 mod routes;
 pub mod session;
 mod signed_in;
@@ -17,4 +16,4 @@ pub use access::{Caller, caller, may, public};
 pub(crate) use permission::ROLES;
 pub use permission::{Permission, Permissions, Role};
 pub use routes::{has_password, routes, show_profile, sign_in};
-pub use signed_in::SignedIn;
+pub use signed_in::{Profile, SignedIn};

@@ -94,6 +94,12 @@ impl Permissions {
         Self(self.0 & other.0)
     }
 
+    /// A number that no other set has.
+    #[must_use]
+    pub fn version(self) -> i64 {
+        self.0.into()
+    }
+
     /// In the order of [`Permission::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))

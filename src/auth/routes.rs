@@ -1,21 +1,25 @@
 //! Log-in, refresh, log-out, sessions and the profile.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json as value;
 use sqlx::PgExecutor;
 use tokio::sync::SemaphorePermit;
 
 use super::Permission::Read;
 use super::credentials::{self, Credentials};
-use super::refresh_token::RefreshToken;
-use super::rotation::{self, Rotation};
-use super::session::Origin;
+use super::session::refresh_token::RefreshToken;
+use super::session::rotation::{self, Rotation};
+use super::session::{Origin, Session};
 use super::signed_in::{Profile, SignedIn};
 use super::token::TokenIdentity;
 use super::{Caller, access, api_keys, may, password, public, session};
-use crate::api::{Reply, Request, json, no_content, paging};
+use crate::api::paging::{self, Rows};
+use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
+use crate::operation::{NoContent, Nothing, Operation, Takes};
 use crate::routes;
 use crate::values::ids::{SessionId, UserId};
 
@@ -34,29 +38,56 @@ pub fn routes(app: &App) -> Routes {
 
 fn own_routes(app: &App) -> Routes {
     routes! { app, "auth";
-        post   ("login")                public up_to(LOGIN_BYTES) => login;
-        post   ("refresh")              public up_to(LOGIN_BYTES) => refresh;
-        post   ("refresh-token")        public up_to(LOGIN_BYTES) => refresh;
-        post   ("logout")               public up_to(LOGIN_BYTES) => logout;
-        get    ("sessions")             may(Read)                 => sessions;
-        delete ("sessions" / SessionId) may(Read)                 => end_session;
-        get    ("profile")              may(Read)                 => profile;
-        get    ("me")                   may(Read)                 => profile;
+        /// Signs in with a user name or an e-mail address.
+        post   ("login")                public up_to(LOGIN_BYTES) => login:       Login -> SignedIn;
+        /// Exchanges a refresh token, which is used once, for new tokens.
+        post   ("refresh")              public up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
+        /// Exchanges a refresh token, as `/auth/refresh`.
+        post   ("refresh-token")        public up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
+        /// Ends the session of the access token. With an expired one, a body as that of `/auth/refresh` names the session.
+        post   ("logout")               public up_to(LOGIN_BYTES) => logout:      Leaving -> NoContent;
+        /// Lists the caller's sessions.
+        get    ("sessions")             may(Read)                 => sessions:    Listing -> Rows<Session>;
+        /// Ends one of the caller's sessions.
+        delete ("sessions" / SessionId) may(Read)                 => end_session: Nothing -> NoContent;
+        /// Shows the caller's own user.
+        get    ("profile")              may(Read)                 => profile:     Nothing -> Profile;
+        /// Shows the caller's own user, as `/auth/profile`.
+        get    ("me")                   may(Read)                 => profile:     Nothing -> Profile;
     }
 }
 
 /// Accepts the user name or e-mail address under any of three names.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{ "username": "agent", "password": "agent123" }]))]
 struct Login {
     #[serde(alias = "email", alias = "login")]
     username: String,
     password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Refresh {
     #[serde(alias = "refreshToken", alias = "token")]
     refresh_token: String,
+}
+
+/// The parameter of a log-out.
+struct Leaving;
+
+impl Takes for Leaving {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.query("all", "Whether to end all sessions of the user.", value!({ "type": "boolean", "default": false }));
+    }
+}
+
+/// The parameters of the list of sessions.
+struct Listing;
+
+impl Takes for Listing {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+    }
 }
 
 async fn login(mut request: Request) -> Result<Reply> {
@@ -128,10 +159,11 @@ async fn refresh(mut request: Request) -> Result<Reply> {
 /// Ends the session of the access token, or with `all` every session of its user. A client whose access token has expired names the
 /// session by the refresh token in the body.
 async fn logout(mut request: Request) -> Result<Reply> {
+    const NO_SESSION: Error = Error::Unauthenticated("an API key has no session that could end");
     let ends_all = request.flag("all")?;
     let authenticated = access::authenticate(&request.app, &request.headers).await;
     let identity = match authenticated {
-        Ok(caller) => Some(caller.identity()?),
+        Ok(caller) => Some(caller.identity().map_err(|_| NO_SESSION)?),
         Err(error @ Error::Unauthenticated(_)) => match request.json::<Refresh>().await {
             Ok(given) => session_of(&request.app, &given.refresh_token).await?,
             Err(_) => return Err(error),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::credentials::Credentials;
 use super::session::Grant;
@@ -11,10 +13,9 @@ use super::{Permissions, Role, token};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::clock::milliseconds;
-use crate::values::ids::UserId;
 
 /// Tokens, under every name that existing clients read, and their user.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub struct SignedIn {
     access_token: String,
     #[serde(rename = "accessToken")]
@@ -52,10 +53,10 @@ impl SignedIn {
 }
 
 /// The caller's own user.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Profile {
-    id: UserId,
+pub struct Profile {
+    id: Uuid,
     username: String,
     email: Option<String>,
     name: Option<String>,
@@ -69,7 +70,7 @@ impl Profile {
     pub(super) fn of(user: Credentials) -> Result<Self> {
         let role: Role = user.role.parse().map_err(|error: &str| Error::internal(error))?;
         Ok(Self {
-            id: user.id,
+            id: user.id.0,
             username: user.username,
             email: user.email,
             name: user.name,

@@ -1,16 +1,20 @@
 //! The addresses of API keys.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::key::ApiKey;
 use super::store::{self, New, Shown};
-use crate::api::{Reply, Request, created, no_content, paging};
+use crate::api::paging::{self, Rows};
+use crate::api::{Reply, Request, created, no_content};
 use crate::app::App;
 use crate::auth::Permission::{self, Administer, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing, Operation, Takes};
 use crate::routes;
 use crate::values::ids::ApiKeyId;
 
@@ -19,28 +23,52 @@ const NAME_CHARS: usize = 100;
 /// The access matrix of API keys. A user manages its own keys, an administrator those of all; a key manages none.
 pub(in crate::auth) fn routes(app: &App) -> Routes {
     routes! { app, "auth";
-        post   ("keys")            may(Read) => create;
-        get    ("keys")            may(Read) => list;
-        delete ("keys" / ApiKeyId) may(Read) => remove;
+        /// Makes an API key, which is shown this once.
+        post   ("keys")            may(Read) => create: NewKey -> Created<NewlyMade>;
+        /// Lists the caller's API keys.
+        get    ("keys")            may(Read) => list:   Listing -> Rows<Shown>;
+        /// Ends an API key.
+        delete ("keys" / ApiKeyId) may(Read) => remove: Nothing -> NoContent;
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NewApiKey", deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "name": "nightly import", "scopes": ["read", "edit"] }]))]
 struct NewKey {
+    #[schemars(length(min = 1, max = NAME_CHARS))]
     name: String,
     /// Names of permissions.
+    #[schemars(length(min = 1))]
     scopes: Vec<String>,
+    /// A moment in the future; none lasts until it is deleted.
     #[serde(default)]
     expires_at: Option<DateTime<Utc>>,
 }
 
 /// A new key, the only time that its secret is shown.
-#[derive(Serialize)]
-struct Created {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "NewlyMadeApiKey")]
+struct NewlyMade {
+    /// `col_<id>_<secret>`.
     key: String,
     #[serde(flatten)]
     shown: Shown,
+}
+
+/// The parameters of the list.
+struct Listing;
+
+impl Takes for Listing {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        operation.query(
+            "all",
+            "Whether to list the keys of all users, for admins.",
+            json!({ "type": "boolean", "default": false }),
+        );
+    }
 }
 
 /// Creates a key. An idempotency key would store its secret, so none is kept: a repeated request makes another key.
@@ -53,7 +81,7 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
     let key = ApiKey::random();
     let row = New { key: &key, owner: caller.id, name: &name, scopes: &scopes, expires_at };
     let shown = store::insert(&app.db.server, row, now).await?;
-    created(&format!("/api/v1/auth/keys/{}", key.id), &Created { key: key.encode(), shown })
+    created(&format!("/api/v1/auth/keys/{}", key.id), &NewlyMade { key: key.encode(), shown })
 }
 
 impl NewKey {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
@@ -98,8 +99,9 @@ fn cache_key(id: ApiKeyId) -> String {
 }
 
 /// A key without its secret.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ApiKey")]
 pub(super) struct Shown {
     pub(super) id: Uuid,
     pub(super) name: String,

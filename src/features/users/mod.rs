@@ -3,6 +3,7 @@
 mod delivery;
 mod profile;
 mod registration;
+mod requests;
 mod roles;
 mod routes;
 mod rules;

@@ -1,8 +1,10 @@
 //! What users do with their own user: the profile, the password, a forgotten password.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::requests::ProfileChanges;
 use super::rules::NAME;
 use super::tokens::{self, Purpose};
 use super::user::User;
@@ -10,9 +12,10 @@ use super::{routes, store};
 use crate::api::{Contended, Reply, Request, fields, no_content};
 use crate::app::App;
 use crate::auth::Permission::Read;
-use crate::auth::{self, Caller, may, password_rules, public};
+use crate::auth::{self, Caller, Profile, lockout, may, password_rules, public};
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
+use crate::operation::{Accepted, NoContent};
 use crate::routes;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
@@ -26,10 +29,14 @@ const BODY_BYTES: u64 = 8 * 1024;
 /// Addresses of the caller's own user, beside those of signing in.
 pub(super) fn routes_of_own_user(app: &App) -> Routes {
     routes! { app, "auth";
-        patch ("profile")                    may(Read) up_to(BODY_BYTES) => change;
-        post  ("password")                   may(Read) up_to(BODY_BYTES) => change_password;
-        post  ("password" / "reset-request") public    up_to(BODY_BYTES) => ask_reset;
-        post  ("password" / "reset")         public    up_to(BODY_BYTES) => reset;
+        /// Changes the caller's own user.
+        patch ("profile")                    may(Read) up_to(BODY_BYTES) => change:          ProfileChanges -> Profile;
+        /// Changes the caller's password, and ends the other sessions.
+        post  ("password")                   may(Read) up_to(BODY_BYTES) => change_password: PasswordChange -> NoContent;
+        /// Asks for a mail to reset a forgotten password. The answer is the same for unknown users.
+        post  ("password" / "reset-request") public    up_to(BODY_BYTES) => ask_reset:       ResetRequest -> Accepted<NoContent>;
+        /// Sets a new password with a mailed token, and ends all sessions.
+        post  ("password" / "reset")         public    up_to(BODY_BYTES) => reset:           Reset -> NoContent;
     }
 }
 
@@ -77,7 +84,7 @@ fn applied(before: &User, body: &mut Object, violations: &mut Violations) -> Use
     after
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PasswordChange {
     #[serde(alias = "oldPassword")]
@@ -116,7 +123,8 @@ async fn check_password(request: &Request, caller: &Caller, password: String) ->
 }
 
 /// Names a user in any of three ways.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PasswordResetRequest")]
 struct ResetRequest {
     #[serde(alias = "username", alias = "login")]
     email: String,
@@ -133,7 +141,8 @@ async fn ask_reset(mut request: Request) -> Result<Reply> {
     Ok(no_content().with_status(StatusCode::ACCEPTED))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PasswordReset")]
 struct Reset {
     token: String,
     password: String,
@@ -155,7 +164,9 @@ async fn reset(mut request: Request) -> Result<Reply> {
             if !tokens::redeem(&mut *connection, token.id, now).await? {
                 return Err(bad_token());
             }
-            store::set_password_of(connection, id, &hash, id).await?;
+            store::set_password_of(&mut *connection, id, &hash, id).await?;
+            // Who has the mailbox need not wait for the end of a lock.
+            lockout::unlock(connection, id).await?;
             Ok(no_content())
         })
         .await?;

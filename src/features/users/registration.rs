@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use hyper::header::LOCATION;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::requests::{NewInvitation, Registration as Registering};
 use super::rules::{self, NAME};
 use super::tokens::{self, Purpose, Token};
 use super::user::User;
@@ -13,10 +15,11 @@ use super::{routes, store};
 use crate::api::{Contended, Reply, Request, fields, json};
 use crate::app::App;
 use crate::auth::Permission::{Administer, Supervise};
-use crate::auth::{self, Caller, Role, credentials, may, public};
+use crate::auth::{self, Caller, Role, SignedIn, credentials, may, public};
 use crate::config::Registration;
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
+use crate::operation::{Answers, Created, Operation};
 use crate::routes;
 use crate::values::clock::milliseconds;
 use crate::values::ids::{self, UserId};
@@ -26,13 +29,15 @@ const BODY_BYTES: u64 = 8 * 1024;
 
 pub(super) fn registration_routes(app: &App) -> Routes {
     routes! { app, "auth";
-        post ("register") public up_to(BODY_BYTES) => register;
+        /// Makes a user and signs the user in.
+        post ("register") public up_to(BODY_BYTES) => register: Registering -> Created<SignedIn>;
     }
 }
 
 pub(super) fn invitation_routes(app: &App) -> Routes {
     routes! { app, "users";
-        post ("invitations") may(Supervise) => invite;
+        /// Mails an invitation to register.
+        post ("invitations") may(Supervise) => invite: NewInvitation -> Invited;
     }
 }
 
@@ -100,7 +105,7 @@ fn bad_invitation() -> Error {
 }
 
 /// An invitation without its secret, which is mailed.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Invitation {
     id: Uuid,
@@ -108,6 +113,16 @@ struct Invitation {
     role: Role,
     #[serde(serialize_with = "milliseconds")]
     expires_at: DateTime<Utc>,
+}
+
+/// 201 with an invitation, which has no address.
+struct Invited;
+
+impl Answers for Invited {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers::<Invitation>();
+        operation.status = 201;
+    }
 }
 
 /// Mails a token with which the owner of an address becomes a user with a role. It replaces earlier ones to the same address.

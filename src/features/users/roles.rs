@@ -1,14 +1,17 @@
 //! Roles and what each may do.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
 
+use super::requests::RolePermissions;
 use crate::api::{Contended, Reply, Request, fields, json};
 use crate::app::App;
 use crate::auth::Permission::{self, Administer, Read};
 use crate::auth::{Caller, Permissions, Role, may};
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
+use crate::operation::Nothing;
 use crate::routes;
 
 /// Most permissions that a request names; a repeated one counts once.
@@ -17,19 +20,33 @@ const MOST_NAMES: usize = 50;
 /// The access matrix of roles.
 pub(super) fn routes(app: &App) -> Routes {
     routes! { app, "roles";
-        get ()                       may(Read)       => list;
-        put (String / "permissions") may(Administer) => replace;
+        /// Shows what each role may do.
+        get ()                         may(Read)       => list:    Nothing -> Roles;
+        /// Says what a role may do, from the next request on.
+        put (RoleName / "permissions") may(Administer) => replace: RolePermissions -> Shown;
     }
 }
 
+/// In an address. An unknown one is 404, so it is read by the handler.
+type RoleName = String;
+
 /// A role with what it may do.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Role")]
 struct Shown {
     role: Role,
+    /// Differs between any two sets of permissions.
+    version: i64,
     permissions: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+impl Shown {
+    fn new(role: Role, permissions: Permissions) -> Self {
+        Self { role, version: permissions.version(), permissions: permissions.names() }
+    }
+}
+
+#[derive(JsonSchema, Serialize)]
 struct Roles {
     data: Vec<Shown>,
 }
@@ -38,19 +55,22 @@ async fn list(_: Caller, request: Request) -> Result<Reply> {
     request.sync_token()?;
     let mut data = Vec::with_capacity(Role::ALL.len());
     for (role, permissions) in all(&request.app.db.read).await? {
-        data.push(Shown { role, permissions: permissions.names() });
+        data.push(Shown::new(role, permissions));
     }
     json(&Roles { data })
 }
 
 /// Says what a role may do. It counts for sessions that are under way too, from the next request on.
-async fn replace(role: String, caller: Caller, mut request: Request) -> Result<Reply> {
+async fn replace(role: RoleName, caller: Caller, mut request: Request) -> Result<Reply> {
     let role: Role = role.parse().map_err(|_| Error::NotFound("role"))?;
     let wanted = read(role, &mut request).await?;
     let reply = request
         .write(caller.id, Contended::Nothing, async |connection| {
+            lock(connection).await?;
+            let current = all(&mut *connection).await?.into_iter().find(|(known, _)| *known == role);
+            request.expect_version(current.map_or(0, |(_, current)| current.version()))?;
             store(connection, role, wanted).await?;
-            json(&Shown { role, permissions: wanted.names() })
+            Ok(json(&Shown::new(role, wanted))?.with_version(wanted.version()))
         })
         .await?;
     // Postgres tells the other servers.
@@ -106,9 +126,13 @@ pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<(Role, Permissions)>> {
     Ok(Role::ALL.map(|role| (role, of(role))).to_vec())
 }
 
+/// Makes replacements wait for each other: two at once leave one of them, not some of both.
+async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let lock = sqlx::query!("select pg_advisory_xact_lock(hashtextextended('permissions', 0))");
+    lock.execute(connection).await.map(drop)
+}
+
 async fn store(connection: &mut PgConnection, role: Role, wanted: Permissions) -> Result<()> {
-    // Two replacements at once leave one of them, not what both have in common.
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('permissions', 0))").execute(&mut *connection).await?;
     let names: Vec<String> = wanted.names().into_iter().map(str::to_owned).collect();
     sqlx::query!("delete from permissions where role = $1 and permission <> all($2)", role.as_str(), &names)
         .execute(&mut *connection)

@@ -1,10 +1,12 @@
 //! The addresses of users.
 
+use hyper::Method;
 use hyper::header::{HeaderName, LINK};
-use hyper::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::requests::{Changes, Listing, NewPassword, NewUser, Reading};
 use super::rules::{self, NAME};
 use super::store::{self, Wanted};
 use super::tokens;
@@ -13,9 +15,10 @@ use crate::api::paging::{self, PAGE_DEFAULT};
 use crate::api::{Contended, Reply, Request, created, fields, json, no_content};
 use crate::app::App;
 use crate::auth::Permission::Supervise;
-use crate::auth::{Caller, Role, may, password, password_rules};
+use crate::auth::{Caller, Role, lockout, may, password, password_rules};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
@@ -28,19 +31,26 @@ const BARE_LIMIT: u32 = 1_000;
 /// The access matrix of users. Whom a caller sees and changes is a matter of their roles; see [`rules::managed_roles`].
 pub(super) fn routes(app: &App) -> Routes {
     routes! { app, "users";
-        get    ()                    may(Supervise) => list;
-        post   ()                    may(Supervise) => create;
-        get    (UserId)              may(Supervise) => read;
-        patch  (UserId)              may(Supervise) => change;
-        delete (UserId)              may(Supervise) => disable;
-        post   (UserId / "disable")  may(Supervise) => disable;
-        post   (UserId / "enable")   may(Supervise) => enable;
-        post   (UserId / "password") may(Supervise) => set_password;
+        get    ()                    may(Supervise) => list:         Listing -> Page;
+        post   ()                    may(Supervise) => create:       NewUser -> Created<User>;
+        get    (UserId)              may(Supervise) => read:         Reading -> User;
+        patch  (UserId)              may(Supervise) => change:       Changes -> User;
+        /// Disables a user. Users are never erased.
+        delete (UserId)              may(Supervise) => disable:      Nothing -> NoContent;
+        /// Keeps a user from signing in, and ends the sessions.
+        post   (UserId / "disable")  may(Supervise) => disable:      Nothing -> User;
+        /// Lets a disabled user sign in again.
+        post   (UserId / "enable")   may(Supervise) => enable:       Nothing -> User;
+        /// Lets a user try again who has sent too many wrong passwords.
+        post   (UserId / "unlock")   may(Supervise) => unlock:       Nothing -> User;
+        /// Sets a password, or mails the user a token to choose one.
+        post   (UserId / "password") may(Supervise) => set_password: NewPassword -> NoContent;
     }
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "UserPage")]
 struct Page {
     data: Vec<User>,
     total: i64,
@@ -134,6 +144,17 @@ async fn enable(id: UserId, caller: Caller, request: Request) -> Result<Reply> {
     .await
 }
 
+async fn unlock(id: UserId, caller: Caller, request: Request) -> Result<Reply> {
+    request
+        .write(caller.id, Contended::Record(id.0), async |connection| {
+            rules::changeable(connection, id, &caller, &request).await?;
+            lockout::unlock(&mut *connection, id).await?;
+            let user = store::find(connection, id).await?.ok_or(Error::NotFound(NAME))?;
+            Ok(json(&user)?.with_version(user.version))
+        })
+        .await
+}
+
 /// Applies a change to a user, and answers with the user, or with nothing to a deletion.
 async fn write_change(
     id: UserId,
@@ -156,7 +177,7 @@ async fn write_change(
     Ok(reply)
 }
 
-/// Sets the password that the request names, or mails the user a token to choose one. Without one the answer is 202.
+/// Sets the password that the request names, or mails the user a token to choose one.
 async fn set_password(id: UserId, caller: Caller, mut request: Request) -> Result<Reply> {
     let (mut body, mut violations) = (request.object().await?, Violations::default());
     let managed = rules::managed_roles(&request.app.db.read, &caller).await?;
@@ -180,8 +201,7 @@ async fn set_password(id: UserId, caller: Caller, mut request: Request) -> Resul
                 }
                 None => tokens::ask_reset_of(connection, id, caller.id, now).await?,
             }
-            let status = if hash.is_some() { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED };
-            Ok(no_content().with_status(status))
+            Ok(no_content())
         })
         .await?;
     forget_sessions(&request);

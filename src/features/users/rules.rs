@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 use super::user::User;
 use super::{roles, store};
 use crate::api::Request;
-use crate::auth::Permission::{Administer, Supervise};
+use crate::auth::Permission::Administer;
 use crate::auth::{Caller, Role};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
@@ -35,7 +35,6 @@ pub(super) fn visible(user: Option<User>, managed: &[Role]) -> Result<User> {
 
 /// Locks a user whom the caller may change, in the version that the request expects.
 pub(super) async fn changeable(connection: &mut PgConnection, id: UserId, caller: &Caller, request: &Request) -> Result<User> {
-    caller.require(Supervise)?;
     let managed = managed_roles(&mut *connection, caller).await?;
     let user = visible(store::lock(connection, id).await?, &managed)?;
     request.expect_version(user.version)?;

@@ -1,6 +1,7 @@
 //! A user as clients see it, and what requests can change of it.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ const NAME: Field = Field::shown("name", FieldKind::Text).length(1, 200);
 const ROLE: Field = Field::shown("role", FieldKind::Keyword(&ROLES)).writable();
 
 /// A user without the password.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct User {
     pub(super) id: Uuid,

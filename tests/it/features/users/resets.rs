@@ -106,11 +106,23 @@ async fn an_admin_has_a_user_choose_a_password() {
     let mailed = Mailed::start(&[]).await;
     let (test, admin) = (&mailed.test, mailed.test.admin().await);
     let ann = make(&admin, "ann", Role::Agent).await;
-    admin.post(&format!("{}/password", path(&ann)), &json!({})).await.expect(202);
+    admin.post(&format!("{}/password", path(&ann)), &json!({})).await.expect(204);
     log_in(test, "ann", NEW_PASSWORD).await.expect(200);
     let token = mailed.token().await;
     test.anonymous().post(RESET, &reset(&token)).await.expect(204);
     log_in(test, "ann", OTHER_PASSWORD).await.expect(200);
+    // What was mailed before is good for nothing once the password or the address is another one.
+    for change in ["email", "password"] {
+        test.clock.advance(TimeDelta::minutes(2));
+        let admin = test.admin().await;
+        admin.post(&format!("{}/password", path(&ann)), &json!({})).await.expect(204);
+        let token = mailed.token().await;
+        match change {
+            "email" => admin.patch(&path(&ann), &json!({ "email": "ann@example.com" })).await.expect(200),
+            _ => admin.post(&format!("{}/password", path(&ann)), &json!({ "password": NEW_PASSWORD })).await.expect(204),
+        };
+        assert_eq!(faults(test.anonymous().post(RESET, &reset(&token)).await), ["/token bad_token"], "{change}");
+    }
     admin.patch(&path(&ann), &json!({ "email": null })).await.expect(200);
     assert_eq!(admin.post(&format!("{}/password", path(&ann)), &json!({})).await.code(), "no_address");
 }

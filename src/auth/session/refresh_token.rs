@@ -12,31 +12,31 @@ use sha2::{Digest, Sha256};
 
 /// 32 bytes; on the wire 43 letters, digits, `-` and `_`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct RefreshToken([u8; 32]);
+pub(in crate::auth) struct RefreshToken([u8; 32]);
 
 impl RefreshToken {
     /// Makes the first one of a session.
-    pub(super) fn random() -> Self {
+    pub(in crate::auth) fn random() -> Self {
         Self(rand::random())
     }
 
     /// Reads what a client sent.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(in crate::auth) fn read(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
     /// What a client gets.
-    pub(super) fn encode(self) -> String {
+    pub(in crate::auth) fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// What is stored.
-    pub(super) fn hash(self) -> Vec<u8> {
+    pub(in crate::auth) fn hash(self) -> Vec<u8> {
         Sha256::digest(self.0).to_vec()
     }
 
     /// The token that follows this one, by the secret of the servers.
-    pub(super) fn successor(self, secret: &[u8]) -> Self {
+    pub(in crate::auth) fn successor(self, secret: &[u8]) -> Self {
         let derived = keyed(secret).chain_update(b"refresh token").finalize().into_bytes();
         Self(keyed(&derived).chain_update(self.0).finalize().into_bytes().into())
     }

@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection, PgExecutor};
 
 use super::refresh_token::RefreshToken;
-use super::session::{self, Grant};
-use super::token::TokenIdentity;
+use super::{Grant, end, extend, forget};
 use crate::app::App;
+use crate::auth::token::TokenIdentity;
 use crate::config::Access;
 use crate::error::Result;
 use crate::values::ids::SessionId;
@@ -20,7 +20,7 @@ use crate::values::ids::SessionId;
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 
 /// What became of a presented token.
-pub(super) enum Rotation {
+pub(in crate::auth) enum Rotation {
     Rotated(Grant),
     /// There is no such token, or its time or its session has ended.
     Refused,
@@ -29,7 +29,7 @@ pub(super) enum Rotation {
 }
 
 /// Uses a token up and stores its successor, both or neither, or finds the successor that it got moments ago.
-pub(super) async fn rotate(app: &App, token: RefreshToken, address: IpAddr) -> Result<Rotation> {
+pub(in crate::auth) async fn rotate(app: &App, token: RefreshToken, address: IpAddr) -> Result<Rotation> {
     let now = app.clock.now();
     let mut connection = app.db.server.acquire().await?;
     let mut transaction = connection.begin().await?;
@@ -57,7 +57,7 @@ pub(super) async fn rotate(app: &App, token: RefreshToken, address: IpAddr) -> R
     };
     transaction.commit().await?;
     if let Rotation::Reused(identity) = &rotation {
-        session::forget(app, identity.session);
+        forget(app, identity.session);
     }
     Ok(rotation)
 }
@@ -71,7 +71,7 @@ async fn use_up(
     now: DateTime<Utc>,
 ) -> Result<Rotation> {
     let wanted = now + access.jwt_refresh_expires_in;
-    let Some((user, expires_at)) = session::extend(&mut *connection, session, address, now, wanted).await? else {
+    let Some((user, expires_at)) = extend(&mut *connection, session, address, now, wanted).await? else {
         return Ok(Rotation::Refused);
     };
     let refresh_token = token.successor(access.key());
@@ -105,7 +105,7 @@ async fn repeat(
     now: DateTime<Utc>,
 ) -> Result<Rotation> {
     let refresh_token = access.keys().map(|key| token.successor(key)).find(|token| token.hash() == successor);
-    let session_now = session::find(connection, session, now).await?;
+    let session_now = super::find(connection, session, now).await?;
     Ok(match refresh_token.zip(session_now) {
         Some((refresh_token, (user, expires_at))) => {
             Rotation::Rotated(Grant { identity: TokenIdentity { user, session }, refresh_token, expires_at })
@@ -115,14 +115,18 @@ async fn repeat(
 }
 
 async fn end_family(connection: &mut PgConnection, session: SessionId, now: DateTime<Utc>) -> Result<Rotation> {
-    let Some((user, _)) = session::find(&mut *connection, session, now).await? else { return Ok(Rotation::Refused) };
+    let Some((user, _)) = super::find(&mut *connection, session, now).await? else { return Ok(Rotation::Refused) };
     let identity = TokenIdentity { user, session };
-    session::end(connection, identity, now).await?;
+    end(connection, identity, now).await?;
     Ok(Rotation::Reused(identity))
 }
 
 /// Finds the session of a token, used or not; none if either has ended.
-pub(super) async fn find(db: impl PgExecutor<'_>, token: RefreshToken, now: DateTime<Utc>) -> Result<Option<TokenIdentity>> {
+pub(in crate::auth) async fn find(
+    db: impl PgExecutor<'_>,
+    token: RefreshToken,
+    now: DateTime<Utc>,
+) -> Result<Option<TokenIdentity>> {
     let found = sqlx::query_as!(
         TokenIdentity,
         r#"

@@ -1,21 +1,26 @@
 //! Sessions: one for each signed-in device.
 
+pub(super) mod refresh_token;
+pub(super) mod rotation;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::credentials::Credentials;
-use super::refresh_token::RefreshToken;
 use super::token::TokenIdentity;
 use super::{Permissions, Role};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::clock::milliseconds;
 use crate::values::ids::{SessionId, UserId};
+
+use refresh_token::RefreshToken;
 
 /// How long a server caches a session: the longest that an ended one is served if Postgres cannot notify the server of its end.
 const CACHE_LIFE: Duration = Duration::from_secs(2);
@@ -169,7 +174,7 @@ pub(super) fn forget(app: &App, session: SessionId) {
 }
 
 /// A session as its user sees it.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Session {
     pub(super) id: Uuid,
