@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
 use crate::values::ids::{SessionId, UserId};
+use crate::values::personal::Disclosure;
 
 /// Each role may do what the roles before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -50,6 +51,10 @@ impl std::str::FromStr for Role {
 pub enum Permission {
     /// See customers, accounts and payments.
     Read,
+    /// See the personal data of debtors in them, which others get masked.
+    Personal,
+    /// See the personal data of one record at a time, with a reason that is logged.
+    Reveal,
     /// Create and change customers and accounts, record payments.
     Edit,
     /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
@@ -61,12 +66,15 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 5] = [Self::Read, Self::Edit, Self::Manage, Self::Operate, Self::Administer];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Personal, Self::Reveal, Self::Edit, Self::Manage, Self::Operate, Self::Administer];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Personal => "personal",
+            Self::Reveal => "reveal",
             Self::Edit => "edit",
             Self::Manage => "manage",
             Self::Operate => "operate",
@@ -79,7 +87,7 @@ impl Permission {
     pub fn role(self) -> Role {
         match self {
             Self::Read => Role::Viewer,
-            Self::Edit => Role::Agent,
+            Self::Personal | Self::Reveal | Self::Edit => Role::Agent,
             Self::Manage => Role::Manager,
             Self::Operate | Self::Administer => Role::Admin,
         }
@@ -100,6 +108,12 @@ impl Caller {
     #[must_use]
     pub fn has(&self, permission: &str) -> bool {
         Permission::ALL.iter().any(|known| known.name() == permission && self.role >= known.role())
+    }
+
+    /// How much of the personal data of debtors the caller sees.
+    #[must_use]
+    pub fn disclosure(&self) -> Disclosure {
+        if self.has(Permission::Personal.name()) { Disclosure::Full } else { Disclosure::Masked }
     }
 
     /// How far the caller may move balances.
@@ -130,7 +144,7 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
             let app = app.clone();
             async move {
                 let caller = authenticate(&app, &headers).await.map_err(|error| warp::reject::custom(Denied::from(error)))?;
-                context.identify(caller.id);
+                context.identify(caller.id, caller.disclosure());
                 if caller.role < permission.role() {
                     return Err(warp::reject::custom(Denied::from(Error::Forbidden(permission.name()))));
                 }

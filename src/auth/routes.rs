@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::routes;
+use crate::values::personal::Disclosure;
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
 const LOGIN_BYTES: u64 = 4 * 1024;
@@ -73,7 +74,7 @@ async fn login(mut request: Request) -> Result<Reply> {
     let now = app.clock.now();
     let started = session::start(&app.db.server, &user, request.context.peer(), device.as_deref(), now).await?;
     let session = started.ok_or(REFUSED)?;
-    request.context.identify(user.id);
+    request.context.identify(user.id, Disclosure::Masked);
     let identity = TokenIdentity { user: user.id, session };
     let profile = Profile::of(user)?;
     let lifetime = app.config.access.jwt_expires_in;

@@ -3,6 +3,7 @@
 //! Fields without a variable (`arg(skip)`) are not settings: no deployment changes them, only tests do.
 
 mod access;
+mod audit;
 mod database;
 mod feed;
 mod http;
@@ -17,6 +18,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 pub use access::Access;
+pub use audit::Audit;
 pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
@@ -51,6 +53,8 @@ pub struct Config {
     pub http: Http,
     #[command(flatten)]
     pub access: Access,
+    #[command(flatten)]
+    pub audit: Audit,
     #[command(flatten)]
     pub writes: Writes,
     #[command(flatten)]

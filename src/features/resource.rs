@@ -5,19 +5,22 @@ use std::future::Future;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, no_content, paging};
+use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, disclosed, no_content, paging};
+use crate::audit::Action;
 use crate::auth::Caller;
 use crate::db::rows::{self, Locked};
 use crate::error::{Error, Result, Violations};
+use crate::search::masking::{is_personal, masked};
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms, document};
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
+use crate::values::personal::{Disclosure, MASK};
 
 /// A kind of record with an address of its own. Its table has the collection's name.
 pub trait Resource: Fields + Serialize + Clone + Send + Sync {
@@ -171,7 +174,11 @@ pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 
 /// Answers with a record: the same bytes that a list hands through from a document.
 pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
-    let mut shown = json_of(record)?;
+    show(record, request, request.context.disclosure())
+}
+
+fn show<R: Resource>(record: &R, request: &Request, disclosure: Disclosure) -> Result<Reply> {
+    let mut shown = disclosed(&json_of(record)?, R::collection(), disclosure)?.into_owned();
     let computed = (R::collection().computed)(&shown, request.as_of()).map_err(Error::internal)?;
     shown.extend_from_slice(computed.as_bytes());
     shown.push(b'}');
@@ -223,12 +230,41 @@ pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> R
     let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
         let (json, mut shown) = (json_of(&record)?, Vec::new());
-        let writer = RecordWriter::open(&request.app, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
+        let writer = RecordWriter::open(&request, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
         writer.write(&json, &mut shown)?;
         let locked = record.locked();
         Ok(Some(Record { reply: Reply::json(shown).with_version(locked.version), is_deleted: locked.deleted_at.is_some() }))
     };
-    request.record(R::NAME, read).await
+    let reply = request.record(R::NAME, read).await?;
+    request.log_read(R::collection().name, id);
+    Ok(reply)
+}
+
+/// Characters of the reason for which a record is revealed.
+const REASON: (usize, usize) = (5, 500);
+
+/// Why a record is to be revealed.
+#[derive(Deserialize)]
+pub struct Reason {
+    /// For the audit log, without personal data.
+    reason: String,
+}
+
+/// Shows a record unmasked to a caller who gets it masked, and why is logged before.
+pub async fn reveal<R: Resource>(id: R::Id, _caller: Caller, mut request: Request) -> Result<Reply> {
+    let Reason { reason } = request.json().await?;
+    let mut violations = Violations::default();
+    violations.length("/reason", Some(reason.trim()), REASON.0, REASON.1);
+    violations.check()?;
+    let id = id.into();
+    let record: R = find(&mut *request.app.db.read.acquire().await?, id).await?;
+    if record.locked().deleted_at.is_some() {
+        return Err(Error::NotFound(R::NAME));
+    }
+    let details = serde_json::json!({ "reason": reason.trim() }).to_string();
+    let entry = request.audit_entry(Action::Reveal, R::collection().name, Some(id), Some(details));
+    request.app.audit.write(entry).await?;
+    show(&record, &request, Disclosure::Full)
 }
 
 /// Changes what the request names (RFC 7396).
@@ -254,6 +290,7 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: 
             let before = find::<R>(connection, id).await?;
             let mut patch = patch;
             take_repeated(&before, &mut patch.members, request)?;
+            unmask(&before, &mut patch.members, request)?;
             R::change(connection, &before, patch, &context).await?;
             answer(&find::<R>(connection, id).await?, request)
         })
@@ -266,6 +303,27 @@ fn take_repeated<R: Resource>(before: &R, members: &mut Object, request: &Reques
     for (name, shown) in document::members(computed.as_bytes()) {
         let shown = serde_json::from_slice::<Value>(shown).map_err(Error::internal)?;
         members.retain(|member, value| member.as_bytes() != name || *value != shown);
+    }
+    Ok(())
+}
+
+/// Puts what is stored in the place of what a caller repeats of a masked record, so that a mask is never stored.
+fn unmask<R: Resource>(before: &R, members: &mut Object, request: &Request) -> Result<()> {
+    if request.context.disclosure() == Disclosure::Full {
+        return Ok(());
+    }
+    let (shown, fields) = (json_of(before)?, R::collection().fields);
+    let masked = masked(fields, &shown).map_err(Error::internal)?;
+    let read = |value: &[u8]| serde_json::from_slice::<Value>(value).map_err(Error::internal);
+    for ((name, stored), (_, masked)) in document::members(&shown).zip(document::members(&masked)) {
+        let name = String::from_utf8_lossy(name);
+        let Some(member) = members.get_mut(&*name).filter(|_| is_personal(fields, &name)) else { continue };
+        if *member == read(masked)? {
+            *member = read(stored)?;
+        } else if serde_json::to_string(member).map_err(Error::internal)?.contains(MASK) {
+            let message = "is masked; leave it out, or reveal the record first";
+            return Err(Error::invalid(format!("/{name}"), "masked", message));
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use hyper::HeaderMap;
 
 use super::slots::Slot;
 use crate::values::ids::{self, UserId};
+use crate::values::personal::Disclosure;
 
 /// The gateway creates it, the permission filters add the caller.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: String,
     peer: IpAddr,
-    caller: OnceLock<UserId>,
+    caller: OnceLock<(UserId, Disclosure)>,
     slot: Slot,
 }
 
@@ -43,7 +44,13 @@ impl RequestContext {
     /// The caller, once a permission was checked.
     #[must_use]
     pub fn caller(&self) -> Option<UserId> {
-        self.0.caller.get().copied()
+        self.0.caller.get().map(|(caller, _)| *caller)
+    }
+
+    /// How much of personal data the answer shows: all only if the caller's permission for it was checked.
+    #[must_use]
+    pub fn disclosure(&self) -> Disclosure {
+        self.0.caller.get().map(|(_, disclosure)| *disclosure).unwrap_or_default()
     }
 
     /// Its place among the requests that are worked on.
@@ -52,8 +59,8 @@ impl RequestContext {
         &self.0.slot
     }
 
-    pub fn identify(&self, caller: UserId) {
-        self.0.caller.set(caller).ok();
+    pub fn identify(&self, caller: UserId, disclosure: Disclosure) {
+        self.0.caller.set((caller, disclosure)).ok();
     }
 }
 

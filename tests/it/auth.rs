@@ -245,7 +245,10 @@ async fn a_profile_shows_the_user_and_its_permissions() {
     let manager = test.client(Role::Manager).await;
     for path in ["/auth/me", "/auth/profile", "/api/auth/profile"] {
         let profile = manager.get(path).await.expect(200);
-        assert_eq!((&profile["role"], &profile["permissions"]), (&json!("manager"), &json!(["read", "edit", "manage"])));
+        assert_eq!(
+            (&profile["role"], &profile["permissions"]),
+            (&json!("manager"), &json!(["read", "personal", "reveal", "edit", "manage"]))
+        );
         assert!(profile["id"].is_string() && profile["createdAt"].is_string() && profile["username"].is_string());
     }
 }

@@ -9,7 +9,7 @@ use super::ledger_routes;
 use super::rules::{self, NewAccount};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::resource::{self, Parent, Patch, Resource};
@@ -29,6 +29,7 @@ pub fn routes(app: &App) -> Routes {
         put    (AccountId)             may(Edit)   => resource::replace::<Account>;
         delete (AccountId)             may(Manage) => resource::remove::<Account>;
         post   (AccountId / "restore") may(Manage) => resource::restore::<Account>;
+        post   (AccountId / "reveal")  may(Reveal) => resource::reveal::<Account>;
         get    (AccountId / "ledger")  may(Read)   => ledger_routes::list;
         post   (AccountId / "ledger")  may(Manage) => ledger_routes::post;
     }

@@ -9,7 +9,7 @@ use super::parts;
 use super::rules::{self, Debt};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
@@ -29,6 +29,7 @@ pub fn routes(app: &App) -> Routes {
         put    (CustomerId)             may(Edit)   => resource::replace::<Customer>;
         delete (CustomerId)             may(Manage) => resource::remove::<Customer>;
         post   (CustomerId / "restore") may(Manage) => resource::restore::<Customer>;
+        post   (CustomerId / "reveal")  may(Reveal) => resource::reveal::<Customer>;
         post   (CustomerId / "contact-points")                  may(Edit) => parts::add_contact_point;
         patch  (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::change_contact_point;
         delete (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::remove_contact_point;

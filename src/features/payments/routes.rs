@@ -9,7 +9,7 @@ use super::payment::{self, Payment};
 use super::rules;
 use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
 use crate::features::resource::{self, Patch, Resource};
@@ -32,6 +32,7 @@ pub fn routes(app: &App) -> Routes {
         put    (PaymentId)             may(Edit)   => resource::replace::<Payment>;
         delete (PaymentId)             may(Manage) => resource::remove::<Payment>;
         post   (PaymentId / "restore") may(Manage) => resource::restore::<Payment>;
+        post   (PaymentId / "reveal")  may(Reveal) => resource::reveal::<Payment>;
     }
 }
 

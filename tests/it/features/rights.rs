@@ -19,6 +19,8 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, "/auth/login" | "/metrics") => return None,
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
+        ("GET", "/audit") => Permission::Administer,
+        ("POST", path) if path.ends_with("/reveal") => Permission::Reveal,
         ("GET", _) | (_, "/auth/logout") => Permission::Read,
         ("POST", path) if path.ends_with("/search") => Permission::Read,
         // Who changes one is a matter of its owner.
