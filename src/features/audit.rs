@@ -1,6 +1,7 @@
 //! The address of the audit log: administrators search it, and that is logged too.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -16,19 +17,40 @@ use crate::auth::Permission::Administer;
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, clipped};
 use crate::http::Routes;
+use crate::operation::{Operation, Takes};
 use crate::routes;
 use crate::values::clock::milliseconds;
 
 /// The access matrix of the audit log.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "audit";
-        get () may(Administer) => list;
+        /// Lists the entries that match, newest first; that is logged too.
+        get () may(Administer) => list: Listing -> Page;
+    }
+}
+
+/// The parameters of the list.
+struct Listing;
+
+impl Takes for Listing {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        let (id, moment) = (json!({ "type": "string", "format": "uuid" }), json!({ "type": "string", "format": "date-time" }));
+        let word = json!({ "type": "string", "minLength": 1 });
+        operation.query("actor", "Id of the user who did it.", id.clone());
+        operation.query("action", "What was done: `create`, `change`, `delete`, `read`, `search`, `reveal`, …", word.clone());
+        operation.query("kind", "The table or collection, such as `customers`.", word.clone());
+        operation.query("subject", "Id of the record.", id);
+        operation.query("requestId", "Id of the request, as its answer and its log line have it.", word);
+        operation.query("from", "The first moment.", moment.clone());
+        operation.query("to", "The last moment.", moment);
     }
 }
 
 /// An entry as it is shown.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "AuditEntry")]
 struct Shown {
     id: i64,
     #[serde(serialize_with = "milliseconds")]
@@ -42,13 +64,16 @@ struct Shown {
     action: String,
     kind: String,
     subject: Option<Uuid>,
+    /// Members of what was created or deleted, values before and after of what changed, or what was searched. Personal data is hashed.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     details: Option<Json<Box<RawValue>>>,
     #[serde(skip)]
     transaction: i64,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "AuditPage")]
 struct Page {
     data: Vec<Shown>,
     limit: u32,

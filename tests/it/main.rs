@@ -18,6 +18,7 @@ mod hostile;
 mod http;
 mod imports;
 mod masking;
+mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;
 mod saved_searches;

@@ -1,30 +1,40 @@
 //! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
+mod described;
+mod personal;
+
 use std::future::Future;
 
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
 use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, disclosed, no_content, paging};
-use crate::audit::Action;
 use crate::auth::Caller;
 use crate::db::rows::{self, Locked};
 use crate::error::{Error, Result, Violations};
-use crate::search::masking::{is_personal, masked};
 use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms, document};
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
-use crate::values::personal::{Disclosure, MASK};
+use crate::values::personal::Disclosure;
+
+pub use described::{Changes, List, New, Page, Removal, Replacement, Search, Shape, View};
+pub(crate) use described::{NewOf, ViewOf};
+pub use personal::{Reason, reveal};
 
 /// A kind of record with an address of its own. Its table has the collection's name.
-pub trait Resource: Fields + Serialize + Clone + Send + Sync {
+pub trait Resource: Fields + Serialize + JsonSchema + Default + Clone + Send + Sync {
     type Id: Copy + Send + Into<Uuid>;
+    /// What a request for a new record takes besides the writable fields, and what it needs.
+    type New: JsonSchema;
+    /// What a request for changes takes besides the writable fields.
+    type Changed: JsonSchema;
     /// In the singular, for messages.
     const NAME: &'static str;
 
@@ -240,33 +250,6 @@ pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> R
     Ok(reply)
 }
 
-/// Characters of the reason for which a record is revealed.
-const REASON: (usize, usize) = (5, 500);
-
-/// Why a record is to be revealed.
-#[derive(Deserialize)]
-pub struct Reason {
-    /// For the audit log, without personal data.
-    reason: String,
-}
-
-/// Shows a record unmasked to a caller who gets it masked, and why is logged before.
-pub async fn reveal<R: Resource>(id: R::Id, _caller: Caller, mut request: Request) -> Result<Reply> {
-    let Reason { reason } = request.json().await?;
-    let mut violations = Violations::default();
-    violations.length("/reason", Some(reason.trim()), REASON.0, REASON.1);
-    violations.check()?;
-    let id = id.into();
-    let record: R = find(&mut *request.app.db.read.acquire().await?, id).await?;
-    if record.locked().deleted_at.is_some() {
-        return Err(Error::NotFound(R::NAME));
-    }
-    let details = serde_json::json!({ "reason": reason.trim() }).to_string();
-    let entry = request.audit_entry(Action::Reveal, R::collection().name, Some(id), Some(details));
-    request.app.audit.write(entry).await?;
-    show(&record, &request, Disclosure::Full)
-}
-
 /// Changes what the request names (RFC 7396).
 pub async fn change<R: Resource>(id: R::Id, caller: Caller, mut request: Request) -> Result<Reply> {
     let members = request.object().await?;
@@ -290,7 +273,7 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: 
             let before = find::<R>(connection, id).await?;
             let mut patch = patch;
             take_repeated(&before, &mut patch.members, request)?;
-            unmask(&before, &mut patch.members, request)?;
+            personal::unmask(&before, &mut patch.members, request)?;
             R::change(connection, &before, patch, &context).await?;
             answer(&find::<R>(connection, id).await?, request)
         })
@@ -303,27 +286,6 @@ fn take_repeated<R: Resource>(before: &R, members: &mut Object, request: &Reques
     for (name, shown) in document::members(computed.as_bytes()) {
         let shown = serde_json::from_slice::<Value>(shown).map_err(Error::internal)?;
         members.retain(|member, value| member.as_bytes() != name || *value != shown);
-    }
-    Ok(())
-}
-
-/// Puts what is stored in the place of what a caller repeats of a masked record, so that a mask is never stored.
-fn unmask<R: Resource>(before: &R, members: &mut Object, request: &Request) -> Result<()> {
-    if request.context.disclosure() == Disclosure::Full {
-        return Ok(());
-    }
-    let (shown, fields) = (json_of(before)?, R::collection().fields);
-    let masked = masked(fields, &shown).map_err(Error::internal)?;
-    let read = |value: &[u8]| serde_json::from_slice::<Value>(value).map_err(Error::internal);
-    for ((name, stored), (_, masked)) in document::members(&shown).zip(document::members(&masked)) {
-        let name = String::from_utf8_lossy(name);
-        let Some(member) = members.get_mut(&*name).filter(|_| is_personal(fields, &name)) else { continue };
-        if *member == read(masked)? {
-            *member = read(stored)?;
-        } else if serde_json::to_string(member).map_err(Error::internal)?.contains(MASK) {
-            let message = "is masked; leave it out, or reveal the record first";
-            return Err(Error::invalid(format!("/{name}"), "masked", message));
-        }
     }
     Ok(())
 }
