@@ -232,6 +232,9 @@ select make_audited('accounts', personal => '{custom}', derived => true);
 select make_audited('payments', personal => '{receiver, description}');
 select make_audited('ledger_entries', personal => '{reason}');
 select make_audited('users', personal => '{email, name, password_hash}');
-select make_audited('sessions', personal => '{device, ip}');
+-- A refresh prolongs a session, which says nothing new.
+select make_audited('sessions', personal => '{device, ip}', untold => '{expires_at}');
+select make_audited('permissions');
+select make_audited('api_keys', personal => '{name, hash}', untold => '{last_used_at}');
 -- What is searched for may be a person.
 select make_audited('saved_searches', personal => '{name, query}');

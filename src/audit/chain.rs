@@ -13,14 +13,17 @@ const MASKED_DIGITS: usize = 16;
 #[derive(Clone)]
 pub struct Keys {
     signing: Hmac<Sha256>,
+    /// Keys whose signatures hold, while secrets are rotated.
+    accepted: Vec<Hmac<Sha256>>,
     masking: Hmac<Sha256>,
 }
 
 impl Keys {
     #[must_use]
-    pub fn new(secret: &[u8]) -> Self {
-        let derived = |purpose: &[u8]| keyed(&keyed(secret).chain_update(purpose).finalize().into_bytes());
-        Self { signing: derived(b"audit head"), masking: derived(b"audit text") }
+    pub fn new<'a>(secret: &[u8], accepted: impl Iterator<Item = &'a [u8]>) -> Self {
+        let derived = |secret: &[u8], purpose: &[u8]| keyed(&keyed(secret).chain_update(purpose).finalize().into_bytes());
+        let signing = |secret: &[u8]| derived(secret, b"audit head");
+        Self { signing: signing(secret), accepted: accepted.map(signing).collect(), masking: derived(secret, b"audit text") }
     }
 
     /// A keyed hash of a text: tells whether two texts are the same, and not which.
@@ -34,7 +37,8 @@ impl Keys {
     }
 
     pub(super) fn signed(&self, hash: &[u8], signature: &[u8]) -> bool {
-        self.signing.clone().chain_update(hash).verify_slice(signature).is_ok()
+        let mut keys = std::iter::once(&self.signing).chain(&self.accepted);
+        keys.any(|key| key.clone().chain_update(hash).verify_slice(signature).is_ok())
     }
 }
 
@@ -171,10 +175,11 @@ mod tests {
 
     #[test]
     fn only_the_key_signs() {
-        let (keys, hash) = (Keys::new(b"secret"), Sha256::digest("a"));
+        let (keys, hash) = (Keys::new(b"secret", std::iter::empty()), Sha256::digest("a"));
         let signature = keys.sign(&hash);
         assert!(keys.signed(&hash, &signature));
-        assert!(!Keys::new(b"another").signed(&hash, &signature));
+        assert!(!Keys::new(b"another", std::iter::empty()).signed(&hash, &signature));
+        assert!(Keys::new(b"another", [b"secret".as_slice()].into_iter()).signed(&hash, &signature), "while secrets are rotated");
         assert!(!keys.signed(&Sha256::digest("b"), &signature));
         assert_ne!(keys.mask("jane"), keys.mask("john"));
         assert!(!keys.mask("jane").contains("jane"));

@@ -17,7 +17,8 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: String,
     peer: IpAddr,
-    caller: OnceLock<(UserId, Disclosure)>,
+    caller: OnceLock<UserId>,
+    disclosure: OnceLock<Disclosure>,
     slot: Slot,
 }
 
@@ -26,7 +27,7 @@ impl RequestContext {
     pub(crate) fn new(peer: IpAddr, headers: &HeaderMap, slot: Slot) -> Self {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
         let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);
-        Self(Arc::new(Inner { id, peer, caller: OnceLock::new(), slot }))
+        Self(Arc::new(Inner { id, peer, caller: OnceLock::new(), disclosure: OnceLock::new(), slot }))
     }
 
     /// The request id, in logs and problem details.
@@ -44,13 +45,13 @@ impl RequestContext {
     /// The caller, once a permission was checked.
     #[must_use]
     pub fn caller(&self) -> Option<UserId> {
-        self.0.caller.get().map(|(caller, _)| *caller)
+        self.0.caller.get().copied()
     }
 
     /// How much of personal data the answer shows: all only if the caller's permission for it was checked.
     #[must_use]
     pub fn disclosure(&self) -> Disclosure {
-        self.0.caller.get().map(|(_, disclosure)| *disclosure).unwrap_or_default()
+        self.0.disclosure.get().copied().unwrap_or_default()
     }
 
     /// Its place among the requests that are worked on.
@@ -59,8 +60,13 @@ impl RequestContext {
         &self.0.slot
     }
 
-    pub fn identify(&self, caller: UserId, disclosure: Disclosure) {
-        self.0.caller.set((caller, disclosure)).ok();
+    pub fn identify(&self, caller: UserId) {
+        self.0.caller.set(caller).ok();
+    }
+
+    /// Sets how much of personal data the caller may see.
+    pub fn disclose(&self, disclosure: Disclosure) {
+        self.0.disclosure.set(disclosure).ok();
     }
 }
 

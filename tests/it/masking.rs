@@ -229,3 +229,44 @@ async fn who_may_reveal_a_record_is_logged_with_the_reason() {
     let all = admin.get("/audit?action=reveal").await.expect(200);
     assert_eq!(all["data"].as_array().unwrap().len(), 3, "nothing else was revealed");
 }
+
+#[tokio::test]
+async fn a_mask_that_is_sent_back_is_not_stored() {
+    let test = TestApp::start_api(&[]).await;
+    let (admin, agent) = (test.admin().await, test.agent().await);
+    let debtor = Debtor::create(&agent).await;
+    let rights = json!({ "permissions": ["read", "edit", "reveal"] });
+    admin.put("/roles/agent/permissions", &rights).await.expect(200);
+    let agent = test.agent().await;
+    let path = debtor.path("/customers/{CustomerId}");
+    let before = admin.get(&path).await.expect(200);
+    let mut masked = agent.get(&path).await.expect(200);
+    assert_eq!(masked["name"], "Z••• C•••");
+    masked["status"] = json!("inactive");
+    let replaced = agent.put(&path, &masked).await;
+    assert_masked(&replaced, &path);
+    replaced.expect(200);
+    let mut after = admin.get(&path).await.expect(200);
+    assert_eq!(after["status"], "inactive");
+    for member in ["status", "version", "updatedAt"] {
+        after[member] = before[member].clone();
+    }
+    assert_eq!(after, before);
+
+    for body in [json!({ "name": "Zoe •••" }), json!({ "contactPoints": [{ "kind": "phone", "value": "•••0142" }] })]
+    {
+        let refused = agent.patch(&path, &body).await;
+        assert_eq!(refused.body["errors"][0]["code"], "masked", "{}", refused.body);
+    }
+    let renamed = agent.patch(&path, &json!({ "name": "Zoe Newname" })).await.expect(200);
+    assert_eq!(renamed["name"], "Z••• N•••");
+    let added = agent.post(&format!("{path}/contact-points"), &json!({ "kind": "email", "value": "b@canary.example" })).await;
+    assert_masked(&added, &path);
+    added.expect(201);
+    let part = debtor.path("/customers/{CustomerId}/contact-points/{ContactPointId}");
+    let refused = agent.patch(&part, &json!({ "value": "+1 •••0142" })).await;
+    assert_eq!(refused.body["errors"][0]["code"], "masked", "{}", refused.body);
+    let reason = json!({ "reason": "the debtor called back" });
+    let revealed = agent.post(&format!("{path}/reveal"), &reason).await.expect(200);
+    assert_eq!(revealed["name"], "Zoe Newname");
+}

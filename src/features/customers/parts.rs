@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Violations};
 use crate::features::resource;
 use crate::search::masking::masked_part;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
-use crate::values::personal::Disclosure;
+use crate::values::personal::{Disclosure, MASK};
 
 pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: ContactPatch = request.json().await?;
@@ -113,10 +113,17 @@ async fn edit(
             let (mut after, mut violations) = (before.clone(), Violations::default());
             change(&mut after, &mut violations)?;
             violations.check()?;
+            refuse_mask(&after)?;
             rules::update(connection, &before, &after, Some(caller.id)).await?;
             show(&resource::find(connection, id.0).await?)
         })
         .await
+}
+
+/// Refuses what a caller sends back as it was masked.
+fn refuse_mask(customer: &Customer) -> Result<()> {
+    let parts = serde_json::to_string(&(&customer.contact_points, &customer.addresses)).map_err(Error::internal)?;
+    if parts.contains(MASK) { Err(Error::invalid("", "masked", "a mask is not stored")) } else { Ok(()) }
 }
 
 fn region(request: &Request) -> &str {
