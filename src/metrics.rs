@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use hyper::Method;
 use prometheus::core::Collector;
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -24,6 +26,10 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let options = Opts::new("collections_searches_total", "Lists answered.");
     registered(IntCounterVec::new(options, &["collection", "engine", "degraded"]))
 });
+
+/// Reads that are missing in the audit log.
+pub static AUDIT_LOST: LazyLock<IntCounter> =
+    LazyLock::new(|| registered(IntCounter::new("collections_audit_lost_total", "Reads that are missing in the audit log.")));
 
 /// A gauge of the sync: its name and its help text.
 pub type Description = (&'static str, &'static str);

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, customers, payments, users};
+use crate::features::{accounts, audit, customers, payments, users};
 use crate::http::{self, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -22,6 +22,7 @@ pub fn routes(app: &App) -> Routes {
         accounts::routes(app),
         payments::account_routes(app),
         payments::routes(app),
+        audit::routes(app),
         saved_searches::routes(app),
         sync::routes(app),
         universal::routes(app),
@@ -62,6 +63,10 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
     followers.spawn(Arc::clone(&app.cache).follow(app.db.listen.clone(), answered.clone()));
     followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
+    followers.spawn({
+        let (audit, answered) = (Arc::clone(&app.audit), answered.clone());
+        async move { audit.run(answered).await }
+    });
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

@@ -20,4 +20,5 @@ pub use record::Record;
 pub use reply::{Reply, created, json, no_content, respond, text};
 pub use request::{Request, request};
 pub use shape::RecordWriter;
+pub(crate) use shape::disclosed;
 pub use write::Contended;

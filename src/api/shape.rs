@@ -1,21 +1,25 @@
 //! How records are written into answers: with computed members, reduced to what a client asks for, with records that they refer to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use crate::app::App;
+use super::Request;
 use crate::error::{Error, Result};
 use crate::search::explain::Explanation;
+use crate::search::masking::masked;
 use crate::search::parse::Shape;
 use crate::search::{Collection, Include, document};
 use crate::values::aging::AsOf;
+use crate::values::personal::Disclosure;
 
 /// Writes records of a collection in one shape.
 pub struct RecordWriter<'a> {
     collection: &'static Collection,
     shape: &'a Shape,
     as_of: AsOf<'a>,
+    disclosure: Disclosure,
     /// What the records refer to, as JSON, by the name of the member.
     included: HashMap<(&'static str, Uuid), Vec<u8>>,
 }
@@ -23,11 +27,12 @@ pub struct RecordWriter<'a> {
 impl<'a> RecordWriter<'a> {
     /// Reads what the records refer to, if a client asks for that: one query for each kind.
     pub async fn open<'r>(
-        app: &'a App,
+        request: &'a Request,
         collection: &'static Collection,
         shape: &'a Shape,
         records: impl Iterator<Item = &'r [u8]> + Clone + Send,
     ) -> Result<Self> {
+        let (app, disclosure) = (&request.app, request.context.disclosure());
         let as_of = AsOf { today: shape.today, aging: &app.config.aging_days };
         let mut included = HashMap::new();
         for include in &shape.includes {
@@ -35,7 +40,7 @@ impl<'a> RecordWriter<'a> {
             let ids: Vec<Uuid> = ids.into_iter().collect();
             let loaded = (include.collection.load)(&mut *app.db.read.acquire().await?, &ids).await?;
             for found in loaded {
-                let mut record = document::record(&found.source).to_vec();
+                let mut record = disclosed(document::record(&found.source), include.collection, disclosure)?.into_owned();
                 if !shape.includes_deleted && is_deleted(&record) {
                     continue;
                 }
@@ -45,11 +50,13 @@ impl<'a> RecordWriter<'a> {
                 included.insert((include.name, found.id), record);
             }
         }
-        Ok(Self { collection, shape, as_of, included })
+        Ok(Self { collection, shape, as_of, disclosure, included })
     }
 
     /// Writes a record; it comes without its closing brace.
     pub fn write(&self, record: &[u8], into: &mut Vec<u8>) -> Result<()> {
+        let record = disclosed(record, self.collection, self.disclosure)?;
+        let record = &*record;
         let computed = (self.collection.computed)(record, self.as_of).map_err(Error::internal)?;
         match &self.shape.members {
             None => {
@@ -74,10 +81,22 @@ impl<'a> RecordWriter<'a> {
     /// Writes a record with why it was found.
     pub fn write_found(&self, record: &[u8], explanation: &Explanation, into: &mut Vec<u8>) -> Result<()> {
         self.write(record, into)?;
-        let explanation = serde_json::to_string(explanation).map_err(Error::internal)?;
+        let explanation = match self.disclosure {
+            Disclosure::Full => serde_json::to_string(explanation),
+            Disclosure::Masked => serde_json::to_string(&explanation.masked(self.collection.fields)),
+        };
+        let explanation = explanation.map_err(Error::internal)?;
         into.pop();
         into.extend_from_slice(format!(r#","_match":{explanation}}}"#).as_bytes());
         Ok(())
+    }
+}
+
+/// A record, without its closing brace, as far as a client may see it.
+pub(crate) fn disclosed<'r>(record: &'r [u8], collection: &Collection, disclosure: Disclosure) -> Result<Cow<'r, [u8]>> {
+    match disclosure {
+        Disclosure::Full => Ok(Cow::Borrowed(record)),
+        Disclosure::Masked => Ok(Cow::Owned(masked(collection.fields, record).map_err(Error::internal)?)),
     }
 }
 

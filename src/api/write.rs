@@ -1,7 +1,7 @@
 //! One write: one transaction, one answer.
 
 use hyper::header::HeaderName;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::sync_token::log_end;
@@ -40,7 +40,10 @@ impl Request {
         let key = self.idempotency_key(caller)?;
         let turn = self.turn(contended).await?;
         let mut connection = self.app.db.server.acquire().await?;
-        let mut transaction = connection.begin().await?;
+        // The audit log's triggers read who it is.
+        let begin =
+            format!("begin; set local collections.actor = '{caller}'; set local collections.request = '{}'", self.context.id());
+        let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
         let worked = async {
             if let Some(key) = &key
                 && let Some(reply) = key.stored_response(&mut transaction).await?

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod connect;
 mod health;
 mod import;
@@ -55,6 +56,8 @@ enum Command {
     Templates(templates::Templates),
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
+    /// Verify the audit log, or print its head.
+    Audit(audit::Audit),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -104,6 +107,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sync(sync) => sync.run().boxed_local().await,
         Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
+        Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

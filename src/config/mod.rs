@@ -3,6 +3,7 @@
 //! Fields without a variable (`arg(skip)`) are not settings: no deployment changes them, only tests do.
 
 mod access;
+mod audit;
 mod database;
 mod feed;
 mod http;
@@ -18,6 +19,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 pub use access::{Access, Registration};
+pub use audit::Audit;
 pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
@@ -55,6 +57,8 @@ pub struct Config {
     pub access: Access,
     #[command(flatten)]
     pub mail: Mail,
+    #[command(flatten)]
+    pub audit: Audit,
     #[command(flatten)]
     pub writes: Writes,
     #[command(flatten)]

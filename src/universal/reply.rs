@@ -108,7 +108,7 @@ pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered
 
 async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mut Vec<u8>) -> Result<()> {
     let records = hits.documents.iter().map(|(document, _)| document::record(document));
-    let writer = RecordWriter::open(&request.app, group.collection, group.shape, records.clone()).await?;
+    let writer = RecordWriter::open(request, group.collection, group.shape, records.clone()).await?;
     for (at, (record, (_, explanation))) in records.zip(&hits.documents).enumerate() {
         if at > 0 {
             body.push(b',');

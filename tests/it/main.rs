@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "nothing outside of this binary could use what it says is public")]
 
 mod api;
+mod audit;
 mod auth;
 mod bench;
 mod cache;
@@ -16,6 +17,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod masking;
 mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;

@@ -128,6 +128,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
     };
     let shown = Ledger { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;
+    request.log_read("ledger_entries", id.0);
     Ok(paging::reply(&request, body, &end))
 }
 

@@ -1,6 +1,7 @@
 //! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
 mod described;
+mod personal;
 
 use std::future::Future;
 
@@ -13,7 +14,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, no_content, paging};
+use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, disclosed, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Locked};
 use crate::error::{Error, Result, Violations};
@@ -21,9 +22,11 @@ use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
+use crate::values::personal::Disclosure;
 
 pub use described::{Changes, List, New, Page, Removal, Replacement, Search, Shape, View};
 pub(crate) use described::{NewOf, ViewOf};
+pub use personal::{Reason, reveal};
 
 /// A kind of record with an address of its own. Its table has the collection's name.
 pub trait Resource: Fields + Serialize + JsonSchema + Default + Clone + Send + Sync {
@@ -181,7 +184,11 @@ pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 
 /// Answers with a record: the same bytes that a list hands through from a document.
 pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
-    let mut shown = json_of(record)?;
+    show(record, request, request.context.disclosure())
+}
+
+fn show<R: Resource>(record: &R, request: &Request, disclosure: Disclosure) -> Result<Reply> {
+    let mut shown = disclosed(&json_of(record)?, R::collection(), disclosure)?.into_owned();
     let computed = (R::collection().computed)(&shown, request.as_of()).map_err(Error::internal)?;
     shown.extend_from_slice(computed.as_bytes());
     shown.push(b'}');
@@ -233,12 +240,14 @@ pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> R
     let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
         let (json, mut shown) = (json_of(&record)?, Vec::new());
-        let writer = RecordWriter::open(&request.app, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
+        let writer = RecordWriter::open(&request, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
         writer.write(&json, &mut shown)?;
         let locked = record.locked();
         Ok(Some(Record { reply: Reply::json(shown).with_version(locked.version), is_deleted: locked.deleted_at.is_some() }))
     };
-    request.record(R::NAME, read).await
+    let reply = request.record(R::NAME, read).await?;
+    request.log_read(R::collection().name, id);
+    Ok(reply)
 }
 
 /// Changes what the request names (RFC 7396).
@@ -264,6 +273,7 @@ async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, patch: 
             let before = find::<R>(connection, id).await?;
             let mut patch = patch;
             take_repeated(&before, &mut patch.members, request)?;
+            personal::unmask(&before, &mut patch.members, request)?;
             R::change(connection, &before, patch, &context).await?;
             answer(&find::<R>(connection, id).await?, request)
         })

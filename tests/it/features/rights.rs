@@ -21,6 +21,8 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, path) if path.starts_with("/auth/password/") => return None,
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
+        ("GET", "/audit") => Permission::Administer,
+        ("POST", path) if path.ends_with("/reveal") => Permission::Reveal,
         (_, path) if path.starts_with("/users") => Permission::Supervise,
         ("PUT", path) if path.starts_with("/roles") => Permission::Administer,
         (_, path) if path.starts_with("/auth/") => Permission::Read,
@@ -40,7 +42,7 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
 fn has(role: Role, permission: Permission) -> bool {
     match permission {
         Permission::Read => true,
-        Permission::Personal | Permission::Edit => role != Role::Viewer,
+        Permission::Personal | Permission::Reveal | Permission::Edit => role != Role::Viewer,
         Permission::Manage | Permission::Supervise => matches!(role, Role::Manager | Role::Admin),
         Permission::Operate | Permission::Administer => role == Role::Admin,
     }
