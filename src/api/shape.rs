@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use super::Authors;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::search::explain::Explanation;
@@ -16,6 +17,7 @@ pub struct RecordWriter<'a> {
     collection: &'static Collection,
     shape: &'a Shape,
     as_of: AsOf<'a>,
+    authors: Authors,
     /// What the records refer to, as JSON, by the name of the member.
     included: HashMap<(&'static str, Uuid), Vec<u8>>,
 }
@@ -26,6 +28,7 @@ impl<'a> RecordWriter<'a> {
         app: &'a App,
         collection: &'static Collection,
         shape: &'a Shape,
+        mut authors: Authors,
         records: impl Iterator<Item = &'r [u8]> + Clone + Send,
     ) -> Result<Self> {
         let as_of = AsOf { today: shape.today, aging: &app.config.aging_days };
@@ -33,24 +36,29 @@ impl<'a> RecordWriter<'a> {
         for include in &shape.includes {
             let ids: BTreeSet<Uuid> = records.clone().filter_map(|record| reference(record, include)).collect();
             let ids: Vec<Uuid> = ids.into_iter().collect();
-            let loaded = (include.collection.load)(&mut *app.db.read.acquire().await?, &ids).await?;
+            let mut connection = app.db.read.acquire().await?;
+            let loaded = (include.collection.load)(&mut connection, &ids).await?;
+            let documents = loaded.iter().map(|found| document::record(&found.source));
+            authors.join(Authors::of(app, &mut *connection, documents).await?);
             for found in loaded {
                 let mut record = document::record(&found.source).to_vec();
                 if !shape.includes_deleted && is_deleted(&record) {
                     continue;
                 }
-                let computed = (include.collection.computed)(&record, as_of).map_err(Error::internal)?;
+                let mut computed = (include.collection.computed)(&record, as_of).map_err(Error::internal)?;
+                authors.write(&record, &mut computed);
                 record.extend_from_slice(computed.as_bytes());
                 record.push(b'}');
                 included.insert((include.name, found.id), record);
             }
         }
-        Ok(Self { collection, shape, as_of, included })
+        Ok(Self { collection, shape, as_of, authors, included })
     }
 
     /// Writes a record; it comes without its closing brace.
     pub fn write(&self, record: &[u8], into: &mut Vec<u8>) -> Result<()> {
-        let computed = (self.collection.computed)(record, self.as_of).map_err(Error::internal)?;
+        let mut computed = (self.collection.computed)(record, self.as_of).map_err(Error::internal)?;
+        self.authors.write(record, &mut computed);
         match &self.shape.members {
             None => {
                 into.extend_from_slice(record);

@@ -47,6 +47,17 @@ pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::R
     serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
 }
 
+/// Reads a number, word or day of the record from its end. Only for members behind which stands no text of a client: there the last
+/// match is the member.
+///
+/// # Errors
+/// There is no such member, or its value is of another type.
+pub fn last_member<T: DeserializeOwned>(record: &[u8], name: &str) -> serde_json::Result<T> {
+    let key = memmem::rfind(record, format!(",\"{name}\":").as_bytes());
+    let value = key.map_or(&[][..], |at| &record[at + name.len() + 4..]);
+    serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
+}
+
 /// Some members of records.
 #[derive(Clone, Debug)]
 pub struct Projection(Vec<&'static str>);

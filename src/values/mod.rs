@@ -6,5 +6,6 @@ pub mod ids;
 pub mod json;
 pub mod lsn;
 pub mod money;
+pub mod origin;
 pub mod text;
 pub mod zone;

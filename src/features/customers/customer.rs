@@ -94,9 +94,13 @@ pub struct Customer {
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -220,7 +224,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           owed.accounts as "account_count!", owed.open as "open_account_count!", owed.currency as "currency: Currency",
           case when owed.balance is not null then (owed.balance, owed.currency) end as "balance: Money",
           owed.balances as "balances!: Json<Vec<Balance>>", owed.oldest_due_date, owed.last_payment_at,
-          c.created_at as "created_at!", c.updated_at as "updated_at!", c.deleted_at
+          c.created_at as "created_at!", c.created_by, c.updated_at as "updated_at!", c.updated_by, c.deleted_at
         from customers c
         cross join lateral (
           select

@@ -53,9 +53,13 @@ pub struct Payment {
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -100,8 +104,8 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           p.method as "method!", p.status as "status!: Status",
           case p.status when 'success' then 'Completed' else initcap(p.status) end as "status_label!",
           p.receiver, p.description, p.reference, p.failure_code, p.failure_reason, p.received_at as "received_at!",
-          p.created_at as "created_at!", p.updated_at as "updated_at!", p.deleted_at, c.given_name as "given_name?",
-          c.family_name as "family_name?", c.company_name as "company_name?"
+          p.created_at as "created_at!", p.created_by, p.updated_at as "updated_at!", p.updated_by, p.deleted_at,
+          c.given_name as "given_name?", c.family_name as "family_name?", c.company_name as "company_name?"
         from payments p
         left join accounts a on a.id = p.account_id
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)
