@@ -63,7 +63,6 @@ async fn pages_of_the_settings_read_refusals_too() {
         (413, page.post("/auth/login", &json!({ "username": "x".repeat(2_000) })).await),
         (415, page.send(Method::POST, "/auth/login", None).await),
         (422, page.post("/auth/login", &json!({})).await),
-        (501, page.with("transfer-encoding", "gzip, chunked").send(Method::GET, "/health/live", None).await),
     ];
     for (status, answer) in answers {
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, ORIGIN), "{}", answer.body);
@@ -159,14 +158,16 @@ async fn a_star_opens_the_answers_to_all_pages_outside_of_production() {
 #[tokio::test]
 async fn no_body_is_read_that_a_form_could_send() {
     let test = TestApp::start_api(&[]).await;
-    let admin = test.admin().await;
+    let mut admin = test.admin().await;
     let mut refused = 0;
     for address in addresses(&test) {
         for method in address.access.keys().filter(|method| !matches!(method.as_str(), "GET" | "DELETE")) {
             let path = format!("/api/..{}", address.path);
             let send = async |media_type: Option<&str>| admin.send_as(media_type, method.parse().unwrap(), &path, "{").await;
             if send(Some("application/json")).await.body["code"] != "bad_json" {
-                continue; // It takes no body.
+                // It takes no body, and has perhaps ended the session.
+                admin = test.admin().await;
+                continue;
             }
             for media_type in [
                 None,
