@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::Schema;
+use serde_json::json;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -57,6 +59,15 @@ impl Authors {
             let author = author.and_then(|id| self.0.get(&id));
             into.push_str(&format!(",\"{name}\":{}", author.map_or("null", |name| &**name)));
         }
+    }
+}
+
+/// Adds to the schema of a record what [`Authors::write`] adds to the record.
+pub fn show_authors(schema: &mut Schema) {
+    let schema = schema.ensure_object();
+    for (id, name) in Collection::AUTHORS {
+        schema["properties"][name] = json!({ "type": ["string", "null"], "description": format!("The name of `{id}`.") });
+        schema["required"].as_array_mut().into_iter().for_each(|required| required.push(name.into()));
     }
 }
 

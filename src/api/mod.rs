@@ -13,7 +13,7 @@ mod shape;
 mod sync_token;
 mod write;
 
-pub use authors::Authors;
+pub use authors::{Authors, show_authors};
 pub use context::{Authority, Context};
 pub use fields::{FieldValue, Fields, Member};
 pub use record::Record;

@@ -1,19 +1,22 @@
 //! A payment as clients get it and as the index stores it.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::status::Status;
+use crate::api::show_authors;
 use crate::search::{Name, Terms};
 use crate::values::clock::milliseconds;
 use crate::values::ids::PaymentId;
 use crate::values::money::{Currency, Money};
 
 /// Money that came in or is expected to, with what it shows of its account and customer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = show_authors)]
 pub struct Payment {
     /// Also the id of the document.
     pub id: Uuid,
