@@ -128,6 +128,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_last_member_is_found_behind_texts_that_look_like_it() {
+        let record =
+            br#"{"id":1,"note":",\"createdBy\":\"x\"","custom":{"a":0,"createdBy":"y"},"createdBy":"z","deletedAt":null"#;
+        assert_eq!(last_member::<String>(record, "createdBy").unwrap(), "z");
+        assert_eq!(last_member::<Option<String>>(record, "deletedAt").unwrap(), None);
+        last_member::<String>(record, "updatedBy").unwrap_err();
+    }
+
+    #[test]
     fn the_record_in_a_document_is_what_was_written() {
         let written = json!({ "custom": { "a": "\",\"search\":", "search": { "b": 1 } }, "id": 1 });
         let document = write(&written, &Terms::default()).unwrap();
