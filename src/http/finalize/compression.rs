@@ -34,8 +34,9 @@ const COMPRESSED_AT_ONCE: usize = 64 * 1024;
 /// A body that is not compressed by then goes as it is: the server has more to do than it can.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The fastest: see `docs/benchmarks.md`.
-const LEVEL: u32 = 1;
+/// Of a list of 1,000 accounts, 747 KB, level 1 leaves 24 % in 1.2 ms, level 2 17 % in 2.0 ms, and level 6 15 % in 8.6 ms; a list of 10
+/// takes 20 µs at level 2.
+const LEVEL: u32 = 2;
 
 /// What the tag of a compressed body has behind that of the plain one.
 const SUFFIX: &str = "-gzip\"";

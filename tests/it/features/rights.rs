@@ -13,7 +13,7 @@ use crate::harness::client::Client;
 fn documented(method: &str, path: &str) -> Option<Permission> {
     let path = path.trim_start_matches("/api").trim_start_matches("/v1");
     Some(match (method, path) {
-        (_, "/auth/login" | "/metrics") => return None,
+        (_, "/auth/login" | "/metrics" | "/openapi.json") => return None,
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
         ("GET", _) | (_, "/auth/logout") => Permission::Read,
