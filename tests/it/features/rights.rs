@@ -13,10 +13,15 @@ use crate::harness::client::Client;
 fn documented(method: &str, path: &str) -> Option<Permission> {
     let path = path.trim_start_matches("/api").trim_start_matches("/v1");
     Some(match (method, path) {
-        (_, "/auth/login" | "/metrics" | "/openapi.json") => return None,
+        (_, "/auth/login" | "/auth/refresh" | "/auth/refresh-token" | "/auth/logout") => return None,
+        (_, "/auth/register" | "/metrics" | "/openapi.json") => return None,
+        (_, path) if path.starts_with("/auth/password/") => return None,
         (_, path) if path.starts_with("/health") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
-        ("GET", _) | (_, "/auth/logout") => Permission::Read,
+        (_, path) if path.starts_with("/users") => Permission::Supervise,
+        ("PUT", path) if path.starts_with("/roles") => Permission::Administer,
+        (_, path) if path.starts_with("/auth/") => Permission::Read,
+        ("GET", _) => Permission::Read,
         ("POST", path) if path.ends_with("/search") => Permission::Read,
         // Who changes one is a matter of its owner.
         (_, path) if path.starts_with("/saved-searches") => Permission::Read,
@@ -28,6 +33,16 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
     })
 }
 
+/// What the documents say of roles, before an admin has changed what one may do.
+fn has(role: Role, permission: Permission) -> bool {
+    match permission {
+        Permission::Read => true,
+        Permission::Personal | Permission::Edit => role != Role::Viewer,
+        Permission::Manage | Permission::Supervise => matches!(role, Role::Manager | Role::Admin),
+        Permission::Operate | Permission::Administer => role == Role::Admin,
+    }
+}
+
 #[tokio::test]
 async fn every_address_needs_the_documented_permission() {
     let test = TestApp::start_api(&[]).await;
@@ -37,6 +52,11 @@ async fn every_address_needs_the_documented_permission() {
         let documented = documented(&row.method, &row.path);
         let access = documented.map_or("public".to_owned(), |permission| format!("{permission:?}"));
         assert_eq!(row.access, access, "{} {}", row.method, row.path);
+    }
+    for role in Role::ALL {
+        let shown = test.client(role).await.get("/auth/profile").await.expect(200)["permissions"].clone();
+        let documented: Vec<&str> = Permission::ALL.into_iter().filter(|one| has(role, *one)).map(Permission::name).collect();
+        assert_eq!(shown, json!(documented), "{role:?}");
     }
 }
 
