@@ -3,21 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::features::{accounts, audit, customers, payments, users};
-use crate::http::{self, Routes, Row};
+use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
     let api = Routes::join(vec![
-        auth::routes(app),
-        users::routes(app),
+        http::with_secrets(auth::routes(app)),
+        http::with_secrets(users::routes(app)),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),
@@ -58,7 +57,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
     let admin = http::bind_admin(&app.config.http).await?;
-    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let admin_address = admin.as_ref().map(Listener::local_addr).transpose()?;
     // The followers run until the last answer, which may still depend on them.
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
     followers.spawn(Arc::clone(&app.cache).follow(app.db.listen.clone(), answered.clone()));

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{RecordWriter, Reply, Request, json};
+use super::{Authors, RecordWriter, Reply, Request, json};
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
 use crate::search::explain::explain;
@@ -111,7 +111,8 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let total = answer.hits.total;
     let records = answer.hits.documents.iter().map(|document| document::record(document));
     let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
-    let writer = RecordWriter::open(request, collection, &shape, records.clone()).await?;
+    let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
+    let writer = RecordWriter::open(request, collection, &shape, authors, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::Request;
+use super::{Authors, Request};
 use crate::error::{Error, Result};
 use crate::search::explain::Explanation;
 use crate::search::masking::masked;
@@ -20,6 +20,7 @@ pub struct RecordWriter<'a> {
     shape: &'a Shape,
     as_of: AsOf<'a>,
     disclosure: Disclosure,
+    authors: Authors,
     /// What the records refer to, as JSON, by the name of the member.
     included: HashMap<(&'static str, Uuid), Vec<u8>>,
 }
@@ -30,6 +31,7 @@ impl<'a> RecordWriter<'a> {
         request: &'a Request,
         collection: &'static Collection,
         shape: &'a Shape,
+        mut authors: Authors,
         records: impl Iterator<Item = &'r [u8]> + Clone + Send,
     ) -> Result<Self> {
         let (app, disclosure) = (&request.app, request.context.disclosure());
@@ -38,26 +40,31 @@ impl<'a> RecordWriter<'a> {
         for include in &shape.includes {
             let ids: BTreeSet<Uuid> = records.clone().filter_map(|record| reference(record, include)).collect();
             let ids: Vec<Uuid> = ids.into_iter().collect();
-            let loaded = (include.collection.load)(&mut *app.db.read.acquire().await?, &ids).await?;
+            let mut connection = app.db.read.acquire().await?;
+            let loaded = (include.collection.load)(&mut connection, &ids).await?;
+            let documents = loaded.iter().map(|found| document::record(&found.source));
+            authors.join(Authors::of(app, &mut *connection, documents).await?);
             for found in loaded {
                 let mut record = disclosed(document::record(&found.source), include.collection, disclosure)?.into_owned();
                 if !shape.includes_deleted && is_deleted(&record) {
                     continue;
                 }
-                let computed = (include.collection.computed)(&record, as_of).map_err(Error::internal)?;
+                let mut computed = (include.collection.computed)(&record, as_of).map_err(Error::internal)?;
+                authors.write(&record, &mut computed);
                 record.extend_from_slice(computed.as_bytes());
                 record.push(b'}');
                 included.insert((include.name, found.id), record);
             }
         }
-        Ok(Self { collection, shape, as_of, disclosure, included })
+        Ok(Self { collection, shape, as_of, disclosure, authors, included })
     }
 
     /// Writes a record; it comes without its closing brace.
     pub fn write(&self, record: &[u8], into: &mut Vec<u8>) -> Result<()> {
         let record = disclosed(record, self.collection, self.disclosure)?;
         let record = &*record;
-        let computed = (self.collection.computed)(record, self.as_of).map_err(Error::internal)?;
+        let mut computed = (self.collection.computed)(record, self.as_of).map_err(Error::internal)?;
+        self.authors.write(record, &mut computed);
         match &self.shape.members {
             None => {
                 into.extend_from_slice(record);

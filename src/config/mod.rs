@@ -80,7 +80,8 @@ pub struct Config {
 impl Config {
     /// Refuses settings that are unsafe in production, with a sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
-        self.access.check(self.environment)
+        self.access.check(self.environment)?;
+        self.http.check(self.environment)
     }
 
     /// Who can register.

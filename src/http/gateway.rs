@@ -14,7 +14,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::connections::Purpose;
-use super::finalize::{Conditions, finalize};
+use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
 use super::{RequestContext, Response, Routes, message, problem, unmatched};
@@ -31,6 +31,7 @@ pub(crate) struct Gateway {
     routes: BoxedFilter<(Response,)>,
     table: Table,
     slots: Slots,
+    cors: Cors,
     handlers: TaskTracker,
 }
 
@@ -40,6 +41,7 @@ impl Gateway {
             routes: routes.filter.recover(unmatched::recover).unify().boxed(),
             table: Table::new(&routes.table),
             slots: Slots::new(&app.config.http),
+            cors: Cors::new(&app.config.http),
             handlers: TaskTracker::new(),
             app,
         }
@@ -65,7 +67,7 @@ impl Gateway {
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let conditions = Conditions::new(&method, request.headers());
+        let conditions = Conditions::new(&method, request.headers(), self.limits());
         let route = self.table.find(&path);
         let allow = route.map_or("", |route| route.allow.as_str());
         let handled = match message::check(&request) {
@@ -78,7 +80,7 @@ impl Gateway {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         problem::render(&mut response, &context, &path, allow, self.app.clock.now());
-        finalize(&mut response, &conditions, &context);
+        finalize(&mut response, &conditions, &context, &self.cors, allow).await;
         // The pattern and not the path: paths hold what clients searched for.
         let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
         let (status, took) = (response.status().as_u16(), started.elapsed());

@@ -116,7 +116,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");
     if is_keyed {
-        shown.extend(["X-Sync-Token", "Idempotent-Replayed"]);
+        shown.extend(["X-Sync-Token", "Idempotent-Replayed", "Preference-Applied"]);
     }
     let shown: Map<String, Value> =
         shown.into_iter().map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect();
@@ -216,6 +216,7 @@ fn headers() -> Value {
         "Idempotent-Replayed": header("`true` if the answer is that of an earlier request with the same key."),
         "Link": header("The pages around this one (RFC 8288)."),
         "Location": header("The address of what was created."),
+        "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
         "Retry-After": header("Seconds after which the request may succeed."),
         "X-Possible-Duplicate-Of": header("The id of a payment that looks the same."),
         "X-Read-Source": header("Which engine has answered."),

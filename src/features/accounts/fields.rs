@@ -55,7 +55,9 @@ fields! { Account;
     tags => Field::new("tags", Tags, "a.tags").writable().headings(&["labels"]),
     custom => Field::shown("custom", Object).personal(Personal::Text).writable(),
     created_at => Field::new("createdAt", Moment, "a.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "a.created_by"),
     updated_at => Field::new("updatedAt", Moment, "a.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "a.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "a.deleted_at").sortable(),
 }
 

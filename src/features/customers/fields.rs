@@ -65,7 +65,9 @@ fields! { Customer;
     oldest_due_date => Field::new("oldestDueDate", Day, OLDEST_DUE_DATE).sortable(),
     last_payment_at => Field::new("lastPaymentAt", Moment, LAST_PAYMENT_AT).sortable(),
     created_at => Field::new("createdAt", Moment, "c.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "c.created_by"),
     updated_at => Field::new("updatedAt", Moment, "c.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "c.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "c.deleted_at").sortable(),
 }
 

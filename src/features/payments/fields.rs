@@ -76,7 +76,9 @@ fields! { Payment;
     received_at => Field::new("receivedAt", Moment, "p.received_at").sortable().writable()
         .headings(&["date", "paymentdate", "paidat", "paidon", "received", "receiveddate", "bookingdate", "valuedate"]),
     created_at => Field::new("createdAt", Moment, "p.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "p.created_by"),
     updated_at => Field::new("updatedAt", Moment, "p.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "p.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "p.deleted_at").sortable(),
 }
 

@@ -1,5 +1,9 @@
 //! One write: one transaction, one answer.
 
+mod idempotency;
+mod precondition;
+mod preference;
+
 use hyper::header::HeaderName;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -7,6 +11,7 @@ use uuid::Uuid;
 use super::sync_token::log_end;
 use super::{Reply, Request};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::turns::Turn;
 use crate::values::ids::UserId;
 use crate::values::lsn::Lsn;
@@ -64,11 +69,14 @@ impl Request {
                 return Err(error);
             }
         };
+        failpoint::abort_at("write-worked");
         transaction.commit().await?;
+        failpoint::abort_at("write-committed");
         drop(turn);
         let token = log_end(&mut *connection).await;
         // The write is done. If its LSN cannot be had now, the answer goes without, and the caller's next list asks where the log ends.
         self.app.watermark.written.add(caller, *token.as_ref().unwrap_or(&Lsn(u64::MAX)));
+        let reply = self.as_preferred(reply);
         Ok(match token {
             Ok(token) => reply.with(SYNC_TOKEN, &token.to_string()),
             Err(_) => reply,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use super::{Reply, Request};
+use crate::api::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
 

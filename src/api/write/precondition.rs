@@ -2,7 +2,7 @@
 
 use hyper::header::{HeaderValue, IF_MATCH};
 
-use super::Request;
+use crate::api::Request;
 use crate::error::{Error, Result};
 
 /// What a client asks for.
