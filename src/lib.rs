@@ -18,7 +18,7 @@
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache       drivers
-//! 0 config error values validate metrics turns failpoint       plain types
+//! 0 config error values validate metrics telemetry turns failpoint   plain types
 //! ```
 //!
 //! # Glossary
@@ -82,6 +82,7 @@ pub mod saved_searches;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod telemetry;
 pub mod turns;
 pub mod universal;
 pub mod validate;

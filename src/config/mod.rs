@@ -5,12 +5,14 @@
 mod access;
 mod database;
 mod feed;
+pub mod foreign;
 mod http;
 mod imports;
 mod range;
 mod reindex;
 mod search;
 mod sync;
+mod telemetry;
 mod writes;
 
 use clap::Args;
@@ -24,6 +26,7 @@ pub use imports::Imports;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
+pub use telemetry::Telemetry;
 pub use writes::Writes;
 
 #[derive(Args, Clone, Debug)]
@@ -64,9 +67,8 @@ pub struct Config {
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
-    /// Lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`; `RUST_LOG` is finer.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    pub log_level: String,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 impl Config {

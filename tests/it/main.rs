@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bench;
 mod cache;
+mod canaries;
 mod cli;
 mod db;
 mod faults;

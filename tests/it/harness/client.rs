@@ -65,13 +65,17 @@ impl Client {
         self.try_send_text(method, path, Some(body.to_owned())).await.expect("the server answers")
     }
 
-    async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
+    /// Sends text as JSON, unless a header of this client says what it is, and tells if no answer came.
+    pub async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
         let rooted = ["/api", "/health", "/metrics"].iter().any(|root| path.starts_with(root));
         let url = format!("{}{}{path}", self.base, if rooted { "" } else { "/api/v1" });
         let request = format!("{method} {path}");
         let mut builder = self.http.request(method, url).headers(self.headers.clone());
         if let Some(body) = body {
-            builder = builder.header("content-type", "application/json").body(body);
+            if !self.headers.contains_key("content-type") {
+                builder = builder.header("content-type", "application/json");
+            }
+            builder = builder.body(body);
         }
         let response = builder.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
