@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use serde_json::json as value;
+use serde::Serialize;
 
 use super::{environment, overview, started};
 use crate::api::{Reply, Request, json, text};
@@ -13,7 +13,7 @@ use crate::auth::{Caller, may, public};
 use crate::error::{Error, Result};
 use crate::freshness::status::Role;
 use crate::http::Routes;
-use crate::metrics::{self, Gauges};
+use crate::metrics::{self, Gauges, Report};
 use crate::routes;
 use crate::sync::overview::Health;
 use crate::sync::store::sweep_runs::Summary;
@@ -50,11 +50,23 @@ async fn show_to_admin(_caller: Caller, request: Request) -> Result<Reply> {
 
 async fn show(request: Request) -> Result<Reply> {
     let app = &request.app;
-    let mut report = metrics::report(&look(app).await);
-    report["timestamp"] = app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true).into();
-    report["uptime"] = value!(started().elapsed().as_secs_f64());
-    report["environment"] = environment(app.config.environment).into();
-    json(&report)
+    json(&Shown {
+        timestamp: app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        uptime: started().elapsed().as_secs_f64(),
+        environment: environment(app.config.environment),
+        report: metrics::report(&look(app).await),
+    })
+}
+
+/// The metrics of the process.
+#[derive(Serialize)]
+struct Shown {
+    timestamp: String,
+    /// In seconds.
+    uptime: f64,
+    environment: &'static str,
+    #[serde(flatten)]
+    report: Report,
 }
 
 /// Sets the gauges of what is now.

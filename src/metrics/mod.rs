@@ -11,6 +11,8 @@ use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use report::Report;
+
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     let options = HistogramOpts::new("collections_http_seconds", "Time to answer a request.")
@@ -118,8 +120,8 @@ pub fn render(sync: &Gauges) -> prometheus::Result<String> {
 
 /// The same for people, as JSON: see `docs/metrics.md`.
 #[must_use]
-pub fn report(sync: &Gauges) -> serde_json::Value {
-    report::report(&gather(sync))
+pub fn report(sync: &Gauges) -> Report {
+    Report::new(&gather(sync))
 }
 
 fn gather(sync: &Gauges) -> Vec<MetricFamily> {

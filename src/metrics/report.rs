@@ -3,49 +3,187 @@
 use std::collections::BTreeMap;
 
 use prometheus::proto::{Metric, MetricFamily};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
-pub(super) fn report(families: &[MetricFamily]) -> Value {
-    let families = Families(families);
-    let http = families.timings("collections_http_seconds");
-    let errors = http.iter().filter(|series| series.label("status") == "5xx").map(|series| series.count).sum::<u64>();
-    let requests = http.iter().map(|series| series.count).sum::<u64>();
-    json!({
-        "process": {
-            "cpuSeconds": families.value("process_cpu_seconds_total"),
-            "residentBytes": families.value("process_resident_memory_bytes"),
-            "virtualBytes": families.value("process_virtual_memory_bytes"),
-            "openFiles": families.value("process_open_fds"),
-            "threads": families.value("process_threads"),
-        },
-        "http": {
-            "inFlight": families.value("collections_http_in_flight"),
-            "requests": requests,
-            "errors": errors,
-            "errorRate": if requests == 0 { 0.0 } else { errors as f64 / requests as f64 },
-            "time": Timing::sum(&http).show(),
-            "routes": grouped(&http, &["method", "route"]),
-        },
-        "postgres": {
-            "time": Timing::sum(&families.timings("collections_postgres_seconds")).show(),
-            "statements": grouped(&families.timings("collections_postgres_seconds"), &["statement"]),
-            "connections": families.labelled("collections_postgres_connections"),
-        },
-        "elasticsearch": {
-            "breakerOpen": families.value("collections_breaker_open").map(|open| open > 0.0),
-            "time": Timing::sum(&families.timings("collections_elasticsearch_seconds")).show(),
-            "operations": grouped(&families.timings("collections_elasticsearch_seconds"), &["operation", "outcome"]),
-        },
-        "lists": families.labelled("collections_searches_total"),
-        "sync": {
-            "leading": families.value("collections_sync_leading").map(|leading| leading > 0.0),
-            "lagSeconds": families.value("collections_sync_lag_seconds"),
-            "lagBytes": families.value("collections_sync_lag_bytes"),
-            "backlog": families.value("collections_sync_backlog"),
-            "fanouts": families.value("collections_sync_fanouts"),
-            "deadLetters": families.value("collections_sync_dead_letters"),
-        },
-    })
+/// What the process has counted since its start, and what it found at this moment; what is not known is null.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    process: Process,
+    http: Http,
+    postgres: Postgres,
+    elasticsearch: Elasticsearch,
+    lists: Vec<Lists>,
+    sync: Sync,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Process {
+    cpu_seconds: Option<f64>,
+    resident_bytes: Option<f64>,
+    virtual_bytes: Option<f64>,
+    open_files: Option<f64>,
+    threads: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    in_flight: Option<f64>,
+    requests: u64,
+    /// Answers with a status of 500 or more.
+    errors: u64,
+    /// Errors by requests, from 0 to 1.
+    error_rate: f64,
+    time: Time,
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    method: String,
+    /// The pattern of the address.
+    route: String,
+    errors: u64,
+    time: Time,
+}
+
+#[derive(Debug, Serialize)]
+struct Postgres {
+    time: Time,
+    statements: Vec<Statement>,
+    connections: Vec<Connections>,
+}
+
+#[derive(Debug, Serialize)]
+struct Statement {
+    /// Verb and first table.
+    statement: String,
+    time: Time,
+}
+
+#[derive(Debug, Serialize)]
+struct Connections {
+    pool: String,
+    /// `idle` or `busy`.
+    state: String,
+    count: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Elasticsearch {
+    /// Whether lists stay away from it.
+    breaker_open: Option<bool>,
+    time: Time,
+    operations: Vec<Operation>,
+}
+
+#[derive(Debug, Serialize)]
+struct Operation {
+    operation: String,
+    outcome: String,
+    time: Time,
+}
+
+/// Lists that an engine has answered.
+#[derive(Debug, Serialize)]
+struct Lists {
+    collection: String,
+    engine: String,
+    /// Whether they should have come from the other engine.
+    degraded: String,
+    count: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sync {
+    leading: Option<bool>,
+    lag_seconds: Option<f64>,
+    lag_bytes: Option<f64>,
+    backlog: Option<f64>,
+    fanouts: Option<f64>,
+    dead_letters: Option<f64>,
+}
+
+/// How long something took, in milliseconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Time {
+    count: u64,
+    mean_ms: Option<f64>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+}
+
+impl Report {
+    pub(super) fn new(families: &[MetricFamily]) -> Self {
+        let families = Families(families);
+        let http = families.timings("collections_http_seconds");
+        let (requests, errors) = (http.iter().map(|series| series.count).sum(), errors_of(&http));
+        let statements = families.timings("collections_postgres_seconds");
+        let operations = families.timings("collections_elasticsearch_seconds");
+        Self {
+            process: Process {
+                cpu_seconds: families.value("process_cpu_seconds_total"),
+                resident_bytes: families.value("process_resident_memory_bytes"),
+                virtual_bytes: families.value("process_virtual_memory_bytes"),
+                open_files: families.value("process_open_fds"),
+                threads: families.value("process_threads"),
+            },
+            http: Http {
+                in_flight: families.value("collections_http_in_flight"),
+                requests,
+                errors,
+                error_rate: if requests == 0 { 0.0 } else { errors as f64 / requests as f64 },
+                time: Timing::sum(&http).show(),
+                routes: grouped(&http, ["method", "route"], |[method, route], series| Route {
+                    method,
+                    route,
+                    errors: errors_of(series),
+                    time: Timing::sum(series).show(),
+                }),
+            },
+            postgres: Postgres {
+                time: Timing::sum(&statements).show(),
+                statements: grouped(&statements, ["statement"], |[statement], series| Statement {
+                    statement,
+                    time: Timing::sum(series).show(),
+                }),
+                connections: families.labelled("collections_postgres_connections", |label, count| Connections {
+                    pool: label("pool"),
+                    state: label("state"),
+                    count,
+                }),
+            },
+            elasticsearch: Elasticsearch {
+                breaker_open: families.value("collections_breaker_open").map(|open| open > 0.0),
+                time: Timing::sum(&operations).show(),
+                operations: grouped(&operations, ["operation", "outcome"], |[operation, outcome], series| Operation {
+                    operation,
+                    outcome,
+                    time: Timing::sum(series).show(),
+                }),
+            },
+            lists: families.labelled("collections_searches_total", |label, count| Lists {
+                collection: label("collection"),
+                engine: label("engine"),
+                degraded: label("degraded"),
+                count,
+            }),
+            sync: Sync {
+                leading: families.value("collections_sync_leading").map(|leading| leading > 0.0),
+                lag_seconds: families.value("collections_sync_lag_seconds"),
+                lag_bytes: families.value("collections_sync_lag_bytes"),
+                backlog: families.value("collections_sync_backlog"),
+                fanouts: families.value("collections_sync_fanouts"),
+                dead_letters: families.value("collections_sync_dead_letters"),
+            },
+        }
+    }
 }
 
 /// All metrics of one scrape.
@@ -61,11 +199,14 @@ impl<'a> Families<'a> {
         self.metrics(name).first().map(value)
     }
 
-    /// The values of a metric, each with its labels.
-    fn labelled(&self, name: &str) -> Vec<Value> {
+    /// The values of a metric, each shown with its labels.
+    fn labelled<T>(&self, name: &str, show: impl Fn(&dyn Fn(&str) -> String, f64) -> T) -> Vec<T> {
         let each = |metric: &Metric| {
-            let labels = metric.get_label().iter().map(|label| (label.name().to_owned(), label.value().into()));
-            Value::Object(labels.chain([("value".to_owned(), json!(value(metric)))]).collect())
+            let label = |name: &str| {
+                let found = metric.get_label().iter().find(|label| label.name() == name);
+                found.map(|label| label.value().to_owned()).unwrap_or_default()
+            };
+            show(&label, value(metric))
         };
         self.metrics(name).iter().map(each).collect()
     }
@@ -102,11 +243,8 @@ impl<'a> Timing<'a> {
     }
 
     /// The series together; all have the same bounds.
-    fn sum<'b>(series: impl IntoIterator<Item = &'b Self>) -> Self
-    where
-        'a: 'b,
-    {
-        series.into_iter().fold(Self::default(), |mut sum, one| {
+    fn sum(series: &[Self]) -> Self {
+        series.iter().fold(Self::default(), |mut sum, one| {
             sum.count += one.count;
             sum.seconds += one.seconds;
             if sum.buckets.is_empty() {
@@ -137,35 +275,34 @@ impl<'a> Timing<'a> {
         (self.count > 0).then_some(below.0)
     }
 
-    fn show(&self) -> Value {
+    fn show(&self) -> Time {
         let ms = |seconds: f64| (seconds * 1_000_000.0).round() / 1_000.0;
-        json!({
-            "count": self.count,
-            "meanMs": (self.count > 0).then(|| ms(self.seconds / self.count as f64)),
-            "p50Ms": self.quantile(0.5).map(ms),
-            "p95Ms": self.quantile(0.95).map(ms),
-            "p99Ms": self.quantile(0.99).map(ms),
-        })
+        Time {
+            count: self.count,
+            mean_ms: (self.count > 0).then(|| ms(self.seconds / self.count as f64)),
+            p50_ms: self.quantile(0.5).map(ms),
+            p95_ms: self.quantile(0.95).map(ms),
+            p99_ms: self.quantile(0.99).map(ms),
+        }
     }
 }
 
+/// How many were answered with a status of 500 or more.
+fn errors_of(series: &[Timing<'_>]) -> u64 {
+    series.iter().filter(|one| one.label("status") == "5xx").map(|one| one.count).sum()
+}
+
 /// The series by some of their labels.
-fn grouped(series: &[Timing<'_>], by: &[&str]) -> Vec<Value> {
-    let mut groups: BTreeMap<Vec<&str>, Vec<&Timing<'_>>> = BTreeMap::new();
+fn grouped<'a, const N: usize, T>(
+    series: &[Timing<'a>],
+    by: [&str; N],
+    show: impl Fn([String; N], &[Timing<'a>]) -> T,
+) -> Vec<T> {
+    let mut groups: BTreeMap<[&str; N], Vec<Timing<'a>>> = BTreeMap::new();
     for one in series {
-        groups.entry(by.iter().map(|label| one.label(label)).collect()).or_default().push(one);
+        groups.entry(by.map(|label| one.label(label))).or_default().push(one.clone());
     }
-    let show = |(labels, series): (Vec<&str>, Vec<&Timing<'_>>)| {
-        let labels = by.iter().zip(labels).map(|(name, value)| ((*name).to_owned(), value.into()));
-        let mut shown: Map<String, Value> = labels.collect();
-        let errors = series.iter().filter(|one| one.label("status") == "5xx").map(|one| one.count).sum::<u64>();
-        if by.contains(&"route") {
-            shown.insert("errors".into(), errors.into());
-        }
-        shown.insert("time".into(), Timing::sum(series).show());
-        Value::Object(shown)
-    };
-    groups.into_iter().map(show).collect()
+    groups.into_iter().map(|(labels, series)| show(labels.map(str::to_owned), &series)).collect()
 }
 
 #[cfg(test)]
@@ -190,11 +327,10 @@ mod tests {
     fn series_are_summed_by_their_labels() {
         let one = Timing { labels: [("route", "/a"), ("method", "GET"), ("status", "2xx")].into(), ..timing(3, &[(1.0, 3)]) };
         let other = Timing { labels: [("route", "/a"), ("method", "GET"), ("status", "5xx")].into(), ..timing(1, &[(1.0, 1)]) };
-        let shown = grouped(&[one, other], &["method", "route"]);
-        assert_eq!(shown.len(), 1);
-        assert_eq!(
-            (&shown[0]["time"]["count"], &shown[0]["errors"], &shown[0]["time"]["meanMs"]),
-            (&json!(4), &json!(1), &json!(500.0))
-        );
+        let shown =
+            grouped(&[one, other], ["method", "route"], |labels, series| (labels, errors_of(series), Timing::sum(series)));
+        let [(labels, errors, sum)] = &shown[..] else { panic!("{} groups", shown.len()) };
+        assert_eq!((labels.each_ref().map(String::as_str), *errors, sum.count), (["GET", "/a"], 1, 4));
+        assert_eq!(sum.show().mean_ms, Some(500.0));
     }
 }

@@ -118,9 +118,9 @@ struct Client {
 
 impl Client {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let request = self.http.execute(request.try_into()?);
+        let (http, request) = (self.http.clone(), request.try_into()?);
         let sent = self.runtime.spawn(async move {
-            let response = request.await?;
+            let response = http.execute(request).await?;
             let status = response.status();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         });

@@ -73,7 +73,7 @@ async fn settings_of_other_systems_are_taken_or_explained() {
         "warning: MAX_WORKERS is not used: ",
         "warning: MONGODB_URI is not used: ",
         "warning: not used beside APP_ENV: NODE_ENV",
-        "error: postgres cannot be reached",
+        "error: the database is not available",
     ] {
         assert_eq!(told.lines().filter(|line| line.starts_with(expected)).count(), 1, "{expected}: {told}");
     }
