@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::SecondsFormat;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{environment, overview, started};
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::freshness::status::Role;
 use crate::http::Routes;
 use crate::metrics::{self, Gauges, Report};
+use crate::operation::{Nothing, Text};
 use crate::routes;
 use crate::sync::overview::Health;
 use crate::sync::store::sweep_runs::Summary;
@@ -21,21 +23,24 @@ use crate::sync::store::sweep_runs::Summary;
 /// The row `/metrics`.
 pub(crate) fn metrics(app: &App) -> Routes {
     routes! { app, "metrics";
-        get () public => scrape;
+        /// Shows the metrics for Prometheus.
+        get () public => scrape: Nothing -> Text;
     }
 }
 
 /// The row `/metrics` below `/api`, for admins.
 pub(crate) fn report(app: &App) -> Routes {
     routes! { app, "metrics";
-        get () may(Operate) => show_to_admin;
+        /// Shows the metrics with percentiles.
+        get () may(Operate) => show_to_admin: Nothing -> Metrics;
     }
 }
 
 /// The same on a port that operators alone can reach.
 pub(crate) fn public_report(app: &App) -> Routes {
     routes! { app, "metrics";
-        get () public => show;
+        /// Shows the metrics with percentiles.
+        get () public => show: Nothing -> Metrics;
     }
 }
 
@@ -50,7 +55,7 @@ async fn show_to_admin(_caller: Caller, request: Request) -> Result<Reply> {
 
 async fn show(request: Request) -> Result<Reply> {
     let app = &request.app;
-    json(&Shown {
+    json(&Metrics {
         timestamp: app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true),
         uptime: started().elapsed().as_secs_f64(),
         environment: environment(app.config.environment),
@@ -59,8 +64,8 @@ async fn show(request: Request) -> Result<Reply> {
 }
 
 /// The metrics of the process.
-#[derive(Serialize)]
-struct Shown {
+#[derive(JsonSchema, Serialize)]
+struct Metrics {
     timestamp: String,
     /// In seconds.
     uptime: f64,

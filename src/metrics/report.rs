@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 
 use prometheus::proto::{Metric, MetricFamily};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What the process has counted since its start, and what it found at this moment; what is not known is null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    process: Process,
-    http: Http,
-    postgres: Postgres,
-    elasticsearch: Elasticsearch,
-    lists: Vec<Lists>,
-    sync: Sync,
+    process: ProcessFigures,
+    http: HttpFigures,
+    postgres: PostgresFigures,
+    elasticsearch: ElasticsearchFigures,
+    lists: Vec<ListFigures>,
+    sync: SyncFigures,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Process {
+struct ProcessFigures {
     cpu_seconds: Option<f64>,
     resident_bytes: Option<f64>,
     virtual_bytes: Option<f64>,
@@ -27,69 +28,69 @@ struct Process {
     threads: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Http {
+struct HttpFigures {
     in_flight: Option<f64>,
     requests: u64,
     /// Answers with a status of 500 or more.
     errors: u64,
     /// Errors by requests, from 0 to 1.
     error_rate: f64,
-    time: Time,
-    routes: Vec<Route>,
+    time: Quantiles,
+    routes: Vec<RouteFigures>,
 }
 
-#[derive(Debug, Serialize)]
-struct Route {
+#[derive(Debug, JsonSchema, Serialize)]
+struct RouteFigures {
     method: String,
     /// The pattern of the address.
     route: String,
     errors: u64,
-    time: Time,
+    time: Quantiles,
 }
 
-#[derive(Debug, Serialize)]
-struct Postgres {
-    time: Time,
-    statements: Vec<Statement>,
-    connections: Vec<Connections>,
+#[derive(Debug, JsonSchema, Serialize)]
+struct PostgresFigures {
+    time: Quantiles,
+    statements: Vec<StatementFigures>,
+    connections: Vec<PoolFigures>,
 }
 
-#[derive(Debug, Serialize)]
-struct Statement {
+#[derive(Debug, JsonSchema, Serialize)]
+struct StatementFigures {
     /// Verb and first table.
     statement: String,
-    time: Time,
+    time: Quantiles,
 }
 
-#[derive(Debug, Serialize)]
-struct Connections {
+#[derive(Debug, JsonSchema, Serialize)]
+struct PoolFigures {
     pool: String,
     /// `idle` or `busy`.
     state: String,
     count: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Elasticsearch {
+struct ElasticsearchFigures {
     /// Whether lists stay away from it.
     breaker_open: Option<bool>,
-    time: Time,
-    operations: Vec<Operation>,
+    time: Quantiles,
+    operations: Vec<OperationFigures>,
 }
 
-#[derive(Debug, Serialize)]
-struct Operation {
+#[derive(Debug, JsonSchema, Serialize)]
+struct OperationFigures {
     operation: String,
     outcome: String,
-    time: Time,
+    time: Quantiles,
 }
 
 /// Lists that an engine has answered.
-#[derive(Debug, Serialize)]
-struct Lists {
+#[derive(Debug, JsonSchema, Serialize)]
+struct ListFigures {
     collection: String,
     engine: String,
     /// Whether they should have come from the other engine.
@@ -97,9 +98,9 @@ struct Lists {
     count: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Sync {
+struct SyncFigures {
     leading: Option<bool>,
     lag_seconds: Option<f64>,
     lag_bytes: Option<f64>,
@@ -109,9 +110,9 @@ struct Sync {
 }
 
 /// How long something took, in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Time {
+struct Quantiles {
     count: u64,
     mean_ms: Option<f64>,
     p50_ms: Option<f64>,
@@ -127,54 +128,54 @@ impl Report {
         let statements = families.timings("collections_postgres_seconds");
         let operations = families.timings("collections_elasticsearch_seconds");
         Self {
-            process: Process {
+            process: ProcessFigures {
                 cpu_seconds: families.value("process_cpu_seconds_total"),
                 resident_bytes: families.value("process_resident_memory_bytes"),
                 virtual_bytes: families.value("process_virtual_memory_bytes"),
                 open_files: families.value("process_open_fds"),
                 threads: families.value("process_threads"),
             },
-            http: Http {
+            http: HttpFigures {
                 in_flight: families.value("collections_http_in_flight"),
                 requests,
                 errors,
                 error_rate: if requests == 0 { 0.0 } else { errors as f64 / requests as f64 },
                 time: Timing::sum(&http).show(),
-                routes: grouped(&http, ["method", "route"], |[method, route], series| Route {
+                routes: grouped(&http, ["method", "route"], |[method, route], series| RouteFigures {
                     method,
                     route,
                     errors: errors_of(series),
                     time: Timing::sum(series).show(),
                 }),
             },
-            postgres: Postgres {
+            postgres: PostgresFigures {
                 time: Timing::sum(&statements).show(),
-                statements: grouped(&statements, ["statement"], |[statement], series| Statement {
+                statements: grouped(&statements, ["statement"], |[statement], series| StatementFigures {
                     statement,
                     time: Timing::sum(series).show(),
                 }),
-                connections: families.labelled("collections_postgres_connections", |label, count| Connections {
+                connections: families.labelled("collections_postgres_connections", |label, count| PoolFigures {
                     pool: label("pool"),
                     state: label("state"),
                     count,
                 }),
             },
-            elasticsearch: Elasticsearch {
+            elasticsearch: ElasticsearchFigures {
                 breaker_open: families.value("collections_breaker_open").map(|open| open > 0.0),
                 time: Timing::sum(&operations).show(),
-                operations: grouped(&operations, ["operation", "outcome"], |[operation, outcome], series| Operation {
+                operations: grouped(&operations, ["operation", "outcome"], |[operation, outcome], series| OperationFigures {
                     operation,
                     outcome,
                     time: Timing::sum(series).show(),
                 }),
             },
-            lists: families.labelled("collections_searches_total", |label, count| Lists {
+            lists: families.labelled("collections_searches_total", |label, count| ListFigures {
                 collection: label("collection"),
                 engine: label("engine"),
                 degraded: label("degraded"),
                 count,
             }),
-            sync: Sync {
+            sync: SyncFigures {
                 leading: families.value("collections_sync_leading").map(|leading| leading > 0.0),
                 lag_seconds: families.value("collections_sync_lag_seconds"),
                 lag_bytes: families.value("collections_sync_lag_bytes"),
@@ -275,9 +276,9 @@ impl<'a> Timing<'a> {
         (self.count > 0).then_some(below.0)
     }
 
-    fn show(&self) -> Time {
+    fn show(&self) -> Quantiles {
         let ms = |seconds: f64| (seconds * 1_000_000.0).round() / 1_000.0;
-        Time {
+        Quantiles {
             count: self.count,
             mean_ms: (self.count > 0).then(|| ms(self.seconds / self.count as f64)),
             p50_ms: self.quantile(0.5).map(ms),

@@ -17,6 +17,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;
 mod saved_searches;
