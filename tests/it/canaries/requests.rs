@@ -155,6 +155,10 @@ pub(super) fn body(noun: &str, canaries: &Canaries, records: &Records) -> Value 
         "saved-searches" => json!({
             "name": of("searchName"), "collection": "customers", "query": format!("q={}", of("phrase")), "columns": ["name"],
         }),
+        "users" => json!({
+            "username": of("wrongUsername"), "email": of("emailOfUser"), "name": of("otherName"), "password": of("password"),
+            "role": "viewer",
+        }),
         "login" => json!({ "username": of("wrongUsername"), "password": of("wrongPassword") }),
         // Refused, or the indices would be rebuilt again and again.
         "reindex" => json!({ "collection": of("member") }),
