@@ -18,7 +18,7 @@
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache outgoing audit   drivers
-//! 0 config error values validate operation metrics turns failpoint       plain types
+//! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
 //! # Glossary
@@ -90,6 +90,7 @@ pub mod saved_searches;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod telemetry;
 pub mod turns;
 pub mod universal;
 pub mod validate;

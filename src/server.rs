@@ -29,7 +29,7 @@ pub fn routes(app: &App) -> Routes {
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {
         Some(_) => all.push(health::public_routes(app)),
-        None => all.push(admin_routes(app)),
+        None => all.extend([admin_routes(app), health::report(app).under("api")]),
     }
     let others: Vec<Row> = all.iter().flat_map(|routes| routes.table.clone()).collect();
     all.push(openapi::routes(app, &others));
@@ -39,6 +39,11 @@ pub fn routes(app: &App) -> Routes {
 /// The routes for operators, on a port of their own if there is one.
 fn admin_routes(app: &App) -> Routes {
     Routes::join(vec![health::routes(app), health::metrics(app)])
+}
+
+/// The same on a port of their own, where nothing else is.
+fn admin_port_routes(app: &App) -> Routes {
+    Routes::join(vec![admin_routes(app), health::public_report(app).under("api")])
 }
 
 /// A server that accepts requests.
@@ -70,7 +75,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
-    let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_routes(app)));
+    let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_port_routes(app)));
     let ended = tokio::spawn(async move {
         tokio::join!(listening, async {
             if let Some(admin) = admin {

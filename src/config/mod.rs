@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod database;
 mod feed;
+pub mod foreign;
 mod http;
 mod imports;
 mod mail;
@@ -13,6 +14,7 @@ mod range;
 mod reindex;
 mod search;
 mod sync;
+mod telemetry;
 mod writes;
 
 use clap::Args;
@@ -28,6 +30,7 @@ pub use mail::Mail;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
+pub use telemetry::Telemetry;
 pub use writes::Writes;
 
 #[derive(Args, Clone, Debug)]
@@ -72,9 +75,8 @@ pub struct Config {
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
-    /// Lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`; `RUST_LOG` is finer.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    pub log_level: String,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 impl Config {

@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod bench;
 mod cache;
+mod canaries;
 mod cli;
 mod db;
 mod faults;

@@ -66,10 +66,14 @@ impl Client {
         self.try_send_text(method, path, Some(body.to_owned())).await.expect("the server answers")
     }
 
-    async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
+    /// Sends text as JSON, unless a header of this client says what it is, and tells if no answer came.
+    pub async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
         let mut builder = self.builder(method.clone(), path);
         if let Some(body) = body {
-            builder = builder.header("content-type", "application/json").body(body);
+            if !self.headers.contains_key("content-type") {
+                builder = builder.header("content-type", "application/json");
+            }
+            builder = builder.body(body);
         }
         Self::answer(format!("{method} {path}"), builder).await
     }

@@ -1,5 +1,7 @@
 //! Health and metrics of the server and what it depends on.
 
+mod metrics;
+
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -12,21 +14,20 @@ use serde::Serialize;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use crate::api::{Reply, Request, json, text};
+use crate::api::{Reply, Request, json};
 use crate::app::App;
 use crate::auth::public;
 use crate::collections;
 use crate::config::Environment;
 use crate::error::Result;
-use crate::freshness::status::Role;
 use crate::freshness::{IndexState, Unusable};
 use crate::http::Routes;
-use crate::metrics::{self, Gauges};
-use crate::operation::{Answers, Nothing, Operation, Text};
+use crate::operation::{Answers, Nothing, Operation};
 use crate::routes;
 use crate::search::index;
 use crate::sync::overview::{self, Health as SyncHealth, Overview};
-use crate::sync::store::sweep_runs::Summary;
+
+pub(crate) use metrics::{metrics, public_report, report};
 
 /// Longest wait for a dependency.
 const PROBE: Duration = Duration::from_millis(1_000);
@@ -61,14 +62,6 @@ pub(crate) fn public_routes(app: &App) -> Routes {
         get ("live")  public => live:          Nothing -> Liveness;
         /// Says whether requests can be answered.
         get ("ready") public => ready_briefly: Nothing -> Probed<Readiness>;
-    }
-}
-
-/// The row `/metrics`.
-pub(crate) fn metrics(app: &App) -> Routes {
-    routes! { app, "metrics";
-        /// Shows the metrics for Prometheus.
-        get () public => scrape: Nothing -> Text;
     }
 }
 
@@ -227,24 +220,6 @@ async fn readiness(request: &Request, show: fn(&'static str, Vec<String>) -> Rea
     json(&show(if reasons.is_empty() { "ok" } else { "degraded" }, reasons))
 }
 
-async fn scrape(request: Request) -> Result<Reply> {
-    let db = &request.app.db;
-    let pools = [("server", &db.server), ("read", &db.read), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)];
-    for (name, pool) in pools {
-        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
-        metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
-        metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
-    }
-    let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
-    let is_leading = request.app.watermark.status.report().role == Role::Leading;
-    gauges.set(metrics::SYNC_LEADING, f64::from(is_leading));
-    gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
-    if let Some(sync) = sync {
-        set_gauges(&gauges, &sync.health);
-    }
-    Ok(text(metrics::CONTENT_TYPE, metrics::render(&gauges).map_err(crate::error::Error::internal)?))
-}
-
 async fn answers(pool: &PgPool) -> bool {
     timeout(PROBE, sqlx::query!(r#"select 1 as "one!""#).fetch_one(pool)).await.is_ok_and(|row| row.is_ok())
 }
@@ -259,31 +234,6 @@ async fn elasticsearch(app: &App) -> Option<bool> {
 async fn overview(app: &App) -> Option<Overview> {
     let read = async { timeout(PROBE, overview::read(app, &app.db.watch)).await.map_err(drop)?.map_err(drop) };
     app.cache.get_or_read(OVERVIEW.to_owned(), OVERVIEW_LIFE, read).await.ok()
-}
-
-/// Values that are not known are absent; see `docs/metrics.md`.
-fn set_gauges(gauges: &Gauges, sync: &SyncHealth) {
-    let bytes = |bytes: Option<i64>| bytes.map(|bytes| bytes as f64);
-    let values = [
-        (metrics::SYNC_LAG_SECONDS, sync.lag_ms.map(|lag| Duration::from_millis(lag).as_secs_f64())),
-        (metrics::SYNC_LAG_BYTES, bytes(sync.lag_bytes)),
-        (metrics::SYNC_RETAINED_BYTES, bytes(sync.slot.retained_bytes)),
-        (metrics::SYNC_OLDEST_TRANSACTION_SECONDS, Some(sync.oldest_transaction_seconds.unwrap_or_default())),
-        (metrics::SYNC_DEAD_LETTERS, Some(sync.dead_letters as f64)),
-        (metrics::SYNC_BACKLOG, Some(sync.backlog as f64)),
-        (metrics::SYNC_FANOUTS, Some(sync.fanouts as f64)),
-    ];
-    for (gauge, value) in values {
-        if let Some(value) = value {
-            gauges.set(gauge, value);
-        }
-    }
-    let each = |value: fn(&Summary) -> Option<f64>| {
-        sync.sweeps.iter().filter_map(move |sweep| Some((sweep.collection.as_str(), value(sweep)?)))
-    };
-    gauges.set_each(metrics::SYNC_VERIFIED_SECONDS, each(|sweep| sweep.verified_seconds_ago));
-    gauges.set_each(metrics::SYNC_DRIFT_FOUND, each(|sweep| Some(sweep.total_found as f64)));
-    gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|sweep| Some(sweep.total_repaired as f64)));
 }
 
 fn check(up: Option<bool>) -> Check {

@@ -1,18 +1,52 @@
-//! Counters, gauges and histograms of the process, in Prometheus' text format.
+//! Counters, gauges and histograms of the process, in Prometheus' text format and as JSON.
+
+mod report;
 
 use std::sync::LazyLock;
 
 use hyper::Method;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use report::Report;
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     let options = HistogramOpts::new("collections_http_seconds", "Time to answer a request.")
-        .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
+        .buckets(vec![0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
     registered(HistogramVec::new(options, &["method", "route", "status"]))
+});
+
+/// Requests that are being answered.
+pub static HTTP_IN_FLIGHT: LazyLock<IntGauge> =
+    LazyLock::new(|| registered(IntGauge::new("collections_http_in_flight", "Requests that are being answered.")));
+
+/// Time of an SQL statement, by verb and table.
+pub static POSTGRES_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let options = HistogramOpts::new("collections_postgres_seconds", "Time of an SQL statement.").buckets(call_buckets());
+    registered(HistogramVec::new(options, &["statement"]))
+});
+
+/// Time of a request to Elasticsearch, by operation and outcome.
+pub static ELASTICSEARCH_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let options = HistogramOpts::new("collections_elasticsearch_seconds", "Time of a request to Elasticsearch.");
+    registered(HistogramVec::new(options.buckets(call_buckets()), &["operation", "outcome"]))
+});
+
+/// Seconds; few, since there is a series of each for every kind of statement.
+fn call_buckets() -> Vec<f64> {
+    vec![0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]
+}
+
+/// Whether searches stay away from Elasticsearch.
+pub static BREAKER_OPEN: LazyLock<IntGauge> = LazyLock::new(|| {
+    registered(IntGauge::new(
+        "collections_breaker_open",
+        "Whether searches stay away from Elasticsearch, which fails or is slow.",
+    ))
 });
 
 /// Connections to Postgres, by pool and whether they are in use.
@@ -85,9 +119,19 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Writes all metrics, the sync's gauges included.
 pub fn render(sync: &Gauges) -> prometheus::Result<String> {
+    TextEncoder::new().encode_to_string(&gather(sync))
+}
+
+/// The same for people, as JSON: see `docs/metrics.md`.
+#[must_use]
+pub fn report(sync: &Gauges) -> Report {
+    Report::new(&gather(sync))
+}
+
+fn gather(sync: &Gauges) -> Vec<MetricFamily> {
     let mut metrics = prometheus::gather();
     metrics.extend(sync.0.gather());
-    TextEncoder::new().encode_to_string(&metrics)
+    metrics
 }
 
 /// The method as a label. Unknown methods share one value, so that a client cannot create new series.
