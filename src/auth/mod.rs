@@ -2,6 +2,7 @@
 
 mod access;
 mod credentials;
+mod hashing;
 pub mod password;
 mod routes;
 pub mod session;

@@ -1,17 +1,14 @@
-//! Passwords: argon2id, off the request threads, two at a time.
+//! Passwords: argon2id, off the request threads.
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
 
+use super::hashing;
 use crate::error::{Error, Result};
 
 pub const MAX_BYTES: usize = 1024;
 
 pub const MIN_CHARS: usize = 8;
-
-/// Concurrent hashes. Each takes 19 MiB and a core for tens of milliseconds; many sign-ins must not starve other requests.
-static CONCURRENCY: Semaphore = Semaphore::const_new(2);
 
 /// Compared with the password of an unknown user, so that the response takes as long as for a known one.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$hoLlZJyqxQJHRQqNKdBrPn6OyBV6bwNjKFfG6fK3ypw";
@@ -25,7 +22,7 @@ pub async fn hash(password: String) -> Result<String> {
     if password.len() > MAX_BYTES {
         return Err(Error::invalid("/password", "too_long", format!("accepts at most {MAX_BYTES} bytes")));
     }
-    work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+    hashing::run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
         .await?
         .map_err(Error::internal)
 }
@@ -37,13 +34,8 @@ pub(super) async fn matches(password: String, hash: Option<String>) -> Result<bo
     }
     let is_known = hash.is_some();
     let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());
-    let same = work(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()).await?;
+    let same = hashing::run(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()).await?;
     Ok(same && is_known)
-}
-
-async fn work<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _turn = CONCURRENCY.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(task).await.map_err(Error::internal)
 }
 
 #[cfg(test)]
