@@ -25,6 +25,12 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     registered(IntCounterVec::new(options, &["collection", "engine", "degraded"]))
 });
 
+/// Requests refused by a limit of a user, an address or an account.
+pub static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_refused_total", "Requests refused by a limit.");
+    registered(IntCounterVec::new(options, &["policy"]))
+});
+
 /// A gauge of the sync: its name and its help text.
 pub type Description = (&'static str, &'static str);
 

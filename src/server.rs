@@ -61,6 +61,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
     followers.spawn(Arc::clone(&app.cache).follow(app.db.listen.clone(), answered.clone()));
     followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
+    followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

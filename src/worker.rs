@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 
 use crate::app::App;
-use crate::auth::session;
+use crate::auth::{lockout, session};
 use crate::error::Result;
 
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -21,6 +21,7 @@ pub async fn run(app: App) -> Result<()> {
         if removed > 0 {
             tracing::info!(removed, "removed old sessions");
         }
+        lockout::remove_expired(&app.db.server, app.clock.now()).await?;
         tokio::select! {
             () = sleep(INTERVAL) => {}
             () = app.stop.cancelled() => return Ok(()),

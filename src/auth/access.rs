@@ -6,10 +6,11 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::{session, token};
-use crate::api::Authority;
+use crate::api::{Authority, Request};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
+use crate::rate_limits::Budget;
 use crate::values::ids::{SessionId, UserId};
 
 /// Each role may do what the roles before it may.
@@ -120,6 +121,25 @@ pub fn public(_app: &App) -> BoxedFilter<()> {
     warp::any().boxed()
 }
 
+/// Admits requests without a caller, but only so many from one address; the others are refused late, so that a client that sends
+/// one after the other becomes slow.
+#[must_use]
+pub fn limited(app: &App) -> BoxedFilter<()> {
+    let app = app.clone();
+    warp::ext::get::<RequestContext>()
+        .and_then(move |context: RequestContext| {
+            let app = app.clone();
+            async move {
+                match app.rate_limits.address(context.client()).await.map(|budget| budget.check()) {
+                    Some(Err(error)) => Err(warp::reject::custom(Denied::from(context.refuse(error).await))),
+                    _ => Ok(()),
+                }
+            }
+        })
+        .untuple_one()
+        .boxed()
+}
+
 /// Admits callers with the permission, and extracts the [`Caller`].
 #[must_use]
 pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
@@ -129,15 +149,29 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
         .and_then(move |headers: HeaderMap, context: RequestContext| {
             let app = app.clone();
             async move {
-                let caller = authenticate(&app, &headers).await.map_err(|error| warp::reject::custom(Denied::from(error)))?;
+                let denied = |error| warp::reject::custom(Denied::from(error));
+                let caller = authenticate(&app, &headers).await.map_err(denied)?;
                 context.identify(caller.id);
+                check(app.rate_limits.user(caller.id).await, &context).map_err(denied)?;
                 if caller.role < permission.role() {
-                    return Err(warp::reject::custom(Denied::from(Error::Forbidden(permission.name()))));
+                    return Err(denied(Error::Forbidden(permission.name())));
                 }
                 Ok(caller)
             }
         })
         .boxed()
+}
+
+/// Counts an import or a bulk update, which each caller sends few of.
+pub async fn count_bulk(request: &Request, caller: &Caller) -> Result<()> {
+    check(request.app.rate_limits.bulk(caller.id).await, &request.context)
+}
+
+/// Shows the budget in the answer, and refuses the request if it is exceeded.
+fn check(budget: Option<Budget>, context: &RequestContext) -> Result<()> {
+    let Some(budget) = budget else { return Ok(()) };
+    context.show(&budget);
+    budget.check()
 }
 
 async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {

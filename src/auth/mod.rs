@@ -3,10 +3,11 @@
 mod access;
 mod credentials;
 mod hashing;
+pub mod lockout;
 pub mod password;
 mod routes;
 pub mod session;
 mod token;
 
-pub use access::{Caller, Permission, Role, may, public};
+pub use access::{Caller, Permission, Role, count_bulk, limited, may, public};
 pub use routes::routes;

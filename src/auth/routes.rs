@@ -1,33 +1,42 @@
 //! Sign-in, sign-out and the profile.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::SemaphorePermit;
 
 use super::Permission::{self, Read};
 use super::credentials::{self, Credentials};
+use super::lockout::Attempt;
 use super::token::{self, TokenIdentity};
-use super::{Caller, Role, may, password, public, session};
+use super::{Caller, Role, limited, may, password, session};
 use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::operation::{NoContent, Nothing};
 use crate::routes;
+use crate::turns::Turn;
+use crate::values::network::Network;
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
 const LOGIN_BYTES: u64 = 4 * 1024;
 
+/// How long a log-in waits for others from its address.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 pub fn routes(app: &App) -> Routes {
     routes! { app, "auth";
         /// Signs in with a user name or an e-mail address.
-        post ("login")   public up_to(LOGIN_BYTES) => login:   Login -> SignedIn;
+        post ("login")   limited up_to(LOGIN_BYTES) => login:   Login -> SignedIn;
         /// Ends the session of the token.
-        post ("logout")  may(Read)                 => logout:  Nothing -> NoContent;
+        post ("logout")  may(Read)                  => logout:  Nothing -> NoContent;
         /// Shows the caller's own user.
-        get  ("profile") may(Read)                 => profile: Nothing -> Profile;
+        get  ("profile") may(Read)                  => profile: Nothing -> Profile;
         /// Shows the caller's own user, as `/auth/profile`.
-        get  ("me")      may(Read)                 => profile: Nothing -> Profile;
+        get  ("me")      may(Read)                  => profile: Nothing -> Profile;
     }
 }
 
@@ -69,16 +78,31 @@ async fn login(mut request: Request) -> Result<Reply> {
     const REFUSED: Error = Error::Unauthenticated("the user name or the password is wrong");
     let given: Login = request.json().await?;
     let app = &request.app;
-    let busy = |_| Error::busy("too_many_log_ins", "too many log-ins are in progress");
-    let _place = app.log_ins.try_acquire().map_err(busy)?;
+    let Some(place) = place(&request).await? else {
+        let busy = Error::busy("too_many_log_ins", "too many log-ins are in progress");
+        return Err(request.context.refuse(busy).await);
+    };
+    let client = request.context.client();
     let found = credentials::by_login(&app.db.server, &given.username).await?;
+    let user = found.as_ref().map(|user| user.id);
+    let attempt = match Attempt::begin(app, client, &given.username, user).await {
+        Ok(attempt) => attempt,
+        Err(refusal) => {
+            drop(place);
+            return Err(request.context.refuse(refusal).await);
+        }
+    };
     let hash = found.as_ref().map(|user| user.password_hash.clone());
     // The password is compared in the queue's own time, not in a slot that another request needs.
     let is_right = request.context.slot().leave_during(password::matches(given.password, hash)).await??;
-    let user = found.filter(|_| is_right).ok_or(REFUSED)?;
+    let Some(user) = found.filter(|_| is_right) else {
+        attempt.fail().await?;
+        return Err(REFUSED);
+    };
+    attempt.succeed().await?;
     let device = request.header("user-agent").map(|name| name.chars().take(200).collect::<String>());
     let now = app.clock.now();
-    let started = session::start(&app.db.server, &user, request.context.peer(), device.as_deref(), now).await?;
+    let started = session::start(&app.db.server, &user, client, device.as_deref(), now).await?;
     let session = started.ok_or(REFUSED)?;
     request.context.identify(user.id);
     let identity = TokenIdentity { user: user.id, session };
@@ -93,6 +117,14 @@ async fn login(mut request: Request) -> Result<Reply> {
         expires_in: lifetime.as_secs(),
         user: profile,
     })
+}
+
+/// The place of a log-in among those in progress; none if there are too many, in all or from its address.
+async fn place(request: &Request) -> Result<Option<(Turn<Network>, SemaphorePermit<'_>)>> {
+    let app = &request.app;
+    let turn = app.log_ins_of_address.take(Network::of_client(request.context.client()), 1, PATIENCE);
+    let turn = request.context.slot().leave_during(turn).await?;
+    Ok(turn.and_then(|turn| Some((turn, app.log_ins.try_acquire().ok()?))))
 }
 
 async fn logout(caller: Caller, request: Request) -> Result<Reply> {

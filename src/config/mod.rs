@@ -7,6 +7,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod limits;
 mod range;
 mod reindex;
 mod search;
@@ -21,6 +22,7 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use limits::Limits;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
@@ -51,6 +53,8 @@ pub struct Config {
     pub http: Http,
     #[command(flatten)]
     pub access: Access,
+    #[command(flatten)]
+    pub limits: Limits,
     #[command(flatten)]
     pub writes: Writes,
     #[command(flatten)]

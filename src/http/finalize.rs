@@ -4,6 +4,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue
 use hyper::{HeaderMap, Method, StatusCode};
 
 use super::{RequestContext, Response};
+use crate::rate_limits::Budget;
 
 /// Headers of every response: nothing is cached, sniffed, framed or run.
 const HEADERS: [(&str, &str); 9] = [
@@ -49,8 +50,22 @@ pub(crate) fn finalize(response: &mut Response, conditions: &Conditions, context
         response.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     debug_assert!(response.headers().contains_key(CACHE_CONTROL));
+    if let Some(budget) = context.budget() {
+        show(&budget, response.headers_mut());
+    }
     if let Ok(id) = HeaderValue::from_str(context.id()) {
         response.headers_mut().insert("x-request-id", id);
+    }
+}
+
+/// Tells what is left of a rate limit (draft-ietf-httpapi-ratelimit-headers; three of the names are those of its first versions).
+fn show(budget: &Budget, headers: &mut HeaderMap) {
+    headers.insert("ratelimit-limit", budget.limit.into());
+    headers.insert("ratelimit-remaining", budget.remaining.into());
+    headers.insert("ratelimit-reset", budget.reset_seconds.into());
+    let policy = format!("\"{}\";q={};w={}", budget.policy, budget.limit, budget.window.as_secs());
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert("ratelimit-policy", policy);
     }
 }
 

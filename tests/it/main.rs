@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod limits;
 mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;

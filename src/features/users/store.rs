@@ -79,6 +79,12 @@ pub async fn insert(db: impl PgExecutor<'_>, new: New<'_>, now: DateTime<Utc>) -
     }
 }
 
+/// Returns the user of a user name.
+pub async fn find(db: impl PgExecutor<'_>, username: &str) -> Result<Option<UserId>> {
+    let id = sqlx::query_scalar!(r#"select id as "id: UserId" from users where lower(username) = lower($1)"#, username);
+    Ok(id.fetch_optional(db).await?)
+}
+
 /// Gives a user another role; returns the user, or none if there is no such user name. The user's sessions end.
 pub async fn set_role(db: impl PgExecutor<'_>, username: &str, role: Role) -> Result<Option<UserId>> {
     let id = sqlx::query_scalar!(
