@@ -35,9 +35,9 @@ impl<'a> Attempt<'a> {
         let network = Network::of_client(client);
         let account = user.map_or_else(|| login.to_lowercase(), |user| user.to_string());
         let counts = if is_familiar(app, user, network).await? {
-            vec![Count::new(app, Kind::Account, &format!("{account} {network}"))]
+            vec![Count::of_account(app, &format!("{account} {network}"))]
         } else {
-            vec![Count::new(app, Kind::Account, &account), Count::new(app, Kind::Address, &network.to_string())]
+            vec![Count::of_account(app, &account), Count::of_address(app, network)]
         };
         let attempt = Self { app, user, counts };
         attempt.check().await?;
@@ -71,14 +71,13 @@ impl<'a> Attempt<'a> {
 }
 
 /// Refuses a token from an address that has sent too many wrong passwords and tokens.
-pub fn check_address(app: &App, client: IpAddr) -> impl Future<Output = Result<()>> {
-    let count = Count::new(app, Kind::Address, &Network::of_client(client).to_string());
-    async move { count.check(app).await }
+pub async fn check_address(app: &App, client: IpAddr) -> Result<()> {
+    Count::of_address(app, Network::of_client(client)).check(app).await
 }
 
 /// Counts a wrong token from an address.
 pub async fn count_failure(app: &App, client: IpAddr) -> Result<()> {
-    Count::new(app, Kind::Address, &Network::of_client(client).to_string()).add(app, None).await
+    Count::of_address(app, Network::of_client(client)).add(app, None).await
 }
 
 /// Unlocks an account at every address.
@@ -137,12 +136,15 @@ struct Count {
 }
 
 impl Count {
-    fn new(app: &App, kind: Kind, of: &str) -> Self {
-        let limits = &app.config.limits;
-        let most = match kind {
-            Kind::Account => limits.login_max_failures,
-            Kind::Address => limits.login_max_failures_per_address,
-        };
+    fn of_account(app: &App, account: &str) -> Self {
+        Self::new(app, Kind::Account, account, app.config.limits.login_max_failures)
+    }
+
+    fn of_address(app: &App, network: Network) -> Self {
+        Self::new(app, Kind::Address, &network.to_string(), app.config.limits.login_max_failures_per_address)
+    }
+
+    fn new(app: &App, kind: Kind, of: &str, most: u32) -> Self {
         Self { kind, key: keyed_hash(app, &format!("{kind:?} {of}")), most: i32::try_from(most).unwrap_or(i32::MAX) }
     }
 
