@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::Pools;
 use crate::feed::Feed;
 use crate::freshness::Watermark;
+use crate::outgoing::Outgoing;
 use crate::rate_limits::RateLimits;
 use crate::search::Search;
 use crate::turns::Turns;
@@ -36,6 +37,8 @@ pub struct State {
     /// How much users and addresses may send.
     pub rate_limits: Arc<RateLimits>,
     pub search: Search,
+    /// Mail.
+    pub outgoing: Outgoing,
     /// How far Elasticsearch has followed Postgres.
     pub watermark: Watermark,
     /// Places of log-ins in progress. Most of them wait for a password to be hashed, so there are few: a longer queue only makes
@@ -60,6 +63,7 @@ impl App {
             Feed::open(&config.feed, redis_url, &name, db.watch.clone()).context("REDIS_URL is not an address of Redis")?;
         let rate_limits = RateLimits::open(&config.limits, redis_url, &name).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
+        let outgoing = Outgoing::open(&config.mail)?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         let log_ins = Semaphore::new(config.access.log_ins);
         let share = u32::try_from(config.access.log_ins / 3).unwrap_or(u32::MAX).max(1);
@@ -72,6 +76,7 @@ impl App {
             feed,
             rate_limits,
             search,
+            outgoing,
             watermark,
             log_ins,
             log_ins_of_address,

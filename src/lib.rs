@@ -17,7 +17,7 @@
 //! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache rate_limits       drivers
+//! 1 db search freshness feed cache outgoing rate_limits   drivers
 //! 0 config error values validate operation metrics turns failpoint       plain types
 //! ```
 //!
@@ -82,6 +82,7 @@ pub mod imports;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+pub mod outgoing;
 pub mod rate_limits;
 pub mod saved_searches;
 pub mod search;
