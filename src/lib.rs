@@ -17,7 +17,7 @@
 //! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache outgoing audit   drivers
+//! 1 db search freshness feed cache outgoing audit rate_limits   drivers
 //! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
@@ -46,6 +46,8 @@
 //! | anti-entropy sweep | endless comparison of documents with their rows |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
 //! | sync token | read-your-writes token: the LSN of a write |
+//! | allowance | requests of a user that a server may admit without asking Redis again |
+//! | lock-out | an account or an address to which log-ins are refused, after too many wrong passwords |
 //! | frozen view | a list as of one moment, which its cursors walk: a point in time of Elasticsearch |
 //!
 //! # Invariants
@@ -86,6 +88,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod operation;
 pub mod outgoing;
+pub mod rate_limits;
 pub mod saved_searches;
 pub mod search;
 pub mod server;

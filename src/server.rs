@@ -71,6 +71,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
         let (audit, answered) = (Arc::clone(&app.audit), answered.clone());
         async move { audit.run(answered).await }
     });
+    followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::session;
+use crate::auth::{lockout, session};
 use crate::error::Result;
 use crate::features::users;
 
@@ -24,6 +24,7 @@ async fn remove_ended_sessions(app: App) -> Result<()> {
         if removed > 0 {
             tracing::info!(removed, "removed old sessions");
         }
+        lockout::remove_expired(&app.db.server, app.clock.now()).await?;
         tokio::select! {
             () = sleep(INTERVAL) => {}
             () = app.stop.cancelled() => return Ok(()),

@@ -8,7 +8,7 @@
 /// ([`Answers`](crate::operation::Answers)). `up_to(4_096)` behind the permission says how many bytes a body may have, where
 /// `HTTP_BODY_LIMIT` is too much. A doc comment on a row says what method and path do not; its first sentence is the title in the
 /// API's documentation. The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller unless
-/// the row is `public`, and the request.
+/// the row is `public` or `limited`, and the request.
 #[macro_export]
 macro_rules! routes {
     (

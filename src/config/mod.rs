@@ -9,6 +9,7 @@ mod feed;
 pub mod foreign;
 mod http;
 mod imports;
+mod limits;
 mod mail;
 mod range;
 mod reindex;
@@ -26,6 +27,7 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use limits::Limits;
 pub use mail::Mail;
 pub use reindex::Rebuild;
 pub use search::Search;
@@ -61,6 +63,7 @@ pub struct Config {
     #[command(flatten)]
     pub mail: Mail,
     #[command(flatten)]
+    pub limits: Limits,
     pub audit: Audit,
     #[command(flatten)]
     pub writes: Writes,

@@ -17,7 +17,7 @@ use super::connections::Purpose;
 use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
-use super::{RequestContext, Response, Routes, message, problem, unmatched};
+use super::{RequestContext, Response, Routes, context, message, problem, unmatched};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
@@ -60,7 +60,8 @@ impl Gateway {
 
     /// Creates the context of a request.
     pub(crate) fn context(&self, peer: IpAddr, headers: &HeaderMap) -> RequestContext {
-        RequestContext::new(peer, headers, self.slots.slot())
+        let client = context::client(peer, headers, self.limits().trusted_proxies.as_ref());
+        RequestContext::new(client, headers, self.slots.slot())
     }
 
     /// Answers one request. Every path ends in a complete response and one log line.

@@ -76,6 +76,11 @@ impl Slot {
         self.take().map(|()| waited)
     }
 
+    /// Leaves the slot for good.
+    pub(crate) fn give_back(&self) {
+        self.0.held.lock().take();
+    }
+
     /// Begins to wait for a body.
     pub(crate) fn expect_body(&self) -> Result<BodyRoom> {
         let slots = &self.0.slots;

@@ -65,6 +65,12 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static AUDIT_LOST: LazyLock<IntCounter> =
     LazyLock::new(|| registered(IntCounter::new("collections_audit_lost_total", "Reads that are missing in the audit log.")));
 
+/// Requests refused by a limit of a user, an address or an account.
+pub static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_refused_total", "Requests refused by a limit.");
+    registered(IntCounterVec::new(options, &["policy"]))
+});
+
 /// A gauge of the sync: its name and its help text.
 pub type Description = (&'static str, &'static str);
 

@@ -116,6 +116,9 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
 
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");
+    if !is_public {
+        shown.extend(["RateLimit-Limit", "RateLimit-Policy", "RateLimit-Remaining", "RateLimit-Reset"]);
+    }
     if is_keyed {
         shown.extend(["X-Sync-Token", "Idempotent-Replayed", "Preference-Applied"]);
     }
@@ -218,6 +221,10 @@ fn headers() -> Value {
         "Link": header("The pages around this one (RFC 8288)."),
         "Location": header("The address of what was created."),
         "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
+        "RateLimit-Limit": header("Requests that the user may send at once."),
+        "RateLimit-Policy": header("The limit and its time in seconds, such as `\"user\";q=1000;w=60`."),
+        "RateLimit-Remaining": header("Requests that are left."),
+        "RateLimit-Reset": header("Seconds until all of them are there again; in a 429, until one is."),
         "Retry-After": header("Seconds after which the request may succeed."),
         "X-Possible-Duplicate-Of": header("The id of a payment that looks the same."),
         "X-Read-Source": header("Which engine has answered."),

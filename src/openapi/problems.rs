@@ -16,7 +16,7 @@ const CODES: &str = include_str!("../../docs/errors.md");
 #[schemars(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it is a schema; `http::problem` writes it")]
 struct Problem {
-    /// `urn:collections:error:` and the code.
+    /// `urn:collections:error:` and the code; of `quota_exceeded` the type that a draft of the IETF gives it.
     #[schemars(rename = "type")]
     kind: String,
     /// The name of the status.
@@ -38,6 +38,9 @@ struct Problem {
     /// Of a record that has changed.
     #[schemars(skip_serializing_if = "Option::is_none")]
     current_version: Option<i64>,
+    /// The names of the limits that are exceeded.
+    #[schemars(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<Vec<String>>,
     /// The same as `status`.
     status_code: u16,
     timestamp: chrono::DateTime<chrono::Utc>,

@@ -18,6 +18,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod limits;
 mod masking;
 mod openapi;
 #[path = "../relevance/mod.rs"]
