@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod connect;
+mod foreign;
 mod health;
 mod import;
 mod migrate;
@@ -20,7 +21,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
 use crate::collections;
-use crate::config::foreign;
 use crate::search::Collection;
 use crate::telemetry;
 use connect::describe;

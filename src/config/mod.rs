@@ -5,7 +5,6 @@
 mod access;
 mod database;
 mod feed;
-pub mod foreign;
 mod http;
 mod imports;
 mod mail;
