@@ -2,6 +2,7 @@
 
 mod audit;
 mod connect;
+mod foreign;
 mod health;
 mod import;
 mod migrate;
@@ -21,7 +22,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
 use crate::collections;
-use crate::config::foreign;
 use crate::search::Collection;
 use crate::telemetry;
 use connect::describe;

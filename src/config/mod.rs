@@ -6,7 +6,6 @@ mod access;
 mod audit;
 mod database;
 mod feed;
-pub mod foreign;
 mod http;
 mod imports;
 mod limits;

@@ -25,7 +25,7 @@ const ABOUT_KEY: &str =
 pub fn document(table: &[Row], config: &Config) -> Value {
     let mut schemas = Schemas::default();
     let responses = problems::responses(&mut schemas);
-    let known: BTreeMap<&str, &str> = table.iter().map(|row| (row.path.as_str(), row.access)).collect();
+    let known: BTreeSet<_> = table.iter().map(|row| (row.path.as_str(), row.method.as_str(), row.access)).collect();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeSet::new();
     for row in table {
@@ -75,16 +75,17 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// None for a row of the alias. `known` has the access of every path: another one is no alias.
-    fn of(row: &'a Row, known: &BTreeMap<&str, &str>) -> Option<Self> {
+    /// None for a row of the alias. `known` has the access of every row: with another one a row is no alias.
+    fn of(row: &'a Row, known: &BTreeSet<(&str, &str, &str)>) -> Option<Self> {
         let path = row.path.as_str();
         if let Some(rest) = path.strip_prefix(CANONICAL) {
             // A path is described once, so the one at the root has it.
-            let is_taken = known.contains_key(rest);
+            let is_taken = known.iter().any(|(path, ..)| *path == rest);
             let key = if is_taken { format!("/v1{rest}") } else { rest.to_owned() };
             return Some(Self { key, path: rest, servers: if is_taken { vec![ALIAS] } else { Vec::new() } });
         }
-        let has_other = |base: &str, rest: &str| known.get(format!("{base}{rest}").as_str()) == Some(&row.access);
+        let has_other =
+            |base: &str, rest: &str| known.contains(&(format!("{base}{rest}").as_str(), row.method.as_str(), row.access));
         if path.strip_prefix(ALIAS).is_some_and(|rest| has_other(CANONICAL, rest) || has_other("", rest)) {
             return None;
         }
