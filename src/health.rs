@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::freshness::status::Role;
 use crate::freshness::{IndexState, Unusable};
 use crate::http::Routes;
+use crate::jobs::{self, Lane};
 use crate::metrics::{self, Gauges};
 use crate::routes;
 use crate::search::index;
@@ -166,13 +167,21 @@ async fn readiness(request: &Request, show: fn(&str, Vec<String>) -> Value) -> R
 
 async fn scrape(request: Request) -> Result<Reply> {
     let db = &request.app.db;
-    let pools = [("server", &db.server), ("read", &db.read), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)];
+    let pools = [
+        ("server", &db.server),
+        ("read", &db.read),
+        ("search", &db.search),
+        ("sync", &db.sync),
+        ("jobs", &db.jobs),
+        ("watch", &db.watch),
+    ];
     for (name, pool) in pools {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "idle"]).set(idle);
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
     let (gauges, sync) = (Gauges::default(), overview(&request.app).await);
+    set_jobs(&request.app, &gauges).await;
     let is_leading = request.app.watermark.status.report().role == Role::Leading;
     gauges.set(metrics::SYNC_LEADING, f64::from(is_leading));
     gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
@@ -180,6 +189,20 @@ async fn scrape(request: Request) -> Result<Reply> {
         set_gauges(&gauges, &sync.health);
     }
     Ok(text(metrics::CONTENT_TYPE, metrics::render(&gauges).map_err(crate::error::Error::internal)?))
+}
+
+/// Counts unfinished jobs by lane, unless Postgres does not answer.
+async fn set_jobs(app: &App, gauges: &Gauges) {
+    let Ok(Ok(waiting)) = timeout(PROBE, jobs::store::waiting(&app.db.watch)).await else { return };
+    let (mut counts, mut seconds) = (Vec::new(), Vec::new());
+    for lane in Lane::ALL.map(Lane::name) {
+        let counted = waiting.iter().find(|counted| counted.lane == lane);
+        counts.push(([lane, "queued"], counted.map_or(0.0, |counted| counted.queued as f64)));
+        counts.push(([lane, "running"], counted.map_or(0.0, |counted| counted.running as f64)));
+        seconds.push(([lane], counted.map_or(0.0, |counted| counted.oldest_seconds)));
+    }
+    gauges.set_by(metrics::JOBS, ["lane", "status"], counts);
+    gauges.set_by(metrics::JOB_WAITING_SECONDS, ["lane"], seconds);
 }
 
 async fn answers(pool: &PgPool) -> bool {

@@ -12,9 +12,9 @@
 //! 9 health                      probes and metrics of everything below
 //! 8 sync  imports  saved_searches  universal   work over all features
 //! 7 collections                 the list of searchable collections
-//! 6 features                    ledger < customers < accounts < payments, users: routes, rules, SQL, document
+//! 6 features                    ledger < customers < accounts < payments, users, jobs: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
-//! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
+//! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache       drivers
@@ -77,6 +77,7 @@ pub mod freshness;
 pub mod health;
 pub mod http;
 pub mod imports;
+pub mod jobs;
 pub mod metrics;
 pub mod saved_searches;
 pub mod search;

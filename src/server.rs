@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, customers, payments};
+use crate::features::{accounts, customers, jobs, payments};
 use crate::http::{self, Routes};
 use crate::{auth, health, saved_searches, sync, universal};
 
@@ -22,6 +22,7 @@ pub fn routes(app: &App) -> Routes {
         payments::account_routes(app),
         payments::routes(app),
         saved_searches::routes(app),
+        jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
     ]);

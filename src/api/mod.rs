@@ -2,6 +2,7 @@
 
 mod context;
 pub mod fields;
+pub mod files;
 mod idempotency;
 pub(crate) mod json;
 pub mod paging;

@@ -4,13 +4,14 @@
 ///
 /// The path comes first, then the method, then the permission, so that an unknown address is 404 and not 401. A row without a
 /// permission does not compile. `up_to(4_096)` behind it says how many bytes a body may have, where `HTTP_BODY_LIMIT` is too much.
+/// A row that takes files says how large they may be, and how long they may take: `up_to(104_857_600) within(10 * MINUTE)`.
 /// The path is boxed at once, which keeps compile times low. Handlers take the path's ids, the caller unless the row is `public`,
 /// and the request.
 #[macro_export]
 macro_rules! routes {
     (
         $app:expr, $prefix:literal;
-        $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? $(up_to($limit:expr))? => $handler:path; )*
+        $( $method:ident ($($path:tt)*) $access:ident $(($permission:ident))? $(up_to($limit:expr) $(within($time:expr))?)? => $handler:path; )*
     ) => {{
         use ::warp::Filter as _;
         let app: &$crate::app::App = $app;
@@ -19,7 +20,7 @@ macro_rules! routes {
                 .boxed()
                 .and(::warp::$method())
                 .and($access(app $(, $permission)?))
-                .and($crate::routes!(@request app $(, $limit)?))
+                .and($crate::routes!(@request app $(, $limit $(, $time)?)?))
                 .boxed()
                 .then($handler)
                 .map($crate::api::respond)
@@ -30,8 +31,11 @@ macro_rules! routes {
         ),*];
         $crate::http::Routes { filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(), table }
     }};
-    (@request $app:ident) => { $crate::api::request($app, $app.config.http.body_limit) };
-    (@request $app:ident, $limit:expr) => { $crate::api::request($app, $limit.min($app.config.http.body_limit)) };
+    (@request $app:ident) => { $crate::routes!(@request $app, $app.config.http.body_limit) };
+    (@request $app:ident, $limit:expr) => {
+        $crate::routes!(@request $app, $limit.min($app.config.http.body_limit), $app.config.http.body_timeout)
+    };
+    (@request $app:ident, $limit:expr, $time:expr) => { $crate::api::request($app, $limit, $time) };
     (@path) => { ::warp::path::end() };
     (@path $($path:tt)+) => { ::warp::path!($($path)+) };
     (@access) => { "public" };

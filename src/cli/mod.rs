@@ -3,6 +3,7 @@
 mod connect;
 mod health;
 mod import;
+mod jobs;
 mod logs;
 mod migrate;
 mod reindex;
@@ -55,6 +56,8 @@ enum Command {
     Templates(templates::Templates),
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
+    /// List, show, cancel and retry background jobs, and run scheduled ones now.
+    Jobs(jobs::Jobs),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -104,6 +107,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sync(sync) => sync.run().boxed_local().await,
         Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
+        Command::Jobs(jobs) => jobs.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

@@ -7,6 +7,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod jobs;
 mod range;
 mod reindex;
 mod search;
@@ -21,6 +22,7 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use jobs::Jobs;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
@@ -61,6 +63,8 @@ pub struct Config {
     pub reindex: Rebuild,
     #[command(flatten)]
     pub imports: Imports,
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,

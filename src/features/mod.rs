@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod customers;
+pub mod jobs;
 pub mod ledger;
 pub mod payments;
 pub mod resource;

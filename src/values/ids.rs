@@ -65,3 +65,4 @@ id!(PaymentId);
 id!(UserId);
 id!(SessionId);
 id!(SavedSearchId);
+id!(JobId);

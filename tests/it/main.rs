@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod jobs;
 #[path = "../relevance/mod.rs"]
 mod relevance;
 mod saved_searches;

@@ -2,6 +2,7 @@
 
 mod admission;
 pub(crate) mod answers;
+mod files;
 mod hostile;
 pub(crate) mod limits;
 mod messages;

@@ -1,0 +1,137 @@
+//! The addresses of jobs.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::api::paging::{self, PAGE_DEFAULT};
+use crate::api::{Contended, Reply, Request, json};
+use crate::app::App;
+use crate::auth::Permission::{self, Read};
+use crate::auth::{Caller, may};
+use crate::error::{Error, Result};
+use crate::http::Routes;
+use crate::jobs::store::{self, Command, Filter, Owner};
+use crate::jobs::{Item, ItemStatus, Job, State};
+use crate::routes;
+use crate::values::ids::JobId;
+
+const NAME: &str = "job";
+
+/// The access matrix of jobs. Users see and control their own jobs, managers those of all.
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "jobs";
+        get  ()                 may(Read) => list;
+        get  (JobId)            may(Read) => read;
+        get  (JobId / "items")  may(Read) => items;
+        post (JobId / "cancel") may(Read) => cancel;
+        post (JobId / "pause")  may(Read) => pause;
+        post (JobId / "resume") may(Read) => resume;
+        post (JobId / "retry")  may(Read) => retry;
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    data: Vec<T>,
+    limit: u32,
+    next_cursor: Option<String>,
+}
+
+/// What the parameters of a list ask for.
+#[derive(Default)]
+struct Asked {
+    kind: Option<String>,
+    status: Option<String>,
+    limit: u32,
+    after: Option<Uuid>,
+}
+
+async fn list(caller: Caller, request: Request) -> Result<Reply> {
+    let asked = Asked::read(&request, &["kind", "status"], &State::ALL.map(State::name))?;
+    let status = State::ALL.into_iter().find(|state| asked.status.as_deref() == Some(state.name()));
+    let filter = Filter { owner: owner(&caller), kind: asked.kind, status };
+    let data = store::page(&request.app.db.read, &filter, asked.after, i64::from(asked.limit) + 1).await?;
+    page(&request, data, asked.limit, |job| job.id)
+}
+
+async fn read(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    json(&visible(id, &caller, &request).await?)
+}
+
+async fn items(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    let asked = Asked::read(&request, &["status"], &ItemStatus::ALL.map(ItemStatus::name))?;
+    visible(id, &caller, &request).await?;
+    let most = i64::from(asked.limit) + 1;
+    let data = store::items(&request.app.db.read, id, asked.status.as_deref(), asked.after, most).await?;
+    page(&request, data, asked.limit, |item: &Item| item.id)
+}
+
+async fn cancel(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Cancel, &caller, &request).await
+}
+
+async fn pause(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Pause, &caller, &request).await
+}
+
+async fn resume(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Resume, &caller, &request).await
+}
+
+async fn retry(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Retry, &caller, &request).await
+}
+
+async fn command(id: JobId, command: Command, caller: &Caller, request: &Request) -> Result<Reply> {
+    visible(id, caller, request).await?;
+    let carry_out = async |connection: &mut _| json(&store::command(connection, id, command).await?);
+    request.write(caller.id, Contended::Record(id.0), carry_out).await
+}
+
+fn owner(caller: &Caller) -> Owner {
+    if caller.has(Permission::Manage.name()) { Owner::Anyone } else { Owner::User(caller.id) }
+}
+
+/// Reads a job; one of another user is not found.
+async fn visible(id: JobId, caller: &Caller, request: &Request) -> Result<Job> {
+    // Postgres answers, so every write is included.
+    request.sync_token()?;
+    let job = store::find(&request.app.db.read, id).await?;
+    job.filter(|job| owner(caller).includes(job)).ok_or(Error::NotFound(NAME))
+}
+
+/// Answers with a page, of which one entry too many was read.
+fn page<T: Serialize>(request: &Request, mut data: Vec<T>, limit: u32, id: fn(&T) -> Uuid) -> Result<Reply> {
+    let has_more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let last = data.last().filter(|_| has_more);
+    let next_cursor = last.map(|last| paging::cursor_after(request, id(last))).transpose()?;
+    json(&Page { data, limit, next_cursor })
+}
+
+impl Asked {
+    /// Reads the parameters of a list that filters by these, with these words as its statuses.
+    fn read(request: &Request, filters: &[&str], statuses: &[&str]) -> Result<Self> {
+        request.sync_token()?;
+        let mut asked = Self { limit: PAGE_DEFAULT, ..Self::default() };
+        let most = paging::rules(request).page_limit;
+        for (name, value) in request.parameters() {
+            let refused = |message: String| Error::malformed("bad_parameter", format!("{name}: {message}"));
+            match &*name {
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+                    asked.limit = limit.ok_or_else(|| refused(format!("takes a whole number from 1 to {most}")))?;
+                }
+                "cursor" if value.is_empty() => {}
+                "cursor" => asked.after = Some(paging::resume_after(request, &value)?),
+                "syncToken" => {}
+                "status" if statuses.contains(&&*value) => asked.status = Some(value.into_owned()),
+                "status" => return Err(refused(format!("takes one of {}", statuses.join(", ")))),
+                "kind" if filters.contains(&"kind") => asked.kind = Some(value.into_owned()),
+                _ => return Err(refused(format!("known are {}, limit, cursor and syncToken", filters.join(", ")))),
+            }
+        }
+        Ok(asked)
+    }
+}
