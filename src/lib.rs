@@ -37,12 +37,14 @@
 //! | backlog | documents and fan-outs to be written, stored in Postgres, drained by the backlog worker |
 //! | dead letter | a document that Elasticsearch refuses; quarantined and retried |
 //! | checkpoint | the confirmed and searchable LSN and the backlog of each collection, stored by the leader |
-//! | lease | number of a leader's term; statements of an earlier term change nothing (fencing) |
+//! | lease | number of a leader's term, or of a worker's hold of a job; statements of an earlier one change nothing (fencing) |
 //! | generation | one physical index behind an alias: building, live, retired, failed |
 //! | rollback target | the previous generation, kept current for a while |
 //! | high-water mark | highest LSN that Elasticsearch has seen of this database |
 //! | anti-entropy sweep | endless comparison of documents with their rows |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
+//! | job | background work as a row, done chunk by chunk; its kind says what it does |
+//! | lane | jobs of like size, with workers of their own |
 //! | sync token | read-your-writes token: the LSN of a write |
 //! | frozen view | a list as of one moment, which its cursors walk: a point in time of Elasticsearch |
 //!

@@ -20,7 +20,7 @@ const MOST_ITEMS: i64 = 100;
 
 /// Lists, shows and controls background jobs.
 #[derive(Args)]
-pub(super) struct Jobs {
+pub(super) struct JobCommand {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
@@ -63,7 +63,7 @@ enum Action {
     },
 }
 
-impl Jobs {
+impl JobCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let app = connect::open(self.config).await?;
         match self.action {

@@ -57,7 +57,7 @@ enum Command {
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
-    Jobs(jobs::Jobs),
+    Jobs(jobs::JobCommand),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }

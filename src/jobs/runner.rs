@@ -157,7 +157,7 @@ impl Workers {
     async fn guarded(&self, job: &mut Taken) -> Result<State, Interrupted> {
         let attempts = i64::from(self.kinds.attempts(&job.kind));
         if i64::from(job.attempts) > attempts {
-            return Err(Error::internal("its worker was killed at every attempt").into());
+            return Err(Error::busy("worker_killed", "its worker was killed at every attempt").into());
         }
         match timeout(CHUNK_TIMEOUT, AssertUnwindSafe(self.chunk(job)).catch_unwind()).await {
             Ok(Ok(ended)) => ended,

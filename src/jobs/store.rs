@@ -146,7 +146,7 @@ pub async fn command(connection: &mut PgConnection, id: JobId, command: Command)
     find(connection, id).await?.ok_or(Error::NotFound("job"))
 }
 
-/// Tells the worker of a running job what to do when its chunk ends. A cancellation cannot be taken back.
+/// Tells the worker of a running job what to do when its chunk ends. A cancellation cannot be undone.
 async fn request(connection: &mut PgConnection, id: JobId, requested: Option<&str>) -> sqlx::Result<()> {
     let request =
         sqlx::query!("update jobs set requested = $2 where id = $1 and requested is distinct from 'cancel'", id.0, requested,);
