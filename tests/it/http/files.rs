@@ -197,7 +197,7 @@ async fn an_endless_form_is_refused_before_it_takes_memory() {
     for (what, form, more, code) in [
         ("preamble", "begins", &block[..], "bad_form"),
         ("head of a part", head, &block, "bad_form"),
-        ("parts", "", empty_parts.as_bytes(), "bad_form"),
+        ("parts", &part("other", ""), empty_parts.as_bytes(), "bad_form"),
         ("file", FILE, &block, "too_large"),
     ] {
         let (answer, sent) = pour(address, form, more).await;
