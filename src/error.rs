@@ -8,7 +8,7 @@ use serde_json::Value;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One violated rule of a request, and where.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, schemars::JsonSchema, Serialize)]
 pub struct Violation {
     /// JSON pointer (RFC 6901) into the body, or the name of a query parameter or header.
     pub pointer: String,

@@ -1,12 +1,14 @@
 //! Health and metrics of the server and what it depends on.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::SecondsFormat;
 use hyper::StatusCode;
-use serde_json::{Value, json as value};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
@@ -21,9 +23,10 @@ use crate::freshness::{IndexState, Unusable};
 use crate::http::Routes;
 use crate::jobs::{self, Lane};
 use crate::metrics::{self, Gauges};
+use crate::operation::{Answers, Nothing, Operation, Text};
 use crate::routes;
 use crate::search::index;
-use crate::sync::overview::{self, Health, Overview};
+use crate::sync::overview::{self, Health as SyncHealth, Overview};
 use crate::sync::store::sweep_runs::Summary;
 
 /// Longest wait for a dependency.
@@ -41,26 +44,86 @@ const OVERVIEW_LIFE: Duration = Duration::from_secs(2);
 pub(crate) fn routes(app: &App) -> Routes {
     started();
     routes! { app, "health";
-        get ()        public => health;
-        get ("live")  public => live;
-        get ("ready") public => ready;
+        /// Shows what works and what does not, with the reasons.
+        get ()        public => health: Nothing -> Probed<Health>;
+        /// Says that the process answers.
+        get ("live")  public => live:   Nothing -> Liveness;
+        /// Says whether requests can be answered.
+        get ("ready") public => ready:  Nothing -> Probed<Readiness>;
     }
 }
 
 /// The rows below `/health` that everyone may see, where operators have a port of their own.
 pub(crate) fn public_routes(app: &App) -> Routes {
     routes! { app, "health";
-        get ()        public => ready_briefly;
-        get ("live")  public => live;
-        get ("ready") public => ready_briefly;
+        /// Says whether requests can be answered.
+        get ()        public => ready_briefly: Nothing -> Probed<Readiness>;
+        /// Says that the process answers.
+        get ("live")  public => live:          Nothing -> Liveness;
+        /// Says whether requests can be answered.
+        get ("ready") public => ready_briefly: Nothing -> Probed<Readiness>;
     }
 }
 
 /// The row `/metrics`.
 pub(crate) fn metrics(app: &App) -> Routes {
     routes! { app, "metrics";
-        get () public => scrape;
+        /// Shows the metrics for Prometheus.
+        get () public => scrape: Nothing -> Text;
     }
+}
+
+/// The same for all that works and for what does not, which is a 503.
+struct Probed<T>(PhantomData<T>);
+
+impl<T: JsonSchema> Answers for Probed<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers::<T>();
+        operation.also_answers::<T>(503);
+    }
+}
+
+/// The state of the server and of what it depends on.
+#[derive(JsonSchema, Serialize)]
+struct Health {
+    /// `ok`, `degraded` or `error`.
+    status: &'static str,
+    /// Why it is not `ok`, in sentences.
+    reasons: Vec<String>,
+    timestamp: String,
+    /// In seconds.
+    uptime: f64,
+    environment: &'static str,
+    checks: Checks,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Checks {
+    postgres: Check,
+    elasticsearch: Check,
+    redis: Check,
+    sync: Option<SyncHealth>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Check {
+    /// `up`, `down` or `absent`.
+    status: &'static str,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Liveness {
+    status: &'static str,
+}
+
+/// Whether requests can be answered.
+#[derive(JsonSchema, Serialize)]
+struct Readiness {
+    /// `ok`, `degraded` or `unavailable`.
+    status: &'static str,
+    /// Absent where operators have a port of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasons: Option<Vec<String>>,
 }
 
 /// What was found of the dependencies.
@@ -119,38 +182,38 @@ async fn health(request: Request) -> Result<Reply> {
         (true, false) => "degraded",
         (true, true) => "ok",
     };
-    let report = value!({
-        "status": status,
-        "reasons": reasons,
-        "timestamp": app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true),
-        "uptime": started().elapsed().as_secs_f64(),
-        "environment": environment(app.config.environment),
-        "checks": {
-            "postgres": check(Some(found.postgres)),
-            "elasticsearch": check(found.elasticsearch),
-            "redis": check(found.redis),
-            "sync": found.sync.map(|sync| sync.health),
+    let report = Health {
+        status,
+        reasons,
+        timestamp: app.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        uptime: started().elapsed().as_secs_f64(),
+        environment: environment(app.config.environment),
+        checks: Checks {
+            postgres: check(Some(found.postgres)),
+            elasticsearch: check(found.elasticsearch),
+            redis: check(found.redis),
+            sync: found.sync.map(|sync| sync.health),
         },
-    });
+    };
     Ok(json(&report)?.with_status(if found.postgres { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }))
 }
 
 /// Depends on nothing: restarting this process does not heal a database.
 async fn live(_request: Request) -> Result<Reply> {
-    json(&value!({ "status": "ok" }))
+    json(&Liveness { status: "ok" })
 }
 
 /// Ready for requests: the process is not stopping, and Postgres answers. Without anything else lists are marked, and it says so.
 async fn ready(request: Request) -> Result<Reply> {
-    readiness(&request, |status, reasons| value!({ "status": status, "reasons": reasons })).await
+    readiness(&request, |status, reasons| Readiness { status, reasons: Some(reasons) }).await
 }
 
 /// The same for those who may not know the reasons.
 async fn ready_briefly(request: Request) -> Result<Reply> {
-    readiness(&request, |status, _| value!({ "status": status })).await
+    readiness(&request, |status, _| Readiness { status, reasons: None }).await
 }
 
-async fn readiness(request: &Request, show: fn(&str, Vec<String>) -> Value) -> Result<Reply> {
+async fn readiness(request: &Request, show: fn(&'static str, Vec<String>) -> Readiness) -> Result<Reply> {
     let app = &request.app;
     let unavailable =
         |reason: &str| Ok(json(&show("unavailable", vec![reason.to_owned()]))?.with_status(StatusCode::SERVICE_UNAVAILABLE));
@@ -222,7 +285,7 @@ async fn overview(app: &App) -> Option<Overview> {
 }
 
 /// Values that are not known are absent; see `docs/metrics.md`.
-fn set_gauges(gauges: &Gauges, sync: &Health) {
+fn set_gauges(gauges: &Gauges, sync: &SyncHealth) {
     let bytes = |bytes: Option<i64>| bytes.map(|bytes| bytes as f64);
     let values = [
         (metrics::SYNC_LAG_SECONDS, sync.lag_ms.map(|lag| Duration::from_millis(lag).as_secs_f64())),
@@ -246,8 +309,8 @@ fn set_gauges(gauges: &Gauges, sync: &Health) {
     gauges.set_each(metrics::SYNC_DRIFT_REPAIRED, each(|sweep| Some(sweep.total_repaired as f64)));
 }
 
-fn check(up: Option<bool>) -> Value {
-    value!({ "status": up.map_or("absent", |up| if up { "up" } else { "down" }) })
+fn check(up: Option<bool>) -> Check {
+    Check { status: up.map_or("absent", |up| if up { "up" } else { "down" }) }
 }
 
 fn environment(environment: Environment) -> &'static str {

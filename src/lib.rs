@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  saved_searches  universal   work over all features
+//! 8 sync  imports  saved_searches  universal  openapi   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments, users, jobs: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
@@ -18,7 +18,7 @@
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache       drivers
-//! 0 config error values validate metrics turns failpoint       plain types
+//! 0 config error values validate operation metrics turns failpoint       plain types
 //! ```
 //!
 //! # Glossary
@@ -81,6 +81,8 @@ pub mod http;
 pub mod imports;
 pub mod jobs;
 pub mod metrics;
+pub mod openapi;
+pub mod operation;
 pub mod saved_searches;
 pub mod search;
 pub mod server;

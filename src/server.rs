@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::features::{accounts, customers, jobs, payments};
-use crate::http::{self, Routes};
-use crate::{auth, health, saved_searches, sync, universal};
+use crate::http::{self, Routes, Row};
+use crate::{auth, health, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -31,6 +31,8 @@ pub fn routes(app: &App) -> Routes {
         Some(_) => all.push(health::public_routes(app)),
         None => all.push(admin_routes(app)),
     }
+    let others: Vec<Row> = all.iter().flat_map(|routes| routes.table.clone()).collect();
+    all.push(openapi::routes(app, &others));
     Routes::join(all)
 }
 

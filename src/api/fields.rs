@@ -68,7 +68,10 @@ macro_rules! words {
         aliases { $($alias:literal => $means:literal),* }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema, sqlx::Type,
+        )]
+        #[schemars(inline)]
         #[sqlx(type_name = "text")]
         pub enum $name {
             #[default]

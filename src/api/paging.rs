@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::Method;
 use hyper::header::{HeaderName, LINK};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ const TOTAL_LIMIT: u32 = 10_000;
 const END_BYTES: usize = 512;
 
 /// What follows the records of a page.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PageEnd<'a> {
     pub(crate) total: Option<u64>,

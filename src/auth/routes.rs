@@ -1,6 +1,7 @@
 //! Sign-in, sign-out and the profile.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Permission::{self, Read};
@@ -11,6 +12,7 @@ use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
+use crate::operation::{NoContent, Nothing};
 use crate::routes;
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
@@ -18,15 +20,20 @@ const LOGIN_BYTES: u64 = 4 * 1024;
 
 pub fn routes(app: &App) -> Routes {
     routes! { app, "auth";
-        post ("login")   public up_to(LOGIN_BYTES) => login;
-        post ("logout")  may(Read)                 => logout;
-        get  ("profile") may(Read)                 => profile;
-        get  ("me")      may(Read)                 => profile;
+        /// Signs in with a user name or an e-mail address.
+        post ("login")   public up_to(LOGIN_BYTES) => login:   Login -> SignedIn;
+        /// Ends the session of the token.
+        post ("logout")  may(Read)                 => logout:  Nothing -> NoContent;
+        /// Shows the caller's own user.
+        get  ("profile") may(Read)                 => profile: Nothing -> Profile;
+        /// Shows the caller's own user, as `/auth/profile`.
+        get  ("me")      may(Read)                 => profile: Nothing -> Profile;
     }
 }
 
 /// Accepts the user name or e-mail address under any of three names.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{ "username": "agent", "password": "agent123" }]))]
 struct Login {
     #[serde(alias = "email", alias = "login")]
     username: String,
@@ -34,7 +41,7 @@ struct Login {
 }
 
 /// The caller's own user.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
     id: String,
@@ -47,7 +54,7 @@ struct Profile {
 }
 
 /// The token under every name that existing clients read.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct SignedIn {
     access_token: String,
     #[serde(rename = "accessToken")]

@@ -52,7 +52,8 @@ pub struct Report {
 }
 
 /// The part of a process in the sync.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, Serialize)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
     /// No index is configured, or this process runs no sync.

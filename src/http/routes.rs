@@ -1,4 +1,4 @@
-//! Route tables. They read as the access matrix: method, path, permission, handler.
+//! Route tables. They read as the access matrix: method, path, permission, handler, and what it takes and answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::Response;
+use crate::operation::Operation;
 
 /// Routes as a filter, and as a table that can be listed.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub struct Routes {
 }
 
 /// One route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// `GET`, `POST`, …
     pub method: String,
@@ -24,12 +25,23 @@ pub struct Row {
     pub path: String,
     /// The permission that it needs, or `public`.
     pub access: &'static str,
+    /// What method and path do not say, in sentences.
+    pub about: &'static str,
+    /// Says what it takes and what it answers.
+    pub describe: fn(&mut Operation<'_>),
 }
 
 impl Row {
     /// Describes a row of `routes!` by its tokens.
     #[must_use]
-    pub fn new(prefix: &str, method: &str, path: &str, access: &'static str) -> Self {
+    pub fn new(
+        prefix: &str,
+        method: &str,
+        path: &str,
+        access: &'static str,
+        about: &'static str,
+        describe: fn(&mut Operation<'_>),
+    ) -> Self {
         let segments = path.trim_matches(['(', ')']).split('/').map(str::trim).filter(|segment| !segment.is_empty());
         let mut address = format!("/{prefix}");
         for segment in segments {
@@ -39,7 +51,7 @@ impl Row {
                 None => address.push_str(&format!("{{{segment}}}")),
             }
         }
-        Self { method: method.to_uppercase(), path: address, access }
+        Self { method: method.to_uppercase(), path: address, access, about, describe }
     }
 }
 

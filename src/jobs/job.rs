@@ -1,6 +1,7 @@
 //! A job as it is stored and shown.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -41,8 +42,9 @@ impl Lane {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "JobStatus")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum State {
     /// Waits for a worker, perhaps after a failed attempt.
@@ -85,7 +87,7 @@ impl State {
 }
 
 /// A job as clients see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     pub id: Uuid,
@@ -114,8 +116,9 @@ pub struct Job {
     pub error: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "JobItemStatus")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum ItemStatus {
     Failed,
@@ -139,7 +142,8 @@ impl ItemStatus {
 }
 
 /// An item of a job that failed, or did at first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "JobItem")]
 pub struct Item {
     pub id: Uuid,
     /// What the job calls it, such as the number of a row or an id.

@@ -3,6 +3,7 @@
 //! A search is stored as the list's own parameters and read by the list's own parser, when it is written and whenever it is shown. So
 //! a table of fields may change: a search that no longer fits is shown as invalid and says why.
 
+mod requests;
 mod routes;
 mod saved_search;
 mod store;

@@ -2,10 +2,12 @@
 
 use hyper::StatusCode;
 use hyper::header::LOCATION;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::requests::{Changes, Counting, Listing, NewSearch};
 use super::saved_search::{SavedSearch, Visibility};
 use super::store;
 use crate::api::paging::{self, PAGE_DEFAULT};
@@ -16,6 +18,7 @@ use crate::auth::{Caller, may};
 use crate::collections;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
 use crate::search::query::Total;
 use crate::values::ids::SavedSearchId;
@@ -29,17 +32,18 @@ const MOST_COUNTED: u32 = 20;
 /// The access matrix of saved searches. Who sees and changes one is a matter of its visibility and its owner.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "saved-searches";
-        get    ()              may(Read) => list;
-        post   ()              may(Read) => create;
-        get    (SavedSearchId) may(Read) => read;
-        patch  (SavedSearchId) may(Read) => change;
-        delete (SavedSearchId) may(Read) => remove;
+        get    ()              may(Read) => list:   Listing -> Page;
+        post   ()              may(Read) => create: NewSearch -> Created<Shown>;
+        get    (SavedSearchId) may(Read) => read:   Counting -> Shown;
+        patch  (SavedSearchId) may(Read) => change: Changes -> Shown;
+        delete (SavedSearchId) may(Read) => remove: Nothing -> NoContent;
     }
 }
 
 /// A search as a caller sees it.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SavedSearch")]
 struct Shown<'a> {
     #[serde(flatten)]
     search: &'a SavedSearch,
@@ -52,7 +56,7 @@ struct Shown<'a> {
 }
 
 /// The hits of its list now; null for an invalid one.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Count {
     count: Option<u64>,
@@ -65,8 +69,9 @@ impl From<Option<Total>> for Count {
     }
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SavedSearchPage")]
 struct Page<'a> {
     data: Vec<Shown<'a>>,
     limit: u32,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use form_urlencoded::Serializer;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,9 +29,9 @@ words! {
 }
 
 /// Characters of a query: a URL of 8 KiB, which every proxy passes, has room for it percent-encoded.
-const QUERY_LIMIT: usize = 4_000;
+pub(super) const QUERY_LIMIT: usize = 4_000;
 /// More than a table on a screen has.
-const MOST_COLUMNS: usize = 50;
+pub(super) const MOST_COLUMNS: usize = 50;
 
 const NAME: Field = Field::shown("name", FieldKind::Text).length(1, 100);
 const COLLECTION: Field = Field::shown("collection", FieldKind::Text).length(1, 100);
@@ -57,7 +58,7 @@ const UNSAVED: [&str; 13] = [
 const ORDER: [&str; 3] = ["sort", "sortBy", "sortOrder"];
 
 /// A list under a name.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SavedSearch {
     pub(super) id: Uuid,

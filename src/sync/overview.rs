@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -33,14 +34,15 @@ pub struct Overview {
 }
 
 /// What `/health` shows of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SyncHealth")]
 pub struct Health {
     /// Of this process.
     pub role: Role,
     /// The process that leads, or led last; absent before the first one.
     pub leader: Option<String>,
-    /// How long ago it was heard; see [`Health::has_leader`].
+    /// How long ago it was heard.
     pub leader_heard_ms: u64,
     /// Why the leader, or this process, cannot work.
     pub problem: Option<String>,
@@ -52,11 +54,11 @@ pub struct Health {
     pub slot: Slot,
     /// How long the oldest open transaction has been writing; Postgres keeps its log for that long.
     pub oldest_transaction_seconds: Option<f64>,
-    /// Documents that Elasticsearch refused, up to [`COUNTED`].
+    /// Documents that Elasticsearch refused, up to 10,000.
     pub dead_letters: i64,
-    /// Documents to write again, up to [`COUNTED`].
+    /// Documents to write again, up to 10,000.
     pub backlog: i64,
-    /// Rows whose children are being written, up to [`COUNTED`].
+    /// Rows whose children are being written, up to 10,000.
     pub fanouts: i64,
     /// By collection.
     pub sweeps: Vec<Summary>,
@@ -71,8 +73,9 @@ impl Health {
 }
 
 /// The replication slot.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReplicationSlot")]
 pub struct Slot {
     pub name: String,
     pub state: SlotState,
@@ -80,8 +83,9 @@ pub struct Slot {
     pub retained_bytes: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum SlotState {
     Active,

@@ -1,35 +1,45 @@
 //! Rebuilds over HTTP: lists generations, requests a rebuild or a rollback.
 
 use hyper::StatusCode;
-use serde::Deserialize;
-use serde_json::json as value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::generations::reconcile;
-use super::store::generations::{self, State};
+use super::store::generations::{self, Generation, State};
 use crate::api::{Reply, Request, json};
 use crate::app::App;
 use crate::auth::Permission::Operate;
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result};
 use crate::http::Routes;
+use crate::operation::{Accepted, Nothing};
 use crate::search::Collection;
 use crate::{collections, routes};
 
 #[must_use]
 pub fn routes(app: &App) -> Routes {
     routes! { app, "sync";
-        get  ("reindex") may(Operate) => list;
-        post ("reindex") may(Operate) => start;
+        /// Lists the indices and how far each rebuild is.
+        get  ("reindex") may(Operate) => list:  Nothing -> Generations;
+        /// Builds the indices again, or takes back the previous ones.
+        post ("reindex") may(Operate) => start: Wanted -> Accepted<Generations>;
     }
 }
 
 /// A request: for every collection unless one is named.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Reindex", extend("examples" = [{ "collection": "accounts" }]))]
 struct Wanted {
     collection: Option<String>,
     #[serde(default)]
     rollback: bool,
+}
+
+/// The indices of all collections, oldest first.
+#[derive(JsonSchema, Serialize)]
+struct Generations {
+    generations: Vec<Generation>,
 }
 
 async fn list(_caller: Caller, request: Request) -> Result<Reply> {
@@ -83,7 +93,7 @@ async fn roll_back(app: &App, collections: &[&Collection]) -> Result<()> {
 }
 
 async fn generations(app: &App) -> Result<Reply> {
-    json(&value!({ "generations": generations::all(&app.db.sync).await? }))
+    json(&Generations { generations: generations::all(&app.db.sync).await? })
 }
 
 fn as_error(error: anyhow::Error) -> Error {

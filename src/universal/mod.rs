@@ -12,12 +12,14 @@ use crate::error::Result;
 use crate::http::Routes;
 use crate::routes;
 
+use reply::Groups;
 use wanted::Wanted;
 
 /// The access matrix of universal search; each collection asks for its own permission besides.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "search";
-        get () may(Read) => search;
+        /// Asks every collection for one text, and says why each record was found.
+        get () may(Read) => search: Wanted -> Groups;
     }
 }
 

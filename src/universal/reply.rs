@@ -1,6 +1,7 @@
 //! Writes the groups. Records pass through as the list of their collection shows them, each with why it was found.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -8,13 +9,61 @@ use super::ask::{Answered, Hits};
 use super::wanted::Wanted;
 use crate::api::{RecordWriter, Reply, Request, paging};
 use crate::error::{Error, Result};
+use crate::features::accounts::Account;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ViewOf;
 use crate::search::document;
 use crate::search::query::Total;
 use crate::values::clock::milliseconds;
 use crate::values::text;
 
+/// What the answer is: a group for each collection, the best first.
+#[derive(JsonSchema)]
+#[schemars(rename = "Found", rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; `write` hands the records through as they are stored")]
+pub(super) struct Groups {
+    groups: Vec<Group>,
+    /// What to type instead, if the text asks for nothing.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// The text without its typing errors.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename = "FoundGroup")]
+#[expect(dead_code, reason = "it is a schema; `write` hands the records through as they are stored")]
+struct Group {
+    #[schemars(rename = "type")]
+    collection: String,
+    data: Vec<AnyRecord>,
+    #[schemars(flatten)]
+    end: Option<GroupEnd>,
+    /// Why this collection has not answered.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "it is a schema; `write` hands the records through as they are stored")]
+enum AnyRecord {
+    Customer(ViewOf<Customer>),
+    Account(ViewOf<Account>),
+    Payment(ViewOf<Payment>),
+}
+
+/// What a client may know of a failure.
+#[derive(JsonSchema, Serialize)]
+struct Failure {
+    code: &'static str,
+    detail: String,
+}
+
 /// What follows the records of a group.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct GroupEnd {
     total: Option<u64>,
@@ -95,9 +144,8 @@ fn did_you_mean(typed: &str, groups: &[Answered<'_>]) -> Option<String> {
     (!best.corrections.is_empty() && meant != typed).then_some(meant)
 }
 
-/// What a client may know of a failure.
-fn failure(error: &Error) -> serde_json::Value {
-    json!({ "code": error.code(), "detail": error.to_string() })
+fn failure(error: &Error) -> Failure {
+    Failure { code: error.code(), detail: error.to_string() }
 }
 
 /// The engines that answered, each once.

@@ -1,9 +1,12 @@
 //! Reads what is searched for, and in which collections.
 
+use serde_json::json;
+
 use crate::api::{Request, paging};
 use crate::auth::Caller;
 use crate::collections::ALL;
 use crate::error::{Error, Result, clipped};
+use crate::operation::{Operation, Takes};
 use crate::search::parse::{self, ParsedList, Qualifier, Shape};
 use crate::search::query::Query;
 use crate::search::{Collection, Phrase};
@@ -31,6 +34,22 @@ pub(super) struct Group {
     pub(super) collection: &'static Collection,
     pub(super) query: Query,
     pub(super) shape: Shape,
+}
+
+impl Takes for Wanted {
+    fn describe(operation: &mut Operation<'_>) {
+        let names = ALL.map(|collection| collection.name);
+        let types = json!({ "type": "array", "items": { "type": "string", "enum": names }, "minItems": 1 });
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": HITS_LIMIT, "default": HITS_DEFAULT });
+        operation.query("q", "What a person types.", json!({ "type": "string", "maxLength": 200, "examples": ["renee 2671"] }));
+        operation.query("types", "Which collections to ask; all if absent.", types);
+        operation.query("limit", "Hits of each collection.", limit);
+        operation.query("tz", "Where days begin.", json!({ "type": "string", "examples": ["Europe/Berlin"] }));
+        let deleted = json!({ "type": "boolean", "default": false });
+        operation.query("includeDeleted", "Whether deleted records are shown; for managers.", deleted);
+        operation.reads_writes();
+        operation.headers.insert("X-Read-Source");
+    }
 }
 
 impl Wanted {

@@ -1,9 +1,11 @@
 //! Rules of request values that several features share.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::Violations;
@@ -24,6 +26,21 @@ pub enum Change<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::To)
+    }
+}
+
+/// A member that need not be there.
+impl<T: JsonSchema> JsonSchema for Change<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Option::<T>::json_schema(schemas)
     }
 }
 
@@ -77,10 +94,10 @@ impl Words {
 pub const MOST_MONEY: i64 = i64::MAX / 1_000;
 
 /// The most tags of a record.
-const TAGS: usize = 50;
+pub const TAGS: usize = 50;
 
 /// The most keys of a free object, its depth, and its size as JSON in bytes.
-const OBJECT_KEYS: usize = 50;
+pub const OBJECT_KEYS: usize = 50;
 const OBJECT_DEPTH: usize = 5;
 const OBJECT_SIZE: usize = 16_384;
 /// The longest number in a free object: the greatest double has 309 digits, and Elasticsearch refuses more than 1000.

@@ -1,5 +1,6 @@
 //! JSON whose numbers keep their digits: `1.10` stays `1.10`, and a number of thirty digits stays that number.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -19,6 +20,20 @@ pub enum Value {
     String(String),
     Array(Vec<Value>),
     Object(Object),
+}
+
+impl schemars::JsonSchema for Value {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Value".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        true.into()
+    }
 }
 
 impl Value {

@@ -1,8 +1,10 @@
 //! Money as integer minor units of a currency (ISO 4217), and its form on the wire.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::value::RawValue;
@@ -100,6 +102,20 @@ impl Serialize for Currency {
     }
 }
 
+impl JsonSchema for Currency {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"] })
+    }
+}
+
 impl sqlx::Type<Postgres> for Currency {
     fn type_info() -> PgTypeInfo {
         String::type_info()
@@ -132,6 +148,20 @@ impl Serialize for Money {
     }
 }
 
+impl JsonSchema for Money {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "examples": [129.90] })
+    }
+}
+
 impl sqlx::Type<Postgres> for Money {
     fn type_info() -> PgTypeInfo {
         <(i64, String)>::type_info()
@@ -153,6 +183,23 @@ pub struct Amount {
     whole: String,
     /// Without trailing zeros.
     fraction: String,
+}
+
+/// How a text says an amount.
+pub const AMOUNT_PATTERN: &str = r"^-?[0-9]+(\.[0-9]+)?$";
+
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"], "pattern": AMOUNT_PATTERN, "examples": ["129.90"] })
+    }
 }
 
 /// The greatest exponent of a number that is an amount: with 64 bits of minor units no amount has more digits.

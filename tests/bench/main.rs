@@ -20,8 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, coalescing, freshness, hot_row, lists, loading, pgsync, record_reads, reindex, reindex_latency,
-    resources, sync_rate, trials,
+    announcements, builds, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, pgsync, record_reads,
+    reindex, reindex_latency, resources, sync_rate, trials, typing,
 };
 
 #[global_allocator]
@@ -34,12 +34,15 @@ struct Options {
     /// Customers in the database; with several sizes everything is measured at each.
     #[arg(long, value_delimiter = ',', default_value = "10000,200000")]
     customers: Vec<u64>,
-    /// Measure only these; everything but p6, p20 and the trials if absent.
+    /// Measure only these; everything but p6, p17, p20 and the trials if absent.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Also measure p6, against PGSync, which needs Python and fetches a package.
     #[arg(long)]
     p6: bool,
+    /// Also measure p17, against Express and pg, which needs Node and fetches two packages.
+    #[arg(long)]
+    p17: bool,
     /// Also measure p20, the builds and the tests, which takes minutes.
     #[arg(long)]
     p20: bool,
@@ -71,6 +74,10 @@ struct Options {
 enum Part {
     /// Peak throughput of lists, and their latency at half of it (P2).
     P1,
+    /// Latency of search as you type.
+    P3,
+    /// Latency of lists from the Postgres engine.
+    P4,
     /// Throughput of the live sync.
     P5,
     /// First load and live changes against PGSync.
@@ -89,6 +96,8 @@ enum Part {
     P10,
     /// One record by id.
     P11,
+    /// Lists and memory against a minimal implementation with Express and pg.
+    P17,
     /// Memory and startup time.
     P19,
     /// Builds and tests.
@@ -107,8 +116,11 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 16] = [
+    const ORDER: [Self; 19] = [
         Self::P1,
+        Self::P3,
+        Self::P4,
+        Self::P17,
         Self::P11,
         Self::P7,
         Self::P7Hot,
@@ -167,6 +179,7 @@ impl Options {
         self.only.contains(&part)
             || match part {
                 Part::P6 => self.p6,
+                Part::P17 => self.p17,
                 Part::P20 => self.p20,
                 _ => self.only.is_empty() && !part.is_trial(),
             }
@@ -195,6 +208,9 @@ impl Options {
             context.sign_in().await?;
             let found = match part {
                 Part::P1 => lists::measure(&context).boxed_local().await,
+                Part::P3 => typing::measure(&context).boxed_local().await,
+                Part::P4 => embedded_lists::measure(&context).boxed_local().await,
+                Part::P17 => express::measure(&context).boxed_local().await,
                 Part::P5 => sync_rate::measure(&mut context).boxed_local().await,
                 Part::P6 => pgsync::measure(&mut context, self.config.redis_url.as_ref()).boxed_local().await,
                 Part::P7 => freshness::measure(&context).boxed_local().await,

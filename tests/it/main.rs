@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod imports;
 mod jobs;
+mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;
 mod saved_searches;

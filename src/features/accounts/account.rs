@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
+use serde_json::json;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -32,8 +34,9 @@ words! {
 type Contacts = Json<Vec<(String, String)>>;
 
 /// One debt, with what it shows of its customer and its assignee.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = show_computed)]
 pub struct Account {
     /// Also the id of the document.
     pub id: Uuid,
@@ -79,6 +82,7 @@ pub struct Account {
     /// Free words to filter by.
     pub tags: Vec<String>,
     /// Free JSON of the deployment.
+    #[schemars(with = "Object")]
     pub custom: Json<Object>,
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
@@ -120,6 +124,26 @@ impl Account {
         }
         terms.number([&self.account_number].into_iter().chain(&self.customer_external_id));
         terms
+    }
+}
+
+/// Adds to the schema what [`computed`] adds to the record.
+fn show_computed(schema: &mut Schema) {
+    let computed = [
+        ("isOverdue", json!({ "type": "boolean", "description": "Whether it is past due today." })),
+        (
+            "daysPastDue",
+            json!({ "type": "integer", "minimum": 0, "description": "Days since it was due; 0 if it is not past due." }),
+        ),
+        (
+            "agingBucket",
+            json!({ "type": "string", "examples": ["31-60"], "description": "The group of `AGING_DAYS` that these are in." }),
+        ),
+    ];
+    let schema = schema.ensure_object();
+    for (name, property) in computed {
+        schema["properties"][name] = property;
+        schema["required"].as_array_mut().into_iter().for_each(|required| required.push(name.into()));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The addresses of an account's ledger: its entries, newest first, and entries by hand.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,6 +14,7 @@ use crate::auth::Caller;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Resource};
+use crate::operation::{Operation, Takes};
 use crate::search::parse::PAGE_SIZE;
 use crate::search::query::Engine;
 use crate::validate::{Change, MOST_MONEY, Words};
@@ -27,18 +30,25 @@ const KINDS: Words = Words {
 };
 
 /// An entry by hand.
-struct NewEntry {
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields, rename = "NewLedgerEntry")]
+pub(super) struct NewEntry {
+    #[schemars(with = "String", extend("enum" = KINDS.known))]
     kind: Change<String>,
     /// More than zero, and what is written off counts down; an adjustment says its direction by its sign.
+    #[schemars(with = "Amount")]
     amount: Option<Amount>,
+    #[schemars(default, length(min = 1, max = 500))]
     reason: Change<String>,
+    #[schemars(default, extend("format" = "date-time"))]
     occurred_at: Change<String>,
 }
 
 /// An entry as it is shown.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Posted {
+#[schemars(rename = "LedgerEntry")]
+pub(super) struct Posted {
     id: Uuid,
     account_id: Uuid,
     kind: String,
@@ -54,13 +64,30 @@ struct Posted {
 }
 
 /// A page of entries as it is shown.
-#[derive(Serialize)]
-struct Shown<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LedgerPage")]
+pub(super) struct Ledger<'a> {
     data: &'a [Posted],
     #[serde(flatten)]
     end: &'a PageEnd<'a>,
     currency: Currency,
     balance: Money,
+}
+
+/// The parameters of a list of entries.
+pub(super) struct Paging;
+
+impl Takes for Paging {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        operation.query(
+            "includeDeleted",
+            "Whether a deleted account shows its ledger; for managers.",
+            json!({ "type": "boolean" }),
+        );
+        operation.reads_writes();
+        operation.headers.extend(["Link", "X-Read-Source", "X-Total-Count"]);
+    }
 }
 
 /// Lists the entries, newest first, with the balance that they add up to.
@@ -99,7 +126,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
         lag_ms: 0,
         aggregated: None,
     };
-    let shown = Shown { data: &data, end: &end, currency: account.currency, balance: account.balance };
+    let shown = Ledger { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;
     Ok(paging::reply(&request, body, &end))
 }

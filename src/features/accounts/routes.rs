@@ -1,41 +1,69 @@
 //! The addresses of accounts.
 
+use schemars::JsonSchema;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::account::{self, Account};
 use super::fields::COLLECTION;
-use super::ledger_routes;
+use super::ledger_routes::{self, Ledger, NewEntry, Paging, Posted};
 use super::rules::{self, NewAccount};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
-use crate::features::resource::{self, Parent, Patch, Resource};
+use crate::features::customers::{Customer, CustomerOfAccount};
+use crate::features::resource::{
+    self, Changes, List, New, NewOf, Page, Parent, Patch, Removal, Replacement, Resource, Search, Shape, View,
+};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, UserId};
+use crate::values::money::{Amount, Currency};
 
 /// The access matrix of accounts.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "accounts";
-        get    ()                      may(Read)   => resource::list::<Account>;
-        post   ()                      may(Edit)   => create;
-        post   ("search")              may(Read)   => resource::search::<Account>;
-        get    (AccountId)             may(Read)   => resource::read::<Account>;
-        patch  (AccountId)             may(Edit)   => resource::change::<Account>;
-        put    (AccountId)             may(Edit)   => resource::replace::<Account>;
-        delete (AccountId)             may(Manage) => resource::remove::<Account>;
-        post   (AccountId / "restore") may(Manage) => resource::restore::<Account>;
-        get    (AccountId / "ledger")  may(Read)   => ledger_routes::list;
-        post   (AccountId / "ledger")  may(Manage) => ledger_routes::post;
+        get    ()                      may(Read)   => resource::list::<Account>:    List<Account> -> Page<Account>;
+        post   ()                      may(Edit)   => create:                       New<Account> -> Created<Account>;
+        post   ("search")              may(Read)   => resource::search::<Account>:  Search<Account> -> Page<Account>;
+        get    (AccountId)             may(Read)   => resource::read::<Account>:    Shape<Account> -> View<Account>;
+        patch  (AccountId)             may(Edit)   => resource::change::<Account>:  Changes<Account> -> Account;
+        put    (AccountId)             may(Edit)   => resource::replace::<Account>: Replacement<Account> -> Account;
+        delete (AccountId)             may(Manage) => resource::remove::<Account>:  Removal -> NoContent;
+        post   (AccountId / "restore") may(Manage) => resource::restore::<Account>: Nothing -> Account;
+        /// Lists the entries of an account's ledger, newest first, with the balance that they add up to.
+        get    (AccountId / "ledger")  may(Read)   => ledger_routes::list:          Paging -> Ledger;
+        /// Posts an entry to an account's ledger by hand.
+        post   (AccountId / "ledger")  may(Manage) => ledger_routes::post:          NewEntry -> Created<Posted>;
     }
+}
+
+/// A new account, for a customer that is there or for a new one.
+#[derive(JsonSchema)]
+#[schemars(rename = "NewAccount", rename_all = "camelCase")]
+#[schemars(extend("oneOf" = [{ "required": ["customerId"] }, { "required": ["customer"] }]))]
+#[expect(dead_code, reason = "it is a schema; the members are taken out of the request one by one")]
+pub struct WithCustomer {
+    /// The new customer who owes it.
+    customer: Option<NewOf<Customer, CustomerOfAccount>>,
+    /// What is owed; the same as `originalAmount` if absent.
+    balance: Option<Amount>,
+    /// Another name of `balance`.
+    amount_due: Option<Amount>,
+    /// What was owed at first; the same as `balance` if absent.
+    original_amount: Option<Amount>,
+    /// Currency of all amounts of the account.
+    currency: Option<Currency>,
 }
 
 impl Resource for Account {
     type Id = AccountId;
+    type New = WithCustomer;
+    type Changed = ();
     const NAME: &'static str = "account";
 
     fn collection() -> &'static Collection {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ const MOST: usize = 20;
 const VALUE: (usize, usize) = (3, 254);
 
 /// Changes of a phone number or e-mail address. With an id of an existing one, else a new one.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ContactPatch {
     pub(super) id: Option<Uuid>,
@@ -37,7 +38,7 @@ pub(super) struct ContactPatch {
 }
 
 /// Changes of a postal address. With an id of an existing one, else a new one.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct AddressPatch {
     pub(super) id: Option<Uuid>,

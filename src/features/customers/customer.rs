@@ -1,6 +1,7 @@
 //! A customer as clients get it and as the index stores it.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -33,7 +34,7 @@ words! {
 }
 
 /// A person or company that owes, with everything that belongs to it and a summary of its accounts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
     /// Also the id of the document.
@@ -65,16 +66,20 @@ pub struct Customer {
     /// Free words to filter by.
     pub tags: Vec<String>,
     /// Free JSON of clients.
+    #[schemars(with = "Object")]
     pub metadata: Json<Object>,
     /// Free JSON of the deployment.
+    #[schemars(with = "Object")]
     pub custom: Json<Object>,
     /// The primary phone number, as typed.
     pub phone: Option<String>,
     /// The primary e-mail address, as typed.
     pub email: Option<String>,
     /// Primaries first.
+    #[schemars(with = "Vec<ContactPoint>")]
     pub contact_points: Json<Vec<ContactPoint>>,
     /// The primary first.
+    #[schemars(with = "Vec<Address>")]
     pub addresses: Json<Vec<Address>>,
     /// Accounts that are not deleted.
     pub account_count: i64,
@@ -85,6 +90,7 @@ pub struct Customer {
     /// The sum of the accounts' balances, if they share a currency.
     pub balance: Option<Money>,
     /// Per currency: never summed across currencies.
+    #[schemars(with = "Vec<Balance>")]
     pub balances: Json<Vec<Balance>>,
     /// Oldest due date among open accounts.
     pub oldest_due_date: Option<NaiveDate>,
@@ -103,7 +109,7 @@ pub struct Customer {
 }
 
 /// A phone number or e-mail address.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactPoint {
     /// Stays while the entry changes.
@@ -123,7 +129,7 @@ pub struct ContactPoint {
 }
 
 /// A postal address.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
     /// Stays while the entry changes.
@@ -147,7 +153,7 @@ pub struct Address {
 }
 
 /// What is owed in one currency; in SQL an array of minor units and currency.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(from = "(i64, Currency)")]
 pub struct Balance {
     /// Currency (ISO 4217).

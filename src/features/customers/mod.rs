@@ -5,10 +5,12 @@ mod contacts;
 mod customer;
 mod fields;
 mod parts;
+mod requests;
 mod routes;
 mod rules;
 
 pub use customer::Customer;
 pub use fields::COLLECTION;
+pub use requests::CustomerOfAccount;
 pub use routes::routes;
 pub use rules::{Debt, change, create, insert_all, remove, restore};

@@ -3,17 +3,20 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::customer::{self, Customer};
+use super::contacts::{AddressPatch, ContactPatch};
+use super::customer::{self, Address, ContactPoint, Customer};
 use super::fields::COLLECTION;
 use super::parts;
+use super::requests::{Contacts, NewCustomer};
 use super::rules::{self, Debt};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
-use crate::features::resource::{self, Patch, Resource};
+use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
 use crate::http::Routes;
+use crate::operation::{Created, NoContent, Nothing, Part};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
@@ -21,25 +24,31 @@ use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
 /// The access matrix of customers.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "customers";
-        get    ()                       may(Read)   => resource::list::<Customer>;
-        post   ()                       may(Edit)   => create;
-        post   ("search")               may(Read)   => resource::search::<Customer>;
-        get    (CustomerId)             may(Read)   => resource::read::<Customer>;
-        patch  (CustomerId)             may(Edit)   => resource::change::<Customer>;
-        put    (CustomerId)             may(Edit)   => resource::replace::<Customer>;
-        delete (CustomerId)             may(Manage) => resource::remove::<Customer>;
-        post   (CustomerId / "restore") may(Manage) => resource::restore::<Customer>;
-        post   (CustomerId / "contact-points")                  may(Edit) => parts::add_contact_point;
-        patch  (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::change_contact_point;
-        delete (CustomerId / "contact-points" / ContactPointId) may(Edit) => parts::remove_contact_point;
-        post   (CustomerId / "addresses")                       may(Edit) => parts::add_address;
-        patch  (CustomerId / "addresses" / AddressId)           may(Edit) => parts::change_address;
-        delete (CustomerId / "addresses" / AddressId)           may(Edit) => parts::remove_address;
+        get    ()                       may(Read)   => resource::list::<Customer>:    List<Customer> -> Page<Customer>;
+        post   ()                       may(Edit)   => create:                        New<Customer> -> Created<Customer>;
+        post   ("search")               may(Read)   => resource::search::<Customer>:  Search<Customer> -> Page<Customer>;
+        get    (CustomerId)             may(Read)   => resource::read::<Customer>:    Shape<Customer> -> View<Customer>;
+        patch  (CustomerId)             may(Edit)   => resource::change::<Customer>:  Changes<Customer> -> Customer;
+        put    (CustomerId)             may(Edit)   => resource::replace::<Customer>: Replacement<Customer> -> Customer;
+        delete (CustomerId)             may(Manage) => resource::remove::<Customer>:  Removal -> NoContent;
+        post   (CustomerId / "restore") may(Manage) => resource::restore::<Customer>: Nothing -> Customer;
+        post   (CustomerId / "contact-points") may(Edit) => parts::add_contact_point: ContactPatch -> Created<Part<ContactPoint>>;
+        patch  (CustomerId / "contact-points" / ContactPointId)
+                                               may(Edit) => parts::change_contact_point: ContactPatch -> Part<ContactPoint>;
+        delete (CustomerId / "contact-points" / ContactPointId)
+                                               may(Edit) => parts::remove_contact_point: Nothing -> Part<NoContent>;
+        post   (CustomerId / "addresses")      may(Edit) => parts::add_address: AddressPatch -> Created<Part<Address>>;
+        patch  (CustomerId / "addresses" / AddressId)
+                                               may(Edit) => parts::change_address: AddressPatch -> Part<Address>;
+        delete (CustomerId / "addresses" / AddressId)
+                                               may(Edit) => parts::remove_address: Nothing -> Part<NoContent>;
     }
 }
 
 impl Resource for Customer {
     type Id = CustomerId;
+    type New = NewCustomer;
+    type Changed = Contacts;
     const NAME: &'static str = "customer";
 
     fn collection() -> &'static Collection {

@@ -1,10 +1,12 @@
 //! The addresses of jobs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::api::paging::{self, PAGE_DEFAULT};
-use crate::api::{Contended, Reply, Request, json};
+use crate::api::{self, Contended, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{self, Read};
 use crate::auth::{Caller, may};
@@ -12,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::jobs::store::{self, Command, Filter, Owner};
 use crate::jobs::{Item, ItemStatus, Job, State};
+use crate::operation::{Effect, Operation, Takes};
 use crate::routes;
 use crate::values::ids::JobId;
 
@@ -20,22 +23,68 @@ const NAME: &str = "job";
 /// The access matrix of jobs. Users see and control their own jobs, managers those of all.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "jobs";
-        get  ()                 may(Read) => list;
-        get  (JobId)            may(Read) => read;
-        get  (JobId / "items")  may(Read) => items;
-        post (JobId / "cancel") may(Read) => cancel;
-        post (JobId / "pause")  may(Read) => pause;
-        post (JobId / "resume") may(Read) => resume;
-        post (JobId / "retry")  may(Read) => retry;
+        get  ()                 may(Read) => list:   Listing -> Page<Job>;
+        get  (JobId)            may(Read) => read:   Reading -> Job;
+        get  (JobId / "items")  may(Read) => items:  Items -> Page<Item>;
+        /// Cancel a job when the chunk under way ends. What is done stays done.
+        post (JobId / "cancel") may(Read) => cancel: Control -> Job;
+        /// Pause a job when the chunk under way ends.
+        post (JobId / "pause")  may(Read) => pause:  Control -> Job;
+        post (JobId / "resume") may(Read) => resume: Control -> Job;
+        /// Try again what failed of a job: the items, or the whole job from where it was given up.
+        post (JobId / "retry")  may(Read) => retry:  Control -> Job;
     }
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
 struct Page<T> {
     data: Vec<T>,
     limit: u32,
     next_cursor: Option<String>,
+}
+
+/// The parameters of the list.
+struct Listing;
+
+impl Takes for Listing {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        operation.query("kind", "Of which kind.", json!({ "type": "string" }));
+        operation.query("status", "In which state.", json!({ "type": "string", "enum": State::ALL.map(State::name) }));
+        operation.reads_writes();
+    }
+}
+
+/// The parameters of the items of a job.
+struct Items;
+
+impl Takes for Items {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        let statuses = ItemStatus::ALL.map(ItemStatus::name);
+        operation.query("status", "What has become of them.", json!({ "type": "string", "enum": statuses }));
+        operation.reads_writes();
+    }
+}
+
+/// The parameters of one.
+struct Reading;
+
+impl Takes for Reading {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.reads_writes();
+    }
+}
+
+/// A command. A job has no version that it could expect.
+struct Control;
+
+impl Takes for Control {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.effect = Effect::Adds;
+    }
 }
 
 /// What the parameters of a list ask for.
@@ -56,7 +105,7 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
 }
 
 async fn read(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
-    json(&visible(id, &caller, &request).await?)
+    api::json(&visible(id, &caller, &request).await?)
 }
 
 async fn items(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
@@ -85,7 +134,7 @@ async fn retry(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
 
 async fn command(id: JobId, command: Command, caller: &Caller, request: &Request) -> Result<Reply> {
     visible(id, caller, request).await?;
-    let carry_out = async |connection: &mut _| json(&store::command(connection, id, command).await?);
+    let carry_out = async |connection: &mut _| api::json(&store::command(connection, id, command).await?);
     request.write(caller.id, Contended::Record(id.0), carry_out).await
 }
 
@@ -107,7 +156,7 @@ fn page<T: Serialize>(request: &Request, mut data: Vec<T>, limit: u32, id: fn(&T
     data.truncate(limit as usize);
     let last = data.last().filter(|_| has_more);
     let next_cursor = last.map(|last| paging::cursor_after(request, id(last))).transpose()?;
-    json(&Page { data, limit, next_cursor })
+    api::json(&Page { data, limit, next_cursor })
 }
 
 impl Asked {

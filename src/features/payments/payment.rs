@@ -1,6 +1,7 @@
 //! A payment as clients get it and as the index stores it.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::values::ids::PaymentId;
 use crate::values::money::{Currency, Money};
 
 /// Money that came in or is expected to, with what it shows of its account and customer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     /// Also the id of the document.

@@ -1,6 +1,7 @@
 //! The addresses of payments, also of those on an account.
 
 use hyper::header::HeaderName;
+use schemars::JsonSchema;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,8 +13,9 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
-use crate::features::resource::{self, Patch, Resource};
+use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
 use crate::http::Routes;
+use crate::operation::{Answers, Created, NoContent, Nothing, Operation};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
@@ -24,27 +26,45 @@ const TWIN: HeaderName = HeaderName::from_static("x-possible-duplicate-of");
 /// The access matrix of payments.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "payments";
-        get    ()                      may(Read)   => resource::list::<Payment>;
-        post   ()                      may(Edit)   => create;
-        post   ("search")              may(Read)   => resource::search::<Payment>;
-        get    (PaymentId)             may(Read)   => resource::read::<Payment>;
-        patch  (PaymentId)             may(Edit)   => resource::change::<Payment>;
-        put    (PaymentId)             may(Edit)   => resource::replace::<Payment>;
-        delete (PaymentId)             may(Manage) => resource::remove::<Payment>;
-        post   (PaymentId / "restore") may(Manage) => resource::restore::<Payment>;
+        get    ()                      may(Read)   => resource::list::<Payment>:    List<Payment> -> Page<Payment>;
+        post   ()                      may(Edit)   => create:                       New<Payment> -> Recorded;
+        post   ("search")              may(Read)   => resource::search::<Payment>:  Search<Payment> -> Page<Payment>;
+        get    (PaymentId)             may(Read)   => resource::read::<Payment>:    Shape<Payment> -> View<Payment>;
+        patch  (PaymentId)             may(Edit)   => resource::change::<Payment>:  Changes<Payment> -> Payment;
+        put    (PaymentId)             may(Edit)   => resource::replace::<Payment>: Replacement<Payment> -> Payment;
+        delete (PaymentId)             may(Manage) => resource::remove::<Payment>:  Removal -> NoContent;
+        post   (PaymentId / "restore") may(Manage) => resource::restore::<Payment>: Nothing -> Payment;
     }
 }
 
 /// The access matrix of an account's payments.
 pub fn account_routes(app: &App) -> Routes {
     routes! { app, "accounts";
-        get  (AccountId / "payments") may(Read) => list_on_account;
-        post (AccountId / "payments") may(Edit) => create_on_account;
+        get  (AccountId / "payments") may(Read) => list_on_account:   List<Payment> -> Page<Payment>;
+        post (AccountId / "payments") may(Edit) => create_on_account: New<Payment> -> Recorded;
+    }
+}
+
+/// What a new payment needs.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["amount", "method"]))]
+#[schemars(extend("examples" = [{ "amount": "29.90", "currency": "EUR", "method": "credit_card" }]))]
+pub struct NewPayment {}
+
+/// A new payment; a header names one that looks the same.
+struct Recorded;
+
+impl Answers for Recorded {
+    fn describe(operation: &mut Operation<'_>) {
+        Created::<Payment>::describe(operation);
+        operation.headers.insert("X-Possible-Duplicate-Of");
     }
 }
 
 impl Resource for Payment {
     type Id = PaymentId;
+    type New = NewPayment;
+    type Changed = ();
     const NAME: &'static str = "payment";
 
     fn collection() -> &'static Collection {

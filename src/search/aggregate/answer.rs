@@ -1,10 +1,15 @@
 //! The members of a page that answer facets and aggregations.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::counted::{Bucket, Counted, Sums};
 use super::{Aggregates, Aggregation, Group, Scope};
+use crate::values::money::Currency;
 
 /// The members `facets`, `aggregations` and `unanswered`, each unless it is empty.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,66 @@ impl Serialize for Aggregated<'_> {
         }
         map.end()
     }
+}
+
+/// The same shape for both; a member that took too long is null.
+impl JsonSchema for Aggregated<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Aggregated".into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        let counted = schemas.subschema_for::<CountedSchema>();
+        let counted = json!({ "anyOf": [counted, { "type": "null" }] });
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "facets": { "type": "object", "additionalProperties": counted },
+                "aggregations": { "type": "object", "additionalProperties": counted },
+                "unanswered": { "type": "array", "items": { "type": "string" } },
+            },
+        })
+    }
+}
+
+/// What was counted: groups, or their stats, or how many values there are.
+#[derive(JsonSchema)]
+#[schemars(rename = "Counted", rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; `Answer` writes the members that a group has")]
+struct CountedSchema {
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    buckets: Option<Vec<BucketSchema>>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    other_count: Option<u64>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    error_bound: Option<u64>,
+    /// Of the bounds of amounts.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    currency: Option<Currency>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    stats: Option<Value>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    value: Option<u64>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    relation: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename = "Bucket", rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; `Shown` writes the members that a bucket has")]
+struct BucketSchema {
+    value: String,
+    count: u64,
+    /// Of a facet: whether the list has a condition on this value.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    selected: Option<bool>,
+    /// One for each currency; one object for whole numbers.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    stats: Option<Value>,
 }
 
 fn is_facet(aggregation: &Aggregation) -> bool {

@@ -64,9 +64,10 @@ impl Elastic {
     /// # Errors
     /// An address that cannot be read.
     pub fn open(config: &config::Search) -> anyhow::Result<Option<Self>> {
-        let Some(url) = &config.url else { return Ok(None) };
+        // A file of settings has no other way to say that there is none.
+        let Some(url) = config.url.as_ref().filter(|url| !url.expose_secret().is_empty()) else { return Ok(None) };
         // A path such as `/search` in the address needs its final slash, or joining would replace it.
-        let mut url = Url::parse(url.expose_secret())?;
+        let mut url = Url::parse(url.expose_secret()).context("ELASTICSEARCH_URL is not an address of Elasticsearch")?;
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }

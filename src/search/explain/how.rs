@@ -8,7 +8,7 @@ use super::glyphs::Glyphs;
 use crate::search::phrase::{Phone, Word};
 
 /// The best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, schemars::JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
     Exact,

@@ -5,6 +5,7 @@ mod glyphs;
 mod how;
 mod texts;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Field;
@@ -16,7 +17,7 @@ use compare::Comparison;
 use texts::{Object, Texts};
 
 /// What a phrase and a document have in common.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Comparable between collections and engines; greater is better.
@@ -31,7 +32,7 @@ pub struct Explanation {
     pub corrections: Vec<(String, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct MatchedOn {
     /// Name on the wire, or `phone`, `email`, `number`, … of what the record does not show.
     pub field: String,
@@ -39,13 +40,13 @@ pub struct MatchedOn {
 }
 
 /// A text of the record in parts; put together they are the text.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Highlight {
     pub field: String,
     pub fragments: Vec<Fragment>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Fragment {
     pub text: String,
     /// Whether it matches.

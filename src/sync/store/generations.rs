@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
@@ -16,7 +17,8 @@ use crate::search::shard_checkpoints::ShardCheckpoints;
 const HANDOVER: Duration = Duration::from_secs(5);
 
 /// What an index is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum State {
@@ -31,7 +33,8 @@ pub enum State {
 }
 
 /// What an operator asks of the leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, sqlx::Type)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Wanted {
@@ -42,12 +45,12 @@ pub enum Wanted {
 }
 
 /// A physical index that is, was or will be behind the alias of a collection.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Generation {
     pub index: String,
     pub collection: String,
-    /// Of its mapping and settings; see [`crate::search::Template`].
+    /// Of its mapping and settings.
     pub hash: String,
     pub state: State,
     pub wanted: Option<Wanted>,

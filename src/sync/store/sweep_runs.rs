@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
@@ -129,8 +130,9 @@ pub async fn finish(executor: impl PgExecutor<'_>, lease: i64, run: &Run) -> any
 }
 
 /// What the sweep of a collection has found: in its last run, in the current one, and in all of them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SweepSummary")]
 pub struct Summary {
     pub collection: String,
     /// The beginning of the last run: everything in the live index has been compared up to then.

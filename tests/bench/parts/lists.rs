@@ -26,7 +26,7 @@ struct List {
 }
 
 /// Paths of filtered and sorted lists of 25 rows. Values and days vary, so that no cache answers all of them.
-fn paths(name: &str) -> Vec<String> {
+pub fn paths(name: &str) -> Vec<String> {
     let today = Clock::default().today();
     let days = |count: u64| today - chrono::Days::new(count);
     match name {

@@ -3,6 +3,8 @@
 pub mod announcements;
 pub mod builds;
 pub mod coalescing;
+pub mod embedded_lists;
+pub mod express;
 pub mod freshness;
 pub mod hot_row;
 pub mod lists;
@@ -14,3 +16,4 @@ pub mod reindex_latency;
 pub mod resources;
 pub mod sync_rate;
 pub mod trials;
+pub mod typing;

@@ -34,12 +34,15 @@ async fn failure(mut command: Command) -> String {
 async fn mistakes_of_an_operator_are_reported_in_one_line() {
     let database = Database::create().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let cases: [(&[(&str, &str)], &str); 10] = [
+    let cases: [(&[(&str, &str)], &str); 12] = [
         (&[("PORT", &taken.local_addr().unwrap().port().to_string())], "cannot listen on 127.0.0.1 port"),
         (&[("APP_ENV", "production")], "JWT_SECRET is not set"),
         (&[("APP_ENV", "production"), ("JWT_SECRET", "short")], "JWT_SECRET has 5 bytes"),
         (&[("DATABASE_URL", "nonsense")], "DATABASE_URL is not an address of Postgres"),
         (&[("DATABASE_URL", &format!("{}_missing", database.url))], "does not exist"),
+        // An empty address means that there is no Elasticsearch.
+        (&[("ELASTICSEARCH_URL", ""), ("DATABASE_URL", &format!("{}_missing", database.url))], "does not exist"),
+        (&[("ELASTICSEARCH_URL", "nonsense")], "ELASTICSEARCH_URL is not an address of Elasticsearch"),
         (&[("REDIS_URL", "nonsense")], "REDIS_URL is not an address of Redis"),
         (&[("HTTP_MAX_IN_FLIGHT", "18446744073709551615")], "takes a whole number from 1 to 100000"),
         (&[("DB_POOL_SIZE", "0")], "takes a whole number from 1 to 1000"),

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::Beside;
+use crate::harness::amount::amount;
 use crate::harness::app::{Engine, TestApp, elasticsearch_url};
 use crate::harness::client::Client;
 use crate::harness::proxy::{Mode, Proxy};
 
-/// Edits a customer again and again; the next list of the same caller has to show each edit.
+/// Edits a customer again and again, `EDITS=1000` times or as often as said; the next list of the same caller has to show each edit.
 async fn expect_every_edit(client: &Client, id: &str, edits: usize) {
-    for edit in 0..edits {
+    for edit in 0..amount("EDITS").unwrap_or(edits) {
         let name = format!("Edited {edit}");
         client.patch(&format!("/customers/{id}"), &json!({ "name": name })).await.expect(200);
         let list = client.get("/customers?externalId=E-1").await.expect(200);

@@ -1,5 +1,6 @@
 //! What tests are built from: an application or a sync of their own, servers that can be broken, clients, chance.
 
+pub(crate) mod amount;
 pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod cluster;

@@ -7,6 +7,7 @@ use collections::app::App;
 use collections::auth::{Role, public};
 use collections::error::{Error, Result};
 use collections::http::{self, Routes};
+use collections::operation::{NoContent, Nothing};
 use collections::{routes, server};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -37,10 +38,10 @@ async fn tagged(_: Request) -> Result<Reply> {
 
 fn odd(app: &App) -> Routes {
     routes! { app, "odd";
-        get  ("explode") public => explode;
-        get  ("fail")    public => fail;
-        get  ("tagged")  public => tagged;
-        post ("tagged")  public => tagged;
+        get  ("explode") public => explode: Nothing -> NoContent;
+        get  ("fail")    public => fail:    Nothing -> NoContent;
+        get  ("tagged")  public => tagged:  Nothing -> NoContent;
+        post ("tagged")  public => tagged:  Nothing -> NoContent;
     }
 }
 

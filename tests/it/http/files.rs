@@ -12,6 +12,7 @@ use collections::app::App;
 use collections::auth::public;
 use collections::error::{Error, Result};
 use collections::http::{self, Routes};
+use collections::operation::{Nothing, Text};
 use collections::routes;
 use futures_util::future::join_all;
 use serde_json::json as value;
@@ -27,10 +28,10 @@ const FORM: Form = Form { file: "file", fields: &["target", "mode"] };
 
 fn rows(app: &App) -> Routes {
     routes! { app, "it";
-        post ("upload")    public up_to(LIMIT) within(Duration::from_secs(20)) => upload;
-        get  ("file")      public => file;
-        get  ("generated") public => generated;
-        get  ("broken")    public => broken;
+        post ("upload")    public up_to(LIMIT) within(Duration::from_secs(20)) => upload: Nothing -> Text;
+        get  ("file")      public => file: Nothing -> Text;
+        get  ("generated") public => generated: Nothing -> Text;
+        get  ("broken")    public => broken: Nothing -> Text;
     }
 }
 

@@ -9,6 +9,7 @@ use collections::app::App;
 use collections::auth::public;
 use collections::error::Result;
 use collections::http::Routes;
+use collections::operation::{NoContent, Nothing};
 use collections::routes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -53,10 +54,10 @@ async fn large(_: Request) -> Result<Reply> {
 
 fn odd(app: &App) -> Routes {
     routes! { app, "odd";
-        get  ("wait")  public => wait;
-        post ("echo")  public => echo;
-        get  ("medium") public => medium;
-        get  ("large") public => large;
+        get  ("wait")   public => wait:   Nothing -> NoContent;
+        post ("echo")   public => echo:   Nothing -> NoContent;
+        get  ("medium") public => medium: Nothing -> NoContent;
+        get  ("large")  public => large:  Nothing -> NoContent;
     }
 }
 

@@ -7,7 +7,7 @@ use super::files;
 /// The rooms and their floors; see the map in `src/lib.rs`. A room uses only rooms on lower floors; the plain types of the ground
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["config", "error", "values", "validate", "metrics", "turns", "failpoint"]),
+    (0, &["config", "error", "values", "validate", "operation", "metrics", "turns", "failpoint"]),
     (1, &["db", "search", "freshness", "cache", "feed"]),
     (2, &["app"]),
     (3, &["http"]),
@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["auth"]),
     (6, &["features"]),
     (7, &["collections"]),
-    (8, &["sync", "imports", "saved_searches", "universal"]),
+    (8, &["sync", "imports", "saved_searches", "universal", "openapi"]),
     (9, &["health"]),
     (10, &["server", "worker"]),
     (11, &["cli", "main"]),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use self::compare::{Servers, Verdict};
 use self::generate::{Query, Samples};
 use super::lists;
+use crate::harness::amount::amount;
 use crate::harness::database::Database;
 use crate::harness::dice::Dice;
 use crate::harness::engines::{self, Engines};
@@ -29,18 +30,14 @@ async fn fill(database: &Database) {
     sqlx::raw_sql(lists::ROWS).execute(&database.pool).await.unwrap();
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
-}
-
 /// Asks the queries that `make` makes of numbers, several at a time, and fails with the shortest forms of those that differ.
 async fn run(make: impl Fn(&Samples, u64) -> Query + Send + Sync + 'static) {
     let engines = Engines::start(fill).await;
     let servers = Servers::new(engines.clients().await);
     let samples = Arc::new(Samples::read(&servers).await);
-    let numbers = match number("AGREEMENT_SEED") {
+    let numbers = match amount("AGREEMENT_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("AGREEMENT_RUNS").unwrap_or(RUNS),
+        None => 0..amount("AGREEMENT_RUNS").unwrap_or(RUNS),
     };
     let make = Arc::new(make);
     let mut workers = Vec::new();

@@ -1,10 +1,13 @@
 //! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
+mod described;
+
 use std::future::Future;
 
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -19,9 +22,16 @@ use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
 
+pub use described::{Changes, List, New, Page, Removal, Replacement, Search, Shape, View};
+pub(crate) use described::{NewOf, ViewOf};
+
 /// A kind of record with an address of its own. Its table has the collection's name.
-pub trait Resource: Fields + Serialize + Clone + Send + Sync {
+pub trait Resource: Fields + Serialize + JsonSchema + Default + Clone + Send + Sync {
     type Id: Copy + Send + Into<Uuid>;
+    /// What a request for a new record takes besides the writable fields, and what it needs.
+    type New: JsonSchema;
+    /// What a request for changes takes besides the writable fields.
+    type Changed: JsonSchema;
     /// In the singular, for messages.
     const NAME: &'static str;
 

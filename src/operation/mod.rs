@@ -1,0 +1,111 @@
+//! What a route takes and what it answers, in the words of OpenAPI 3.1. A row of `routes!` names a type for each.
+
+mod answers;
+mod schemas;
+mod takes;
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+pub use answers::{Accepted, Answers, Created, NoContent, Part, Text};
+pub use schemas::{Schemas, inline};
+pub use takes::{Nothing, Takes};
+
+/// One operation while its row describes it. What follows from method, path and permission is not said here.
+pub struct Operation<'a> {
+    schemas: &'a mut Schemas,
+    /// Largest page of a list.
+    pub page_limit: u32,
+    pub effect: Effect,
+    /// Parameter objects, in the order in which they are shown.
+    pub parameters: Vec<Value>,
+    /// Schema of the JSON body.
+    pub body: Option<Value>,
+    /// Status of success.
+    pub status: u16,
+    /// Media type and schema of the answer to it.
+    pub answer: Option<(&'static str, Value)>,
+    /// Schemas of JSON that comes with other statuses, which a problem may have as well.
+    pub alternatives: Vec<(u16, Value)>,
+    /// Names of the headers of that answer, besides those of every answer.
+    pub headers: BTreeSet<&'static str>,
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Reads,
+    /// Changes a record that the address names.
+    Writes,
+    /// Adds a record, and leaves the one that the address names as it is.
+    Adds,
+}
+
+impl<'a> Operation<'a> {
+    pub fn new(schemas: &'a mut Schemas, page_limit: u32, effect: Effect) -> Self {
+        Self {
+            schemas,
+            page_limit,
+            effect,
+            parameters: Vec::new(),
+            body: None,
+            status: 200,
+            answer: None,
+            alternatives: Vec::new(),
+            headers: BTreeSet::new(),
+        }
+    }
+
+    /// Adds an optional parameter of the query. A list of values is written with commas.
+    pub fn query(&mut self, name: &str, description: &str, schema: Value) {
+        let mut parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
+        if parameter["schema"]["type"] == "array" {
+            parameter["style"] = "form".into();
+            parameter["explode"] = false.into();
+        }
+        self.parameters.push(parameter);
+    }
+
+    /// Adds a header that a client may send.
+    pub fn header(&mut self, name: &str, description: &str, schema: Value) {
+        self.parameters.push(json!({ "name": name, "in": "header", "description": description, "schema": schema }));
+    }
+
+    /// Takes a JSON body.
+    pub fn takes<T: JsonSchema>(&mut self) {
+        self.body = Some(self.schemas.taken::<T>());
+    }
+
+    /// Answers with JSON. A record that shows its version has it as its ETag too.
+    pub fn answers<T: JsonSchema>(&mut self) {
+        self.answer = Some(("application/json", self.schemas.answered::<T>()));
+        if inline::<T>().pointer("/properties/version").is_some() {
+            self.headers.insert("ETag");
+        }
+    }
+
+    /// Answers with JSON of another status than that of success.
+    pub fn also_answers<T: JsonSchema>(&mut self, status: u16) {
+        self.alternatives.push((status, self.schemas.answered::<T>()));
+    }
+
+    /// Answers with something that is not JSON.
+    pub fn answers_text(&mut self, media_type: &'static str) {
+        self.answer = Some((media_type, json!({ "type": "string" })));
+    }
+
+    /// Adds the parameters of a list that has only one order.
+    pub fn pages(&mut self) {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": self.page_limit, "default": 10 });
+        self.query("limit", "Records of a page.", limit);
+        self.query("cursor", "`nextCursor` of the page before.", json!({ "type": "string", "minLength": 1 }));
+    }
+
+    /// Reads what earlier writes have written, if the client names one of them.
+    pub fn reads_writes(&mut self) {
+        self.query("syncToken", "The same as the header `X-Sync-Token`.", json!({ "type": "string", "minLength": 1 }));
+        self.parameters.push(json!({ "$ref": "#/components/parameters/SyncToken" }));
+    }
+}
