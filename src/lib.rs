@@ -17,7 +17,7 @@
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache       drivers
+//! 1 db search freshness feed cache outgoing   drivers
 //! 0 config error values validate operation metrics turns failpoint       plain types
 //! ```
 //!
@@ -83,6 +83,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+pub mod outgoing;
 pub mod saved_searches;
 pub mod search;
 pub mod server;

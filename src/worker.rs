@@ -5,6 +5,7 @@ use chrono::NaiveTime;
 use crate::app::App;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 
 /// Every kind of job.
@@ -22,5 +23,5 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
 /// Works until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
     let schedules = schedules(&app)?;
-    jobs::run(app, kinds(), schedules).await
+    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app)).map(drop)
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::names;
 use super::problems::{self, Traits};
+use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
 use crate::operation::{Effect, Operation, Schemas};
@@ -104,9 +105,13 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     parameters.extend(is_keyed.then(|| reference("IdempotencyKey")));
     parameters.extend(is_conditional.then(|| reference("IfMatch")));
     parameters.extend((is_get && headers.contains("ETag")).then(|| reference("IfNoneMatch")));
-    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(
-        |id| json!({ "name": id_name(id), "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }),
-    );
+    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(|id| {
+        let schema = match *id {
+            "{RoleName}" => json!({ "type": "string", "enum": Role::ALL.map(Role::as_str) }),
+            _ => json!({ "type": "string", "format": "uuid" }),
+        };
+        json!({ "name": id_name(id), "in": "path", "required": true, "schema": schema })
+    });
 
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");

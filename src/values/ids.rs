@@ -64,5 +64,6 @@ id!(LedgerEntryId);
 id!(PaymentId);
 id!(UserId);
 id!(SessionId);
+id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);

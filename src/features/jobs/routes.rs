@@ -139,7 +139,7 @@ async fn command(id: JobId, command: Command, caller: &Caller, request: &Request
 }
 
 fn owner(caller: &Caller) -> Owner {
-    if caller.has(Permission::Manage.name()) { Owner::Anyone } else { Owner::User(caller.id) }
+    if caller.has(Permission::Manage) { Owner::Anyone } else { Owner::User(caller.id) }
 }
 
 /// Reads a job; one of another user is not found.
