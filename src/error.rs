@@ -86,6 +86,9 @@ pub enum Error {
     Unavailable { code: &'static str, detail: String, retry_after: u64 },
     #[error("the request took too long")]
     Timeout,
+    /// An uploaded file does not fit on the disk.
+    #[error("the server has no room for this file")]
+    StorageFull,
     /// A failure of the server. The cause is logged and never sent to the client.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -145,6 +148,7 @@ impl Error {
             Self::UnknownTransferCoding => 501,
             Self::Unavailable { .. } => 503,
             Self::Timeout => 504,
+            Self::StorageFull => 507,
         }
     }
 
@@ -171,6 +175,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::UnknownTransferCoding => "unknown_transfer_coding",
             Self::Timeout => "timeout",
+            Self::StorageFull => "storage_full",
             Self::Internal(_) => "internal",
         }
     }

@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, audit, customers, payments, users};
+use crate::features::{accounts, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -23,6 +23,7 @@ pub fn routes(app: &App) -> Routes {
         payments::routes(app),
         audit::routes(app),
         saved_searches::routes(app),
+        jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
     ]);

@@ -8,6 +8,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod jobs;
 mod limits;
 mod mail;
 mod range;
@@ -26,6 +27,7 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use jobs::Jobs;
 pub use limits::Limits;
 pub use mail::Mail;
 pub use reindex::Rebuild;
@@ -74,6 +76,8 @@ pub struct Config {
     pub reindex: Rebuild,
     #[command(flatten)]
     pub imports: Imports,
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,

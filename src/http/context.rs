@@ -1,11 +1,13 @@
 //! The context of a request: its id, its client, its caller, its slot, and what is left of the caller's rate limit.
 
 use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hyper::HeaderMap;
 use parking_lot::Mutex;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use super::slots::Slot;
 use crate::error::Error;
@@ -31,6 +33,8 @@ struct Inner {
     disclosure: OnceLock<Disclosure>,
     budget: Mutex<Option<Budget>>,
     slot: Slot,
+    /// In milliseconds.
+    put_off: AtomicU64,
 }
 
 impl RequestContext {
@@ -39,7 +43,7 @@ impl RequestContext {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
         let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);
         let (arrived, caller, disclosure, budget) = (Instant::now(), OnceLock::new(), OnceLock::new(), Mutex::default());
-        Self(Arc::new(Inner { id, client, arrived, caller, disclosure, budget, slot }))
+        Self(Arc::new(Inner { id, client, arrived, caller, disclosure, budget, slot, put_off: AtomicU64::new(0) }))
     }
 
     /// The request id, in logs and problem details.
@@ -70,6 +74,28 @@ impl RequestContext {
     #[must_use]
     pub fn slot(&self) -> &Slot {
         &self.0.slot
+    }
+
+    /// Gives the request more time, for a body that takes longer than other requests.
+    pub(crate) fn put_off_deadline(&self, by: Duration) {
+        self.0.put_off.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Waits for work that has so much time, and what was added to it meanwhile; none if it takes longer.
+    pub(crate) async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let (started, mut work) = (Instant::now(), pin!(work));
+        loop {
+            let due = started + limit + self.put_off();
+            match timeout_at(due, work.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_) if started + limit + self.put_off() > due => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn put_off(&self) -> Duration {
+        Duration::from_millis(self.0.put_off.load(Ordering::Relaxed))
     }
 
     pub fn identify(&self, caller: UserId) {

@@ -74,7 +74,8 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
         422 => traits.has_body || traits.is_keyed,
-        405 => false,
+        // No row takes a file.
+        405 | 507 => false,
         _ => true,
     };
     codes().into_keys().filter(applies).collect()
