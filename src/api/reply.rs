@@ -29,6 +29,13 @@ pub(crate) enum Body {
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + Sync>>),
 }
 
+impl Body {
+    /// Whether there is nothing to send.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.is_empty())
+    }
+}
+
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

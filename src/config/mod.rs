@@ -65,6 +65,7 @@ pub struct Config {
     pub mail: Mail,
     #[command(flatten)]
     pub limits: Limits,
+    #[command(flatten)]
     pub audit: Audit,
     #[command(flatten)]
     pub writes: Writes,

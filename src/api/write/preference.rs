@@ -4,6 +4,7 @@ use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderName};
 
+use crate::api::reply::Body;
 use crate::api::{Reply, Request};
 
 const PREFER: &str = "prefer";
@@ -22,7 +23,7 @@ impl Request {
     pub(super) fn as_preferred(&self, reply: Reply) -> Reply {
         match preferred(&self.headers) {
             Some(Return::Minimal) => without_body(reply).with(APPLIED, "return=minimal"),
-            Some(Return::Representation) if !reply.body.is_empty() => reply.with(APPLIED, "return=representation"),
+            Some(Return::Representation) if !reply.body.is_absent() => reply.with(APPLIED, "return=representation"),
             _ => reply,
         }
     }
@@ -33,7 +34,7 @@ fn without_body(mut reply: Reply) -> Reply {
         reply.status = StatusCode::NO_CONTENT;
     }
     reply.headers.remove(CONTENT_TYPE);
-    reply.body.clear();
+    reply.body = Body::Whole(Vec::new());
     reply
 }
 

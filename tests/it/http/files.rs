@@ -90,7 +90,7 @@ async fn broken(_request: Request) -> Result<Reply> {
 
 async fn start(tune: impl FnOnce(&mut collections::config::Config)) -> (TestApp, SocketAddr) {
     let test = TestApp::start_api_tuned(&[], tune).await;
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = http::bind(&test.app.config.http).await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(http::listen(test.app.clone(), socket, rows(&test.app)));
     (test, address)

@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 7] = ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments"];
+const FEATURES: [&str; 8] = ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];
