@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::Pools;
 use crate::feed::Feed;
 use crate::freshness::Watermark;
+use crate::outgoing::Outgoing;
 use crate::search::Search;
 use crate::values::clock::Clock;
 
@@ -28,6 +29,8 @@ pub struct State {
     /// Announcements of changed rows.
     pub feed: Arc<Feed>,
     pub search: Search,
+    /// Mail.
+    pub outgoing: Outgoing,
     /// How far Elasticsearch has followed Postgres.
     pub watermark: Watermark,
     /// Places of log-ins in progress. Most of them wait for a password to be hashed, so there are few: a longer queue only makes
@@ -49,9 +52,10 @@ impl App {
         let feed =
             Feed::open(&config.feed, redis_url, &name, db.watch.clone()).context("REDIS_URL is not an address of Redis")?;
         let search = Search::open(&config, db.search.clone())?;
+        let outgoing = Outgoing::open(&config.mail)?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         let log_ins = Semaphore::new(config.access.log_ins);
-        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, watermark, log_ins, stop })))
+        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, outgoing, watermark, log_ins, stop })))
     }
 }
 

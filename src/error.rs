@@ -37,6 +37,9 @@ pub enum Error {
     Unauthenticated(&'static str),
     #[error("this needs the permission {0}")]
     Forbidden(&'static str),
+    /// An API key was used for what only its owner does.
+    #[error("this needs a signed-in user, not an API key")]
+    SessionRequired,
     /// No such record, or the caller may not know of it.
     #[error("{0} not found")]
     NotFound(&'static str),
@@ -120,7 +123,7 @@ impl Error {
         match self {
             Self::Malformed { .. } => 400,
             Self::Unauthenticated(_) => 401,
-            Self::Forbidden(_) => 403,
+            Self::Forbidden(_) | Self::SessionRequired => 403,
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout => 408,
@@ -145,6 +148,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
+            Self::SessionRequired => "session_required",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Duplicate(_) => "duplicate",

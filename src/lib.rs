@@ -17,7 +17,7 @@
 //! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache       drivers
+//! 1 db search freshness feed cache outgoing   drivers
 //! 0 config error values validate operation metrics turns failpoint       plain types
 //! ```
 //!
@@ -80,6 +80,7 @@ pub mod imports;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+pub mod outgoing;
 pub mod saved_searches;
 pub mod search;
 pub mod server;

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, customers, payments};
+use crate::features::{accounts, customers, payments, users};
 use crate::http::{self, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -17,6 +17,7 @@ use crate::{auth, health, openapi, saved_searches, sync, universal};
 pub fn routes(app: &App) -> Routes {
     let api = Routes::join(vec![
         auth::routes(app),
+        users::routes(app),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),

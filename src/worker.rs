@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::time::sleep;
 
 use crate::app::App;
 use crate::auth::session;
 use crate::error::Result;
+use crate::features::users;
 
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// How long an ended session is kept, so that users can see where they were signed in.
-const RETENTION: TimeDelta = TimeDelta::days(30);
-
-/// Does the work at intervals until the application is stopped.
+/// Does the work until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
+    tokio::try_join!(remove_ended_sessions(app.clone()), users::deliver_mail(app)).map(drop)
+}
+
+async fn remove_ended_sessions(app: App) -> Result<()> {
     loop {
-        let removed = session::remove_ended(&app.db.server, app.clock.now() - RETENTION).await?;
+        let removed = session::remove_ended(&app.db.server, app.clock.now()).await?;
         if removed > 0 {
             tracing::info!(removed, "removed old sessions");
         }

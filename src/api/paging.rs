@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{RecordWriter, Reply, Request};
+use super::{RecordWriter, Reply, Request, json};
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
 use crate::search::explain::explain;
@@ -190,6 +190,62 @@ pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
 /// Reads a cursor of [`cursor_after`].
 pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
     Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
+}
+
+/// The part of a list of rows that a request asks for. Such a list has one order and no filters.
+pub struct Part {
+    pub limit: u32,
+    /// The last row of the part before.
+    pub after: Option<Uuid>,
+}
+
+/// Reads what part of a list of rows a request asks for; `others` are the parameters that the list knows besides.
+pub fn part(request: &Request, others: &[&str]) -> Result<Part> {
+    let (mut part, most) = (Part { limit: PAGE_DEFAULT, after: None }, rules(request).page_limit);
+    for (name, value) in request.parameters() {
+        match &*name {
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+                let wrong = || Error::malformed("bad_parameter", format!("limit: takes a whole number from 1 to {most}"));
+                part.limit = limit.ok_or_else(wrong)?;
+            }
+            "cursor" if value.is_empty() => {}
+            "cursor" => part.after = Some(resume_after(request, &value)?),
+            name if others.contains(&name) => {}
+            _ => {
+                let known = [&["limit", "cursor"], others].concat().join(", ");
+                return Err(Error::malformed("bad_parameter", format!("{}: known are {known}", clipped(&name))));
+            }
+        }
+    }
+    Ok(part)
+}
+
+impl Part {
+    /// How many rows to read: one more than are shown tells that another part follows.
+    #[must_use]
+    pub fn to_read(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// Answers with the rows that were read, and where the next part begins.
+    pub fn answer<T: Serialize>(&self, request: &Request, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Reply> {
+        let (limit, has_more) = (self.limit as usize, rows.len() > self.limit as usize);
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| has_more);
+        let next_cursor = last.map(|last| cursor_after(request, id(last))).transpose()?;
+        json(&Rows { data: rows, limit: self.limit, next_cursor })
+    }
+}
+
+/// A part of a list of rows.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
+pub struct Rows<T> {
+    data: Vec<T>,
+    limit: u32,
+    next_cursor: Option<String>,
 }
 
 /// A cursor belongs to its path, but the older address has the same list, and a search too.

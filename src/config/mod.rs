@@ -7,6 +7,7 @@ mod database;
 mod feed;
 mod http;
 mod imports;
+mod mail;
 mod range;
 mod reindex;
 mod search;
@@ -16,11 +17,12 @@ mod writes;
 use clap::Args;
 use secrecy::SecretString;
 
-pub use access::Access;
+pub use access::{Access, Registration};
 pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use mail::Mail;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
@@ -52,6 +54,8 @@ pub struct Config {
     #[command(flatten)]
     pub access: Access,
     #[command(flatten)]
+    pub mail: Mail,
+    #[command(flatten)]
     pub writes: Writes,
     #[command(flatten)]
     pub sync: Sync,
@@ -73,6 +77,13 @@ impl Config {
     /// Refuses settings that are unsafe in production, with a sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
         self.access.check(self.environment)
+    }
+
+    /// Who can register.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        let default = if self.environment == Environment::Development { Registration::Open } else { Registration::Invite };
+        self.access.registration.unwrap_or(default)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::problems::{self, Traits};
 use super::{names, shared};
+use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
 use crate::operation::{Effect, Operation, PAGE_SIZE, Schemas};
@@ -114,9 +115,13 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));
     parameters.extend(is_conditional.then(|| reference("IfMatch")));
     parameters.extend((is_get && headers.contains("ETag")).then(|| reference("IfNoneMatch")));
-    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(
-        |id| json!({ "name": id_name(id), "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }),
-    );
+    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(|id| {
+        let schema = match *id {
+            "{RoleName}" => json!({ "type": "string", "enum": Role::ALL.map(Role::as_str) }),
+            _ => json!({ "type": "string", "format": "uuid" }),
+        };
+        json!({ "name": id_name(id), "in": "path", "required": true, "schema": schema })
+    });
 
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");

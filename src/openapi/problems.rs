@@ -86,7 +86,7 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         401 | 423 => !traits.is_public || writes,
         403 => !traits.is_public,
         404 => traits.has_ids,
-        409 => !traits.is_public && (writes || traits.is_list),
+        409 => traits.effect == Effect::Adds || (!traits.is_public && (writes || traits.is_list)),
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
         422 => traits.has_body || traits.is_keyed,

@@ -64,4 +64,5 @@ id!(LedgerEntryId);
 id!(PaymentId);
 id!(UserId);
 id!(SessionId);
+id!(ApiKeyId);
 id!(SavedSearchId);

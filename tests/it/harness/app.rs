@@ -137,7 +137,12 @@ impl TestApp {
 
     /// Starts a second server on the same database and clock, which has no Elasticsearch.
     pub async fn without_elasticsearch(&self) -> Running {
-        let mut config = config(&self.database, &[]);
+        self.beside(&[]).await
+    }
+
+    /// Starts a second server, with settings of its own, on the same database and clock, which has no Elasticsearch.
+    pub async fn beside(&self, more: &[&str]) -> Running {
+        let mut config = config(&self.database, more);
         config.search.url = None;
         server::start(&App::open(config, self.clock.clone()).unwrap()).await.unwrap()
     }

@@ -167,7 +167,8 @@ async fn the_settings_decide_what_is_required() {
         let document = document(&test).await;
         let required = |path: &str, method: &str, header: &str| {
             let parameters = document["paths"][path][method]["parameters"].as_array().unwrap().iter();
-            let mut resolved = parameters.map(|one| one["$ref"].as_str().map_or(one, |name| document.pointer(&name[1..]).unwrap()));
+            let mut resolved =
+                parameters.map(|one| one["$ref"].as_str().map_or(one, |name| document.pointer(&name[1..]).unwrap()));
             let found = resolved.find(|parameter| parameter["name"] == header).unwrap();
             found["required"] == true
         };

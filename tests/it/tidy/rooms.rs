@@ -8,7 +8,7 @@ use super::files;
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["config", "error", "values", "validate", "operation", "metrics", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing"]),
     (2, &["app"]),
     (3, &["http"]),
     (4, &["api"]),
