@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Keys, Recorder};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::db::Pools;
@@ -26,6 +27,8 @@ pub struct State {
     pub db: Pools,
     /// Answers of Postgres, for seconds.
     pub cache: Arc<Cache>,
+    /// What is read and revealed.
+    pub audit: Arc<Recorder>,
     /// Announcements of changed rows.
     pub feed: Arc<Feed>,
     pub search: Search,
@@ -51,11 +54,13 @@ impl App {
         let name = format!("{}:{}", config.search.index_prefix, config.sync.slot);
         let feed =
             Feed::open(&config.feed, redis_url, &name, db.watch.clone()).context("REDIS_URL is not an address of Redis")?;
+        let audit =
+            Arc::new(Recorder::new(db.server.clone(), Keys::new(config.access.key(), config.access.keys()), config.audit.reads));
         let search = Search::open(&config, db.search.clone())?;
         let outgoing = Outgoing::open(&config.mail)?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         let log_ins = Semaphore::new(config.access.log_ins);
-        Ok(Self(Arc::new(State { config, clock, db, cache, feed, search, outgoing, watermark, log_ins, stop })))
+        Ok(Self(Arc::new(State { config, clock, db, cache, audit, feed, search, outgoing, watermark, log_ins, stop })))
     }
 }
 

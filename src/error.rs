@@ -324,6 +324,7 @@ impl Violations {
         match error {
             Error::Malformed { violations, .. } | Error::Invalid(violations) => self.extend(violations),
             Error::Duplicate(violation) => self.extend(violation.into()),
+            Error::Forbidden(permission) => self.add("", "forbidden", format!("needs the permission {permission}")),
             _ => {}
         }
     }

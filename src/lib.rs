@@ -17,8 +17,8 @@
 //! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache outgoing   drivers
-//! 0 config error values validate operation metrics turns failpoint       plain types
+//! 1 db search freshness feed cache outgoing audit   drivers
+//! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
 //! # Glossary
@@ -40,6 +40,8 @@
 //! | lease | number of a leader's term; statements of an earlier term change nothing (fencing) |
 //! | generation | one physical index behind an alias: building, live, retired, failed |
 //! | rollback target | the previous generation, kept current for a while |
+//! | seal | a link of the audit log's chain: the hashes of its entries, and of the link before |
+//! | head | the newest seal, signed; kept elsewhere it is an anchor |
 //! | high-water mark | highest LSN that Elasticsearch has seen of this database |
 //! | anti-entropy sweep | endless comparison of documents with their rows |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
@@ -59,10 +61,13 @@
 //! 7. Money is integer minor units with a currency: never a float, never summed across currencies. A balance changes only by a
 //!    ledger entry in the same transaction. Rows are locked in one order; see `db::rows`.
 //! 8. Nothing below the list of collections knows which collections there are.
-//! 9. Personal data of debtors appears in no log, metric, error body or cache key.
+//! 9. Personal data of debtors appears in no log, metric, error body or cache key, and only masked in the audit log and in answers to
+//!    callers without the permission `personal`.
+//! 10. Every change of a business row has an entry in the audit log, in the same transaction. Entries are never changed.
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cache;
 pub mod cli;
@@ -85,6 +90,7 @@ pub mod saved_searches;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod telemetry;
 pub mod turns;
 pub mod universal;
 pub mod validate;

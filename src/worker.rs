@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::app::App;
+use crate::audit;
 use crate::auth::session;
 use crate::error::Result;
 use crate::features::users;
@@ -13,7 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Does the work until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
-    tokio::try_join!(remove_ended_sessions(app.clone()), users::deliver_mail(app)).map(drop)
+    let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
+    tokio::try_join!(remove_ended_sessions(app.clone()), users::deliver_mail(app.clone()), sealing).map(drop)
 }
 
 async fn remove_ended_sessions(app: App) -> Result<()> {

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{RecordWriter, Reply, Request, json};
+use super::{Authors, RecordWriter, Reply, Request, json};
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
 use crate::search::explain::explain;
@@ -92,7 +92,7 @@ fn owned_parameters(request: &Request) -> Vec<(String, String)> {
 /// Answers a list of the part of a collection that `part` selects.
 pub async fn list(request: &Request, collection: &'static Collection, part: Filter, parsed: ParsedList) -> Result<Reply> {
     let search = &request.app.search;
-    let ParsedList { mut query, page, cursor, view, mut hashed, shape } = parsed;
+    let ParsedList { mut query, page, cursor, view, mut hashed, shape, about, typed } = parsed;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
     let now = request.app.clock.now();
@@ -111,7 +111,8 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let total = answer.hits.total;
     let records = answer.hits.documents.iter().map(|document| document::record(document));
     let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
-    let writer = RecordWriter::open(&request.app, collection, &shape, records.clone()).await?;
+    let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
+    let writer = RecordWriter::open(request, collection, &shape, authors, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);
@@ -145,6 +146,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
+    request.log_search(collection.name, &about, &typed);
     Ok(reply(request, body, &end))
 }
 
@@ -269,6 +271,7 @@ pub(crate) fn rules(request: &Request) -> Rules<'_> {
         page_limit: if request.is_canonical() { page_limit } else { page_limit.min(OLDER_PAGE_LIMIT) },
         total_limit: TOTAL_LIMIT,
         now: request.app.clock.now(),
+        disclosure: request.context.disclosure(),
     }
 }
 

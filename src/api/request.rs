@@ -1,6 +1,7 @@
 //! What a handler gets: the shared state and one request whose body is not yet read.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
@@ -8,14 +9,17 @@ use futures_util::{Stream, StreamExt};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
+use uuid::Uuid;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
 use super::{Authority, Context, json};
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
@@ -88,6 +92,27 @@ impl Request {
             authority,
             is_strict: self.is_canonical(),
         }
+    }
+
+    /// Notes in the audit log that the caller was shown a record.
+    pub fn log_read(&self, kind: &'static str, id: Uuid) {
+        self.app.audit.note(|| self.audit_entry(Action::Read, kind, Some(id), None));
+    }
+
+    /// Notes in the audit log that the caller was shown a list: what its conditions are about, and a keyed hash of what was typed.
+    pub fn log_search(&self, kind: &'static str, about: &BTreeSet<String>, typed: &str) {
+        self.app.audit.note(|| {
+            let typed = (!typed.is_empty()).then(|| self.app.audit.keys.mask(typed));
+            let details = json!({ "fields": about, "q": typed });
+            self.audit_entry(Action::Search, kind, None, Some(details.to_string()))
+        });
+    }
+
+    /// An entry of the audit log about this request. `details` is JSON without personal data.
+    #[must_use]
+    pub fn audit_entry(&self, action: Action, kind: &'static str, subject: Option<Uuid>, details: Option<String>) -> Entry {
+        let (actor, request) = (self.context.caller(), self.context.id().to_owned());
+        Entry { at: self.app.clock.now(), actor, request, action, kind, subject, details }
     }
 
     /// Returns a header's value if it is visible ASCII.

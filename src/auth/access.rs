@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
 use crate::search::Collection;
 use crate::values::ids::{SessionId, UserId};
+use crate::values::personal::Disclosure;
 
 const API_KEY: &str = "x-api-key";
 
@@ -64,6 +65,12 @@ impl Caller {
         Permission::named(collection.permission).is_some_and(|permission| self.has(permission))
     }
 
+    /// How much of the personal data of debtors the caller sees.
+    #[must_use]
+    pub fn disclosure(&self) -> Disclosure {
+        if self.has(Permission::Personal) { Disclosure::Full } else { Disclosure::Masked }
+    }
+
     /// How far the caller may move balances.
     #[must_use]
     pub fn authority(&self) -> Authority {
@@ -94,6 +101,7 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
                 let denied = |error| warp::reject::custom(Denied::from(error));
                 let caller = authenticate(&app, &headers).await.map_err(denied)?;
                 context.identify(caller.id);
+                context.disclose(caller.disclosure());
                 caller.require(permission).map(|()| caller).map_err(denied)
             }
         })

@@ -35,6 +35,8 @@ pub enum Permission {
     Read,
     /// See the personal data of debtors in them, which others get masked.
     Personal,
+    /// See the personal data of one record at a time, for a reason that is logged.
+    Reveal,
     /// Create and change customers and accounts, record payments.
     Edit,
     /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
@@ -48,8 +50,8 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 7] =
-        [Self::Read, Self::Personal, Self::Edit, Self::Manage, Self::Supervise, Self::Operate, Self::Administer];
+    pub const ALL: [Self; 8] =
+        [Self::Read, Self::Personal, Self::Reveal, Self::Edit, Self::Manage, Self::Supervise, Self::Operate, Self::Administer];
 
     /// The word in JSON and SQL.
     #[must_use]
@@ -57,6 +59,7 @@ impl Permission {
         match self {
             Self::Read => "read",
             Self::Personal => "personal",
+            Self::Reveal => "reveal",
             Self::Edit => "edit",
             Self::Manage => "manage",
             Self::Supervise => "supervise",

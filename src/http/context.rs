@@ -7,6 +7,7 @@ use hyper::HeaderMap;
 
 use super::slots::Slot;
 use crate::values::ids::{self, UserId};
+use crate::values::personal::Disclosure;
 
 /// The gateway creates it, the permission filters add the caller.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ struct Inner {
     id: String,
     peer: IpAddr,
     caller: OnceLock<UserId>,
+    disclosure: OnceLock<Disclosure>,
     slot: Slot,
 }
 
@@ -25,7 +27,7 @@ impl RequestContext {
     pub(crate) fn new(peer: IpAddr, headers: &HeaderMap, slot: Slot) -> Self {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_plain(id));
         let id = given.map_or_else(|| ids::new().to_string(), str::to_owned);
-        Self(Arc::new(Inner { id, peer, caller: OnceLock::new(), slot }))
+        Self(Arc::new(Inner { id, peer, caller: OnceLock::new(), disclosure: OnceLock::new(), slot }))
     }
 
     /// The request id, in logs and problem details.
@@ -46,6 +48,12 @@ impl RequestContext {
         self.0.caller.get().copied()
     }
 
+    /// How much of personal data the answer shows: all only if the caller's permission for it was checked.
+    #[must_use]
+    pub fn disclosure(&self) -> Disclosure {
+        self.0.disclosure.get().copied().unwrap_or_default()
+    }
+
     /// Its place among the requests that are worked on.
     #[must_use]
     pub fn slot(&self) -> &Slot {
@@ -54,6 +62,11 @@ impl RequestContext {
 
     pub fn identify(&self, caller: UserId) {
         self.0.caller.set(caller).ok();
+    }
+
+    /// Sets how much of personal data the caller may see.
+    pub fn disclose(&self, disclosure: Disclosure) {
+        self.0.disclosure.set(disclosure).ok();
     }
 }
 

@@ -14,7 +14,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::connections::Purpose;
-use super::finalize::{Conditions, finalize};
+use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
 use super::{RequestContext, Response, Routes, message, problem, unmatched};
@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::telemetry::Span;
 
 /// A handler is cancelled after this many times its deadline.
 const CANCEL_AFTER: u32 = 3;
@@ -31,6 +32,7 @@ pub(crate) struct Gateway {
     routes: BoxedFilter<(Response,)>,
     table: Table,
     slots: Slots,
+    cors: Cors,
     handlers: TaskTracker,
 }
 
@@ -40,6 +42,7 @@ impl Gateway {
             routes: routes.filter.recover(unmatched::recover).unify().boxed(),
             table: Table::new(&routes.table),
             slots: Slots::new(&app.config.http),
+            cors: Cors::new(&app.config.http),
             handlers: TaskTracker::new(),
             app,
         }
@@ -62,15 +65,18 @@ impl Gateway {
 
     /// Answers one request. Every path ends in a complete response and one log line.
     pub(crate) async fn answer(&self, context: RequestContext, purpose: &Purpose, request: hyper::Request<Incoming>) -> Response {
-        let started = Instant::now();
+        let (started, _in_flight) = (Instant::now(), InFlight::count());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let conditions = Conditions::new(&method, request.headers());
+        let conditions = Conditions::new(&method, request.headers(), self.limits());
         let route = self.table.find(&path);
         let allow = route.map_or("", |route| route.allow.as_str());
+        // The pattern and not the path: paths hold what clients searched for.
+        let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
+        let span = Span::request(context.id(), metrics::method(&method), pattern, request.headers());
         let handled = match message::check(&request) {
             Ok(()) if method == Method::OPTIONS && route.is_some() => Ok(options(allow)),
-            Ok(()) => self.handle(&context, purpose, request).await,
+            Ok(()) => self.handle(&context, purpose, &span, request).await,
             Err(error) => Err(error),
         };
         let mut response = handled.unwrap_or_else(|error| problem::unrendered(Arc::new(error)));
@@ -78,11 +84,10 @@ impl Gateway {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         problem::render(&mut response, &context, &path, allow, self.app.clock.now());
-        finalize(&mut response, &conditions, &context);
-        // The pattern and not the path: paths hold what clients searched for.
-        let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
+        finalize(&mut response, &conditions, &context, &self.cors, allow).await;
         let (status, took) = (response.status().as_u16(), started.elapsed());
         count(metrics::method(&method), pattern, status, took);
+        span.answered(status);
         tracing::info!(
             method = metrics::method(&method),
             route = pattern,
@@ -99,6 +104,7 @@ impl Gateway {
         &self,
         context: &RequestContext,
         purpose: &Purpose,
+        span: &Span,
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response> {
         if request.method() == Method::HEAD {
@@ -108,6 +114,7 @@ impl Gateway {
         request.extensions_mut().insert(context.clone());
         let mut routes = warp::service(self.routes.clone());
         let deadline = self.limits().request_timeout;
+        let span = span.clone();
         // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
         // request. A handler that runs long after its deadline waits for a dead peer: statements have shorter timeouts.
         let handler = self.handlers.spawn(async move {
@@ -115,7 +122,8 @@ impl Gateway {
             if let Some(slot) = slot {
                 slot.take()?;
             }
-            let Ok(response) = timeout(deadline * CANCEL_AFTER, routes.call(request)).await.map_err(|_| Error::Timeout)?;
+            let answered = span.scope(timeout(deadline * CANCEL_AFTER, routes.call(request))).await;
+            let Ok(response) = answered.map_err(|_| Error::Timeout)?;
             Ok(response)
         });
         match timeout(deadline, handler).await {
@@ -129,7 +137,7 @@ impl Gateway {
 
 /// The slot that a request needs. Probes need none: an overloaded server must not be restarted for being busy.
 fn needed_slot(context: &RequestContext, purpose: &Purpose, path: &str) -> Result<Option<Slot>> {
-    if path == "/metrics" || path == "/health" || path.starts_with("/health/") {
+    if path == "/metrics" || path == "/api/metrics" || path == "/health" || path.starts_with("/health/") {
         return Ok(None);
     }
     match purpose {
@@ -146,6 +154,22 @@ pub(crate) fn refused(error: &hyper::Error) {
     let status = if is_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST }.as_u16();
     count("other", "unreadable", status, Duration::ZERO);
     tracing::info!(method = "other", route = "unreadable", status, "request answered");
+}
+
+/// Counts a request while it is answered, or until its client goes away.
+struct InFlight;
+
+impl InFlight {
+    fn count() -> Self {
+        metrics::HTTP_IN_FLIGHT.inc();
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::HTTP_IN_FLIGHT.dec();
+    }
 }
 
 fn count(method: &str, route: &str, status: u16, took: Duration) {

@@ -29,11 +29,11 @@ pub fn document(table: &[Row], config: &Config) -> Value {
     let mut schemas = Schemas::default();
     schemas.name(PAGE_SIZE, json!({ "type": "integer", "minimum": 1, "maximum": config.search.page_limit, "default": 10 }));
     let responses = problems::responses(&mut schemas);
-    let known: BTreeSet<&str> = table.iter().map(|row| row.path.as_str()).collect();
+    let known: BTreeMap<&str, &str> = table.iter().map(|row| (row.path.as_str(), row.access)).collect();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeSet::new();
     for row in table {
-        let Some(place) = Place::of(&row.path, &known) else { continue };
+        let Some(place) = Place::of(row, &known) else { continue };
         let segments: Vec<&str> = place.path.trim_matches('/').split('/').collect();
         let (key, method) = (names_of_ids(&place.key), row.method.to_lowercase());
         let path = paths.entry(key).or_insert_with(|| json!({}));
@@ -84,15 +84,16 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// None for a row of the alias.
-    fn of(path: &'a str, known: &BTreeSet<&str>) -> Option<Self> {
+    /// None for a row of the alias. `known` has the access of every path: another one is no alias.
+    fn of(row: &'a Row, known: &BTreeMap<&str, &str>) -> Option<Self> {
+        let path = row.path.as_str();
         if let Some(rest) = path.strip_prefix(CANONICAL) {
             // A path is described once, so the one at the root has it.
-            let is_taken = known.contains(rest);
+            let is_taken = known.contains_key(rest);
             let key = if is_taken { format!("/v1{rest}") } else { rest.to_owned() };
             return Some(Self { key, path: rest, servers: if is_taken { vec![ALIAS] } else { Vec::new() } });
         }
-        let has_other = |base: &str, rest: &str| known.contains(format!("{base}{rest}").as_str());
+        let has_other = |base: &str, rest: &str| known.get(format!("{base}{rest}").as_str()) == Some(&row.access);
         if path.strip_prefix(ALIAS).is_some_and(|rest| has_other(CANONICAL, rest) || has_other("", rest)) {
             return None;
         }
@@ -126,7 +127,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");
     if is_keyed {
-        shown.extend(["X-Sync-Token", "Idempotent-Replayed"]);
+        shown.extend(["X-Sync-Token", "Idempotent-Replayed", "Preference-Applied"]);
     }
     let shown: Map<String, Value> =
         shown.into_iter().map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect();
@@ -238,6 +239,7 @@ fn headers() -> Value {
         "Idempotent-Replayed": header("`true` if the answer is that of an earlier request with the same key."),
         "Link": header("The pages around this one (RFC 8288)."),
         "Location": header("The address of what was created."),
+        "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
         "Retry-After": header("Seconds after which the request may succeed."),
         "X-Possible-Duplicate-Of": header("The id of a payment that looks the same."),
         "X-Read-Source": header("Which engine has answered."),

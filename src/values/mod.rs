@@ -6,5 +6,7 @@ pub mod ids;
 pub mod json;
 pub mod lsn;
 pub mod money;
+pub mod origin;
+pub mod personal;
 pub mod text;
 pub mod zone;

@@ -238,6 +238,12 @@ impl Search {
         turns.take(caller, share, self.patience).await.ok_or_else(|| Error::busy("too_many_searches", detail))
     }
 
+    /// Whether lists stay away from Elasticsearch because it fails or is slow.
+    #[must_use]
+    pub fn is_breaker_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Sees whether Elasticsearch answers, unless that was done a moment ago.
     fn probe(&self, elastic: &Arc<Elastic>, collection: &'static Collection) {
         if self.breaker.is_probe_due(Instant::now()) {

@@ -2,7 +2,11 @@
 
 mod admission;
 pub(crate) mod answers;
+mod compression;
+mod cors;
 mod hostile;
 pub(crate) mod limits;
+mod matrix;
 mod messages;
 mod sizes;
+mod tls;

@@ -7,8 +7,8 @@ use super::files;
 /// The rooms and their floors; see the map in `src/lib.rs`. A room uses only rooms on lower floors; the plain types of the ground
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["config", "error", "values", "validate", "operation", "metrics", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed", "outgoing"]),
+    (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit"]),
     (2, &["app"]),
     (3, &["http"]),
     (4, &["api"]),
@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 6] = ["resource", "users", "ledger", "customers", "accounts", "payments"];
+const FEATURES: [&str; 7] = ["resource", "audit", "users", "ledger", "customers", "accounts", "payments"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];
