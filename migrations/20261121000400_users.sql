@@ -13,6 +13,8 @@ create table users (
     constraint users_role_known check (role in ('admin', 'manager', 'agent', 'viewer')),
   password_hash text not null,
   disabled_at timestamptz,
+  -- When the lock after too many wrong passwords ends, or has ended; see login_failures.
+  locked_until timestamptz,
   created_at timestamptz not null default now(),
   -- None for one who registered, or was made by an operator.
   created_by uuid

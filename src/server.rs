@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, audit, customers, payments, users};
+use crate::features::{accounts, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -23,6 +23,7 @@ pub fn routes(app: &App) -> Routes {
         payments::routes(app),
         audit::routes(app),
         saved_searches::routes(app),
+        jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
     ]);
@@ -71,6 +72,7 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
         let (audit, answered) = (Arc::clone(&app.audit), answered.clone());
         async move { audit.run(answered).await }
     });
+    followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

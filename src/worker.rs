@@ -1,32 +1,29 @@
-//! The list of background work that belongs to no request.
+//! The list of background work that belongs to no request: the kinds of jobs, and those that run every day.
 
-use std::time::Duration;
-
-use tokio::time::sleep;
+use chrono::NaiveTime;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::session;
+use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
 use crate::features::users;
+use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 
-const INTERVAL: Duration = Duration::from_secs(600);
-
-/// Does the work until the application is stopped.
-pub async fn run(app: App) -> Result<()> {
-    let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
-    tokio::try_join!(remove_ended_sessions(app.clone()), users::deliver_mail(app.clone()), sealing).map(drop)
+/// Every kind of job.
+#[must_use]
+pub fn kinds() -> Kinds {
+    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>()
 }
 
-async fn remove_ended_sessions(app: App) -> Result<()> {
-    loop {
-        let removed = session::remove_ended(&app.db.server, app.clock.now()).await?;
-        if removed > 0 {
-            tracing::info!(removed, "removed old sessions");
-        }
-        tokio::select! {
-            () = sleep(INTERVAL) => {}
-            () = app.stop.cancelled() => return Ok(()),
-        }
-    }
+/// What runs every day, while few users work.
+pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
+    let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
+    Ok(vec![Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?, Schedule::daily::<RemoveOld>(hour(4), zone)?])
+}
+
+/// Works until the application is stopped.
+pub async fn run(app: App) -> Result<()> {
+    let schedules = schedules(&app)?;
+    let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
+    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing).map(drop)
 }

@@ -12,6 +12,7 @@ use crate::api::{Authority, Request};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
+use crate::rate_limits::Budget;
 use crate::search::Collection;
 use crate::values::ids::{SessionId, UserId};
 use crate::values::personal::Disclosure;
@@ -89,6 +90,25 @@ pub fn public(_app: &App) -> BoxedFilter<()> {
     warp::any().boxed()
 }
 
+/// Admits requests without a caller, but only so many from one address; the others are refused late, so that a client that sends
+/// one after the other becomes slow.
+#[must_use]
+pub fn limited(app: &App) -> BoxedFilter<()> {
+    let app = app.clone();
+    warp::ext::get::<RequestContext>()
+        .and_then(move |context: RequestContext| {
+            let app = app.clone();
+            async move {
+                match app.rate_limits.address(context.client()).await.map(|budget| budget.check()) {
+                    Some(Err(error)) => Err(warp::reject::custom(Denied::from(context.refuse(error).await))),
+                    _ => Ok(()),
+                }
+            }
+        })
+        .untuple_one()
+        .boxed()
+}
+
 /// Admits callers with the permission, and extracts the [`Caller`].
 #[must_use]
 pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
@@ -102,10 +122,23 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
                 let caller = authenticate(&app, &headers).await.map_err(denied)?;
                 context.identify(caller.id);
                 context.disclose(caller.disclosure());
+                check(app.rate_limits.user(caller.id).await, &context).map_err(denied)?;
                 caller.require(permission).map(|()| caller).map_err(denied)
             }
         })
         .boxed()
+}
+
+/// Counts an import or a bulk update, which each caller sends few of.
+pub async fn count_bulk(request: &Request, caller: &Caller) -> Result<()> {
+    check(request.app.rate_limits.bulk(caller.id).await, &request.context)
+}
+
+/// Shows the budget in the answer, and refuses the request if it is exceeded.
+fn check(budget: Option<Budget>, context: &RequestContext) -> Result<()> {
+    let Some(budget) = budget else { return Ok(()) };
+    context.show(&budget);
+    budget.check()
 }
 
 /// The caller of an address that is open to all; none without credentials.

@@ -1,18 +1,15 @@
-//! Passwords: argon2id, off the request threads, two at a time. Users who were imported have bcrypt hashes until they log in.
+//! Passwords: argon2id, off the request threads. Users who were imported have bcrypt hashes until they log in.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
-use tokio::sync::Semaphore;
 
+use super::hashing;
 use crate::error::{Error, Result};
 
 pub const MAX_BYTES: usize = 1024;
 
 pub const MIN_CHARS: usize = 8;
-
-/// Concurrent hashes. Each takes 19 MiB and a core for tens of milliseconds; many sign-ins must not starve other requests.
-static CONCURRENCY: Semaphore = Semaphore::const_new(2);
 
 /// Compared with the password of an unknown user, so that the response takes as long as for a known one.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$hoLlZJyqxQJHRQqNKdBrPn6OyBV6bwNjKFfG6fK3ypw";
@@ -38,7 +35,7 @@ pub async fn hash(password: String) -> Result<String> {
 
 /// Hashes a password that has been accepted before, whatever its length was allowed to be then.
 pub(super) async fn hash_again(password: String) -> Result<String> {
-    work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+    hashing::run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
         .await?
         .map_err(Error::internal)
 }
@@ -54,7 +51,7 @@ pub(super) async fn matches(password: String, hash: Option<String>) -> Result<bo
     let usable = hash.filter(|hash| is_affordable(hash));
     let is_known = usable.is_some();
     let hash = usable.unwrap_or_else(|| DUMMY_HASH.to_owned());
-    let same = work(move || match bcrypt_cost(&hash) {
+    let same = hashing::run(move || match bcrypt_cost(&hash) {
         Some(_) => bcrypt::verify(&password, &hash).unwrap_or(false),
         None => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
     })
@@ -94,11 +91,6 @@ fn argon2id_params(hash: &str) -> Option<Params> {
 /// KiB that are written to compute a hash.
 fn effort(params: &Params) -> u64 {
     u64::from(params.m_cost()) * u64::from(params.t_cost())
-}
-
-async fn work<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _turn = CONCURRENCY.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(task).await.map_err(Error::internal)
 }
 
 #[cfg(test)]

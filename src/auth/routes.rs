@@ -1,5 +1,7 @@
 //! Log-in, refresh, log-out, sessions and the profile.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json as value;
@@ -8,12 +10,13 @@ use tokio::sync::SemaphorePermit;
 
 use super::Permission::Read;
 use super::credentials::{self, Credentials};
+use super::lockout::{self, Attempt};
 use super::session::refresh_token::RefreshToken;
 use super::session::rotation::{self, Rotation};
 use super::session::{Origin, Session};
 use super::signed_in::{Profile, SignedIn};
 use super::token::TokenIdentity;
-use super::{Caller, access, api_keys, may, password, public, session};
+use super::{Caller, access, api_keys, limited, may, password, session};
 use crate::api::paging::{self, Rows};
 use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
@@ -21,10 +24,15 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::operation::{NoContent, Nothing, Operation, Takes};
 use crate::routes;
+use crate::turns::Turn;
 use crate::values::ids::{SessionId, UserId};
+use crate::values::network::Network;
 
 /// Bytes of a log-in: a user name or e-mail address, and a password of up to [`password::MAX_BYTES`] bytes, some of them escaped.
 const LOGIN_BYTES: u64 = 4 * 1024;
+
+/// How long a log-in waits for others from its address.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Characters that are kept of how a client calls itself.
 const DEVICE_CHARS: usize = 200;
@@ -39,13 +47,13 @@ pub fn routes(app: &App) -> Routes {
 fn own_routes(app: &App) -> Routes {
     routes! { app, "auth";
         /// Signs in with a user name or an e-mail address.
-        post   ("login")                public up_to(LOGIN_BYTES) => login:       Login -> SignedIn;
+        post   ("login")                limited up_to(LOGIN_BYTES) => login:       Login -> SignedIn;
         /// Exchanges a refresh token, which is used once, for new tokens.
-        post   ("refresh")              public up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
+        post   ("refresh")              limited up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
         /// Exchanges a refresh token, as `/auth/refresh`.
-        post   ("refresh-token")        public up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
+        post   ("refresh-token")        limited up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
         /// Ends the session of the access token. With an expired one, a body as that of `/auth/refresh` names the session.
-        post   ("logout")               public up_to(LOGIN_BYTES) => logout:      Leaving -> NoContent;
+        post   ("logout")               limited up_to(LOGIN_BYTES) => logout:      Leaving -> NoContent;
         /// Lists the caller's sessions.
         get    ("sessions")             may(Read)                 => sessions:    Listing -> Rows<Session>;
         /// Ends one of the caller's sessions.
@@ -92,16 +100,50 @@ impl Takes for Listing {
 
 async fn login(mut request: Request) -> Result<Reply> {
     let given: Login = request.json().await?;
-    let _place = log_in_place(&request)?;
+    let place = log_in_place(&request).await?;
     let found = credentials::by_login(&request.app.db.server, &given.username).await?;
-    // The password is compared in the queue's own time, not in a slot that another request needs.
-    let user = request.context.slot().leave_during(with_password(&request.app, found, given.password)).await??;
+    let user = compare(&request, place, &given.username, found, given.password).await?;
     json(&sign_in(&request, user.ok_or(WRONG_LOGIN)?).await?)
 }
 
-/// A place in the short queue of those whose password is compared.
-fn log_in_place(request: &Request) -> Result<SemaphorePermit<'_>> {
-    request.app.log_ins.try_acquire().map_err(|_| Error::busy("too_many_log_ins", "too many log-ins are in progress"))
+/// A place among the few whose password is compared.
+type Place<'a> = (Turn<Network>, SemaphorePermit<'a>);
+
+/// Takes a place. Refused if there are too many, in all or from one address.
+async fn log_in_place(request: &Request) -> Result<Place<'_>> {
+    let app = &request.app;
+    let turn = app.log_ins_of_address.take(Network::of_client(request.context.client()), 1, PATIENCE);
+    let turn = request.context.slot().leave_during(turn).await?;
+    match turn.and_then(|turn| Some((turn, app.log_ins.try_acquire().ok()?))) {
+        Some(place) => Ok(place),
+        None => Err(request.context.refuse(Error::busy("too_many_log_ins", "too many log-ins are in progress")).await),
+    }
+}
+
+/// Compares a password with that of a user, if one was found by this name, and counts it if it is wrong. Refused if the account or
+/// the address is locked.
+async fn compare(
+    request: &Request,
+    place: Place<'_>,
+    login: &str,
+    found: Option<Credentials>,
+    password: String,
+) -> Result<Option<Credentials>> {
+    let (app, user) = (&request.app, found.as_ref().map(|user| user.id));
+    let attempt = match Attempt::begin(app, request.context.client(), login, user).await {
+        Ok(attempt) => attempt,
+        Err(refusal) => {
+            drop(place);
+            return Err(request.context.refuse(refusal).await);
+        }
+    };
+    // In the queue's own time, not in a slot that another request needs.
+    let right = request.context.slot().leave_during(with_password(app, found, password)).await??;
+    match right {
+        Some(_) => attempt.succeed().await?,
+        None => attempt.fail().await?,
+    }
+    Ok(right)
 }
 
 /// Returns the user if the password is the user's; takes as long for an unknown one. A weak hash is replaced by a strong one.
@@ -120,17 +162,16 @@ async fn with_password(app: &App, found: Option<Credentials>, password: String) 
 
 /// Whether a password is that of a user who is signed in.
 pub async fn has_password(request: &Request, user: UserId, password: String) -> Result<bool> {
-    let _place = log_in_place(request)?;
+    let place = log_in_place(request).await?;
     let found = credentials::by_id(&request.app.db.server, user).await?;
-    let with_password = with_password(&request.app, found, password);
-    Ok(request.context.slot().leave_during(with_password).await??.is_some())
+    Ok(compare(request, place, "", found, password).await?.is_some())
 }
 
 /// Starts a session of a user who has shown to be that user, and returns its tokens.
 pub async fn sign_in(request: &Request, user: Credentials) -> Result<SignedIn> {
     let (app, now) = (&request.app, request.app.clock.now());
     let device = request.header("user-agent").map(|name| name.chars().take(DEVICE_CHARS).collect());
-    let origin = Origin { address: request.context.peer(), device };
+    let origin = Origin { address: request.context.client(), device };
     let grant = session::start(app, &user, &origin, now).await?.ok_or(WRONG_LOGIN)?;
     request.context.identify(user.id);
     SignedIn::new(app, user, &grant, now)
@@ -139,11 +180,18 @@ pub async fn sign_in(request: &Request, user: Credentials) -> Result<SignedIn> {
 async fn refresh(mut request: Request) -> Result<Reply> {
     const REFUSED: Error = Error::Unauthenticated("this refresh token is not valid, or not any more; log in again");
     let given: Refresh = request.json().await?;
-    let token = RefreshToken::read(&given.refresh_token).ok_or(REFUSED)?;
-    let app = &request.app;
-    let grant = match rotation::rotate(app, token, request.context.peer()).await? {
+    let (app, client) = (&request.app, request.context.client());
+    lockout::check_address(app, client).await?;
+    let rotation = match RefreshToken::read(&given.refresh_token) {
+        Some(token) => rotation::rotate(app, token, client).await?,
+        None => Rotation::Refused,
+    };
+    let grant = match rotation {
         Rotation::Rotated(grant) => grant,
-        Rotation::Refused => return Err(REFUSED),
+        Rotation::Refused => {
+            lockout::count_failure(app, client).await?;
+            return Err(REFUSED);
+        }
         Rotation::Reused(identity) => {
             request.context.identify(identity.user);
             let TokenIdentity { user, session } = identity;

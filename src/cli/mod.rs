@@ -2,8 +2,10 @@
 
 mod audit;
 mod connect;
+mod foreign;
 mod health;
 mod import;
+mod jobs;
 mod migrate;
 mod reindex;
 mod seed;
@@ -21,7 +23,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
 use crate::collections;
-use crate::config::foreign;
 use crate::search::Collection;
 use crate::telemetry;
 use connect::describe;
@@ -59,6 +60,8 @@ enum Command {
     Import(import::Import),
     /// Verify the audit log, or print its head.
     Audit(audit::Audit),
+    /// List, show, cancel and retry background jobs, and run scheduled ones now.
+    Jobs(jobs::JobCommand),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -119,6 +122,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
+        Command::Jobs(jobs) => jobs.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::{Arg, Command};
 
-use crate::config::foreign::{self, Meaning};
+use super::foreign::{self, Meaning};
 
 /// Reads a file of `KEY=value` lines. Refuses keys that the command does not know.
 pub(super) fn read_file(command: &Command, path: &Path) -> anyhow::Result<BTreeMap<String, String>> {

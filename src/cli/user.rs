@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::auth::{Role, password, password_rules};
+use crate::auth::{Role, lockout, password, password_rules};
 use crate::config::Database;
 use crate::db::Pools;
 use crate::error::Violations;
@@ -15,7 +15,7 @@ use crate::values::clock::Clock;
 
 const NO_SUCH_USER: &str = "no such user";
 
-/// Adds users, changes their passwords and roles, disables and lists them.
+/// Adds users, changes their passwords and roles, disables, unlocks and lists them.
 #[derive(Args)]
 pub(super) struct User {
     #[command(subcommand)]
@@ -62,6 +62,11 @@ enum Action {
         /// User name.
         username: String,
     },
+    /// Let a user sign in again whose log-ins are locked after too many wrong passwords.
+    Unlock {
+        /// User name.
+        username: String,
+    },
     /// List all users.
     List,
     /// List the roles with their permissions.
@@ -100,6 +105,11 @@ impl User {
             Action::Enable { username } => {
                 store::set_disabled(&db, &username, None).await?.context(NO_SUCH_USER)?;
                 println!("enabled {username}");
+            }
+            Action::Unlock { username } => {
+                let user = store::id_of(&db, &username).await?.context(NO_SUCH_USER)?;
+                lockout::unlock(&db, user).await?;
+                println!("unlocked {username}");
             }
             Action::List => {
                 for user in store::list(&db).await? {

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Environment;
 use super::range::{HOUR, MILLISECOND, duration, duration_or_milliseconds, number};
+use crate::values::network::Networks;
 use crate::values::origin::{Origin, Origins};
 
 #[derive(Args, Clone, Debug)]
@@ -39,6 +40,10 @@ pub struct Http {
         value_parser = number(1..=1_000_000_usize)
     )]
     pub max_connections_per_address: usize,
+    /// Proxies in front of the server, as addresses or networks such as `10.0.0.0/8`, separated by commas. What they add to
+    /// `X-Forwarded-For` is believed.
+    #[arg(id = "trusted-proxies", long = "trusted-proxies", env = "TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<Networks>,
     /// Requests worked on at once; more are refused with 503. Requests whose body has not arrived are not among them.
     #[arg(
         id = "http-max-in-flight",

@@ -6,9 +6,10 @@ mod access;
 mod audit;
 mod database;
 mod feed;
-pub mod foreign;
 mod http;
 mod imports;
+mod jobs;
+mod limits;
 mod mail;
 mod range;
 mod reindex;
@@ -26,6 +27,8 @@ pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use jobs::Jobs;
+pub use limits::Limits;
 pub use mail::Mail;
 pub use reindex::Rebuild;
 pub use search::Search;
@@ -61,6 +64,7 @@ pub struct Config {
     #[command(flatten)]
     pub mail: Mail,
     #[command(flatten)]
+    pub limits: Limits,
     pub audit: Audit,
     #[command(flatten)]
     pub writes: Writes,
@@ -72,6 +76,8 @@ pub struct Config {
     pub reindex: Rebuild,
     #[command(flatten)]
     pub imports: Imports,
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,

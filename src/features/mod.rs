@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod customers;
+pub mod jobs;
 pub mod ledger;
 pub mod payments;
 pub mod resource;

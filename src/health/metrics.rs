@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::time::timeout;
 
-use super::{environment, overview, started};
+use super::{PROBE, environment, overview, started};
 use crate::api::{Reply, Request, json, text};
 use crate::app::App;
 use crate::auth::Permission::Operate;
@@ -14,6 +15,7 @@ use crate::auth::{Caller, may, public};
 use crate::error::{Error, Result};
 use crate::freshness::status::Role;
 use crate::http::Routes;
+use crate::jobs::{self, Lane};
 use crate::metrics::{self, Gauges, Report};
 use crate::operation::{Nothing, Text};
 use crate::routes;
@@ -77,7 +79,14 @@ struct Metrics {
 /// Sets the gauges of what is now.
 async fn look(app: &App) -> Gauges {
     let db = &app.db;
-    let pools = [("server", &db.server), ("read", &db.read), ("search", &db.search), ("sync", &db.sync), ("watch", &db.watch)];
+    let pools = [
+        ("server", &db.server),
+        ("read", &db.read),
+        ("search", &db.search),
+        ("sync", &db.sync),
+        ("jobs", &db.jobs),
+        ("watch", &db.watch),
+    ];
     metrics::BREAKER_OPEN.set(app.search.is_breaker_open().into());
     for (name, pool) in pools {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
@@ -85,6 +94,7 @@ async fn look(app: &App) -> Gauges {
         metrics::POOL_CONNECTIONS.with_label_values(&[name, "busy"]).set(i64::from(pool.size()) - idle);
     }
     let (gauges, sync) = (Gauges::default(), overview(app).await);
+    set_jobs(app, &gauges).await;
     let is_leading = app.watermark.status.report().role == Role::Leading;
     gauges.set(metrics::SYNC_LEADING, f64::from(is_leading));
     gauges.set(metrics::SYNC_KNOWN, f64::from(sync.is_some()));
@@ -92,6 +102,20 @@ async fn look(app: &App) -> Gauges {
         set_gauges(&gauges, &sync.health);
     }
     gauges
+}
+
+/// Counts unfinished jobs by lane, unless Postgres does not answer.
+async fn set_jobs(app: &App, gauges: &Gauges) {
+    let Ok(Ok(waiting)) = timeout(PROBE, jobs::store::waiting(&app.db.watch)).await else { return };
+    let (mut counts, mut seconds) = (Vec::new(), Vec::new());
+    for lane in Lane::ALL.map(Lane::name) {
+        let counted = waiting.iter().find(|counted| counted.lane == lane);
+        counts.push(([lane, "queued"], counted.map_or(0.0, |counted| counted.queued as f64)));
+        counts.push(([lane, "running"], counted.map_or(0.0, |counted| counted.running as f64)));
+        seconds.push(([lane], counted.map_or(0.0, |counted| counted.oldest_seconds)));
+    }
+    gauges.set_by(metrics::JOBS, ["lane", "status"], counts);
+    gauges.set_by(metrics::JOB_WAITING_SECONDS, ["lane"], seconds);
 }
 
 /// Values that are not known are absent; see `docs/metrics.md`.

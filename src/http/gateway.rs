@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 use warp::Filter;
@@ -17,7 +16,7 @@ use super::connections::Purpose;
 use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
-use super::{RequestContext, Response, Routes, message, problem, unmatched};
+use super::{RequestContext, Response, Routes, context, message, problem, unmatched};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
@@ -60,7 +59,8 @@ impl Gateway {
 
     /// Creates the context of a request.
     pub(crate) fn context(&self, peer: IpAddr, headers: &HeaderMap) -> RequestContext {
-        RequestContext::new(peer, headers, self.slots.slot())
+        let client = context::client(peer, headers, self.limits().trusted_proxies.as_ref());
+        RequestContext::new(client, headers, self.slots.slot())
     }
 
     /// Answers one request. Every path ends in a complete response and one log line.
@@ -117,20 +117,21 @@ impl Gateway {
         let span = span.clone();
         // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
         // request. A handler that runs long after its deadline waits for a dead peer: statements have shorter timeouts.
+        let worked = context.clone();
         let handler = self.handlers.spawn(async move {
             // Not before the work begins: requests whose bodies are still to come pass here one by one, and hold no slot together.
             if let Some(slot) = slot {
                 slot.take()?;
             }
-            let answered = span.scope(timeout(deadline * CANCEL_AFTER, routes.call(request))).await;
-            let Ok(response) = answered.map_err(|_| Error::Timeout)?;
+            let answered = span.scope(worked.in_time(deadline * CANCEL_AFTER, routes.call(request))).await;
+            let Ok(response) = answered.ok_or(Error::Timeout)?;
             Ok(response)
         });
-        match timeout(deadline, handler).await {
-            Ok(Ok(answered)) => answered,
+        match context.in_time(deadline, handler).await {
+            Some(Ok(answered)) => answered,
             // Without what it says, which may quote a record.
-            Ok(Err(_)) => Err(Error::internal("the handler panicked")),
-            Err(_) => Err(Error::Timeout),
+            Some(Err(_)) => Err(Error::internal("the handler panicked")),
+            None => Err(Error::Timeout),
         }
     }
 }

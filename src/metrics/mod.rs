@@ -65,8 +65,31 @@ pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static AUDIT_LOST: LazyLock<IntCounter> =
     LazyLock::new(|| registered(IntCounter::new("collections_audit_lost_total", "Reads that are missing in the audit log.")));
 
-/// A gauge of the sync: its name and its help text.
+/// Requests refused by a limit of a user, an address or an account.
+pub static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_refused_total", "Requests refused by a limit.");
+    registered(IntCounterVec::new(options, &["policy"]))
+});
+
+/// Time from a job's begin to its end, by kind and final status.
+pub static JOB_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let options = HistogramOpts::new("collections_job_seconds", "Time from a job's begin to its end.")
+        .buckets(vec![0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 36_000.0]);
+    registered(HistogramVec::new(options, &["kind", "status"]))
+});
+
+/// Attempts of jobs that failed, by kind; most are repeated.
+pub static JOB_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_job_failures_total", "Attempts of jobs that failed.");
+    registered(IntCounterVec::new(options, &["kind"]))
+});
+
+/// A gauge that is read for each scrape: its name and its help text.
 pub type Description = (&'static str, &'static str);
+
+pub const JOBS: Description = ("collections_jobs", "Jobs that wait for a worker or have one.");
+pub const JOB_WAITING_SECONDS: Description =
+    ("collections_job_waiting_seconds", "How long the oldest job that is due has waited for a worker.");
 
 pub const SYNC_LEADING: Description = ("collections_sync_leading", "Whether this process leads the sync.");
 pub const SYNC_KNOWN: Description = ("collections_sync_known", "Whether the state of the sync could be read from Postgres.");
@@ -85,7 +108,7 @@ pub const SYNC_DRIFT_FOUND: Description = ("collections_sync_drift_found", "Docu
 pub const SYNC_DRIFT_REPAIRED: Description =
     ("collections_sync_drift_repaired", "Documents that differed and were repaired, ever.");
 
-/// The sync's gauges for one scrape. Unknown values are absent: a registered gauge would keep showing an old value.
+/// The gauges of one scrape. Unknown values are absent: a registered gauge would keep showing an old value.
 #[derive(Default)]
 pub struct Gauges(Registry);
 
@@ -94,12 +117,22 @@ impl Gauges {
         registered_in(&self.0, Gauge::new(name, help)).set(value);
     }
 
+    /// Sets one value for each combination of labels.
+    pub fn set_by<'a, const N: usize>(
+        &self,
+        (name, help): Description,
+        labels: [&str; N],
+        values: impl IntoIterator<Item = ([&'a str; N], f64)>,
+    ) {
+        let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &labels));
+        for (labels, value) in values {
+            gauge.with_label_values(&labels).set(value);
+        }
+    }
+
     /// Sets one value for each collection.
     pub fn set_each<'a>(&self, (name, help): Description, values: impl IntoIterator<Item = (&'a str, f64)>) {
-        let gauge = registered_in(&self.0, GaugeVec::new(Opts::new(name, help), &["collection"]));
-        for (collection, value) in values {
-            gauge.with_label_values(&[collection]).set(value);
-        }
+        self.set_by((name, help), ["collection"], values.into_iter().map(|(collection, value)| ([collection], value)));
     }
 }
 

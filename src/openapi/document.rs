@@ -29,7 +29,7 @@ pub fn document(table: &[Row], config: &Config) -> Value {
     let mut schemas = Schemas::default();
     schemas.name(PAGE_SIZE, json!({ "type": "integer", "minimum": 1, "maximum": config.search.page_limit, "default": 10 }));
     let responses = problems::responses(&mut schemas);
-    let known: BTreeMap<&str, &str> = table.iter().map(|row| (row.path.as_str(), row.access)).collect();
+    let known: BTreeSet<_> = table.iter().map(|row| (row.path.as_str(), row.method.as_str(), row.access)).collect();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeSet::new();
     for row in table {
@@ -84,16 +84,17 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// None for a row of the alias. `known` has the access of every path: another one is no alias.
-    fn of(row: &'a Row, known: &BTreeMap<&str, &str>) -> Option<Self> {
+    /// None for a row of the alias. `known` has the access of every row: with another one a row is no alias.
+    fn of(row: &'a Row, known: &BTreeSet<(&str, &str, &str)>) -> Option<Self> {
         let path = row.path.as_str();
         if let Some(rest) = path.strip_prefix(CANONICAL) {
             // A path is described once, so the one at the root has it.
-            let is_taken = known.contains_key(rest);
+            let is_taken = known.iter().any(|(path, ..)| *path == rest);
             let key = if is_taken { format!("/v1{rest}") } else { rest.to_owned() };
             return Some(Self { key, path: rest, servers: if is_taken { vec![ALIAS] } else { Vec::new() } });
         }
-        let has_other = |base: &str, rest: &str| known.get(format!("{base}{rest}").as_str()) == Some(&row.access);
+        let has_other =
+            |base: &str, rest: &str| known.contains(&(format!("{base}{rest}").as_str(), row.method.as_str(), row.access));
         if path.strip_prefix(ALIAS).is_some_and(|rest| has_other(CANONICAL, rest) || has_other("", rest)) {
             return None;
         }
@@ -126,6 +127,9 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
 
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");
+    if !is_public {
+        shown.extend(["RateLimit-Limit", "RateLimit-Policy", "RateLimit-Remaining", "RateLimit-Reset"]);
+    }
     if is_keyed {
         shown.extend(["X-Sync-Token", "Idempotent-Replayed", "Preference-Applied"]);
     }
@@ -240,6 +244,10 @@ fn headers() -> Value {
         "Link": header("The pages around this one (RFC 8288)."),
         "Location": header("The address of what was created."),
         "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
+        "RateLimit-Limit": header("Requests that the user may send at once."),
+        "RateLimit-Policy": header("The limit and its time in seconds, such as `\"user\";q=1000;w=60`."),
+        "RateLimit-Remaining": header("Requests that are left."),
+        "RateLimit-Reset": header("Seconds until all of them are there again; in a 429, until one is."),
         "Retry-After": header("Seconds after which the request may succeed."),
         "X-Possible-Duplicate-Of": header("The id of a payment that looks the same."),
         "X-Read-Source": header("Which engine has answered."),

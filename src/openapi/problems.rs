@@ -18,7 +18,7 @@ const CODES: &str = include_str!("../../docs/errors.md");
 #[schemars(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it is a schema; `http::problem` writes it")]
 struct Problem {
-    /// `urn:collections:error:` and the code.
+    /// `urn:collections:error:` and the code; of `quota_exceeded` the type that a draft of the IETF gives it.
     #[schemars(rename = "type")]
     kind: String,
     /// The name of the status.
@@ -46,6 +46,9 @@ struct Problem {
     /// How many accounts those are in all.
     #[schemars(skip_serializing_if = "Option::is_none")]
     open_account_count: Option<u64>,
+    /// The names of the limits that are exceeded.
+    #[schemars(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<Vec<String>>,
     /// The same as `status`.
     status_code: u16,
     timestamp: chrono::DateTime<chrono::Utc>,
@@ -90,7 +93,8 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
         422 => traits.has_body || traits.is_keyed,
-        405 => false,
+        // No row takes a file.
+        405 | 507 => false,
         _ => true,
     };
     codes().into_keys().filter(applies).collect()

@@ -66,3 +66,4 @@ id!(UserId);
 id!(SessionId);
 id!(ApiKeyId);
 id!(SavedSearchId);
+id!(JobId);

@@ -18,6 +18,8 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod jobs;
+mod limits;
 mod masking;
 mod openapi;
 #[path = "../relevance/mod.rs"]

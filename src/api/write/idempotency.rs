@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
+use crate::api::reply::Body;
 use crate::api::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
@@ -141,7 +142,8 @@ impl Key {
 
 fn encode(reply: &Reply) -> Result<(i16, Vec<u8>)> {
     let headers = reply.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
-    let body = String::from_utf8(reply.body.clone()).map_err(Error::internal)?;
+    let Body::Whole(body) = &reply.body else { return Err(Error::internal("a stream cannot be stored")) };
+    let body = String::from_utf8(body.clone()).map_err(Error::internal)?;
     let stored = serde_json::to_vec(&StoredResponse { headers: headers.collect(), body }).map_err(Error::internal)?;
     Ok((i16::try_from(reply.status.as_u16()).map_err(Error::internal)?, stored))
 }
@@ -150,7 +152,7 @@ fn decode(status: i16, stored: &[u8]) -> Result<Reply> {
     let stored: StoredResponse = serde_json::from_slice(stored).map_err(Error::internal)?;
     let status = u16::try_from(status).map_err(Error::internal)?;
     let status = StatusCode::from_u16(status).map_err(Error::internal)?;
-    let reply = Reply { status, headers: HeaderMap::new(), body: stored.body.into_bytes() };
+    let reply = Reply { status, headers: HeaderMap::new(), body: Body::Whole(stored.body.into_bytes()) };
     stored.headers.iter().try_fold(reply, |reply, (name, value)| {
         Ok(reply.with(HeaderName::from_bytes(name.as_bytes()).map_err(Error::internal)?, value))
     })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::credentials::Credentials;
@@ -282,8 +282,8 @@ fn cache_key(session: SessionId) -> String {
 }
 
 /// Deletes refresh tokens that have expired and sessions that ended long ago; returns how many sessions.
-pub async fn remove_ended(db: &PgPool, now: DateTime<Utc>) -> Result<u64> {
-    sqlx::query!("delete from refresh_tokens where expires_at < $1", now).execute(db).await?;
+pub async fn remove_ended(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<u64> {
+    sqlx::query!("delete from refresh_tokens where expires_at < $1", now).execute(&mut *connection).await?;
     let deleted = sqlx::query!(
         r#"
         delete from sessions
@@ -292,5 +292,5 @@ pub async fn remove_ended(db: &PgPool, now: DateTime<Utc>) -> Result<u64> {
         "#,
         now - RETENTION,
     );
-    Ok(deleted.execute(db).await?.rows_affected())
+    Ok(deleted.execute(connection).await?.rows_affected())
 }

@@ -43,14 +43,15 @@ pub async fn reveal<R: Resource>(id: R::Id, _caller: Caller, mut request: Reques
     violations.length("/reason", Some(reason.trim()), REASON.0, REASON.1);
     violations.check()?;
     let id = id.into();
-    let record: R = find(&mut *request.app.db.read.acquire().await?, id).await?;
+    let mut connection = request.app.db.read.acquire().await?;
+    let record: R = find(&mut connection, id).await?;
     if record.locked().deleted_at.is_some() {
         return Err(Error::NotFound(R::NAME));
     }
     let details = serde_json::json!({ "reason": reason.trim() }).to_string();
     let entry = request.audit_entry(Action::Reveal, R::collection().name, Some(id), Some(details));
     request.app.audit.write(entry).await?;
-    show(&record, &request, Disclosure::Full)
+    show(&mut connection, &record, &request, Disclosure::Full).await
 }
 
 /// Puts what is stored in the place of what a caller repeats of a masked record, so that a mask is never stored.

@@ -12,7 +12,7 @@ use super::{routes, store};
 use crate::api::{Contended, Reply, Request, fields, no_content};
 use crate::app::App;
 use crate::auth::Permission::Read;
-use crate::auth::{self, Caller, Profile, lockout, may, password_rules, public};
+use crate::auth::{self, Caller, Profile, limited, lockout, may, password_rules};
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
 use crate::operation::{Accepted, NoContent};
@@ -34,9 +34,9 @@ pub(super) fn routes_of_own_user(app: &App) -> Routes {
         /// Changes the caller's password, and ends the other sessions.
         post  ("password")                   may(Read) up_to(BODY_BYTES) => change_password: PasswordChange -> NoContent;
         /// Asks for a mail to reset a forgotten password. The answer is the same for unknown users.
-        post  ("password" / "reset-request") public    up_to(BODY_BYTES) => ask_reset:       ResetRequest -> Accepted<NoContent>;
+        post  ("password" / "reset-request") limited   up_to(BODY_BYTES) => ask_reset:       ResetRequest -> Accepted<NoContent>;
         /// Sets a new password with a mailed token, and ends all sessions.
-        post  ("password" / "reset")         public    up_to(BODY_BYTES) => reset:           Reset -> NoContent;
+        post  ("password" / "reset")         limited   up_to(BODY_BYTES) => reset:           Reset -> NoContent;
     }
 }
 
@@ -152,7 +152,12 @@ struct Reset {
 async fn reset(mut request: Request) -> Result<Reply> {
     let given: Reset = request.json().await?;
     let (db, now) = (&request.app.db.server, request.app.clock.now());
-    let token = tokens::find(db, Purpose::Reset, &given.token, now).await?.ok_or_else(bad_token)?;
+    let client = request.context.client();
+    lockout::check_address(&request.app, client).await?;
+    let Some(token) = tokens::find(db, Purpose::Reset, &given.token, now).await? else {
+        lockout::count_failure(&request.app, client).await?;
+        return Err(bad_token());
+    };
     let id = UserId(token.user_id.ok_or_else(bad_token)?);
     let user = store::find(db, id).await?.filter(|user| user.is_active).ok_or_else(bad_token)?;
     let mut violations = Violations::default();

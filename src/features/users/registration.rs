@@ -15,7 +15,7 @@ use super::{routes, store};
 use crate::api::{Contended, Reply, Request, fields, json};
 use crate::app::App;
 use crate::auth::Permission::{Administer, Supervise};
-use crate::auth::{self, Caller, Role, SignedIn, credentials, may, public};
+use crate::auth::{self, Caller, Role, SignedIn, credentials, limited, may};
 use crate::config::Registration;
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
@@ -30,7 +30,7 @@ const BODY_BYTES: u64 = 8 * 1024;
 pub(super) fn registration_routes(app: &App) -> Routes {
     routes! { app, "auth";
         /// Makes a user and signs the user in.
-        post ("register") public up_to(BODY_BYTES) => register: Registering -> Created<SignedIn>;
+        post ("register") limited up_to(BODY_BYTES) => register: Registering -> Created<SignedIn>;
     }
 }
 

@@ -239,6 +239,12 @@ pub(super) async fn keep_session(connection: &mut PgConnection, session: Session
     kept.fetch_one(connection).await.map(drop)
 }
 
+/// Returns the user of a user name.
+pub async fn id_of(db: impl PgExecutor<'_>, username: &str) -> Result<Option<UserId>> {
+    let id = sqlx::query_scalar!(r#"select id as "id: UserId" from users where lower(username) = lower($1)"#, username);
+    Ok(id.fetch_optional(db).await?)
+}
+
 /// Gives a user another role; returns the user, or none if there is no such user name. The user's sessions end.
 pub async fn set_role(db: impl PgExecutor<'_>, username: &str, role: Role) -> Result<Option<UserId>> {
     let id = sqlx::query_scalar!(

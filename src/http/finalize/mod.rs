@@ -11,6 +11,7 @@ pub(crate) use self::cors::Cors;
 use self::cors::Page;
 use super::{RequestContext, Response};
 use crate::config::Http;
+use crate::rate_limits::Budget;
 
 /// Headers of every response: nothing is cached, sniffed, framed or run.
 const HEADERS: [(&str, &str); 10] = [
@@ -78,8 +79,22 @@ pub(crate) async fn finalize(
     }
     debug_assert!(response.headers().contains_key(CACHE_CONTROL));
     cors.apply(&conditions.page, allow, response.headers_mut());
+    if let Some(budget) = context.budget() {
+        show(&budget, response.headers_mut());
+    }
     if let Ok(id) = HeaderValue::from_str(context.id()) {
         response.headers_mut().insert("x-request-id", id);
+    }
+}
+
+/// Tells what is left of a rate limit (draft-ietf-httpapi-ratelimit-headers; three of the names are those of its first versions).
+fn show(budget: &Budget, headers: &mut HeaderMap) {
+    headers.insert("ratelimit-limit", budget.limit.into());
+    headers.insert("ratelimit-remaining", budget.remaining.into());
+    headers.insert("ratelimit-reset", budget.reset_seconds.into());
+    let policy = format!("\"{}\";q={};w={}", budget.policy, budget.limit, budget.window.as_secs());
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert("ratelimit-policy", policy);
     }
 }
 

@@ -30,7 +30,8 @@ impl WriteDeadline {
         }
         let read_to_end = async {
             self.inner.shutdown().await?;
-            let mut ignored = [0; 1024];
+            // The rest of a body that was refused may be long.
+            let mut ignored = vec![0; 64 * 1024];
             while self.inner.read(&mut ignored).await? > 0 {}
             io::Result::Ok(())
         };

@@ -210,7 +210,10 @@ async fn expired_tokens_and_old_sessions_are_removed() {
     let test = TestApp::start_api(&[]).await;
     let first = signed_in(&test).await;
     refresh(&test, text(&first, "refresh_token")).await.expect(200);
-    let remove = async || collections::auth::session::remove_ended(&test.app.db.server, test.clock.now()).await.unwrap();
+    let remove = async || {
+        let mut connection = test.app.db.server.acquire().await.unwrap();
+        collections::auth::session::remove_ended(&mut connection, test.clock.now()).await.unwrap()
+    };
     let tokens = "select count(*) from refresh_tokens";
     assert_eq!((remove().await, count(&test, tokens).await), (0, 2), "a used token stays, so that its reuse is noticed");
     test.clock.advance(TimeDelta::days(8));

@@ -16,4 +16,5 @@ pub(crate) mod proxy;
 pub(crate) mod random_work;
 pub(crate) mod raw_socket;
 pub(crate) mod redact;
+pub(crate) mod redis;
 pub(crate) mod synced;

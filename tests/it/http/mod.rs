@@ -4,6 +4,7 @@ mod admission;
 pub(crate) mod answers;
 mod compression;
 mod cors;
+mod files;
 mod hostile;
 pub(crate) mod limits;
 mod matrix;

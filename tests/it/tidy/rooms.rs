@@ -8,10 +8,10 @@ use super::files;
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits"]),
     (2, &["app"]),
     (3, &["http"]),
-    (4, &["api"]),
+    (4, &["api", "jobs"]),
     (5, &["auth"]),
     (6, &["features"]),
     (7, &["collections"]),
@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 7] = ["resource", "audit", "users", "ledger", "customers", "accounts", "payments"];
+const FEATURES: [&str; 7] = ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];
