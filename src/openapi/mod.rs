@@ -35,7 +35,8 @@ pub fn routes(app: &App, others: &[Row]) -> Routes {
             async move {
                 // Made when it is first asked for: most processes of a deployment never are.
                 let make = || Texts::of(table.get().map_or(&[][..], Vec::as_slice), &request);
-                Ok(tagged(Reply::json(text(texts.get_or_init(make)).clone().into_bytes())))
+                let text = text(texts.get_or_init(make));
+                Ok(Reply::json(text.clone().into_bytes()).with(ETAG, &tag(text)))
             }
         }
     };
@@ -68,10 +69,10 @@ impl Texts {
     }
 }
 
-/// Adds a digest of the body as ETag.
-fn tagged(reply: Reply) -> Reply {
-    let digest: String = Sha256::digest(&reply.body)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    reply.with(ETAG, &format!("\"{digest}\""))
+/// An ETag: a digest of the text.
+fn tag(text: &str) -> String {
+    let digest: String = Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digest}\"")
 }
 
 struct Description;

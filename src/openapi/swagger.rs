@@ -6,12 +6,12 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, LOCATION};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 use zip::result::ZipResult;
 
-use super::tagged;
+use super::tag;
 use crate::api::{Reply, Request, no_content, text};
 use crate::app::App;
 use crate::auth::public;
@@ -105,18 +105,20 @@ impl FromStr for Asset {
 }
 
 async fn page(_: Request) -> Result<Reply> {
-    let page = text("text/html; charset=utf-8", PAGE.replace("VERSION", &Package::get()?.version));
-    Ok(tagged(page).with(CONTENT_SECURITY_POLICY, POLICY).with(CACHE_CONTROL, ASK_AGAIN))
+    let page = PAGE.replace("VERSION", &Package::get()?.version);
+    let tag = tag(&page);
+    let reply = text("text/html; charset=utf-8", page).with(ETAG, &tag);
+    Ok(reply.with(CONTENT_SECURITY_POLICY, POLICY).with(CACHE_CONTROL, ASK_AGAIN))
 }
 
 async fn start(_: Request) -> Result<Reply> {
-    Ok(tagged(text("text/javascript; charset=utf-8", START.to_owned())).with(CACHE_CONTROL, ASK_AGAIN))
+    let reply = text("text/javascript; charset=utf-8", START.to_owned()).with(ETAG, &tag(START));
+    Ok(reply.with(CACHE_CONTROL, ASK_AGAIN))
 }
 
 async fn asset(_: SwaggerVersion, asset: Asset, _: Request) -> Result<Reply> {
     let Package { version, files } = Package::get()?;
-    let mut reply = text(asset.content_type, String::new());
-    reply.body = files.get(asset.name).cloned().unwrap_or_default();
+    let reply = Reply::json(files.get(asset.name).cloned().unwrap_or_default()).with(CONTENT_TYPE, asset.content_type);
     Ok(reply.with(ETAG, &format!("\"{version}\"")).with(CACHE_CONTROL, FOR_EVER))
 }
 
