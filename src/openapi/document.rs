@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::names;
 use super::problems::{self, Traits};
+use super::{names, shared};
 use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{Effect, Operation, Schemas};
+use crate::operation::{Effect, Operation, PAGE_SIZE, Schemas};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
 const ALIAS: &str = "/api";
+
+/// Last segment of the addresses for which `REQUIRE_IDEMPOTENCY` needs a key.
+const NEED_KEYS: &str = "payments";
 
 const ABOUT_ALIAS: &str =
     "A permanent alias for older clients: PUT changes only what it names, and pages have up to 100 records.";
@@ -24,6 +27,7 @@ const ABOUT_KEY: &str =
 #[must_use]
 pub fn document(table: &[Row], config: &Config) -> Value {
     let mut schemas = Schemas::default();
+    schemas.name(PAGE_SIZE, json!({ "type": "integer", "minimum": 1, "maximum": config.search.page_limit, "default": 10 }));
     let responses = problems::responses(&mut schemas);
     let known: BTreeSet<_> = table.iter().map(|row| (row.path.as_str(), row.method.as_str(), row.access)).collect();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
@@ -39,7 +43,7 @@ pub fn document(table: &[Row], config: &Config) -> Value {
         }
         tags.insert(segments[0].to_owned());
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.1",
         "info": {
             "title": "Collections",
@@ -51,17 +55,22 @@ pub fn document(table: &[Row], config: &Config) -> Value {
             { "url": CANONICAL, "description": "The address to use." },
             { "url": ALIAS, "description": ABOUT_ALIAS },
         ],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "apiKey": [] }],
         "tags": tags.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
-            "parameters": parameters(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+            },
+            "parameters": parameters(config),
             "headers": headers(),
             "responses": responses,
             "schemas": schemas.finish(),
         },
-    })
+    });
+    shared::parameters(&mut document);
+    document
 }
 
 /// Where a row is described.
@@ -96,7 +105,7 @@ impl<'a> Place<'a> {
 
 fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schemas) -> Value {
     let is_get = row.method == "GET";
-    let mut operation = Operation::new(schemas, config.search.page_limit, if is_get { Effect::Reads } else { Effect::Writes });
+    let mut operation = Operation::new(schemas, if is_get { Effect::Reads } else { Effect::Writes });
     (row.describe)(&mut operation);
     let Operation { effect, mut parameters, body, status, answer, headers, alternatives, .. } = operation;
 
@@ -104,7 +113,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let is_keyed = !is_public && effect != Effect::Reads && names::is_of_records(segments);
     let is_conditional = is_keyed && has_ids && effect == Effect::Writes;
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
-    parameters.extend(is_keyed.then(|| reference("IdempotencyKey")));
+    let needs_key = config.writes.require_idempotency && effect == Effect::Adds && segments.last() == Some(&NEED_KEYS);
+    parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));
     parameters.extend(is_conditional.then(|| reference("IfMatch")));
     parameters.extend((is_get && headers.contains("ETag")).then(|| reference("IfNoneMatch")));
     let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(|id| {
@@ -199,18 +209,30 @@ fn id_name(segment: &str) -> String {
     format!("{}{}", name[..1].to_lowercase(), &name[1..])
 }
 
-/// Headers of requests.
-fn parameters() -> Value {
+/// Headers of requests. The settings need some of them.
+fn parameters(config: &Config) -> Value {
     let header = |name: &str, about: &str, example: &str| {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
         json!({ "name": name, "in": "header", "description": about, "schema": schema, "example": example })
     };
-    json!({
-        "IdempotencyKey": header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+    let needed = |mut header: Value| {
+        header["required"] = true.into();
+        header
+    };
+    let key = header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324");
+    let mut parameters = json!({
+        "IdempotencyKey": key,
         "IfMatch": header("If-Match", "The `ETag` that the client has read; 412 if the record has changed since.", "\"v17\""),
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the client has; 304 if it is current.", "\"v17-5c1f2a90\""),
         "SyncToken": header("X-Sync-Token", "`X-Sync-Token` of a write that the answer has to show.", "0/16B3748"),
-    })
+    });
+    if config.writes.require_idempotency {
+        parameters["NeededIdempotencyKey"] = needed(key);
+    }
+    if config.http.require_if_match {
+        parameters["IfMatch"] = needed(parameters["IfMatch"].take());
+    }
+    parameters
 }
 
 /// Headers of answers.

@@ -3,7 +3,7 @@
 use crate::http::Row;
 
 /// First segments that group actions and name no records.
-const GROUPS: [&str; 3] = ["auth", "sync", "openapi.json"];
+const GROUPS: [&str; 4] = ["auth", "sync", "openapi.json", "postman.json"];
 
 /// Whether an address is that of records.
 pub(super) fn is_of_records(segments: &[&str]) -> bool {
@@ -112,6 +112,7 @@ mod tests {
             ("post", "/sync/reindex", 202, false, "reindex"),
             ("get", "/health/live", 200, false, "getHealthLive"),
             ("get", "/openapi.json", 200, false, "getOpenapiJson"),
+            ("get", "/postman.json", 200, false, "getPostmanJson"),
         ] {
             assert_eq!(name(method, path, status, is_list), expected, "{method} {path}");
         }

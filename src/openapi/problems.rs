@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::error::Violation;
 use crate::operation::{Effect, Schemas};
+use crate::values::money::{Currency, Money};
 
 /// The table of codes is the one that people read.
 const CODES: &str = include_str!("../../docs/errors.md");
@@ -38,6 +40,12 @@ struct Problem {
     /// Of a record that has changed.
     #[schemars(skip_serializing_if = "Option::is_none")]
     current_version: Option<i64>,
+    /// Of a customer who still owes: some of the accounts.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    open_accounts: Option<Vec<OpenAccount>>,
+    /// How many accounts those are in all.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    open_account_count: Option<u64>,
     /// The names of the limits that are exceeded.
     #[schemars(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
     violated_policies: Option<Vec<String>>,
@@ -48,6 +56,17 @@ struct Problem {
     path: String,
     /// The same as `detail`.
     message: String,
+}
+
+/// What a customer owes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; the rules of customers write it")]
+struct OpenAccount {
+    id: Uuid,
+    account_number: String,
+    balance: Money,
+    currency: Currency,
 }
 
 /// What an operation is like, as far as its problems depend on it.

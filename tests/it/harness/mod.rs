@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod database;
+mod described;
 pub(crate) mod dice;
 pub(crate) mod engines;
 pub(crate) mod eventually;
