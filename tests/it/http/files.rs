@@ -16,7 +16,6 @@ use collections::operation::{Nothing, Text};
 use collections::routes;
 use futures_util::future::join_all;
 use serde_json::json as value;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::harness::app::TestApp;
