@@ -63,7 +63,8 @@ struct Package {
 impl Package {
     fn unpack() -> ZipResult<Self> {
         let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
-        let root = archive.file_names().next().and_then(|name| name.split('/').next()).unwrap_or_default().to_owned();
+        let first = archive.file_names().next().transpose()?.unwrap_or_default().into_owned();
+        let root = first.split('/').next().unwrap_or_default();
         let mut files = BTreeMap::new();
         for (name, _) in FILES {
             let mut bytes = Vec::new();
