@@ -83,7 +83,7 @@ impl Description {
         let mut seen = self.seen.lock().unwrap();
         let count = seen.entry((name.to_owned(), status)).or_default();
         *count += 1;
-        *count <= COMPARED || *count % SAMPLED == 0
+        *count <= COMPARED || count.is_multiple_of(SAMPLED)
     }
 
     fn compare(&self, operation: &Value, status: u16, headers: &HeaderMap, text: &str) -> Result<(), String> {

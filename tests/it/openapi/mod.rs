@@ -9,7 +9,7 @@ use std::path::Path;
 
 use collections::server;
 use jsonschema::Validator;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::app::TestApp;
 
