@@ -13,8 +13,15 @@ create table users (
     constraint users_role_known check (role in ('admin', 'manager', 'agent', 'viewer')),
   password_hash text not null,
   disabled_at timestamptz,
+  -- When the lock after too many wrong passwords ends, or has ended; see login_failures.
+  locked_until timestamptz,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  -- None for one who registered, or was made by an operator.
+  created_by uuid
+    constraint users_created_by_fkey references users on delete restrict,
+  updated_at timestamptz not null default now(),
+  updated_by uuid
+    constraint users_updated_by_fkey references users on delete restrict
 );
 
 create unique index users_username_key on users (lower(username));
@@ -23,26 +30,53 @@ create unique index users_email_key on users (lower(email));
 -- The sync does not see password hashes.
 select make_searchable('users', embedded => '{username, name}', readable => '{id, username, name}');
 
+-- Without an enabled admin, none could be made. Changes that take one away wait for each other, so that each sees the one before.
+create function keep_an_admin() returns trigger
+  language plpgsql
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('users_last_admin', 0));
+  if not exists (select from users where role = 'admin' and disabled_at is null) then
+    raise exception 'the last enabled admin stays'
+      using errcode = 'restrict_violation', constraint = 'users_last_admin';
+  end if;
+  return null;
+end
+$$;
+
+create trigger users_keep_an_admin
+  after update on users
+  for each row when (
+    old.role = 'admin' and old.disabled_at is null and (new.role <> 'admin' or new.disabled_at is not null))
+  execute function keep_an_admin();
+
 -- One row per signed-in device. An access token names its session, so ending the session ends the token.
 create table sessions (
   id uuid primary key,
+  version bigint not null default 1,
   user_id uuid not null
     constraint sessions_user_id_fkey references users on delete restrict,
   device text
     constraint sessions_device_length check (char_length(device) <= 200),
+  -- Of the log-in, or of the latest refresh.
   ip inet,
-  created_at timestamptz not null default now(),
-  last_seen_at timestamptz not null default now(),
-  expires_at timestamptz not null,
-  revoked_at timestamptz
+  created_at timestamptz(3) not null default now(),
+  updated_at timestamptz(3) not null default now(),
+  last_seen_at timestamptz(3) not null default now(),
+  expires_at timestamptz(3) not null,
+  revoked_at timestamptz(3)
 );
 
-create index sessions_user_id on sessions (user_id);
+create index sessions_user_id on sessions (user_id, id);
 create index sessions_expires_at on sessions (expires_at);
 
-grant select, insert, update, delete on sessions to collections_server;
+-- No document shows a session. It is in the stream so that log-in and log-out can be announced: `embedded_changes` tells a log-out
+-- from a session that was only seen. The sync sees neither the device nor its address.
+select make_searchable('sessions', embedded => '{revoked_at}', readable => '{id, user_id, created_at, revoked_at}');
+grant delete on sessions to collections_server;
 
--- A user who is disabled, or gets another role or password, is signed out everywhere, also by a change made in psql.
+-- A user who is disabled, or gets another role or password, is signed out everywhere, also by a change made in psql. A stronger
+-- hash of the same password changes nothing for the user: the statement that stores it says so for its own transaction.
 create function end_sessions() returns trigger
   language plpgsql
 as $$
@@ -50,7 +84,9 @@ begin
   update sessions
   set revoked_at = now()
   where user_id = new.id
-  and revoked_at is null;
+  and revoked_at is null
+  -- The one that a user has changed the password from.
+  and id::text is distinct from current_setting('collections.kept_session', true);
   return null;
 end
 $$;
@@ -58,7 +94,8 @@ $$;
 create trigger users_end_sessions
   after update on users
   for each row when (
-    (new.role, new.password_hash, new.disabled_at) is distinct from (old.role, old.password_hash, old.disabled_at))
+    (new.role, new.disabled_at) is distinct from (old.role, old.disabled_at)
+    or (new.password_hash <> old.password_hash and current_setting('collections.password_is_unchanged', true) is distinct from 'on'))
   execute function end_sessions();
 
 -- Servers cache sessions for seconds, by this key, and hear at once that one has ended.

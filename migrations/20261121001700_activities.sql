@@ -40,6 +40,7 @@ create index activities_updated_at on activities (updated_at, id);
 create index activities_note_fold on activities using gin (note_fold gin_trgm_ops);
 
 select make_searchable('activities');
+select make_audited('activities', personal => '{note, metadata}');
 
 -- What an activity said before it was corrected.
 create table activity_corrections (

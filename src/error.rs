@@ -37,6 +37,9 @@ pub enum Error {
     Unauthenticated(&'static str),
     #[error("this needs the permission {0}")]
     Forbidden(&'static str),
+    /// An API key was used for what only its owner does.
+    #[error("this needs a signed-in user, not an API key")]
+    SessionRequired,
     /// No such record, or the caller may not know of it.
     #[error("{0} not found")]
     NotFound(&'static str),
@@ -67,6 +70,12 @@ pub enum Error {
     TooLarge { limit: u64 },
     #[error("the body did not arrive in time")]
     BodyTimeout,
+    /// Too many wrong passwords for the account; `retry_after` is in seconds.
+    #[error("too many wrong passwords; log-ins to this account are locked for a while")]
+    Locked { retry_after: u64 },
+    /// Too many requests by the policy of this name; `retry_after` is in seconds.
+    #[error("too many requests; Retry-After says when to go on")]
+    QuotaExceeded { policy: &'static str, retry_after: u64 },
     #[error("this address accepts {0}")]
     UnsupportedMediaType(&'static str),
     /// A transfer coding that this server does not read.
@@ -77,6 +86,9 @@ pub enum Error {
     Unavailable { code: &'static str, detail: String, retry_after: u64 },
     #[error("the request took too long")]
     Timeout,
+    /// An uploaded file does not fit on the disk.
+    #[error("the server has no room for this file")]
+    StorageFull,
     /// A failure of the server. The cause is logged and never sent to the client.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -120,7 +132,7 @@ impl Error {
         match self {
             Self::Malformed { .. } => 400,
             Self::Unauthenticated(_) => 401,
-            Self::Forbidden(_) => 403,
+            Self::Forbidden(_) | Self::SessionRequired => 403,
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout => 408,
@@ -129,11 +141,14 @@ impl Error {
             Self::TooLarge { .. } => 413,
             Self::UnsupportedMediaType(_) => 415,
             Self::Invalid(_) | Self::KeyReused => 422,
+            Self::Locked { .. } => 423,
             Self::PreconditionRequired => 428,
+            Self::QuotaExceeded { .. } => 429,
             Self::Internal(_) => 500,
             Self::UnknownTransferCoding => 501,
             Self::Unavailable { .. } => 503,
             Self::Timeout => 504,
+            Self::StorageFull => 507,
         }
     }
 
@@ -145,6 +160,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
+            Self::SessionRequired => "session_required",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Duplicate(_) => "duplicate",
@@ -154,9 +170,12 @@ impl Error {
             Self::PreconditionRequired => "precondition_required",
             Self::TooLarge { .. } => "too_large",
             Self::BodyTimeout => "body_timeout",
+            Self::Locked { .. } => "locked",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::UnknownTransferCoding => "unknown_transfer_coding",
             Self::Timeout => "timeout",
+            Self::StorageFull => "storage_full",
             Self::Internal(_) => "internal",
         }
     }
@@ -193,7 +212,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable { retry_after, .. } | Self::Locked { retry_after } | Self::QuotaExceeded { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::InProgress => Some(1),
             _ => None,
         }
@@ -320,6 +341,7 @@ impl Violations {
         match error {
             Error::Malformed { violations, .. } | Error::Invalid(violations) => self.extend(violations),
             Error::Duplicate(violation) => self.extend(violation.into()),
+            Error::Forbidden(permission) => self.add("", "forbidden", format!("needs the permission {permission}")),
             _ => {}
         }
     }

@@ -12,13 +12,13 @@
 //! 9 health                      probes and metrics of everything below
 //! 8 sync  imports  saved_searches  universal  openapi   work over all features
 //! 7 collections                 the list of searchable collections
-//! 6 features                    ledger < customers < accounts < payments < activities, users: routes, rules, SQL, document
+//! 6 features                    ledger < customers < accounts < payments < activities, users, jobs: routes, rules, SQL, document
 //! 5 auth                        caller, permissions, credentials, sessions
-//! 4 api                         conventions: request, reply, JSON, lists, writes, idempotency
+//! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache       drivers
-//! 0 config error values validate operation metrics turns failpoint       plain types
+//! 1 db search freshness feed cache outgoing audit rate_limits   drivers
+//! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
 //! # Glossary
@@ -37,13 +37,19 @@
 //! | backlog | documents and fan-outs to be written, stored in Postgres, drained by the backlog worker |
 //! | dead letter | a document that Elasticsearch refuses; quarantined and retried |
 //! | checkpoint | the confirmed and searchable LSN and the backlog of each collection, stored by the leader |
-//! | lease | number of a leader's term; statements of an earlier term change nothing (fencing) |
+//! | lease | number of a leader's term, or of a worker's hold of a job; statements of an earlier one change nothing (fencing) |
 //! | generation | one physical index behind an alias: building, live, retired, failed |
 //! | rollback target | the previous generation, kept current for a while |
+//! | seal | a link of the audit log's chain: the hashes of its entries, and of the link before |
+//! | head | the newest seal, signed; kept elsewhere it is an anchor |
 //! | high-water mark | highest LSN that Elasticsearch has seen of this database |
 //! | anti-entropy sweep | endless comparison of documents with their rows |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
+//! | job | background work as a row, done chunk by chunk; its kind says what it does |
+//! | lane | jobs of like size, with workers of their own |
 //! | sync token | read-your-writes token: the LSN of a write |
+//! | allowance | requests of a user that a server may admit without asking Redis again |
+//! | lock-out | an account or an address to which log-ins are refused, after too many wrong passwords |
 //! | frozen view | a list as of one moment, which its cursors walk: a point in time of Elasticsearch |
 //!
 //! # Invariants
@@ -59,10 +65,13 @@
 //! 7. Money is integer minor units with a currency: never a float, never summed across currencies. A balance changes only by a
 //!    ledger entry in the same transaction. Rows are locked in one order; see `db::rows`.
 //! 8. Nothing below the list of collections knows which collections there are.
-//! 9. Personal data of debtors appears in no log, metric, error body or cache key.
+//! 9. Personal data of debtors appears in no log, metric, error body or cache key, and only masked in the audit log and in answers to
+//!    callers without the permission `personal`.
+//! 10. Every change of a business row has an entry in the audit log, in the same transaction. Entries are never changed.
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cache;
 pub mod cli;
@@ -77,13 +86,17 @@ pub mod freshness;
 pub mod health;
 pub mod http;
 pub mod imports;
+pub mod jobs;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+pub mod outgoing;
+pub mod rate_limits;
 pub mod saved_searches;
 pub mod search;
 pub mod server;
 pub mod sync;
+pub mod telemetry;
 pub mod turns;
 pub mod universal;
 pub mod validate;

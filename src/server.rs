@@ -3,20 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, activities, customers, payments};
-use crate::http::{self, Routes, Row};
+use crate::features::{accounts, activities, audit, customers, jobs, payments, users};
+use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
     let api = Routes::join(vec![
-        auth::routes(app),
+        http::with_secrets(auth::routes(app)),
+        http::with_secrets(users::routes(app)),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),
@@ -24,14 +24,16 @@ pub fn routes(app: &App) -> Routes {
         activities::account_routes(app),
         activities::customer_routes(app),
         activities::routes(app),
+        audit::routes(app),
         saved_searches::routes(app),
+        jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {
         Some(_) => all.push(health::public_routes(app)),
-        None => all.push(admin_routes(app)),
+        None => all.extend([admin_routes(app), health::report(app).under("api")]),
     }
     let others: Vec<Row> = all.iter().flat_map(|routes| routes.table.clone()).collect();
     all.push(openapi::routes(app, &others));
@@ -41,6 +43,11 @@ pub fn routes(app: &App) -> Routes {
 /// The routes for operators, on a port of their own if there is one.
 fn admin_routes(app: &App) -> Routes {
     Routes::join(vec![health::routes(app), health::metrics(app)])
+}
+
+/// The same on a port of their own, where nothing else is.
+fn admin_port_routes(app: &App) -> Routes {
+    Routes::join(vec![admin_routes(app), health::public_report(app).under("api")])
 }
 
 /// A server that accepts requests.
@@ -59,16 +66,21 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     let socket = http::bind(&app.config.http).await?;
     let address = socket.local_addr()?;
     let admin = http::bind_admin(&app.config.http).await?;
-    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let admin_address = admin.as_ref().map(Listener::local_addr).transpose()?;
     // The followers run until the last answer, which may still depend on them.
     let (mut followers, answered) = (JoinSet::new(), CancellationToken::new());
     followers.spawn(Arc::clone(&app.cache).follow(app.db.listen.clone(), answered.clone()));
     followers.spawn(Arc::clone(&app.feed).follow(answered.clone()));
+    followers.spawn({
+        let (audit, answered) = (Arc::clone(&app.audit), answered.clone());
+        async move { audit.run(answered).await }
+    });
+    followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));
     let listening = http::listen(app.clone(), socket, routes(app));
-    let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_routes(app)));
+    let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_port_routes(app)));
     let ended = tokio::spawn(async move {
         tokio::join!(listening, async {
             if let Some(admin) = admin {

@@ -1,29 +1,29 @@
-//! The list of background work that belongs to no request.
+//! The list of background work that belongs to no request: the kinds of jobs, and those that run every day.
 
-use std::time::Duration;
-
-use chrono::TimeDelta;
-use tokio::time::sleep;
+use chrono::NaiveTime;
 
 use crate::app::App;
-use crate::auth::session;
+use crate::audit;
+use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::features::users;
+use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 
-const INTERVAL: Duration = Duration::from_secs(600);
+/// Every kind of job.
+#[must_use]
+pub fn kinds() -> Kinds {
+    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>()
+}
 
-/// How long an ended session is kept, so that users can see where they were signed in.
-const RETENTION: TimeDelta = TimeDelta::days(30);
+/// What runs every day, while few users work.
+pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
+    let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
+    Ok(vec![Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?, Schedule::daily::<RemoveOld>(hour(4), zone)?])
+}
 
-/// Does the work at intervals until the application is stopped.
+/// Works until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
-    loop {
-        let removed = session::remove_ended(&app.db.server, app.clock.now() - RETENTION).await?;
-        if removed > 0 {
-            tracing::info!(removed, "removed old sessions");
-        }
-        tokio::select! {
-            () = sleep(INTERVAL) => {}
-            () = app.stop.cancelled() => return Ok(()),
-        }
-    }
+    let schedules = schedules(&app)?;
+    let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
+    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing).map(drop)
 }

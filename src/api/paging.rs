@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{RecordWriter, Reply, Request};
+use super::{Authors, RecordWriter, Reply, Request, json};
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
 use crate::search::explain::explain;
@@ -92,7 +92,7 @@ fn owned_parameters(request: &Request) -> Vec<(String, String)> {
 /// Answers a list of the part of a collection that `part` selects.
 pub async fn list(request: &Request, collection: &'static Collection, part: Filter, parsed: ParsedList) -> Result<Reply> {
     let search = &request.app.search;
-    let ParsedList { mut query, page, cursor, view, mut hashed, shape } = parsed;
+    let ParsedList { mut query, page, cursor, view, mut hashed, shape, about, typed } = parsed;
     hashed.push(address(request));
     query.filter = Filter::All(vec![part, query.filter]);
     let now = request.app.clock.now();
@@ -111,7 +111,8 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let total = answer.hits.total;
     let records = answer.hits.documents.iter().map(|document| document::record(document));
     let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
-    let writer = RecordWriter::open(&request.app, collection, &shape, records.clone()).await?;
+    let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
+    let writer = RecordWriter::open(request, collection, &shape, authors, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);
@@ -145,6 +146,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     };
     body.extend_from_slice(b"],");
     body.extend_from_slice(&serde_json::to_vec(&end).map_err(Error::internal)?[1..]);
+    request.log_search(collection.name, &about, &typed);
     Ok(reply(request, body, &end))
 }
 
@@ -192,6 +194,62 @@ pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
     Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
 }
 
+/// The part of a list of rows that a request asks for. Such a list has one order and no filters.
+pub struct Part {
+    pub limit: u32,
+    /// The last row of the part before.
+    pub after: Option<Uuid>,
+}
+
+/// Reads what part of a list of rows a request asks for; `others` are the parameters that the list knows besides.
+pub fn part(request: &Request, others: &[&str]) -> Result<Part> {
+    let (mut part, most) = (Part { limit: PAGE_DEFAULT, after: None }, rules(request).page_limit);
+    for (name, value) in request.parameters() {
+        match &*name {
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+                let wrong = || Error::malformed("bad_parameter", format!("limit: takes a whole number from 1 to {most}"));
+                part.limit = limit.ok_or_else(wrong)?;
+            }
+            "cursor" if value.is_empty() => {}
+            "cursor" => part.after = Some(resume_after(request, &value)?),
+            name if others.contains(&name) => {}
+            _ => {
+                let known = [&["limit", "cursor"], others].concat().join(", ");
+                return Err(Error::malformed("bad_parameter", format!("{}: known are {known}", clipped(&name))));
+            }
+        }
+    }
+    Ok(part)
+}
+
+impl Part {
+    /// How many rows to read: one more than are shown tells that another part follows.
+    #[must_use]
+    pub fn to_read(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// Answers with the rows that were read, and where the next part begins.
+    pub fn answer<T: Serialize>(&self, request: &Request, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Reply> {
+        let (limit, has_more) = (self.limit as usize, rows.len() > self.limit as usize);
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| has_more);
+        let next_cursor = last.map(|last| cursor_after(request, id(last))).transpose()?;
+        json(&Rows { data: rows, limit: self.limit, next_cursor })
+    }
+}
+
+/// A part of a list of rows.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
+pub struct Rows<T> {
+    data: Vec<T>,
+    limit: u32,
+    next_cursor: Option<String>,
+}
+
 /// A cursor belongs to its path, but the older address has the same list, and a search too.
 fn address(request: &Request) -> (String, String) {
     let path = request.path.replacen("/api/v1/", "/api/", 1);
@@ -213,6 +271,7 @@ pub(crate) fn rules(request: &Request) -> Rules<'_> {
         page_limit: if request.is_canonical() { page_limit } else { page_limit.min(OLDER_PAGE_LIMIT) },
         total_limit: TOTAL_LIMIT,
         now: request.app.clock.now(),
+        disclosure: request.context.disclosure(),
     }
 }
 

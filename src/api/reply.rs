@@ -1,11 +1,15 @@
 //! Replies: JSON with its status and headers, and errors as problem details.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use warp::Reply as _;
 
 use crate::error::{Error, Result};
 use crate::http::{Response, problem};
@@ -15,7 +19,30 @@ use crate::http::{Response, problem};
 pub struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
+}
+
+/// The body of an answer.
+pub(crate) enum Body {
+    Whole(Vec<u8>),
+    /// Comes as the client takes it; an error breaks the connection.
+    Stream(Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + Sync>>),
+}
+
+impl Body {
+    /// Whether there is nothing to send.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.is_empty())
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(body) => f.debug_tuple("Whole").field(&body.len()).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
 }
 
 /// Answers 200 with a JSON body.
@@ -33,12 +60,12 @@ pub fn created(location: &str, value: &impl Serialize) -> Result<Reply> {
 #[must_use]
 pub fn text(content_type: &'static str, body: String) -> Reply {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-    Reply { status: StatusCode::OK, headers, body: body.into_bytes() }
+    Reply { status: StatusCode::OK, headers, body: Body::Whole(body.into_bytes()) }
 }
 
 #[must_use]
 pub fn no_content() -> Reply {
-    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
+    Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Body::Whole(Vec::new()) }
 }
 
 impl Reply {
@@ -46,7 +73,14 @@ impl Reply {
     #[must_use]
     pub fn json(body: Vec<u8>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { status: StatusCode::OK, headers, body }
+        Self { status: StatusCode::OK, headers, body: Body::Whole(body) }
+    }
+
+    /// Answers 200 with a body that comes as the client takes it.
+    #[must_use]
+    pub(crate) fn stream(content_type: &str, chunks: impl Stream<Item = Result<Bytes>> + Send + Sync + 'static) -> Self {
+        let body = Body::Stream(Box::pin(chunks));
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body }.with(CONTENT_TYPE, content_type)
     }
 
     /// Adds a header; a value that is not valid in one is left out.
@@ -70,8 +104,12 @@ impl Reply {
     /// customer's balances, which change without a new version of its own row.
     #[must_use]
     pub fn with_version(self, version: i64) -> Self {
-        let tag = match Sha256::digest(&self.body)[..] {
-            [a, b, c, d, ..] if !self.body.is_empty() => format!("\"v{version}-{a:02x}{b:02x}{c:02x}{d:02x}\""),
+        let body = match &self.body {
+            Body::Whole(body) => body.as_slice(),
+            Body::Stream(_) => &[],
+        };
+        let tag = match Sha256::digest(body)[..] {
+            [a, b, c, d, ..] if !body.is_empty() => format!("\"v{version}-{a:02x}{b:02x}{c:02x}{d:02x}\""),
             _ => format!("\"v{version}\""),
         };
         self.with(ETAG, &tag)
@@ -84,7 +122,10 @@ pub fn respond(result: Result<Reply>) -> Response {
         Ok(reply) => reply,
         Err(error) => return problem::unrendered(Arc::new(error)),
     };
-    let mut response = Response::new(reply.body.into());
+    let mut response = match reply.body {
+        Body::Whole(body) => Response::new(body.into()),
+        Body::Stream(chunks) => warp::reply::stream(chunks).into_response(),
+    };
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response

@@ -1,21 +1,26 @@
 //! What a handler gets: the shared state and one request whose body is not yet read.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
+use uuid::Uuid;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
 use super::{Authority, Context, json};
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, RequestContext, message};
 use crate::search::parse::flag;
@@ -26,7 +31,7 @@ use crate::values::json::Object;
 /// Bodies above this many bytes are parsed off the request threads: it takes milliseconds, in which other requests would wait.
 const PARSED_AT_ONCE: usize = 64 * 1024;
 
-type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+pub(super) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
 pub struct Request {
     pub app: App,
@@ -38,8 +43,9 @@ pub struct Request {
     /// SHA-256 of the body once it is read: tells a repeated request from another one with the same idempotency key.
     pub(crate) digest: Vec<u8>,
     pub context: RequestContext,
-    body: Body,
-    body_limit: u64,
+    pub(super) body: Body,
+    pub(super) body_limit: u64,
+    pub(super) body_timeout: Duration,
     /// Counts the body's memory, for as long as what was made of it may be there.
     room: Option<BodyRoom>,
 }
@@ -90,6 +96,27 @@ impl Request {
         }
     }
 
+    /// Notes in the audit log that the caller was shown a record.
+    pub fn log_read(&self, kind: &'static str, id: Uuid) {
+        self.app.audit.note(|| self.audit_entry(Action::Read, kind, Some(id), None));
+    }
+
+    /// Notes in the audit log that the caller was shown a list: what its conditions are about, and a keyed hash of what was typed.
+    pub fn log_search(&self, kind: &'static str, about: &BTreeSet<String>, typed: &str) {
+        self.app.audit.note(|| {
+            let typed = (!typed.is_empty()).then(|| self.app.audit.keys.mask(typed));
+            let details = json!({ "fields": about, "q": typed });
+            self.audit_entry(Action::Search, kind, None, Some(details.to_string()))
+        });
+    }
+
+    /// An entry of the audit log about this request. `details` is JSON without personal data.
+    #[must_use]
+    pub fn audit_entry(&self, action: Action, kind: &'static str, subject: Option<Uuid>, details: Option<String>) -> Entry {
+        let (actor, request) = (self.context.caller(), self.context.id().to_owned());
+        Entry { at: self.app.clock.now(), actor, request, action, kind, subject, details }
+    }
+
     /// Returns a header's value if it is visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -127,14 +154,19 @@ impl Request {
 
     /// Reads the whole body, up to the limit of its route and within the body timeout. The request leaves its slot meanwhile.
     async fn bytes(&mut self) -> Result<Vec<u8>> {
-        let limit = self.body_limit;
-        let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit) {
-            return Err(Error::TooLarge { limit });
-        }
+        self.check_announced_length()?;
         let room = self.room.insert(self.context.slot().expect_body()?);
-        let whole = timeout(self.app.config.http.body_timeout, gather(&mut self.body, limit, room));
+        let whole = timeout(self.body_timeout, gather(&mut self.body, self.body_limit, room));
         self.context.slot().leave_during(whole).await?.unwrap_or(Err(Error::BodyTimeout))
+    }
+
+    /// Refuses a body that is said to be too large before any of it is read.
+    pub(super) fn check_announced_length(&self) -> Result<()> {
+        let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match self.body_limit {
+            limit if announced.is_some_and(|length| length > limit) => Err(Error::TooLarge { limit }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -152,9 +184,9 @@ async fn gather(body: &mut Body, limit: u64, room: &mut BodyRoom) -> Result<Vec<
     Ok(bytes)
 }
 
-/// The filter that extracts the [`Request`] for a handler, with a body of up to so many bytes.
+/// The filter that extracts the [`Request`] for a handler, with a body of up to so many bytes, which come within a time.
 #[must_use]
-pub fn request(app: &App, body_limit: u64) -> BoxedFilter<(Request,)> {
+pub fn request(app: &App, body_limit: u64, body_timeout: Duration) -> BoxedFilter<(Request,)> {
     let app = app.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
@@ -167,7 +199,7 @@ pub fn request(app: &App, body_limit: u64) -> BoxedFilter<(Request,)> {
             let body: Body = Box::pin(contiguous(body));
             let path = path.as_str().to_owned();
             let (app, digest) = (app.clone(), Vec::new());
-            Request { app, method, path, query, headers, context, digest, body, body_limit, room: None }
+            Request { app, method, path, query, headers, context, digest, body, body_limit, body_timeout, room: None }
         })
         .boxed()
 }

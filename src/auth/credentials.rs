@@ -6,12 +6,14 @@ use sqlx::PgExecutor;
 use crate::error::Result;
 use crate::values::ids::UserId;
 
-pub(super) struct Credentials {
-    pub(super) id: UserId,
+pub struct Credentials {
+    pub id: UserId,
+    pub(super) version: i64,
     pub(super) username: String,
     pub(super) email: Option<String>,
     pub(super) name: Option<String>,
     pub(super) role: String,
+    pub(super) permissions: Vec<String>,
     pub(super) password_hash: String,
     pub(super) created_at: DateTime<Utc>,
 }
@@ -22,7 +24,9 @@ pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Opt
     let found = sqlx::query_as!(
         Credentials,
         r#"
-        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        select
+          id as "id: UserId", version, username, email, name, role, password_hash, created_at,
+          array(select permission from permissions p where p.role = users.role) as "permissions!"
         from users
         where (lower(username) = lower($1) or lower(email) = lower($1))
           and disabled_at is null
@@ -36,11 +40,14 @@ pub(super) async fn by_login(db: impl PgExecutor<'_>, login: &str) -> Result<Opt
     Ok(found)
 }
 
-pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
+/// Reads a user, also a disabled one.
+pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credentials>> {
     let found = sqlx::query_as!(
         Credentials,
         r#"
-        select id as "id: UserId", username, email, name, role, password_hash, created_at
+        select
+          id as "id: UserId", version, username, email, name, role, password_hash, created_at,
+          array(select permission from permissions p where p.role = users.role) as "permissions!"
         from users
         where id = $1
         "#,
@@ -49,4 +56,24 @@ pub(super) async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<
     .fetch_optional(db)
     .await?;
     Ok(found)
+}
+
+/// Stores a stronger hash of an unchanged password, which ends no session. Returns false if the password was changed meanwhile.
+pub(super) async fn strengthen(db: impl PgExecutor<'_>, user: &Credentials, password_hash: &str) -> Result<bool> {
+    let stored = sqlx::query!(
+        r#"
+        with unchanged as (
+          select set_config('collections.password_is_unchanged', 'on', true)
+        )
+        update users
+        set password_hash = $3
+        from unchanged
+        where id = $1
+        and password_hash = $2
+        "#,
+        user.id.0,
+        user.password_hash,
+        password_hash,
+    );
+    Ok(stored.execute(db).await?.rows_affected() > 0)
 }

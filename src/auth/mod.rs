@@ -1,11 +1,22 @@
 //! Authentication and authorisation.
 
 mod access;
-mod credentials;
+mod api_keys;
+pub mod credentials;
+mod hashing;
+pub mod lockout;
 pub mod password;
+pub mod password_rules;
+mod permission;
 mod routes;
 pub mod session;
+mod signed_in;
 mod token;
+mod upkeep;
 
-pub use access::{Caller, Permission, Role, may, public};
-pub use routes::routes;
+pub use access::{Caller, caller, count_bulk, limited, may, public};
+pub(crate) use permission::ROLES;
+pub use permission::{Permission, Permissions, Role};
+pub use routes::{has_password, routes, show_profile, sign_in};
+pub use signed_in::{Profile, SignedIn};
+pub use upkeep::RemoveEndedSessions;

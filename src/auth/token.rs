@@ -1,12 +1,15 @@
 //! Access tokens: JWTs of one fixed form, signed with HS256.
+//!
+//! The header of a token names the key that signed it (`kid`), so that two keys can be in use while one replaces the other.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Role;
 use crate::error::{Error, Result};
@@ -14,10 +17,6 @@ use crate::values::ids::{SessionId, UserId};
 
 const ISSUER: &str = "collections";
 const AUDIENCE: &str = "collections-api";
-
-/// `{"typ":"at+jwt","alg":"HS256"}`, with which every token begins. Comparing text leaves no header to interpret: no other
-/// algorithm, key id, embedded key or extension (RFC 8725).
-const HEADER: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.";
 
 /// Tolerated clock difference between two servers.
 const LEEWAY_SECONDS: i64 = 30;
@@ -36,10 +35,18 @@ struct Claims {
     role: Role,
 }
 
+/// Whose token it is, and which session ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenIdentity {
     pub(super) user: UserId,
     pub(super) session: SessionId,
+}
+
+/// The header with which every token of a key begins: `{"typ":"at+jwt","alg":"HS256","kid":"5c1f2a90"}`, where `kid` is the beginning
+/// of the key's SHA-256. Comparing text leaves no header to interpret: no other algorithm, embedded key or extension (RFC 8725).
+fn header(key: &[u8]) -> String {
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(key));
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{a:02x}{b:02x}{c:02x}{d:02x}"}}"#))
 }
 
 /// Signs a token. User name and role in it are for clients; the server reads the current ones from the database.
@@ -63,16 +70,18 @@ pub(super) fn issue(
         username,
         role,
     };
-    let header = Header { typ: Some("at+jwt".into()), ..Header::new(Algorithm::HS256) };
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(key)).map_err(Error::internal)
+    let claims = serde_json::to_vec(&claims).map_err(Error::internal)?;
+    let signed = format!("{}.{}", header(key), URL_SAFE_NO_PAD.encode(claims));
+    let signature = crypto::sign(signed.as_bytes(), &EncodingKey::from_secret(key), Algorithm::HS256).map_err(Error::internal)?;
+    Ok(format!("{signed}.{signature}"))
 }
 
-/// Checks a token's form, signature, times and claims.
-pub(super) fn check(key: &[u8], token: &str, now: DateTime<Utc>) -> Option<TokenIdentity> {
+/// Checks a token's form, signature, times and claims. Any of the keys may have signed it.
+pub(super) fn check<'a>(mut keys: impl Iterator<Item = &'a [u8]>, token: &str, now: DateTime<Utc>) -> Option<TokenIdentity> {
     let (signed, signature) = token.rsplit_once('.').filter(|_| token.len() <= 1024)?;
-    let claims = signed.strip_prefix(HEADER)?;
-    let key = DecodingKey::from_secret(key);
-    if !jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key, Algorithm::HS256).ok()? {
+    let (head, claims) = signed.split_once('.')?;
+    let key = DecodingKey::from_secret(keys.find(|key| header(key) == head)?);
+    if !crypto::verify(signature, signed.as_bytes(), &key, Algorithm::HS256).ok()? {
         return None;
     }
     let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;

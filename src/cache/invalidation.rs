@@ -10,6 +10,8 @@ use super::Cache;
 
 /// Triggers notify on this channel, with a key as the payload.
 const CHANNEL: &str = "collections_forget";
+/// The payload that stands for every key.
+const EVERYTHING: &str = "*";
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Forgets what Postgres says for ever, connecting again after errors.
@@ -29,6 +31,7 @@ async fn listen(cache: &Cache, pool: &PgPool) -> sqlx::Result<()> {
     cache.clear();
     loop {
         match listener.try_recv().await? {
+            Some(notification) if notification.payload() == EVERYTHING => cache.clear(),
             Some(notification) => cache.forget(notification.payload()),
             // The connection was lost, and is a new one.
             None => cache.clear(),

@@ -76,7 +76,8 @@ impl Cache {
         entries.removals += 1;
     }
 
-    fn clear(&self) {
+    /// Removes all values on this server.
+    pub fn clear(&self) {
         let mut entries = self.entries.lock();
         entries.by_key.clear();
         entries.removals += 1;

@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
+mod audit;
 mod connect;
+mod foreign;
 mod health;
 mod import;
-mod logs;
+mod jobs;
 mod migrate;
 mod reindex;
 mod seed;
@@ -22,6 +24,7 @@ use futures_util::FutureExt;
 
 use crate::collections;
 use crate::search::Collection;
+use crate::telemetry;
 use connect::describe;
 
 /// A search-first collections API.
@@ -55,6 +58,10 @@ enum Command {
     Templates(templates::Templates),
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
+    /// Verify the audit log, or print its head.
+    Audit(audit::Audit),
+    /// List, show, cancel and retry background jobs, and run scheduled ones now.
+    Jobs(jobs::JobCommand),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -67,7 +74,7 @@ pub fn settings_page() -> String {
 
 /// Runs the command; an error goes to standard error.
 pub async fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(logs::tell_panic));
+    std::panic::set_hook(Box::new(telemetry::tell_panic));
     match parse() {
         Ok(cli) => run(cli).await,
         Err(error) => {
@@ -80,14 +87,24 @@ pub async fn main() -> ExitCode {
 fn parse() -> anyhow::Result<Cli> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let mut command = Cli::command();
-    for (name, meant) in settings::suspects(&command, std::env::vars().map(|(name, _)| name)) {
+    for (name, meant) in settings::suspects(&command, environment().map(|(name, _)| name)) {
         eprintln!("warning: the environment variable {name} is not a setting; did you mean {meant}?");
     }
-    if let Some(path) = settings::file_argument(&arguments) {
-        command = settings::read_file(command, path)?;
+    let file = settings::file_argument(&arguments).map(|path| settings::read_file(&command, path)).transpose()?;
+    let file = file.unwrap_or_default();
+    let translation = foreign::translate(&file.clone().into_iter().chain(environment()).collect());
+    for warning in translation.warnings {
+        eprintln!("warning: {warning}");
     }
+    let translated = translation.settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+    command = settings::with_defaults(command, file.into_iter().chain(translated));
     let matches = command.get_matches_from(arguments);
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The variables that are text, as all settings are.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 async fn run(cli: Cli) -> ExitCode {
@@ -104,6 +121,8 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sync(sync) => sync.run().boxed_local().await,
         Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
+        Command::Audit(audit) => audit.run().boxed_local().await,
+        Command::Jobs(jobs) => jobs.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

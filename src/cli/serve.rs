@@ -10,13 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::logs;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::{self, Trouble};
 use crate::features::users;
 use crate::values::clock::Clock;
-use crate::{server, sync, worker};
+use crate::{server, sync, telemetry, worker};
 
 /// Backoff before a retry: doubles from the first to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -41,7 +40,13 @@ enum Part {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        logs::start(&self.config)?;
+        let exporter = telemetry::start(&self.config.telemetry, self.config.environment)?;
+        let ended = self.serve().await;
+        exporter.finish().await;
+        ended
+    }
+
+    async fn serve(self) -> anyhow::Result<ExitCode> {
         let app = App::open(self.config, Clock::default())?;
         let runs = |part| self.only.is_none_or(|only| only == part);
         if let Some(warning) = app.config.access.warning() {

@@ -1,16 +1,20 @@
 //! Settings from a file, and `collections settings`, which documents them all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::{Arg, Command};
 
-/// Uses a file of `KEY=value` lines as defaults; environment and command line override them. Refuses unknown keys.
-pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Command> {
+use super::foreign::{self, Meaning};
+
+/// Reads a file of `KEY=value` lines. Refuses keys that the command does not know.
+pub(super) fn read_file(command: &Command, path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let known = names(&command);
+    let mut known = names(command);
+    known.extend(foreign::NAMES.iter().map(|(name, _)| (*name).to_owned()));
+    let mut values = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -22,10 +26,15 @@ pub(super) fn read_file(mut command: Command, path: &Path) -> anyhow::Result<Com
             let hint = nearest(key, &known).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             bail!("{}: unknown setting {key}{hint}", place());
         }
-        // clap wants static defaults; a process reads one short file once.
-        command = with_default(command, key, unquoted(value.trim()).to_owned().leak());
+        values.insert(key.to_owned(), unquoted(value.trim()).to_owned());
     }
-    Ok(command)
+    Ok(values)
+}
+
+/// Uses values as defaults, which environment and command line override.
+pub(super) fn with_defaults(command: Command, values: impl IntoIterator<Item = (String, String)>) -> Command {
+    // clap wants static defaults; a process reads its few settings once.
+    values.into_iter().fold(command, |command, (key, value)| with_default(command, &key, value.leak()))
 }
 
 /// Returns the value of `--config`, before the other arguments are parsed with its defaults.
@@ -46,7 +55,8 @@ pub(super) fn file_argument(arguments: &[OsString]) -> Option<&Path> {
 /// Returns environment variables that look like mistyped settings, with the probable name.
 pub(super) fn suspects(command: &Command, environment: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let known = names(command);
-    let unknown = environment.filter(|name| !known.contains(name));
+    let is_foreign = |name: &str| foreign::NAMES.iter().any(|(foreign, _)| *foreign == name);
+    let unknown = environment.filter(|name| !known.contains(name) && !is_foreign(name));
     unknown.filter_map(|name| nearest(&name, &known).map(|meant| (name.clone(), meant.to_owned()))).collect()
 }
 
@@ -60,6 +70,16 @@ over it, and unknown names are refused. Durations have a unit: `500ms`, `15m`, `
 |---|---|---|
 ";
 
+const FOREIGN_HEAD: &str = "
+## Names of other systems
+
+Environments and files that were written for other collection systems may stay as they are. A setting under its own name wins; a name that
+has no effect is answered with a warning at the start.
+
+| variable | here |
+|---|---|
+";
+
 /// All settings as a Markdown page, `docs/settings.md`.
 pub(super) fn page(command: &Command) -> String {
     let mut text = HEAD.to_owned();
@@ -70,6 +90,15 @@ pub(super) fn page(command: &Command) -> String {
         let default = if default.is_empty() { String::new() } else { format!("`{}`", default.join(",")) };
         let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
         text.push_str(&format!("| `{name}` | {default} | {meaning} |\n"));
+    }
+    text.push_str(FOREIGN_HEAD);
+    for (name, meaning) in foreign::NAMES {
+        let meaning = match meaning {
+            Meaning::Is(own) => format!("`{own}`"),
+            Meaning::PartOf(own) => format!("a part of `{own}`"),
+            Meaning::Unused(reason) => format!("not used: {reason}"),
+        };
+        text.push_str(&format!("| `{name}` | {meaning} |\n"));
     }
     text
 }

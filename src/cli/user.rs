@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::auth::{Role, password};
+use crate::auth::{Role, lockout, password, password_rules};
 use crate::config::Database;
 use crate::db::Pools;
-use crate::features::users::store;
+use crate::error::Violations;
+use crate::features::users::{self, store};
 use crate::values::clock::Clock;
 
 const NO_SUCH_USER: &str = "no such user";
 
-/// Adds users, changes their passwords and roles, disables and lists them.
+/// Adds users, changes their passwords and roles, disables, unlocks and lists them.
 #[derive(Args)]
 pub(super) struct User {
     #[command(subcommand)]
@@ -61,8 +62,15 @@ enum Action {
         /// User name.
         username: String,
     },
+    /// Let a user sign in again whose log-ins are locked after too many wrong passwords.
+    Unlock {
+        /// User name.
+        username: String,
+    },
     /// List all users.
     List,
+    /// List the roles with their permissions.
+    Roles,
 }
 
 impl User {
@@ -70,7 +78,7 @@ impl User {
         let db = Pools::open(&self.database)?.server;
         match self.action {
             Action::Add { username, role, email, name } => {
-                let password_hash = password::hash(read_password()?).await?;
+                let password_hash = new_password([Some(username.as_str()), email.as_deref()]).await?;
                 let new = store::New {
                     username: &username,
                     email: email.as_deref(),
@@ -82,7 +90,7 @@ impl User {
                 println!("added {username}, {}", role.as_str());
             }
             Action::Passwd { username } => {
-                let password_hash = password::hash(read_password()?).await?;
+                let password_hash = new_password([Some(username.as_str()), None]).await?;
                 store::set_password(&db, &username, &password_hash).await?.context(NO_SUCH_USER)?;
                 println!("changed the password of {username} and ended all sessions");
             }
@@ -98,6 +106,11 @@ impl User {
                 store::set_disabled(&db, &username, None).await?.context(NO_SUCH_USER)?;
                 println!("enabled {username}");
             }
+            Action::Unlock { username } => {
+                let user = store::id_of(&db, &username).await?.context(NO_SUCH_USER)?;
+                lockout::unlock(&db, user).await?;
+                println!("unlocked {username}");
+            }
             Action::List => {
                 for user in store::list(&db).await? {
                     let email = user.email.unwrap_or_default();
@@ -105,9 +118,22 @@ impl User {
                     println!("{:<20} {:<8} {email:<30} {state}", user.username, user.role);
                 }
             }
+            Action::Roles => {
+                for (role, permissions) in users::permissions_of_roles(&db).await? {
+                    println!("{:<8} {}", role.as_str(), permissions.names().join(", "));
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Reads a new password of a user with these names, by the rules that count for all; returns its hash.
+async fn new_password(names: [Option<&str>; 2]) -> anyhow::Result<String> {
+    let (password, mut violations) = (read_password()?, Violations::default());
+    password_rules::check("the password", &password, names.into_iter().flatten(), &mut violations);
+    violations.check()?;
+    Ok(password::hash(password).await?)
 }
 
 /// Reads one line from standard input. An argument would be visible to every user of the machine.

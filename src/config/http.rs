@@ -1,12 +1,15 @@
 //! Settings of the HTTP server.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::Environment;
 use super::range::{HOUR, MILLISECOND, duration, duration_or_milliseconds, number};
+use crate::values::network::Networks;
+use crate::values::origin::{Origin, Origins};
 
 #[derive(Args, Clone, Debug)]
 pub struct Http {
@@ -37,6 +40,10 @@ pub struct Http {
         value_parser = number(1..=1_000_000_usize)
     )]
     pub max_connections_per_address: usize,
+    /// Proxies in front of the server, as addresses or networks such as `10.0.0.0/8`, separated by commas. What they add to
+    /// `X-Forwarded-For` is believed.
+    #[arg(id = "trusted-proxies", long = "trusted-proxies", env = "TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<Networks>,
     /// Requests worked on at once; more are refused with 503. Requests whose body has not arrived are not among them.
     #[arg(
         id = "http-max-in-flight",
@@ -84,6 +91,28 @@ pub struct Http {
     /// Refuse writes without If-Match (428).
     #[arg(id = "require-if-match", long = "require-if-match", env = "REQUIRE_IF_MATCH", default_value_t = false, action = clap::ArgAction::Set)]
     pub require_if_match: bool,
+    /// Origins of the web pages that may call the API from a browser, separated by commas, such as `https://app.example.org`.
+    /// `*` stands for all and is refused in production.
+    #[arg(id = "cors-origin", long = "cors-origin", env = "CORS_ORIGIN")]
+    pub cors_origin: Option<Origins>,
+    /// More of them.
+    #[arg(id = "allowed-origins", long = "allowed-origins", env = "ALLOWED_ORIGINS")]
+    pub allowed_origins: Option<Origins>,
+    /// Address of the front end, whose origin is one of them too.
+    #[arg(id = "frontend-url", long = "frontend-url", env = "FRONTEND_URL")]
+    pub frontend_url: Option<Origins>,
+    /// Compress answers with gzip for clients that accept it; off where a proxy does.
+    #[arg(id = "http-compression", long = "http-compression", env = "HTTP_COMPRESSION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub compression: bool,
+    /// File with the server's certificate and its chain, in PEM, for TLS on `PORT`. A renewed one is read within 10 seconds.
+    #[arg(id = "tls-cert", long = "tls-cert", env = "TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate, in PEM.
+    #[arg(id = "tls-key", long = "tls-key", env = "TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// How often the files of the certificate are looked at: a renewed one comes days before the old one expires.
+    #[arg(skip = Duration::from_secs(10))]
+    pub certificate_check: Duration,
     /// Longest wait for a request's headers: a client sends them in one packet, an attacker byte by byte.
     #[arg(skip = Duration::from_secs(5))]
     pub header_timeout: Duration,
@@ -96,6 +125,30 @@ pub struct Http {
 }
 
 impl Http {
+    /// The origins of the pages that may read answers: those of all three settings.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let settings = [&self.cors_origin, &self.allowed_origins, &self.frontend_url];
+        settings.into_iter().flatten().flat_map(|origins| &origins.0)
+    }
+
+    pub(super) fn check(&self, environment: Environment) -> Result<(), String> {
+        if environment == Environment::Production && self.origins().any(|origin| *origin == Origin::Any) {
+            return Err(
+                "CORS_ORIGIN, ALLOWED_ORIGINS and FRONTEND_URL name the origins of production one by one, without *".into()
+            );
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err("TLS needs both TLS_CERT and TLS_KEY".into());
+        }
+        Ok(())
+    }
+
+    /// The files of certificate and key, if the server is to speak TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
     /// How long the server keeps serving after a stop signal.
     #[must_use]
     pub fn shutdown_delay(&self, environment: Environment) -> Duration {

@@ -3,27 +3,37 @@
 //! Fields without a variable (`arg(skip)`) are not settings: no deployment changes them, only tests do.
 
 mod access;
+mod audit;
 mod database;
 mod feed;
 mod http;
 mod imports;
+mod jobs;
+mod limits;
+mod mail;
 mod range;
 mod reindex;
 mod search;
 mod sync;
+mod telemetry;
 mod writes;
 
 use clap::Args;
 use secrecy::SecretString;
 
-pub use access::Access;
+pub use access::{Access, Registration};
+pub use audit::Audit;
 pub use database::Database;
 pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
+pub use jobs::Jobs;
+pub use limits::Limits;
+pub use mail::Mail;
 pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
+pub use telemetry::Telemetry;
 pub use writes::Writes;
 
 #[derive(Args, Clone, Debug)]
@@ -52,6 +62,12 @@ pub struct Config {
     #[command(flatten)]
     pub access: Access,
     #[command(flatten)]
+    pub mail: Mail,
+    #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
+    pub audit: Audit,
+    #[command(flatten)]
     pub writes: Writes,
     #[command(flatten)]
     pub sync: Sync,
@@ -61,18 +77,27 @@ pub struct Config {
     pub reindex: Rebuild,
     #[command(flatten)]
     pub imports: Imports,
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
-    /// Lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`; `RUST_LOG` is finer.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    pub log_level: String,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 impl Config {
     /// Refuses settings that are unsafe in production, with a sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
-        self.access.check(self.environment)
+        self.access.check(self.environment)?;
+        self.http.check(self.environment)
+    }
+
+    /// Who can register.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        let default = if self.environment == Environment::Development { Registration::Open } else { Registration::Invite };
+        self.access.registration.unwrap_or(default)
     }
 }
 

@@ -43,6 +43,9 @@ const SYNC_POOL_SIZE: u32 = 8;
 const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Connections for background jobs: as many as run at once, some to renew their leases, one that listens.
+const JOBS_POOL_SIZE: u32 = 10;
+
 const WATCH_POOL_SIZE: u32 = 2;
 
 /// Transactions that write to one record at once: while one works, the next waits at the row, so that the row is never idle.
@@ -61,6 +64,8 @@ pub struct Pools {
     pub search: PgPool,
     /// The sync task.
     pub sync: PgPool,
+    /// Background jobs.
+    pub jobs: PgPool,
     /// Health and metrics, which must work when all other connections are busy.
     pub watch: PgPool,
     /// Who may write to a record now; taken before a connection of `server`.
@@ -77,6 +82,7 @@ impl Pools {
             read: read_pool(config)?,
             search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
+            jobs: pool(&background(config), SERVER_ROLE, "collections jobs", JOBS_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
             turns: Turns::new(WRITES_AT_ONCE, WRITES_WAITING),
             listen: pool(&background(config), SERVER_ROLE, "collections listen", 1)?,

@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod activities;
+pub mod audit;
 pub mod customers;
+pub mod jobs;
 pub mod ledger;
 pub mod payments;
 pub mod resource;

@@ -1,13 +1,14 @@
-//! Which connections are accepted: so many in all, so many from one address, and a few more for health probes.
+//! Which connections are accepted: so many in all, so many from one peer's address, and a few more for health probes.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Http;
+use crate::values::network::Network;
 
 /// Connections beyond the limits that may still ask whether the server is alive. A probe is answered within milliseconds, so the
 /// oldest of them makes room for the next.
@@ -22,7 +23,7 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Open {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<Network, usize>,
     probes: VecDeque<CancellationToken>,
 }
 
@@ -37,7 +38,7 @@ pub(super) enum Purpose {
 /// An accepted connection; it no longer counts when this value is dropped.
 pub(super) struct Accepted {
     connections: Arc<Connections>,
-    address: IpAddr,
+    address: Network,
     pub(super) purpose: Purpose,
 }
 
@@ -48,7 +49,7 @@ impl Connections {
     }
 
     pub(super) fn accept(self: &Arc<Self>, peer: IpAddr) -> Accepted {
-        let (address, mut open) = (client(peer), self.open.lock());
+        let (address, mut open) = (Network::of_client(peer), self.open.lock());
         let from_address = open.by_address.get(&address).copied().unwrap_or_default();
         let purpose = if open.all < self.most && from_address < self.most_per_address {
             open.all += 1;
@@ -82,17 +83,6 @@ impl Drop for Accepted {
                 open.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: of IPv6 the network of 64 bits, all of which one client has.
-fn client(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
     }
 }
 

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::connections::Purpose;
-use super::finalize::{Conditions, finalize};
+use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
-use super::{RequestContext, Response, Routes, message, problem, unmatched};
+use super::{RequestContext, Response, Routes, context, message, problem, unmatched};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::telemetry::Span;
 
 /// A handler is cancelled after this many times its deadline.
 const CANCEL_AFTER: u32 = 3;
@@ -31,6 +31,7 @@ pub(crate) struct Gateway {
     routes: BoxedFilter<(Response,)>,
     table: Table,
     slots: Slots,
+    cors: Cors,
     handlers: TaskTracker,
 }
 
@@ -40,6 +41,7 @@ impl Gateway {
             routes: routes.filter.recover(unmatched::recover).unify().boxed(),
             table: Table::new(&routes.table),
             slots: Slots::new(&app.config.http),
+            cors: Cors::new(&app.config.http),
             handlers: TaskTracker::new(),
             app,
         }
@@ -57,20 +59,24 @@ impl Gateway {
 
     /// Creates the context of a request.
     pub(crate) fn context(&self, peer: IpAddr, headers: &HeaderMap) -> RequestContext {
-        RequestContext::new(peer, headers, self.slots.slot())
+        let client = context::client(peer, headers, self.limits().trusted_proxies.as_ref());
+        RequestContext::new(client, headers, self.slots.slot())
     }
 
     /// Answers one request. Every path ends in a complete response and one log line.
     pub(crate) async fn answer(&self, context: RequestContext, purpose: &Purpose, request: hyper::Request<Incoming>) -> Response {
-        let started = Instant::now();
+        let (started, _in_flight) = (Instant::now(), InFlight::count());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let conditions = Conditions::new(&method, request.headers());
+        let conditions = Conditions::new(&method, request.headers(), self.limits());
         let route = self.table.find(&path);
         let allow = route.map_or("", |route| route.allow.as_str());
+        // The pattern and not the path: paths hold what clients searched for.
+        let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
+        let span = Span::request(context.id(), metrics::method(&method), pattern, request.headers());
         let handled = match message::check(&request) {
             Ok(()) if method == Method::OPTIONS && route.is_some() => Ok(options(allow)),
-            Ok(()) => self.handle(&context, purpose, request).await,
+            Ok(()) => self.handle(&context, purpose, &span, request).await,
             Err(error) => Err(error),
         };
         let mut response = handled.unwrap_or_else(|error| problem::unrendered(Arc::new(error)));
@@ -78,11 +84,10 @@ impl Gateway {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         problem::render(&mut response, &context, &path, allow, self.app.clock.now());
-        finalize(&mut response, &conditions, &context);
-        // The pattern and not the path: paths hold what clients searched for.
-        let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
+        finalize(&mut response, &conditions, &context, &self.cors, allow).await;
         let (status, took) = (response.status().as_u16(), started.elapsed());
         count(metrics::method(&method), pattern, status, took);
+        span.answered(status);
         tracing::info!(
             method = metrics::method(&method),
             route = pattern,
@@ -99,6 +104,7 @@ impl Gateway {
         &self,
         context: &RequestContext,
         purpose: &Purpose,
+        span: &Span,
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response> {
         if request.method() == Method::HEAD {
@@ -108,28 +114,31 @@ impl Gateway {
         request.extensions_mut().insert(context.clone());
         let mut routes = warp::service(self.routes.clone());
         let deadline = self.limits().request_timeout;
+        let span = span.clone();
         // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
         // request. A handler that runs long after its deadline waits for a dead peer: statements have shorter timeouts.
+        let worked = context.clone();
         let handler = self.handlers.spawn(async move {
             // Not before the work begins: requests whose bodies are still to come pass here one by one, and hold no slot together.
             if let Some(slot) = slot {
                 slot.take()?;
             }
-            let Ok(response) = timeout(deadline * CANCEL_AFTER, routes.call(request)).await.map_err(|_| Error::Timeout)?;
+            let answered = span.scope(worked.in_time(deadline * CANCEL_AFTER, routes.call(request))).await;
+            let Ok(response) = answered.ok_or(Error::Timeout)?;
             Ok(response)
         });
-        match timeout(deadline, handler).await {
-            Ok(Ok(answered)) => answered,
+        match context.in_time(deadline, handler).await {
+            Some(Ok(answered)) => answered,
             // Without what it says, which may quote a record.
-            Ok(Err(_)) => Err(Error::internal("the handler panicked")),
-            Err(_) => Err(Error::Timeout),
+            Some(Err(_)) => Err(Error::internal("the handler panicked")),
+            None => Err(Error::Timeout),
         }
     }
 }
 
 /// The slot that a request needs. Probes need none: an overloaded server must not be restarted for being busy.
 fn needed_slot(context: &RequestContext, purpose: &Purpose, path: &str) -> Result<Option<Slot>> {
-    if path == "/metrics" || path == "/health" || path.starts_with("/health/") {
+    if path == "/metrics" || path == "/api/metrics" || path == "/health" || path.starts_with("/health/") {
         return Ok(None);
     }
     match purpose {
@@ -146,6 +155,22 @@ pub(crate) fn refused(error: &hyper::Error) {
     let status = if is_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST }.as_u16();
     count("other", "unreadable", status, Duration::ZERO);
     tracing::info!(method = "other", route = "unreadable", status, "request answered");
+}
+
+/// Counts a request while it is answered, or until its client goes away.
+struct InFlight;
+
+impl InFlight {
+    fn count() -> Self {
+        metrics::HTTP_IN_FLIGHT.inc();
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::HTTP_IN_FLIGHT.dec();
+    }
 }
 
 fn count(method: &str, route: &str, status: u16, took: Duration) {

@@ -39,10 +39,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<()> {
 
 /// Checks that a body is JSON in UTF-8, and not compressed.
 pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
-    let is_encoded = |value: &hyper::header::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
-        return Err(Error::UnsupportedMediaType("a body without Content-Encoding"));
-    }
+    check_encoding(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
@@ -54,6 +51,21 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
     });
     if charsets.any(|charset| !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))) {
         return Err(Error::UnsupportedMediaType("application/json in UTF-8"));
+    }
+    Ok(())
+}
+
+/// Checks that a body is a form with files, and not compressed; answers the boundary of its parts.
+pub(crate) fn boundary(headers: &HeaderMap) -> Result<String> {
+    check_encoding(headers)?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    multer::parse_boundary(content_type).map_err(|_| Error::UnsupportedMediaType("multipart/form-data with a boundary"))
+}
+
+fn check_encoding(headers: &HeaderMap) -> Result<()> {
+    let is_encoded = |value: &hyper::header::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
+        return Err(Error::UnsupportedMediaType("a body without Content-Encoding"));
     }
     Ok(())
 }

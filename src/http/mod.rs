@@ -10,10 +10,10 @@ pub(crate) mod problem;
 mod routes;
 mod slots;
 mod unmatched;
-mod write_deadline;
 
 pub use context::RequestContext;
-pub use listen::{bind, bind_admin, listen};
+pub use finalize::with_secrets;
+pub use listen::{Listener, bind, bind_admin, listen};
 pub use routes::{Routes, Row, one_of};
 pub(crate) use slots::BodyRoom;
 pub use slots::Slot;

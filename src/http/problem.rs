@@ -19,6 +19,9 @@ const MOST_SEGMENTS: usize = 10;
 /// Most characters of `detail`, which may repeat what `errors` says.
 const MOST_DETAIL: usize = 2_000;
 
+/// The type of problem for which a standard has a name (draft-ietf-httpapi-ratelimit-headers).
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
 /// A response that carries the error; [`render`] writes its body.
 pub(crate) fn unrendered(error: Arc<Error>) -> Response {
     let mut response = Response::default();
@@ -72,6 +75,10 @@ fn body(error: &Error, detail: &str, context: &RequestContext, path: &str, now: 
     });
     match error {
         Error::Stale { current } => body["currentVersion"] = json!(current),
+        Error::QuotaExceeded { policy, .. } => {
+            body["type"] = json!(QUOTA_EXCEEDED);
+            body["violated-policies"] = json!([policy]);
+        }
         Error::Conflict { more, .. } => more.iter().for_each(|(name, value)| body[name] = value.clone()),
         _ => {}
     }

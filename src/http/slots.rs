@@ -23,19 +23,24 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 /// All other bytes of the bodies of unfinished requests, in KiB.
 const BODY_KIB: usize = 32 * 1024;
 
+/// Files that come at once: each writes to the disk, and few users upload at the same moment.
+const UPLOADS: usize = 16;
+
 /// The slots of one listener.
 #[derive(Clone)]
 pub(crate) struct Slots {
     work: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
     body_kib: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl Slots {
     pub(crate) fn new(limits: &Http) -> Self {
         let bodies = limits.max_in_flight * BODIES_PER_SLOT;
-        let [work, bodies, body_kib] = [limits.max_in_flight, bodies, BODY_KIB].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { work, bodies, body_kib }
+        let permits = [limits.max_in_flight, bodies, BODY_KIB, UPLOADS];
+        let [work, bodies, body_kib, uploads] = permits.map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { work, bodies, body_kib, uploads }
     }
 
     /// The slot of one request, not taken yet.
@@ -76,11 +81,22 @@ impl Slot {
         self.take().map(|()| waited)
     }
 
+    /// Leaves the slot for good.
+    pub(crate) fn give_back(&self) {
+        self.0.held.lock().take();
+    }
+
     /// Begins to wait for a body.
     pub(crate) fn expect_body(&self) -> Result<BodyRoom> {
         let slots = &self.0.slots;
         let place = Arc::clone(&slots.bodies).try_acquire_owned().map_err(|_| too_many_bodies())?;
         Ok(BodyRoom { body_kib: Arc::clone(&slots.body_kib), counted: None, _place: place })
+    }
+
+    /// Begins to wait for a file; others wait for the place until it is dropped.
+    pub(crate) fn expect_upload(&self) -> Result<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.0.slots.uploads).try_acquire_owned();
+        place.map_err(|_| Error::busy("too_many_uploads", "as many files as the server takes at once are coming"))
     }
 }
 
@@ -122,8 +138,8 @@ mod tests {
     use super::*;
 
     fn slots() -> Slots {
-        let [work, bodies, body_kib] = [1, 2, 10].map(|permits| Arc::new(Semaphore::new(permits)));
-        Slots { work, bodies, body_kib }
+        let [work, bodies, body_kib, uploads] = [1, 2, 10, 1].map(|permits| Arc::new(Semaphore::new(permits)));
+        Slots { work, bodies, body_kib, uploads }
     }
 
     #[tokio::test]

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::names;
 use super::problems::{self, Traits};
+use super::{names, shared};
+use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{Effect, Operation, Schemas};
+use crate::operation::{Effect, Operation, PAGE_SIZE, Schemas};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
 const ALIAS: &str = "/api";
+
+/// Last segment of the addresses for which `REQUIRE_IDEMPOTENCY` needs a key.
+const NEED_KEYS: &str = "payments";
 
 const ABOUT_ALIAS: &str =
     "A permanent alias for older clients: PUT changes only what it names, and pages have up to 100 records.";
@@ -23,12 +27,13 @@ const ABOUT_KEY: &str =
 #[must_use]
 pub fn document(table: &[Row], config: &Config) -> Value {
     let mut schemas = Schemas::default();
+    schemas.name(PAGE_SIZE, json!({ "type": "integer", "minimum": 1, "maximum": config.search.page_limit, "default": 10 }));
     let responses = problems::responses(&mut schemas);
-    let known: BTreeSet<&str> = table.iter().map(|row| row.path.as_str()).collect();
+    let known: BTreeSet<_> = table.iter().map(|row| (row.path.as_str(), row.method.as_str(), row.access)).collect();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeSet::new();
     for row in table {
-        let Some(place) = Place::of(&row.path, &known) else { continue };
+        let Some(place) = Place::of(row, &known) else { continue };
         let segments: Vec<&str> = place.path.trim_matches('/').split('/').collect();
         let (key, method) = (names_of_ids(&place.key), row.method.to_lowercase());
         let path = paths.entry(key).or_insert_with(|| json!({}));
@@ -38,7 +43,7 @@ pub fn document(table: &[Row], config: &Config) -> Value {
         }
         tags.insert(segments[0].to_owned());
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.1",
         "info": {
             "title": "Collections",
@@ -50,17 +55,22 @@ pub fn document(table: &[Row], config: &Config) -> Value {
             { "url": CANONICAL, "description": "The address to use." },
             { "url": ALIAS, "description": ABOUT_ALIAS },
         ],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "apiKey": [] }],
         "tags": tags.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
-            "parameters": parameters(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+            },
+            "parameters": parameters(config),
             "headers": headers(),
             "responses": responses,
             "schemas": schemas.finish(),
         },
-    })
+    });
+    shared::parameters(&mut document);
+    document
 }
 
 /// Where a row is described.
@@ -74,15 +84,17 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// None for a row of the alias.
-    fn of(path: &'a str, known: &BTreeSet<&str>) -> Option<Self> {
+    /// None for a row of the alias. `known` has the access of every row: with another one a row is no alias.
+    fn of(row: &'a Row, known: &BTreeSet<(&str, &str, &str)>) -> Option<Self> {
+        let path = row.path.as_str();
         if let Some(rest) = path.strip_prefix(CANONICAL) {
             // A path is described once, so the one at the root has it.
-            let is_taken = known.contains(rest);
+            let is_taken = known.iter().any(|(path, ..)| *path == rest);
             let key = if is_taken { format!("/v1{rest}") } else { rest.to_owned() };
             return Some(Self { key, path: rest, servers: if is_taken { vec![ALIAS] } else { Vec::new() } });
         }
-        let has_other = |base: &str, rest: &str| known.contains(format!("{base}{rest}").as_str());
+        let has_other =
+            |base: &str, rest: &str| known.contains(&(format!("{base}{rest}").as_str(), row.method.as_str(), row.access));
         if path.strip_prefix(ALIAS).is_some_and(|rest| has_other(CANONICAL, rest) || has_other("", rest)) {
             return None;
         }
@@ -93,7 +105,7 @@ impl<'a> Place<'a> {
 
 fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schemas) -> Value {
     let is_get = row.method == "GET";
-    let mut operation = Operation::new(schemas, config.search.page_limit, if is_get { Effect::Reads } else { Effect::Writes });
+    let mut operation = Operation::new(schemas, if is_get { Effect::Reads } else { Effect::Writes });
     (row.describe)(&mut operation);
     let Operation { effect, mut parameters, body, status, answer, headers, alternatives, .. } = operation;
 
@@ -101,17 +113,25 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let is_keyed = !is_public && effect != Effect::Reads && names::is_of_records(segments);
     let is_conditional = is_keyed && has_ids && effect == Effect::Writes;
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
-    parameters.extend(is_keyed.then(|| reference("IdempotencyKey")));
+    let needs_key = config.writes.require_idempotency && effect == Effect::Adds && segments.last() == Some(&NEED_KEYS);
+    parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));
     parameters.extend(is_conditional.then(|| reference("IfMatch")));
     parameters.extend((is_get && headers.contains("ETag")).then(|| reference("IfNoneMatch")));
-    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(
-        |id| json!({ "name": id_name(id), "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }),
-    );
+    let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(|id| {
+        let schema = match *id {
+            "{RoleName}" => json!({ "type": "string", "enum": Role::ALL.map(Role::as_str) }),
+            _ => json!({ "type": "string", "format": "uuid" }),
+        };
+        json!({ "name": id_name(id), "in": "path", "required": true, "schema": schema })
+    });
 
     let mut shown = headers.clone();
     shown.insert("X-Request-Id");
+    if !is_public {
+        shown.extend(["RateLimit-Limit", "RateLimit-Policy", "RateLimit-Remaining", "RateLimit-Reset"]);
+    }
     if is_keyed {
-        shown.extend(["X-Sync-Token", "Idempotent-Replayed"]);
+        shown.extend(["X-Sync-Token", "Idempotent-Replayed", "Preference-Applied"]);
     }
     let shown: Map<String, Value> =
         shown.into_iter().map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect();
@@ -189,18 +209,30 @@ fn id_name(segment: &str) -> String {
     format!("{}{}", name[..1].to_lowercase(), &name[1..])
 }
 
-/// Headers of requests.
-fn parameters() -> Value {
+/// Headers of requests. The settings need some of them.
+fn parameters(config: &Config) -> Value {
     let header = |name: &str, about: &str, example: &str| {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
         json!({ "name": name, "in": "header", "description": about, "schema": schema, "example": example })
     };
-    json!({
-        "IdempotencyKey": header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+    let needed = |mut header: Value| {
+        header["required"] = true.into();
+        header
+    };
+    let key = header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324");
+    let mut parameters = json!({
+        "IdempotencyKey": key,
         "IfMatch": header("If-Match", "The `ETag` that the client has read; 412 if the record has changed since.", "\"v17\""),
         "IfNoneMatch": header("If-None-Match", "The `ETag` that the client has; 304 if it is current.", "\"v17-5c1f2a90\""),
         "SyncToken": header("X-Sync-Token", "`X-Sync-Token` of a write that the answer has to show.", "0/16B3748"),
-    })
+    });
+    if config.writes.require_idempotency {
+        parameters["NeededIdempotencyKey"] = needed(key);
+    }
+    if config.http.require_if_match {
+        parameters["IfMatch"] = needed(parameters["IfMatch"].take());
+    }
+    parameters
 }
 
 /// Headers of answers.
@@ -211,6 +243,11 @@ fn headers() -> Value {
         "Idempotent-Replayed": header("`true` if the answer is that of an earlier request with the same key."),
         "Link": header("The pages around this one (RFC 8288)."),
         "Location": header("The address of what was created."),
+        "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
+        "RateLimit-Limit": header("Requests that the user may send at once."),
+        "RateLimit-Policy": header("The limit and its time in seconds, such as `\"user\";q=1000;w=60`."),
+        "RateLimit-Remaining": header("Requests that are left."),
+        "RateLimit-Reset": header("Seconds until all of them are there again; in a 429, until one is."),
         "Retry-After": header("Seconds after which the request may succeed."),
         "X-Possible-Duplicate-Of": header("The id of a payment that looks the same."),
         "X-Read-Source": header("Which engine has answered."),

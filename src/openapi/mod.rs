@@ -1,8 +1,13 @@
-//! The API's description in OpenAPI 3.1, made of the route tables; `docs/openapi.json` is a copy.
+//! The API's description in OpenAPI 3.1, made of the route tables, with a page and a Postman collection made of it;
+//! `docs/openapi.json` is a copy.
 
 mod document;
+mod examples;
 mod names;
+mod postman;
 mod problems;
+mod shared;
+mod swagger;
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,29 +24,55 @@ use crate::routes;
 
 pub use document::document;
 
-/// The rows `/openapi.json` and `/api/openapi.json`, which describe all routes: others and themselves.
+/// The rows that describe all routes, others and themselves: `/openapi.json` and `/postman.json`, there and below `/api`; and the page
+/// that shows the description.
 pub fn routes(app: &App, others: &[Row]) -> Routes {
-    let (table, text) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
-    let show = {
-        let table = Arc::clone(&table);
+    let (table, texts) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+    let show = |text: fn(&Texts) -> &String| {
+        let (table, texts) = (Arc::clone(&table), Arc::clone(&texts));
         move |request: Request| {
-            let (table, text) = (Arc::clone(&table), Arc::clone(&text));
+            let (table, texts) = (Arc::clone(&table), Arc::clone(&texts));
             async move {
                 // Made when it is first asked for: most processes of a deployment never are.
-                let table = table.get().map_or(&[][..], Vec::as_slice);
-                let text: &String = text.get_or_init(|| document(table, &request.app.config).to_string());
-                let digest: String = Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-                Ok(Reply::json(text.clone().into_bytes()).with(ETAG, &format!("\"{digest}\"")))
+                let make = || Texts::of(table.get().map_or(&[][..], Vec::as_slice), &request);
+                let text = text(texts.get_or_init(make));
+                Ok(Reply::json(text.clone().into_bytes()).with(ETAG, &tag(text)))
             }
         }
     };
-    let row = routes! { app, "openapi.json";
-        /// Shows this description.
-        get () public => show: Nothing -> Description;
-    };
-    let own = Routes::join(vec![row.clone(), row.under("api")]);
+    let (openapi, postman) = (show(|texts| &texts.openapi), show(|texts| &texts.postman));
+    let own = Routes::join(vec![
+        routes! { app, "openapi.json";
+            /// Shows this description.
+            get () public => openapi: Nothing -> Description;
+        },
+        routes! { app, "postman.json";
+            /// Shows this description as a Postman collection. Its variables are `base_url` and `jwt_token`, which its log-in sets.
+            get () public => postman: Nothing -> Description;
+        },
+    ]);
+    let own = Routes::join(vec![own.clone(), own.under("api")]);
     table.get_or_init(|| [others, &own.table].concat());
-    own
+    Routes::join(vec![own, swagger::routes(app)])
+}
+
+/// The description in both forms.
+struct Texts {
+    openapi: String,
+    postman: String,
+}
+
+impl Texts {
+    fn of(table: &[Row], request: &Request) -> Self {
+        let document = document(table, &request.app.config);
+        Self { openapi: document.to_string(), postman: postman::collection(&document).to_string() }
+    }
+}
+
+/// An ETag: a digest of the text.
+fn tag(text: &str) -> String {
+    let digest: String = Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digest}\"")
 }
 
 struct Description;

@@ -3,7 +3,7 @@
 use crate::http::Row;
 
 /// First segments that group actions and name no records.
-const GROUPS: [&str; 3] = ["auth", "sync", "openapi.json"];
+const GROUPS: [&str; 4] = ["auth", "sync", "openapi.json", "postman.json"];
 
 /// Whether an address is that of records.
 pub(super) fn is_of_records(segments: &[&str]) -> bool {
@@ -26,7 +26,8 @@ pub(super) fn words(row: &Row, segments: &[&str], status: u16, is_list: bool) ->
             })
             .collect::<Vec<_>>()
     };
-    let is_action = row.method == "POST" && status != 201 && !is_id(last);
+    // What is done in a group is no record, even if it makes one.
+    let is_action = row.method == "POST" && !is_id(last) && (status != 201 || !is_of_records(segments));
     if is_action {
         let verb = segments[last].split('-').map(str::to_owned);
         return verb.chain(nouns(last, is_list)).collect();
@@ -103,6 +104,7 @@ mod tests {
             ("patch", "/saved-searches/{SavedSearchId}", 200, false, "changeSavedSearch"),
             ("post", "/auth/login", 200, false, "login"),
             ("post", "/auth/refresh-token", 200, false, "refreshToken"),
+            ("post", "/auth/register", 201, false, "register"),
             ("get", "/auth/profile", 200, false, "getProfile"),
             ("get", "/auth/sessions", 200, true, "listSessions"),
             ("delete", "/auth/sessions/{SessionId}", 204, false, "deleteSession"),
@@ -110,6 +112,7 @@ mod tests {
             ("post", "/sync/reindex", 202, false, "reindex"),
             ("get", "/health/live", 200, false, "getHealthLive"),
             ("get", "/openapi.json", 200, false, "getOpenapiJson"),
+            ("get", "/postman.json", 200, false, "getPostmanJson"),
         ] {
             assert_eq!(name(method, path, status, is_list), expected, "{method} {path}");
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::error::Violation;
 use crate::operation::{Effect, Schemas};
+use crate::values::money::{Currency, Money};
 
 /// The table of codes is the one that people read.
 const CODES: &str = include_str!("../../docs/errors.md");
@@ -16,7 +18,7 @@ const CODES: &str = include_str!("../../docs/errors.md");
 #[schemars(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it is a schema; `http::problem` writes it")]
 struct Problem {
-    /// `urn:collections:error:` and the code.
+    /// `urn:collections:error:` and the code; of `quota_exceeded` the type that a draft of the IETF gives it.
     #[schemars(rename = "type")]
     kind: String,
     /// The name of the status.
@@ -38,6 +40,15 @@ struct Problem {
     /// Of a record that has changed.
     #[schemars(skip_serializing_if = "Option::is_none")]
     current_version: Option<i64>,
+    /// Of a customer who still owes: some of the accounts.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    open_accounts: Option<Vec<OpenAccount>>,
+    /// How many accounts those are in all.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    open_account_count: Option<u64>,
+    /// The names of the limits that are exceeded.
+    #[schemars(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<Vec<String>>,
     /// The same as `status`.
     status_code: u16,
     timestamp: chrono::DateTime<chrono::Utc>,
@@ -45,6 +56,17 @@ struct Problem {
     path: String,
     /// The same as `detail`.
     message: String,
+}
+
+/// What a customer owes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; the rules of customers write it")]
+struct OpenAccount {
+    id: Uuid,
+    account_number: String,
+    balance: Money,
+    currency: Currency,
 }
 
 /// What an operation is like, as far as its problems depend on it.
@@ -67,11 +89,12 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         401 | 423 => !traits.is_public || writes,
         403 => !traits.is_public,
         404 => traits.has_ids,
-        409 => !traits.is_public && (writes || traits.is_list),
+        409 => traits.effect == Effect::Adds || (!traits.is_public && (writes || traits.is_list)),
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
         422 => traits.has_body || traits.is_keyed,
-        405 => false,
+        // No row takes a file.
+        405 | 507 => false,
         _ => true,
     };
     codes().into_keys().filter(applies).collect()

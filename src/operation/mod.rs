@@ -10,14 +10,15 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 pub use answers::{Accepted, Answers, Created, NoContent, Part, Text};
-pub use schemas::{Schemas, inline};
+pub use schemas::{Schemas, inline, named};
 pub use takes::{Nothing, Takes};
+
+/// Name of the schema of `limit`, whose largest value is a setting.
+pub const PAGE_SIZE: &str = "PageSize";
 
 /// One operation while its row describes it. What follows from method, path and permission is not said here.
 pub struct Operation<'a> {
     schemas: &'a mut Schemas,
-    /// Largest page of a list.
-    pub page_limit: u32,
     pub effect: Effect,
     /// Parameter objects, in the order in which they are shown.
     pub parameters: Vec<Value>,
@@ -44,10 +45,9 @@ pub enum Effect {
 }
 
 impl<'a> Operation<'a> {
-    pub fn new(schemas: &'a mut Schemas, page_limit: u32, effect: Effect) -> Self {
+    pub fn new(schemas: &'a mut Schemas, effect: Effect) -> Self {
         Self {
             schemas,
-            page_limit,
             effect,
             parameters: Vec::new(),
             body: None,
@@ -66,6 +66,21 @@ impl<'a> Operation<'a> {
             parameter["explode"] = false.into();
         }
         self.parameters.push(parameter);
+    }
+
+    /// Adds an optional parameter for each member of an object: `name[member]`.
+    pub fn members(&mut self, name: &str, description: &str, schema: Value) {
+        // Without the example, a form would be filled with all members.
+        self.parameters.push(json!({
+            "name": name, "in": "query", "description": description, "style": "deepObject", "explode": true,
+            "schema": schema, "example": {},
+        }));
+    }
+
+    /// Gives a schema a name, and returns the reference to it.
+    pub fn name(&mut self, name: &str, schema: Value) -> Value {
+        self.schemas.name(name, schema);
+        named(name)
     }
 
     /// Adds a header that a client may send.
@@ -98,8 +113,7 @@ impl<'a> Operation<'a> {
 
     /// Adds the parameters of a list that has only one order.
     pub fn pages(&mut self) {
-        let limit = json!({ "type": "integer", "minimum": 1, "maximum": self.page_limit, "default": 10 });
-        self.query("limit", "Records of a page.", limit);
+        self.query("limit", "Records of a page.", named(PAGE_SIZE));
         self.query("cursor", "`nextCursor` of the page before.", json!({ "type": "string", "minLength": 1 }));
     }
 

@@ -63,7 +63,7 @@ struct New {
 
 /// Changes of a saved search. What the server sets can be repeated.
 #[derive(JsonSchema)]
-#[schemars(rename = "SavedSearchChanges", rename_all = "camelCase")]
+#[schemars(rename = "SavedSearchChanges", rename_all = "camelCase", extend("additionalProperties" = true))]
 #[expect(dead_code, reason = "it is a schema; the members are taken out of the request one by one")]
 pub(super) struct Changes {
     #[schemars(length(min = 1, max = 100), default)]

@@ -188,10 +188,7 @@ async fn changeable(connection: &mut PgConnection, id: SavedSearchId, caller: &C
 /// Only managers publish a search to all.
 fn check_publication(after: &SavedSearch, before: Visibility, caller: &Caller) -> Result<()> {
     let is_published = after.visibility == Visibility::Global && before != Visibility::Global;
-    if is_published && caller.role < Permission::Manage.role() {
-        return Err(Error::Forbidden(Permission::Manage.name()));
-    }
-    Ok(())
+    if is_published { caller.require(Permission::Manage) } else { Ok(()) }
 }
 
 /// Answers with the search as it is stored now.

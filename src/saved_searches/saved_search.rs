@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::api::{FieldValue, Request, fields, paging};
 use crate::auth::{Caller, Permission};
 use crate::collections;
-use crate::error::{Error, Result, Violations};
+use crate::error::{Result, Violations};
 use crate::search::parse::flag;
 use crate::search::{Field, FieldKind};
 use crate::values::clock::milliseconds;
@@ -149,8 +149,7 @@ impl SavedSearch {
 
     /// Refuses to change it for a caller who sees it and is neither its owner nor an administrator.
     pub(super) fn check_change_by(&self, caller: &Caller) -> Result<()> {
-        let is_allowed = self.owner_id == caller.id.0 || caller.role >= Permission::Administer.role();
-        if is_allowed { Ok(()) } else { Err(Error::Forbidden(Permission::Administer.name())) }
+        if self.owner_id == caller.id.0 { Ok(()) } else { caller.require(Permission::Administer) }
     }
 
     /// Says what keeps a caller from reading the list: what the table of fields no longer has, and what the caller may not see.
@@ -166,7 +165,7 @@ impl SavedSearch {
                 problems.add(&*name, "not_saved", "says how a list is read and is no part of a search");
             } else if ORDER.contains(&&*name) {
                 problems.add(&*name, "not_saved", "is the member `sort`");
-            } else if name == "includeDeleted" && flag(&value) == Ok(true) && caller.role < Permission::Manage.role() {
+            } else if name == "includeDeleted" && flag(&value) == Ok(true) && !caller.has(Permission::Manage) {
                 problems.add(&*name, "forbidden", "needs the permission manage");
             }
         }

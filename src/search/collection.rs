@@ -41,10 +41,14 @@ pub struct Collection {
 }
 
 impl Collection {
+    /// The members that hold who created and last changed a record, and those that are shown beside them with the names.
+    pub const AUTHORS: [(&str, &str); 2] = [("createdBy", "createdByName"), ("updatedBy", "updatedByName")];
+
     /// Names of the members that its records are shown with.
     pub fn members(&'static self) -> impl Iterator<Item = &'static str> {
         let computed = self.past_due.iter().flat_map(|_| PastDue::FIELDS);
-        self.fields.iter().map(|field| field.name).chain(computed)
+        let names = Self::AUTHORS.map(|(_, name)| name);
+        self.fields.iter().map(|field| field.name).chain(computed).chain(names)
     }
 
     /// The table that has the ids, with its alias and without what is joined to it: `customers c`.

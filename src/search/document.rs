@@ -47,6 +47,17 @@ pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::R
     serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
 }
 
+/// Reads a number, word or day of the record from its end. Only for members behind which stands no text of a client: there the last
+/// match is the member.
+///
+/// # Errors
+/// There is no such member, or its value is of another type.
+pub fn last_member<T: DeserializeOwned>(record: &[u8], name: &str) -> serde_json::Result<T> {
+    let key = memmem::rfind(record, format!(",\"{name}\":").as_bytes());
+    let value = key.map_or(&[][..], |at| &record[at + name.len() + 4..]);
+    serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
+}
+
 /// Some members of records.
 #[derive(Clone, Debug)]
 pub struct Projection(Vec<&'static str>);
@@ -115,6 +126,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_last_member_is_found_behind_texts_that_look_like_it() {
+        let record =
+            br#"{"id":1,"note":",\"createdBy\":\"x\"","custom":{"a":0,"createdBy":"y"},"createdBy":"z","deletedAt":null"#;
+        assert_eq!(last_member::<String>(record, "createdBy").unwrap(), "z");
+        assert_eq!(last_member::<Option<String>>(record, "deletedAt").unwrap(), None);
+        last_member::<String>(record, "updatedBy").unwrap_err();
+    }
 
     #[test]
     fn the_record_in_a_document_is_what_was_written() {

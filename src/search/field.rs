@@ -1,6 +1,7 @@
 //! One row in a feature's table of fields, from which filters, sorting, mappings, request rules and imports follow.
 
 use crate::validate::Words;
+use crate::values::personal::Personal;
 
 /// A field of a record.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct Field {
     /// Whether the index holds it for more than display.
     pub indexed: bool,
     pub access: Access,
+    /// What kind of personal data it is, if it is; the audit log masks its column too.
+    pub personal: Option<Personal>,
     /// Fewest and most characters of a text.
     pub limits: (usize, usize),
     /// How imports find and read it, if they do.
@@ -119,6 +122,7 @@ impl Field {
             sortable: false,
             indexed: true,
             access,
+            personal: None,
             limits: (0, 0),
             cell: None,
         }
@@ -150,6 +154,12 @@ impl Field {
     #[must_use]
     pub const fn with_words(self, path: &'static str, sql: &'static str) -> Self {
         Self { words: Some(WordForms { path, sql }), ..self }
+    }
+
+    /// Masks it for callers who may not see personal data.
+    #[must_use]
+    pub const fn personal(self, personal: Personal) -> Self {
+        Self { personal: Some(personal), ..self }
     }
 
     /// Fixed once the record is there.

@@ -10,6 +10,7 @@ mod field;
 pub mod filter;
 mod indices;
 pub mod mapping;
+pub mod masking;
 pub mod parse;
 mod phrase;
 mod postgres;

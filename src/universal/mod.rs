@@ -4,6 +4,8 @@ mod ask;
 mod reply;
 mod wanted;
 
+use std::collections::BTreeSet;
+
 use crate::api::{Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::Read;
@@ -29,5 +31,7 @@ async fn search(caller: Caller, request: Request) -> Result<Reply> {
         caller.check_sees_deleted()?;
     }
     let groups = ask::all(&request, &wanted).await?;
-    reply::write(&request, &wanted, &groups).await
+    let reply = reply::write(&request, &wanted, &groups).await?;
+    request.log_search("all", &BTreeSet::new(), wanted.typed.trim());
+    Ok(reply)
 }

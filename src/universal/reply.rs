@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::ask::{Answered, Hits};
 use super::wanted::Wanted;
-use crate::api::{RecordWriter, Reply, Request, paging};
+use crate::api::{Authors, RecordWriter, Reply, Request, paging};
 use crate::error::{Error, Result};
 use crate::features::accounts::Account;
 use crate::features::customers::Customer;
@@ -108,7 +108,8 @@ pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered
 
 async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mut Vec<u8>) -> Result<()> {
     let records = hits.documents.iter().map(|(document, _)| document::record(document));
-    let writer = RecordWriter::open(&request.app, group.collection, group.shape, records.clone()).await?;
+    let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
+    let writer = RecordWriter::open(request, group.collection, group.shape, authors, records.clone()).await?;
     for (at, (record, (_, explanation))) in records.zip(&hits.documents).enumerate() {
         if at > 0 {
             body.push(b',');

@@ -66,7 +66,7 @@ impl Wanted {
                 other => return Err(refused(format!("{}: is no parameter of this search; known are {KNOWN}", clipped(other)))),
             }
         }
-        let readable: Vec<&'static Collection> = ALL.into_iter().filter(|collection| caller.has(collection.permission)).collect();
+        let readable: Vec<&'static Collection> = ALL.into_iter().filter(|collection| caller.reads(collection)).collect();
         let mut collections = chosen(&readable, types.as_deref())?;
 
         let rules = paging::rules(request);

@@ -65,4 +65,6 @@ id!(PaymentId);
 id!(ActivityId);
 id!(UserId);
 id!(SessionId);
+id!(ApiKeyId);
 id!(SavedSearchId);
+id!(JobId);

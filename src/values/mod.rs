@@ -1,4 +1,4 @@
-//! Plain values that every room speaks of: identifiers, JSON, money, log sequence numbers, time, text.
+//! Plain values that every room speaks of: identifiers, JSON, money, networks, log sequence numbers, time, text.
 
 pub mod aging;
 pub mod clock;
@@ -6,5 +6,8 @@ pub mod ids;
 pub mod json;
 pub mod lsn;
 pub mod money;
+pub mod network;
+pub mod origin;
+pub mod personal;
 pub mod text;
 pub mod zone;

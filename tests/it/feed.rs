@@ -84,6 +84,27 @@ async fn announcements_name_exactly_what_changed_in_order() {
 }
 
 #[tokio::test]
+async fn a_log_in_and_a_log_out_are_announced_and_a_use_is_not() {
+    let mut test = Synced::started().await;
+    let mut subscription = test.app.feed.subscribe();
+    let (user, session) = (id(1), id(2));
+    test.sql(&format!("insert into users (id, username, password_hash) values ('{user}', 'jane', 'x')")).await;
+    test.sql(&format!("insert into sessions (id, user_id, expires_at) values ('{session}', '{user}', now() + '1 day')")).await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("sessions {session} Created")]);
+    test.sql("update sessions set last_seen_at = now(), ip = '192.0.2.1'").await;
+    assert_eq!(in_words(&all(&test, &mut subscription).await), Vec::<String>::new());
+    test.sql("update users set role = 'agent'").await;
+    let received = in_words(&all(&test, &mut subscription).await);
+    assert!(received.contains(&format!("sessions {session} Changed")), "{received:?}");
+    let may_read = "select has_column_privilege('collections_sync', 'sessions', $1, 'select')";
+    for (column, expected) in [("user_id", true), ("revoked_at", true), ("device", false), ("ip", false)] {
+        let found: bool = sqlx::query_scalar(may_read).bind(column).fetch_one(&test.pool).await.unwrap();
+        assert_eq!(found, expected, "{column}");
+    }
+    test.stop().await;
+}
+
+#[tokio::test]
 async fn a_commit_is_announced_only_when_it_is_visible() {
     let held = crate::sync::faults::HeldBack::start().await;
     let feed = Arc::clone(&held.test.app.feed);

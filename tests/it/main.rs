@@ -3,9 +3,11 @@
 #![expect(unreachable_pub, reason = "nothing outside of this binary could use what it says is public")]
 
 mod api;
+mod audit;
 mod auth;
 mod bench;
 mod cache;
+mod canaries;
 mod cli;
 mod db;
 mod faults;
@@ -16,6 +18,9 @@ mod harness;
 mod hostile;
 mod http;
 mod imports;
+mod jobs;
+mod limits;
+mod masking;
 mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;

@@ -219,7 +219,7 @@ async fn a_search_that_its_list_no_longer_takes_is_shown_as_invalid() {
 
 async fn a_count_is_the_total_of_the_shared_list(engine: Engine) {
     let test = TestApp::start_on(engine).await;
-    let (manager, viewer) = (test.client(Role::Manager).await, test.client(Role::Viewer).await);
+    let (manager, reader) = (test.client(Role::Manager).await, test.client(Role::Agent).await);
     for (at, name) in ["Renée Zwickelbauer", "Jon Smith", "Ann Smith"].into_iter().enumerate() {
         let body = json!({ "customer": { "name": name }, "accountNumber": format!("S-{at}"), "amountDue": at * 100 });
         manager.post("/accounts", &body).await.expect(201);
@@ -235,16 +235,16 @@ async fn a_count_is_the_total_of_the_shared_list(engine: Engine) {
         let mut more = more;
         more["visibility"] = json!("global");
         let search = save(&manager, &more).await;
-        let counted = viewer.get(&format!("{}?count=true", path(&search))).await.expect(200);
+        let counted = reader.get(&format!("{}?count=true", path(&search))).await.expect(200);
         assert_eq!((&counted["count"], &counted["countRelation"]), (&json!(expected), &json!("eq")), "{more}");
-        let list = viewer.get(counted["url"].as_str().unwrap()).await.expect(200);
+        let list = reader.get(counted["url"].as_str().unwrap()).await.expect(200);
         assert_eq!((&list["total"], &list["totalRelation"]), (&counted["count"], &counted["countRelation"]), "{more}");
         let query = more["query"].as_str().unwrap_or_default();
         let sort = more["sort"].as_str().map(|sort| format!("&sort={sort}")).unwrap_or_default();
-        let typed = viewer.get(&format!("/accounts?{query}{sort}")).await.expect(200);
+        let typed = reader.get(&format!("/accounts?{query}{sort}")).await.expect(200);
         assert_eq!(list["data"], typed["data"], "{more}");
     }
-    let all = viewer.get(&format!("{PATH}?count=true&limit=20")).await.expect(200);
+    let all = reader.get(&format!("{PATH}?count=true&limit=20")).await.expect(200);
     let counts: Vec<_> = all["data"].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).collect();
     assert_eq!(counts, [3, 2, 1, 2, 0]);
 }

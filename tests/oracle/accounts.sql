@@ -7,7 +7,8 @@ select a.id, jsonb_build_object(
   'assigneeName', (select coalesce(name, username) from users where id = a.assignee_id),
   'creditor', a.creditor, 'portfolio', a.portfolio, 'product', a.product, 'lastPaymentAt', a.last_payment_at,
   'lastContactAt', a.last_contact_at, 'nextActionAt', a.next_action_at, 'tags', a.tags, 'custom', a.custom,
-  'createdAt', a.created_at, 'updatedAt', a.updated_at, 'deletedAt', a.deleted_at,
+  'createdAt', a.created_at, 'createdBy', a.created_by, 'updatedAt', a.updated_at, 'updatedBy', a.updated_by,
+  'deletedAt', a.deleted_at,
   'originalAmount', a.original_amount / unit.minor,
   'balance', (select coalesce(sum(amount), 0) from ledger_entries where account_id = a.id) / unit.minor
 )

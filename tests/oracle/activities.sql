@@ -4,7 +4,7 @@ select t.id, jsonb_build_object(
   'customerId', a.customer_id, 'customerName', (select name from customers where id = a.customer_id),
   'userId', t.user_id, 'userName', (select coalesce(name, username) from users where id = t.user_id),
   'type', t.kind, 'disposition', t.disposition, 'channel', t.channel, 'note', t.note, 'metadata', t.metadata,
-  'isPinned', t.is_pinned, 'occurredAt', t.occurred_at, 'createdAt', t.created_at, 'updatedAt', t.updated_at,
+  'isPinned', t.is_pinned, 'occurredAt', t.occurred_at, 'createdAt', t.created_at, 'createdBy', t.created_by, 'updatedAt', t.updated_at, 'updatedBy', t.updated_by,
   'deletedAt', t.deleted_at
 )
 from activities t

@@ -3,7 +3,8 @@ select c.id, jsonb_build_object(
   'id', c.id, 'version', c.version, 'externalId', c.external_id, 'kind', c.kind, 'name', c.name, 'givenName', c.given_name,
   'familyName', c.family_name, 'companyName', c.company_name, 'dateOfBirth', c.date_of_birth, 'taxId', c.tax_id,
   'language', c.language, 'timeZone', c.time_zone, 'status', c.status, 'tags', c.tags, 'metadata', c.metadata, 'custom', c.custom,
-  'createdAt', c.created_at, 'updatedAt', c.updated_at, 'deletedAt', c.deleted_at,
+  'createdAt', c.created_at, 'createdBy', c.created_by, 'updatedAt', c.updated_at, 'updatedBy', c.updated_by,
+  'deletedAt', c.deleted_at,
   'phone', (
     select p.value from contact_points p where p.customer_id = c.id and p.kind = 'phone' order by p.is_primary desc, p.id limit 1),
   'email', (

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::api::show_authors;
 use crate::search::{Name, Terms, document};
 use crate::values::aging::AsOf;
 use crate::values::clock::milliseconds;
@@ -36,7 +37,7 @@ type Contacts = Json<Vec<(String, String)>>;
 /// One debt, with what it shows of its customer and its assignee.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = show_computed)]
+#[schemars(transform = show_computed, transform = show_authors)]
 pub struct Account {
     /// Also the id of the document.
     pub id: Uuid,
@@ -87,9 +88,13 @@ pub struct Account {
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -170,7 +175,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           (a.balance, a.currency) as "balance!: Money", (a.original_amount, a.currency) as "original_amount!: Money", a.due_date,
           a.status as "status!: Status", a.assignee_id, coalesce(u.name, u.username) as assignee_name, a.creditor, a.portfolio,
           a.product, a.last_payment_at, a.last_contact_at, a.next_action_at, a.tags as "tags!",
-          a.custom as "custom!: Json<Object>", a.created_at as "created_at!", a.updated_at as "updated_at!", a.deleted_at,
+          a.custom as "custom!: Json<Object>", a.created_at as "created_at!", a.created_by, a.updated_at as "updated_at!", a.updated_by, a.deleted_at,
           c.given_name, c.family_name, c.company_name,
           '[]'::json as "contacts!: Contacts"
         from accounts a

@@ -7,6 +7,7 @@ use crate::fields;
 use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Tags, Text};
 use crate::search::filter::{Bound, Test, Value};
 use crate::search::{Collection, Compares, Field, Filter, Include, PastDue, Source, field};
+use crate::values::personal::Personal;
 
 /// Accounts as a searchable collection.
 pub static COLLECTION: Collection = Collection {
@@ -31,7 +32,7 @@ fields! { Account;
         .with_endings("accountNumberSuffix", "a.number_terms")
         .number_headings(&["account", "accountno", "accountid", "number", "loannumber", "invoicenumber", "contractnumber", "kontonummer"]),
     customer_id => Field::new("customerId", Id, "a.customer_id").writable(),
-    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable()
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").personal(Personal::Name).sortable()
         .with_words("search.name", "c.name_fold"),
     customer_external_id => Field::new("customerExternalId", Text, "c.external_id").sortable(),
     currency => Field::new("currency", Currency, "a.currency").sortable().on_creation()
@@ -52,9 +53,11 @@ fields! { Account;
     last_contact_at => Field::new("lastContactAt", Moment, "a.last_contact_at").sortable().writable(),
     next_action_at => Field::new("nextActionAt", Moment, "a.next_action_at").sortable().writable(),
     tags => Field::new("tags", Tags, "a.tags").writable().headings(&["labels"]),
-    custom => Field::shown("custom", Object).writable(),
+    custom => Field::shown("custom", Object).personal(Personal::Text).writable(),
     created_at => Field::new("createdAt", Moment, "a.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "a.created_by"),
     updated_at => Field::new("updatedAt", Moment, "a.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "a.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "a.deleted_at").sortable(),
 }
 

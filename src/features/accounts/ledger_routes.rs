@@ -61,6 +61,7 @@ pub(super) struct Posted {
     #[serde(serialize_with = "milliseconds")]
     created_at: DateTime<Utc>,
     created_by: Option<Uuid>,
+    created_by_name: Option<String>,
 }
 
 /// A page of entries as it is shown.
@@ -128,6 +129,7 @@ pub(super) async fn list(id: AccountId, caller: Caller, request: Request) -> Res
     };
     let shown = Ledger { data: &data, end: &end, currency: account.currency, balance: account.balance };
     let body = serde_json::to_vec(&shown).map_err(Error::internal)?;
+    request.log_read("ledger_entries", id.0);
     Ok(paging::reply(&request, body, &end))
 }
 
@@ -239,9 +241,11 @@ async fn page(connection: &mut PgConnection, account: AccountId, after: Option<U
         select
           e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
           a.currency as "currency!: Currency", e.payment_id, e.reason, e.occurred_at as "occurred_at!",
-          e.created_at as "created_at!", e.created_by
+          e.created_at as "created_at!", e.created_by,
+          coalesce(u.name, u.username) as created_by_name
         from ledger_entries e
         join accounts a on a.id = e.account_id
+        left join users u on u.id = e.created_by
         where e.account_id = $1
         and ($2::uuid is null or (e.occurred_at, e.id) < (
           select occurred_at, id
@@ -266,9 +270,11 @@ async fn read(connection: &mut PgConnection, id: LedgerEntryId) -> Result<Posted
         select
           e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
           a.currency as "currency!: Currency", e.payment_id, e.reason, e.occurred_at as "occurred_at!",
-          e.created_at as "created_at!", e.created_by
+          e.created_at as "created_at!", e.created_by,
+          coalesce(u.name, u.username) as created_by_name
         from ledger_entries e
         join accounts a on a.id = e.account_id
+        left join users u on u.id = e.created_by
         where e.id = $1
         "#,
         id.0,

@@ -10,12 +10,12 @@ use super::ledger_routes::{self, Ledger, NewEntry, Paging, Posted};
 use super::rules::{self, NewAccount};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::customers::{Customer, CustomerOfAccount};
 use crate::features::resource::{
-    self, Changes, List, New, NewOf, Page, Parent, Patch, Removal, Replacement, Resource, Search, Shape, View,
+    self, Changes, List, New, NewOf, Page, Parent, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
 };
 use crate::http::Routes;
 use crate::operation::{Created, NoContent, Nothing};
@@ -35,6 +35,8 @@ pub fn routes(app: &App) -> Routes {
         put    (AccountId)             may(Edit)   => resource::replace::<Account>: Replacement<Account> -> Account;
         delete (AccountId)             may(Manage) => resource::remove::<Account>:  Removal -> NoContent;
         post   (AccountId / "restore") may(Manage) => resource::restore::<Account>: Nothing -> Account;
+        /// Shows one record unmasked to a caller who gets it masked; why is logged.
+        post   (AccountId / "reveal")  may(Reveal) => resource::reveal::<Account>:  Reason -> Account;
         /// Lists the entries of an account's ledger, newest first, with the balance that they add up to.
         get    (AccountId / "ledger")  may(Read)   => ledger_routes::list:          Paging -> Ledger;
         /// Posts an entry to an account's ledger by hand.

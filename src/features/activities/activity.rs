@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::api::show_authors;
 use crate::search::{Name, Terms};
 use crate::values::clock::milliseconds;
 use crate::values::ids::ActivityId;
@@ -15,6 +16,7 @@ use crate::values::json::Object;
 /// What was done about an account, with what it shows of the account, its customer and who did it.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = show_authors)]
 pub struct Activity {
     /// Also the id of the document.
     pub id: Uuid,
@@ -55,6 +57,10 @@ pub struct Activity {
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -93,7 +99,8 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
         select
           t.id, t.version, t.account_id, a.account_number, c.id as customer_id, c.name as customer_name, t.user_id,
           coalesce(u.name, u.username) as "user_name?", t.kind, t.disposition, t.channel, t.note,
-          t.metadata as "metadata: Json<Object>", t.is_pinned, t.occurred_at, t.created_at, t.updated_at, t.deleted_at,
+          t.metadata as "metadata: Json<Object>", t.is_pinned, t.occurred_at, t.created_at, t.created_by, t.updated_at, t.updated_by,
+          t.deleted_at,
           c.given_name, c.family_name, c.company_name
         from activities t
         join accounts a on a.id = t.account_id

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json as schema};
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::activity::{self, Activity};
 use crate::api::{Reply, Request, json, paging};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violations, clipped};
+use crate::features::resource;
 use crate::operation::{Operation, Takes};
 use crate::search::parse;
 use crate::values::ids::AccountId;
@@ -24,7 +26,8 @@ const MOST_PER_ACCOUNT: u32 = 100;
 #[serde(rename_all = "camelCase")]
 pub(super) struct LatestActivities {
     /// By account, the latest first; an account that does not exist has none.
-    data: BTreeMap<Uuid, Vec<Activity>>,
+    #[schemars(with = "BTreeMap<Uuid, Vec<Activity>>")]
+    data: BTreeMap<Uuid, Vec<Box<RawValue>>>,
     limit_per_account: u32,
 }
 
@@ -128,12 +131,12 @@ pub(super) async fn read(_caller: Caller, request: Request) -> Result<Reply> {
         i64::from(per_account),
     );
     let ids = ids.fetch_all(&mut *connection).await?;
-    let mut data: BTreeMap<Uuid, Vec<Activity>> = accounts.into_iter().map(|account| (account, Vec::new())).collect();
-    for activity in activity::select(&mut connection, &ids).await? {
-        data.entry(activity.account_id).or_default().push(activity);
-    }
-    for activities in data.values_mut() {
-        activities.sort_by(|one, other| other.occurred_at.cmp(&one.occurred_at).then(one.id.cmp(&other.id)));
+    let mut activities = activity::select(&mut connection, &ids).await?;
+    activities.sort_by(|one, other| other.occurred_at.cmp(&one.occurred_at).then(one.id.cmp(&other.id)));
+    let mut data: BTreeMap<Uuid, Vec<Box<RawValue>>> = accounts.into_iter().map(|account| (account, Vec::new())).collect();
+    let shown = resource::show_all(&mut connection, &activities, &request).await?;
+    for (activity, shown) in activities.iter().zip(shown) {
+        data.entry(activity.account_id).or_default().push(shown);
     }
     json(&LatestActivities { data, limit_per_account: per_account })
 }

@@ -9,6 +9,7 @@ use crate::search::FieldKind::{Flag, Folded, Id, Integer, Moment, Object, Text};
 use crate::search::filter::{Test, Value};
 use crate::search::{Collection, Compares, Field, Filter, Include, Source, field};
 use crate::values::ids::{AccountId, CustomerId};
+use crate::values::personal::Personal;
 
 /// Activities as a searchable collection.
 pub static COLLECTION: Collection = Collection {
@@ -38,7 +39,7 @@ fields! { Activity;
     account_id => Field::new("accountId", Id, "t.account_id").on_creation(),
     account_number => Field::new("accountNumber", Text, "a.account_number").sortable(),
     customer_id => Field::new("customerId", Id, "c.id"),
-    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable()
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").personal(Personal::Name).sortable()
         .with_words("search.name", "c.name_fold"),
     user_id => Field::new("userId", Id, "t.user_id").on_creation(),
     user_name => Field::new("userName", Text, "coalesce(u.name, u.username)").sortable(),
@@ -47,7 +48,7 @@ fields! { Activity;
     disposition => Field::new("disposition", Text, "t.disposition").sortable().length(1, 100)
         .headings(&["result", "outcome", "resultcode", "ergebnis"]),
     channel => Field::new("channel", Text, "t.channel").sortable().length(1, 50).headings(&["medium", "via"]),
-    note => Field::shown("note", Text).length(1, 10_000).with_words("search.text", "t.note_fold")
+    note => Field::shown("note", Text).personal(Personal::Text).length(1, 10_000).with_words("search.text", "t.note_fold")
         .headings(&["notes", "text", "comment", "comments", "description", "remark", "notiz"]),
     metadata => Field::shown("metadata", Object).writable(),
     is_pinned => Field::new("isPinned", Flag, "t.is_pinned").writable(),
@@ -55,6 +56,8 @@ fields! { Activity;
         .headings(&["date", "time", "when", "activitydate", "datum", "occurred", "contactdate"]),
     created_at => Field::new("createdAt", Moment, "t.created_at").sortable(),
     updated_at => Field::new("updatedAt", Moment, "t.updated_at").sortable(),
+    created_by => Field::new("createdBy", Id, "t.created_by"),
+    updated_by => Field::new("updatedBy", Id, "t.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "t.deleted_at").sortable(),
 }
 

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 
+use super::activity::Activity;
 use crate::api::{Reply, Request, json};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::features::resource;
 use crate::values::clock::milliseconds;
 use crate::values::ids::ActivityId;
 use crate::values::json::Object;
@@ -16,7 +19,8 @@ use crate::values::json::Object;
 #[schemars(rename = "ActivityHistory")]
 pub(super) struct History {
     /// The latest first.
-    data: Vec<Correction>,
+    #[schemars(with = "Vec<Correction>")]
+    data: Vec<Box<RawValue>>,
 }
 
 /// One earlier state.
@@ -60,5 +64,6 @@ pub(super) async fn read(id: ActivityId, _caller: Caller, request: Request) -> R
         "#,
         id.0,
     );
-    json(&History { data: data.fetch_all(db).await? })
+    let data = data.fetch_all(db).await?;
+    json(&History { data: data.iter().map(|state| resource::show_part::<Activity>(state, &request)).collect::<Result<_>>()? })
 }

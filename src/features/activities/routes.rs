@@ -11,10 +11,12 @@ use super::history::{self, History};
 use super::rules;
 use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
-use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
+use crate::features::resource::{
+    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+};
 use crate::http::Routes;
 use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
@@ -39,6 +41,8 @@ pub fn routes(app: &App) -> Routes {
         post   (ActivityId / "pin")     may(Edit)   => pin:                           Nothing -> Activity;
         /// Unpins an activity.
         post   (ActivityId / "unpin")   may(Edit)   => unpin:                         Nothing -> Activity;
+        /// Shows one record unmasked to a caller who gets it masked; why is logged.
+        post   (ActivityId / "reveal")  may(Reveal) => resource::reveal::<Activity>:  Reason -> Activity;
         delete (ActivityId)             may(Manage) => resource::remove::<Activity>:  Removal -> NoContent;
         post   (ActivityId / "restore") may(Manage) => resource::restore::<Activity>: Nothing -> Activity;
     }

@@ -153,7 +153,12 @@ async fn find_first(connection: &mut PgConnection, activity: &Activity) -> Resul
 }
 
 fn repeated(first: &Activity) -> Error {
-    let more = serde_json::json!({ "existing": first });
+    // What the same user wrote, and nothing of the customer.
+    let Activity { id, kind, disposition, note, occurred_at, created_at, .. } = first;
+    let existing = serde_json::json!({
+        "id": id, "type": kind, "disposition": disposition, "note": note, "occurredAt": occurred_at, "createdAt": created_at,
+    });
+    let more = serde_json::json!({ "existing": existing });
     Error::Conflict {
         code: "repeated_activity",
         detail: "the same user wrote the same activity less than five minutes ago".into(),

@@ -24,14 +24,18 @@ const VALUE: (usize, usize) = (3, 254);
 pub(super) struct ContactPatch {
     pub(super) id: Option<Uuid>,
     /// `phone` or `email`.
+    #[schemars(extend("enum" = with_null(&KINDS)))]
     pub(super) kind: Change<String>,
     /// As the client writes it.
+    #[schemars(length(min = 3, max = 254))]
     pub(super) value: Change<String>,
     /// `home`, `work`, …
+    #[schemars(length(min = 1, max = 50))]
     pub(super) label: Change<String>,
     /// The one to use of its kind.
     pub(super) is_primary: Option<bool>,
     /// `unverified`, `valid`, `wrong` or `blocked`.
+    #[schemars(extend("enum" = with_null(&STATES)))]
     pub(super) state: Change<String>,
     /// Derived from the value; accepted, so that a client can send back what it has read, and ignored.
     pub(super) normalized: Option<String>,
@@ -43,21 +47,33 @@ pub(super) struct ContactPatch {
 pub(super) struct AddressPatch {
     pub(super) id: Option<Uuid>,
     /// `home`, `work`, …
+    #[schemars(length(min = 1, max = 50))]
     pub(super) label: Change<String>,
     /// Street and number.
+    #[schemars(length(min = 1, max = 200))]
     pub(super) line1: Change<String>,
     /// Building, flat.
+    #[schemars(length(min = 1, max = 200))]
     pub(super) line2: Change<String>,
     /// City or suburb.
+    #[schemars(length(min = 1, max = 100))]
     pub(super) city: Change<String>,
     /// State or province.
+    #[schemars(length(min = 1, max = 100))]
     pub(super) region: Change<String>,
     /// Postal code.
+    #[schemars(length(min = 1, max = 20))]
     pub(super) postal_code: Change<String>,
     /// Country (ISO 3166-1 alpha-2).
+    #[schemars(regex(pattern = "^[A-Za-z]{2}$"))]
     pub(super) country: Change<String>,
     /// The one to use.
     pub(super) is_primary: Option<bool>,
+}
+
+/// The words of a member that null can clear.
+fn with_null(words: &Words) -> Vec<Option<&'static str>> {
+    words.known.iter().copied().map(Some).chain([None]).collect()
 }
 
 /// Replaces the contact points by `contactPoints`, then sets the primary ones by `phone` and `email`.

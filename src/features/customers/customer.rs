@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::api::FieldValue;
+use crate::api::{FieldValue, show_authors};
 use crate::search::{Name, Terms};
 use crate::values::clock::milliseconds;
 use crate::values::ids::CustomerId;
@@ -36,6 +36,7 @@ words! {
 /// A person or company that owes, with everything that belongs to it and a summary of its accounts.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = show_authors)]
 pub struct Customer {
     /// Also the id of the document.
     pub id: Uuid,
@@ -100,9 +101,13 @@ pub struct Customer {
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -226,7 +231,7 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           owed.accounts as "account_count!", owed.open as "open_account_count!", owed.currency as "currency: Currency",
           case when owed.balance is not null then (owed.balance, owed.currency) end as "balance: Money",
           owed.balances as "balances!: Json<Vec<Balance>>", owed.oldest_due_date, owed.last_payment_at,
-          c.created_at as "created_at!", c.updated_at as "updated_at!", c.deleted_at
+          c.created_at as "created_at!", c.created_by, c.updated_at as "updated_at!", c.updated_by, c.deleted_at
         from customers c
         cross join lateral (
           select

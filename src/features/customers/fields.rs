@@ -5,6 +5,7 @@ use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Parts, Tags, Text};
 use crate::search::{Collection, Compares, Field, Source};
+use crate::values::personal::Personal::{self, Email, Name, Number};
 
 /// Customers as a searchable collection.
 pub static COLLECTION: Collection = Collection {
@@ -31,31 +32,31 @@ fields! { Customer;
     ]),
     kind => Field::new("kind", Keyword(&KINDS), "c.kind").sortable().writable().headings(&["type", "customertype"]),
     name => Field::new("name", Folded, "c.name_sort").at("search.sort").sortable().length(1, 200)
-        .with_words("search.name", "c.name_fold")
+        .personal(Name).with_words("search.name", "c.name_fold")
         .headings(&["fullname", "customername", "displayname", "debtorname", "debtor", "clientname"]),
-    given_name => Field::new("givenName", Text, "c.given_name").sortable().length(1, 100)
+    given_name => Field::new("givenName", Text, "c.given_name").personal(Name).sortable().length(1, 100)
         .headings(&["firstname", "forename", "vorname", "prénom", "prenom", "nombre"]),
-    family_name => Field::new("familyName", Text, "c.family_name").sortable().length(1, 100)
+    family_name => Field::new("familyName", Text, "c.family_name").personal(Name).sortable().length(1, 100)
         .headings(&["surname", "lastname", "nachname", "nom", "apellido", "apellidos"]),
-    company_name => Field::new("companyName", Text, "c.company_name").sortable().length(1, 200)
+    company_name => Field::new("companyName", Text, "c.company_name").personal(Name).sortable().length(1, 200)
         .headings(&["company", "organisation", "organization", "firma", "businessname"]),
-    date_of_birth => Field::new("dateOfBirth", Day, "c.date_of_birth").sortable().writable()
+    date_of_birth => Field::new("dateOfBirth", Day, "c.date_of_birth").personal(Personal::Text).sortable().writable()
         .forgiven_headings(&["dob", "birthday", "birthdate", "born", "geburtsdatum"]),
-    tax_id => Field::shown("taxId", Text).in_index().length(1, 50)
+    tax_id => Field::shown("taxId", Text).personal(Number).in_index().length(1, 50)
         .number_headings(&["socsecid", "socialsecuritynumber", "ssn", "taxnumber", "vatid", "vatnumber", "tin", "steuernummer"]),
     language => Field::new("language", Text, "c.language").length(2, 35).headings(&["lang", "preferredlanguage"]),
     time_zone => Field::shown("timeZone", Text).in_index().length(1, 64).headings(&["tz"]),
     status => Field::new("status", Keyword(&STATUSES), "c.status").sortable().writable().headings(&["customerstatus"]),
     tags => Field::new("tags", Tags, "c.tags").writable().headings(&["labels"]),
-    metadata => Field::shown("metadata", Object).writable(),
-    custom => Field::shown("custom", Object).writable(),
-    phone => Field::shown("phone", Text).headings(&[
+    metadata => Field::shown("metadata", Object).personal(Personal::Text).writable(),
+    custom => Field::shown("custom", Object).personal(Personal::Text).writable(),
+    phone => Field::shown("phone", Text).personal(Number).headings(&[
         "phonenumber", "mobile", "mobilephone", "mobilenumber", "cell", "cellphone", "telephone", "tel", "telefon", "téléphone",
         "teléfono",
     ]),
-    email => Field::shown("email", Text).headings(&["emailaddress", "mail", "correo"]),
-    contact_points => Field::shown("contactPoints", Parts(CONTACT_POINT)),
-    addresses => Field::shown("addresses", Parts(ADDRESS)),
+    email => Field::shown("email", Text).personal(Email).headings(&["emailaddress", "mail", "correo"]),
+    contact_points => Field::shown("contactPoints", Parts(CONTACT_POINT)).personal(Personal::Text),
+    addresses => Field::shown("addresses", Parts(ADDRESS)).personal(Personal::Text),
     account_count => Field::new("accountCount", Integer, ACCOUNT_COUNT).sortable(),
     open_account_count => Field::new("openAccountCount", Integer, OPEN_ACCOUNT_COUNT).sortable(),
     currency => Field::new("currency", Currency, CURRENCY),
@@ -64,7 +65,9 @@ fields! { Customer;
     oldest_due_date => Field::new("oldestDueDate", Day, OLDEST_DUE_DATE).sortable(),
     last_payment_at => Field::new("lastPaymentAt", Moment, LAST_PAYMENT_AT).sortable(),
     created_at => Field::new("createdAt", Moment, "c.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "c.created_by"),
     updated_at => Field::new("updatedAt", Moment, "c.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "c.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "c.deleted_at").sortable(),
 }
 

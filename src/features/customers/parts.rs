@@ -1,16 +1,20 @@
 //! The addresses of single contact points and postal addresses. They belong to their customer, whose version counts their changes.
 
+use hyper::StatusCode;
+use hyper::header::LOCATION;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::contacts::{self, AddressPatch, ContactPatch};
 use super::customer::Customer;
 use super::rules;
-use crate::api::{Contended, Reply, Request, created, json, no_content};
+use crate::api::{Contended, Reply, Request, json, no_content};
 use crate::auth::Caller;
 use crate::error::{Error, Result, Violations};
 use crate::features::resource;
+use crate::search::masking::masked_part;
 use crate::values::ids::{AddressId, ContactPointId, CustomerId};
+use crate::values::personal::{Disclosure, MASK};
 
 pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut request: Request) -> Result<Reply> {
     let patch: ContactPatch = request.json().await?;
@@ -21,7 +25,7 @@ pub(super) async fn add_contact_point(id: CustomerId, caller: Caller, mut reques
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
-        added(customer, &format!("contact-points/{part}"), find(&customer.contact_points, |point| point.id, part)?)
+        added(&request, customer, &format!("contact-points/{part}"), find(&customer.contact_points, |point| point.id, part)?)
     })
     .await
 }
@@ -38,8 +42,10 @@ pub(super) async fn change_contact_point(
         contacts::put_point(&mut customer.contact_points, patch, point, region(&request), violations);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.contact_points, |point| point.id, part.0)?))
-        .await
+    edit(id, &caller, &request, change, |customer| {
+        shown(&request, customer, find(&customer.contact_points, |point| point.id, part.0)?)
+    })
+    .await
 }
 
 pub(super) async fn remove_contact_point(
@@ -65,7 +71,7 @@ pub(super) async fn add_address(id: CustomerId, caller: Caller, mut request: Req
         Ok(())
     };
     edit(id, &caller, &request, change, |customer| {
-        added(customer, &format!("addresses/{part}"), find(&customer.addresses, |address| address.id, part)?)
+        added(&request, customer, &format!("addresses/{part}"), find(&customer.addresses, |address| address.id, part)?)
     })
     .await
 }
@@ -77,8 +83,10 @@ pub(super) async fn change_address(id: CustomerId, part: AddressId, caller: Call
         contacts::put_address(&mut customer.addresses, patch, address, violations);
         Ok(())
     };
-    edit(id, &caller, &request, change, |customer| shown(customer, find(&customer.addresses, |address| address.id, part.0)?))
-        .await
+    edit(id, &caller, &request, change, |customer| {
+        shown(&request, customer, find(&customer.addresses, |address| address.id, part.0)?)
+    })
+    .await
 }
 
 pub(super) async fn remove_address(id: CustomerId, part: AddressId, caller: Caller, request: Request) -> Result<Reply> {
@@ -105,10 +113,17 @@ async fn edit(
             let (mut after, mut violations) = (before.clone(), Violations::default());
             change(&mut after, &mut violations)?;
             violations.check()?;
+            refuse_mask(&after)?;
             rules::update(connection, &before, &after, Some(caller.id)).await?;
             show(&resource::find(connection, id.0).await?)
         })
         .await
+}
+
+/// Refuses what a caller sends back as it was masked.
+fn refuse_mask(customer: &Customer) -> Result<()> {
+    let parts = serde_json::to_string(&(&customer.contact_points, &customer.addresses)).map_err(Error::internal)?;
+    if parts.contains(MASK) { Err(Error::invalid("", "masked", "a mask is not stored")) } else { Ok(()) }
 }
 
 fn region(request: &Request) -> &str {
@@ -124,11 +139,15 @@ fn take<T>(parts: &mut Vec<T>, of: fn(&T) -> Uuid, id: Uuid) -> Result<T> {
     Ok(parts.remove(at))
 }
 
-fn shown(customer: &Customer, part: &impl Serialize) -> Result<Reply> {
-    Ok(json(part)?.with_version(customer.version))
+fn shown(request: &Request, customer: &Customer, part: &impl Serialize) -> Result<Reply> {
+    let reply = match request.context.disclosure() {
+        Disclosure::Full => json(part)?,
+        Disclosure::Masked => json(&masked_part(part).map_err(Error::internal)?)?,
+    };
+    Ok(reply.with_version(customer.version))
 }
 
-fn added(customer: &Customer, address: &str, part: &impl Serialize) -> Result<Reply> {
+fn added(request: &Request, customer: &Customer, address: &str, part: &impl Serialize) -> Result<Reply> {
     let location = format!("/api/v1/customers/{}/{address}", customer.id);
-    Ok(created(&location, part)?.with_version(customer.version))
+    Ok(shown(request, customer, part)?.with(LOCATION, &location).with_status(StatusCode::CREATED))
 }

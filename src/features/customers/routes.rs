@@ -11,10 +11,12 @@ use super::requests::{Contacts, NewCustomer};
 use super::rules::{self, Debt};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
-use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
+use crate::features::resource::{
+    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+};
 use crate::http::Routes;
 use crate::operation::{Created, NoContent, Nothing, Part};
 use crate::routes;
@@ -32,6 +34,8 @@ pub fn routes(app: &App) -> Routes {
         put    (CustomerId)             may(Edit)   => resource::replace::<Customer>: Replacement<Customer> -> Customer;
         delete (CustomerId)             may(Manage) => resource::remove::<Customer>:  Removal -> NoContent;
         post   (CustomerId / "restore") may(Manage) => resource::restore::<Customer>: Nothing -> Customer;
+        /// Shows one record unmasked to a caller who gets it masked; why is logged.
+        post   (CustomerId / "reveal")  may(Reveal) => resource::reveal::<Customer>:  Reason -> Customer;
         post   (CustomerId / "contact-points") may(Edit) => parts::add_contact_point: ContactPatch -> Created<Part<ContactPoint>>;
         patch  (CustomerId / "contact-points" / ContactPointId)
                                                may(Edit) => parts::change_contact_point: ContactPatch -> Part<ContactPoint>;

@@ -255,7 +255,7 @@ pub async fn remove(connection: &mut PgConnection, customer: Uuid, is_forced: bo
 async fn refuse_open_accounts(connection: &mut PgConnection, customer: Uuid) -> Result<()> {
     let open = sqlx::query!(
         r#"
-        select id, account_number, (balance, currency) as "balance!: Money", count(*) over () as "count!"
+        select id, (balance, currency) as "balance!: Money", count(*) over () as "count!"
         from accounts
         where customer_id = $1
         and deleted_at is null
@@ -267,7 +267,10 @@ async fn refuse_open_accounts(connection: &mut PgConnection, customer: Uuid) -> 
     );
     let open = open.fetch_all(connection).await?;
     let Some(count) = open.first().map(|account| account.count) else { return Ok(()) };
-    let accounts: Vec<_> = open.iter().map(|account| json!({ "id": account.id, "accountNumber": account.account_number, "balance": account.balance, "currency": account.balance.currency })).collect();
+    // Without their numbers: problems end up in the logs of clients.
+    let shown =
+        open.iter().map(|account| json!({ "id": account.id, "balance": account.balance, "currency": account.balance.currency }));
+    let accounts: Vec<_> = shown.collect();
     let more = json!({ "openAccounts": accounts, "openAccountCount": count });
     let detail = "the customer still owes; settle the open accounts, or delete them too with force=true";
     Err(Error::Conflict { code: "open_accounts", detail: detail.into(), more: more.as_object().cloned().unwrap_or_default() })

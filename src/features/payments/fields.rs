@@ -11,6 +11,7 @@ use crate::search::filter::{Test, Value};
 use crate::search::{Collection, Compares, Field, Filter, Include, Source, field};
 use crate::validate::Words;
 use crate::values::ids::AccountId;
+use crate::values::personal::Personal;
 
 /// Payments as a searchable collection.
 pub static COLLECTION: Collection = Collection {
@@ -55,7 +56,7 @@ fields! { Payment;
     account_id => Field::new("accountId", Id, "p.account_id").writable(),
     account_number => Field::new("accountNumber", Text, "a.account_number").sortable(),
     customer_id => Field::new("customerId", Id, "c.id").writable(),
-    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").sortable()
+    customer_name => Field::new("customerName", Folded, "c.name_sort").at("search.sort").personal(Personal::Name).sortable()
         .with_words("search.name", "c.name_fold"),
     currency => Field::new("currency", Currency, "p.currency").sortable().writable().headings(&["currencycode", "ccy"]),
     amount => Field::new("amount", Money, "p.amount").at("search.amount").sortable().writable()
@@ -64,9 +65,9 @@ fields! { Payment;
         .headings(&["paymentmethod", "channel", "paymenttype"]),
     status => Field::new("status", Keyword(&STATUSES), "p.status").sortable().writable().headings(&["paymentstatus", "state"]),
     status_label => Field::shown("statusLabel", Text),
-    receiver => Field::new("receiver", Text, "p.receiver").sortable().length(2, 100)
+    receiver => Field::new("receiver", Text, "p.receiver").personal(Personal::Name).sortable().length(2, 100)
         .headings(&["recipient", "payee", "receivedby", "collector"]),
-    description => Field::shown("description", Text).length(1, 500)
+    description => Field::shown("description", Text).personal(Personal::Text).length(1, 500)
         .headings(&["note", "notes", "memo", "purpose", "comment", "remittance"]),
     reference => Field::new("reference", Text, "p.reference").sortable().length(1, 100)
         .number_headings(&["paymentid", "paymentreference", "transactionid", "transaction", "ref", "id", "receiptnumber"]),
@@ -75,7 +76,9 @@ fields! { Payment;
     received_at => Field::new("receivedAt", Moment, "p.received_at").sortable().writable()
         .headings(&["date", "paymentdate", "paidat", "paidon", "received", "receiveddate", "bookingdate", "valuedate"]),
     created_at => Field::new("createdAt", Moment, "p.created_at").sortable(),
+    created_by => Field::new("createdBy", Id, "p.created_by"),
     updated_at => Field::new("updatedAt", Moment, "p.updated_at").sortable(),
+    updated_by => Field::new("updatedBy", Id, "p.updated_by"),
     deleted_at => Field::new("deletedAt", Moment, "p.deleted_at").sortable(),
 }
 

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::status::Status;
+use crate::api::show_authors;
 use crate::search::{Name, Terms};
 use crate::values::clock::milliseconds;
 use crate::values::ids::PaymentId;
@@ -15,6 +16,7 @@ use crate::values::money::{Currency, Money};
 /// Money that came in or is expected to, with what it shows of its account and customer.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = show_authors)]
 pub struct Payment {
     /// Also the id of the document.
     pub id: Uuid,
@@ -54,9 +56,13 @@ pub struct Payment {
     /// When the row was inserted.
     #[serde(serialize_with = "milliseconds")]
     pub created_at: DateTime<Utc>,
+    /// The user who inserted it; none if an operator did.
+    pub created_by: Option<Uuid>,
     /// When the row last changed.
     #[serde(serialize_with = "milliseconds")]
     pub updated_at: DateTime<Utc>,
+    /// The user who last changed it through the API.
+    pub updated_by: Option<Uuid>,
     /// When it was deleted; lists leave deleted records out unless they are asked for.
     #[serde(serialize_with = "milliseconds")]
     pub deleted_at: Option<DateTime<Utc>>,
@@ -101,8 +107,8 @@ pub(super) async fn select(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx:
           p.method as "method!", p.status as "status!: Status",
           case p.status when 'success' then 'Completed' else initcap(p.status) end as "status_label!",
           p.receiver, p.description, p.reference, p.failure_code, p.failure_reason, p.received_at as "received_at!",
-          p.created_at as "created_at!", p.updated_at as "updated_at!", p.deleted_at, c.given_name as "given_name?",
-          c.family_name as "family_name?", c.company_name as "company_name?"
+          p.created_at as "created_at!", p.created_by, p.updated_at as "updated_at!", p.updated_by, p.deleted_at,
+          c.given_name as "given_name?", c.family_name as "family_name?", c.company_name as "company_name?"
         from payments p
         left join accounts a on a.id = p.account_id
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)

@@ -10,10 +10,12 @@ use super::payment::{self, Payment};
 use super::rules;
 use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
-use crate::auth::Permission::{Edit, Manage, Read};
+use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
-use crate::features::resource::{self, Changes, List, New, Page, Patch, Removal, Replacement, Resource, Search, Shape, View};
+use crate::features::resource::{
+    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+};
 use crate::http::Routes;
 use crate::operation::{Answers, Created, NoContent, Nothing, Operation};
 use crate::routes;
@@ -34,6 +36,8 @@ pub fn routes(app: &App) -> Routes {
         put    (PaymentId)             may(Edit)   => resource::replace::<Payment>: Replacement<Payment> -> Payment;
         delete (PaymentId)             may(Manage) => resource::remove::<Payment>:  Removal -> NoContent;
         post   (PaymentId / "restore") may(Manage) => resource::restore::<Payment>: Nothing -> Payment;
+        /// Shows one record unmasked to a caller who gets it masked; why is logged.
+        post   (PaymentId / "reveal")  may(Reveal) => resource::reveal::<Payment>:  Reason -> Payment;
     }
 }
 

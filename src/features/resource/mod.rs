@@ -1,6 +1,7 @@
 //! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
 mod described;
+mod personal;
 
 use std::future::Future;
 
@@ -9,11 +10,12 @@ use hyper::StatusCode;
 use hyper::header::LOCATION;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::api::fields;
-use crate::api::{Contended, Context, Fields, Record, RecordWriter, Reply, Request, no_content, paging};
+use crate::api::{Authors, Contended, Context, Fields, Record, RecordWriter, Reply, Request, disclosed, no_content, paging};
 use crate::auth::Caller;
 use crate::db::rows::{self, Locked};
 use crate::error::{Error, Result, Violations};
@@ -21,9 +23,11 @@ use crate::search::{Collection, Field, FieldKind, Filter, Loaded, PastDue, Terms
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
+use crate::values::personal::Disclosure;
 
 pub use described::{Changes, List, New, Page, Removal, Replacement, Search, Shape, View};
 pub(crate) use described::{NewOf, ViewOf};
+pub use personal::{Reason, reveal};
 
 /// A kind of record with an address of its own. Its table has the collection's name.
 pub trait Resource: Fields + Serialize + JsonSchema + Default + Clone + Send + Sync {
@@ -120,12 +124,11 @@ pub fn apply<R: Resource>(
     violations: &mut Violations,
 ) -> Result<()> {
     fields::apply(after, &mut patch.members, violations);
-    if R::collection().past_due.is_some() {
-        // What repeats a computed member is gone by now; see `take_repeated`.
-        for name in PastDue::FIELDS {
-            if patch.members.remove(name).is_some() && context.is_strict {
-                violations.add(format!("/{name}"), "not_changeable", "is computed and can only be repeated");
-            }
+    // What repeats a computed member is gone by now; see `take_repeated`.
+    let past_due = R::collection().past_due.iter().flat_map(|_| PastDue::FIELDS);
+    for name in past_due.chain(Collection::AUTHORS.map(|(_, name)| name)) {
+        if patch.members.remove(name).is_some() && context.is_strict {
+            violations.add(format!("/{name}"), "not_changeable", "is computed and can only be repeated");
         }
     }
     if !patch.members.is_empty() {
@@ -180,16 +183,61 @@ pub async fn lock<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 }
 
 /// Answers with a record: the same bytes that a list hands through from a document.
-pub fn answer<R: Resource>(record: &R, request: &Request) -> Result<Reply> {
-    let mut shown = json_of(record)?;
-    let computed = (R::collection().computed)(&shown, request.as_of()).map_err(Error::internal)?;
+pub async fn answer<R: Resource>(connection: &mut PgConnection, record: &R, request: &Request) -> Result<Reply> {
+    show(connection, record, request, request.context.disclosure()).await
+}
+
+async fn show<R: Resource>(
+    connection: &mut PgConnection,
+    record: &R,
+    request: &Request,
+    disclosure: Disclosure,
+) -> Result<Reply> {
+    let json = json_of(record)?;
+    let mut shown = disclosed(&json, R::collection(), disclosure)?.into_owned();
+    let computed = computed::<R>(connection, &json, request).await?;
     shown.extend_from_slice(computed.as_bytes());
     shown.push(b'}');
     Ok(Reply::json(shown).with_version(record.locked().version))
 }
 
+/// The members of a record that are stored in no document, each behind a comma.
+async fn computed<R: Resource>(connection: &mut PgConnection, json: &[u8], request: &Request) -> Result<String> {
+    let mut computed = (R::collection().computed)(json, request.as_of()).map_err(Error::internal)?;
+    Authors::of(&request.app, connection, [json].into_iter()).await?.write(json, &mut computed);
+    Ok(computed)
+}
+
+/// Serialises records as lists show them.
+pub async fn show_all<R: Resource>(
+    connection: &mut PgConnection,
+    records: &[R],
+    request: &Request,
+) -> Result<Vec<Box<RawValue>>> {
+    let records: Vec<Vec<u8>> = records.iter().map(json_of).collect::<Result<_>>()?;
+    let authors = Authors::of(&request.app, connection, records.iter().map(Vec::as_slice)).await?;
+    let show = |record: &Vec<u8>| {
+        let mut computed = (R::collection().computed)(record, request.as_of()).map_err(Error::internal)?;
+        authors.write(record, &mut computed);
+        finish(disclosed(record, R::collection(), request.context.disclosure())?.into_owned(), &computed)
+    };
+    records.iter().map(show).collect()
+}
+
+/// Serialises something with members of a record, as far as the caller may see them.
+pub fn show_part<R: Resource>(part: &impl Serialize, request: &Request) -> Result<Box<RawValue>> {
+    let part = json_of(part)?;
+    finish(disclosed(&part, R::collection(), request.context.disclosure())?.into_owned(), "")
+}
+
+fn finish(mut json: Vec<u8>, computed: &str) -> Result<Box<RawValue>> {
+    json.extend_from_slice(computed.as_bytes());
+    json.push(b'}');
+    RawValue::from_string(String::from_utf8(json).map_err(Error::internal)?).map_err(Error::internal)
+}
+
 /// Serialises a record without the closing brace.
-fn json_of<R: Resource>(record: &R) -> Result<Vec<u8>> {
+fn json_of(record: &impl Serialize) -> Result<Vec<u8>> {
     let mut json = serde_json::to_vec(record).map_err(Error::internal)?;
     json.pop();
     Ok(json)
@@ -197,7 +245,8 @@ fn json_of<R: Resource>(record: &R) -> Result<Vec<u8>> {
 
 /// Answers 201 with a new record.
 pub async fn created<R: Resource>(connection: &mut PgConnection, id: Uuid, request: &Request) -> Result<Reply> {
-    let reply = answer(&find::<R>(connection, id).await?, request)?;
+    let record = find::<R>(connection, id).await?;
+    let reply = answer(connection, &record, request).await?;
     let location = format!("/api/v1/{}/{id}", R::collection().name);
     Ok(reply.with(LOCATION, &location).with_status(StatusCode::CREATED))
 }
@@ -233,12 +282,16 @@ pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> R
     let read = async |connection: &mut PgConnection| {
         let Some(record) = R::select(connection, &[id]).await?.pop() else { return Ok(None) };
         let (json, mut shown) = (json_of(&record)?, Vec::new());
-        let writer = RecordWriter::open(&request.app, R::collection(), &shape, [json.as_slice()].into_iter()).await?;
+        let records = [json.as_slice()].into_iter();
+        let authors = Authors::of(&request.app, connection, records.clone()).await?;
+        let writer = RecordWriter::open(&request, R::collection(), &shape, authors, records).await?;
         writer.write(&json, &mut shown)?;
         let locked = record.locked();
         Ok(Some(Record { reply: Reply::json(shown).with_version(locked.version), is_deleted: locked.deleted_at.is_some() }))
     };
-    request.record(R::NAME, read).await
+    let reply = request.record(R::NAME, read).await?;
+    request.log_read(R::collection().name, id);
+    Ok(reply)
 }
 
 /// Changes what the request names (RFC 7396).
@@ -264,16 +317,23 @@ pub async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, pat
             request.expect_version(lock::<R>(connection, id).await?.version)?;
             let before = find::<R>(connection, id).await?;
             let mut patch = patch;
-            take_repeated(&before, &mut patch.members, request)?;
+            take_repeated(connection, &before, &mut patch.members, request).await?;
+            personal::unmask(&before, &mut patch.members, request)?;
             R::change(connection, &before, patch, &context).await?;
-            answer(&find::<R>(connection, id).await?, request)
+            let after = find::<R>(connection, id).await?;
+            answer(connection, &after, request).await
         })
         .await
 }
 
 /// Takes out the computed members that a request repeats as they are shown in its zone.
-fn take_repeated<R: Resource>(before: &R, members: &mut Object, request: &Request) -> Result<()> {
-    let computed = (R::collection().computed)(&json_of(before)?, request.as_of()).map_err(Error::internal)?;
+async fn take_repeated<R: Resource>(
+    connection: &mut PgConnection,
+    before: &R,
+    members: &mut Object,
+    request: &Request,
+) -> Result<()> {
+    let computed = computed::<R>(connection, &json_of(before)?, request).await?;
     for (name, shown) in document::members(computed.as_bytes()) {
         let shown = serde_json::from_slice::<Value>(shown).map_err(Error::internal)?;
         members.retain(|member, value| member.as_bytes() != name || *value != shown);
@@ -305,10 +365,11 @@ pub async fn restore<R: Resource>(id: R::Id, caller: Caller, request: Request) -
             request.expect_version(locked.version)?;
             let record = find::<R>(connection, id).await?;
             if record.locked().deleted_at.is_none() {
-                return answer(&record, &request);
+                return answer(connection, &record, &request).await;
             }
             R::restore(connection, &record, Some(caller.id)).await?;
-            answer(&find::<R>(connection, id).await?, &request)
+            let after = find::<R>(connection, id).await?;
+            answer(connection, &after, &request).await
         })
         .await
 }

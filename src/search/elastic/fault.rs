@@ -73,6 +73,20 @@ impl ElasticError {
         !matches!(self, Self::Refused { .. })
     }
 
+    /// One word for metrics.
+    #[must_use]
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
+            Self::Blocked(_) => "blocked",
+            Self::TooLarge => "too_large",
+            Self::Refused { .. } => "refused",
+            Self::Broken(_) => "broken",
+        }
+    }
+
     /// Whether what was asked for does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Requests to Elasticsearch: deadlines, one retry for reads, typed errors. Nothing else imports the client crate.
 
 use std::str::Utf8Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
+use crate::telemetry::{self, Span};
 
 mod aggregate;
 mod compile;
@@ -123,18 +124,61 @@ impl Elastic {
 
     /// Sends one request within a deadline and returns the body of a successful answer.
     pub async fn send(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
+        let asked = Instant::now();
+        let answer = self.exchange(verb, path, body, deadline).await;
+        let address = path.split('?').next().unwrap_or_default();
+        telemetry::elasticsearch(
+            operation(address),
+            address,
+            asked.elapsed(),
+            answer.as_ref().map_or_else(ElasticError::name, |_| "ok"),
+        );
+        answer
+    }
+
+    async fn exchange(&self, verb: Verb, path: &str, body: Option<Bytes>, deadline: Duration) -> Result<Bytes, ElasticError> {
         let method = match verb {
             Verb::Get => Method::Get,
             Verb::Post => Method::Post,
             Verb::Put => Method::Put,
             Verb::Delete => Method::Delete,
         };
-        let sent = self.transport.send(method, path, HeaderMap::new(), None::<&()>, body, Some(deadline));
+        let sent = self.transport.send(method, path, headers(), None::<&()>, body, Some(deadline));
         let response = sent.await.map_err(ElasticError::from_transport)?;
         let status = response.status_code().as_u16();
         let body = receive(response).await?;
         if (200..300).contains(&status) { Ok(body) } else { Err(ElasticError::from_answer(status, &body)) }
     }
+}
+
+/// Tells Elasticsearch which request asks: it shows the id in its slow log and its list of tasks.
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(span) = Span::current() else { return headers };
+    let given = [("x-opaque-id", Some(span.id().to_owned())), ("traceparent", span.traceparent())];
+    for (name, value) in given {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// What a request to an address does, in a word of few: the last API in it, or else `index`.
+fn operation(address: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 8] = [
+        ("_search", "search"),
+        ("_bulk", "bulk"),
+        ("_pit", "pit"),
+        ("_count", "count"),
+        ("_refresh", "refresh"),
+        ("_stats", "stats"),
+        ("_aliases", "alias"),
+        ("_index_template", "template"),
+    ];
+    let mut apis = address.split('/').rev().filter(|segment| segment.starts_with('_'));
+    let known = |api: &str| KNOWN.into_iter().find(|(name, _)| *name == api).map_or("other", |(_, word)| word);
+    apis.next().map_or("index", known)
 }
 
 /// Reads user and password, which an address holds percent-encoded (RFC 3986, 3.2.1).
@@ -156,4 +200,25 @@ async fn receive(response: Response) -> Result<Bytes, ElasticError> {
 
 fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ElasticError> {
     serde_json::from_slice(answer).map_err(|error| ElasticError::Broken(format!("the answer cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::operation;
+
+    #[test]
+    fn an_operation_is_one_of_few_words() {
+        for (address, expected) in [
+            ("c-customers-1/_search", "search"),
+            ("_search", "search"),
+            ("_bulk", "bulk"),
+            ("c-accounts-1/_pit", "pit"),
+            ("_index_template/c-accounts", "template"),
+            ("_nodes/http", "other"),
+            ("c-accounts-1", "index"),
+            ("", "index"),
+        ] {
+            assert_eq!(operation(address), expected, "{address}");
+        }
+    }
 }

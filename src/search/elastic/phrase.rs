@@ -99,14 +99,23 @@ fn lookups(phrase: &Phrase) -> Vec<Json> {
     }
     if let Some(email) = &phrase.email {
         lookups.push(term(score::IDENTITY, "search.email", email));
-        lookups.push(constant(score::PART, json!({ "prefix": { "search.email": email } })));
     }
     if let Some(phone) = &phrase.phone {
         lookups.push(term(score::IDENTITY, "search.phone", &phone.whole));
-        lookups.push(term(score::PART, "search.phoneSuffix", &phone.ending));
     }
     if let Some(number) = &phrase.number {
         lookups.push(term(score::IDENTITY, "search.number", number));
+    }
+    if phrase.is_literal {
+        return lookups;
+    }
+    if let Some(email) = &phrase.email {
+        lookups.push(constant(score::PART, json!({ "prefix": { "search.email": email } })));
+    }
+    if let Some(phone) = &phrase.phone {
+        lookups.push(term(score::PART, "search.phoneSuffix", &phone.ending));
+    }
+    if let Some(number) = &phrase.number {
         lookups.push(term(score::PART, "search.numberSuffix", number));
         lookups.push(constant(score::BEGINNING, json!({ "prefix": { "search.number": number } })));
     }

@@ -169,7 +169,12 @@ impl<'a> Comparison<'a> {
 
     /// Looks into the shown texts, then into the others, and keeps what matches best. Returns how that is.
     fn find(&mut self, mut compare: impl FnMut(&Text) -> Vec<Found>) -> Option<How> {
-        let texts = self.texts;
+        let (texts, is_literal) = (self.texts, self.phrase.is_literal);
+        let mut compare = |text: &Text| {
+            let mut found = compare(text);
+            found.retain(|(how, _)| !is_literal || !matches!(how, How::Prefix | How::Suffix | How::Fuzzy));
+            found
+        };
         let shown: Vec<_> = texts.shown.iter().map(&mut compare).collect();
         let forms: Vec<_> = texts.forms.iter().map(&mut compare).collect();
         let best_of = |found: &[Vec<Found>]| found.iter().flatten().map(|(how, _)| *how).min();

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Field;
+use super::masking::is_personal;
 use super::phrase::Phrase;
 
 pub use how::How;
@@ -40,17 +41,27 @@ pub struct MatchedOn {
 }
 
 /// A text of the record in parts; put together they are the text.
-#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Highlight {
     pub field: String,
     pub fragments: Vec<Fragment>,
 }
 
-#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Fragment {
     pub text: String,
     /// Whether it matches.
     pub hit: bool,
+}
+
+impl Explanation {
+    /// The same without texts of personal fields.
+    #[must_use]
+    pub fn masked(&self, fields: &[Field]) -> Self {
+        let shown = self.highlights.iter().filter(|highlight| !is_personal(fields, &highlight.field));
+        let (highlights, matched_on) = (shown.cloned().collect(), self.matched_on.clone());
+        Self { score: self.score, matched_on, highlights, words: self.words, corrections: Vec::new() }
+    }
 }
 
 /// Compares a phrase with a document of a collection with these fields.

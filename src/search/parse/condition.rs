@@ -1,14 +1,17 @@
 //! Conditions: as clients write them, in one form, and as a filter.
 
-use super::ParameterError;
+use std::collections::BTreeSet;
+
 use super::names::{PARAMETERS, did_you_mean};
 use super::past_due::PastDueField;
 use super::value::{ValueParser, flag};
+use super::{ParameterError, check_disclosed};
 use crate::error::Violations;
 use crate::search::filter::Filter;
-use crate::search::{Collection, Field, PastDue};
+use crate::search::{Collection, Field, FieldKind, PastDue};
 use crate::values::aging::AsOf;
 use crate::values::money::Currency;
+use crate::values::personal::Disclosure;
 
 /// A tree of conditions whose names and values are not read yet. Cursors belong to it, and not to what it means at some moment.
 pub(super) enum Condition {
@@ -44,6 +47,17 @@ impl Condition {
             }
             Self::Not(part) => part.field(),
             Self::Leaf(leaf) => Some(if leaf.field == "overdue" { "isOverdue" } else { &leaf.field }),
+        }
+    }
+
+    /// Adds the names of the fields that it is about.
+    pub(super) fn name_fields(&self, names: &mut BTreeSet<String>) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.name_fields(names)),
+            Self::Not(part) => part.name_fields(names),
+            Self::Leaf(leaf) => {
+                names.insert(leaf.field.clone());
+            }
         }
     }
 
@@ -97,6 +111,7 @@ enum Subject {
 pub(super) struct Reader<'a> {
     pub(super) collection: &'static Collection,
     pub(super) as_of: AsOf<'a>,
+    pub(super) disclosure: Disclosure,
     pub(super) violations: &'a mut Violations,
 }
 
@@ -129,6 +144,11 @@ impl Reader<'_> {
             let meant = did_you_mean(operator, operators.iter().copied());
             return Err(("unknown_operator", format!("{} takes {}{meant}", leaf.field, operators.join(", "))));
         }
+        if let Subject::Stored(field) = &subject
+            && !is_look_up(field, operator)
+        {
+            check_disclosed(field, self.disclosure)?;
+        }
         let bad = |message| ("bad_value", message);
         let filter = match subject {
             Subject::Stored(field) => Filter::Leaf(field, values.test(field, operator, &leaf.values).map_err(bad)?),
@@ -151,6 +171,11 @@ impl Reader<'_> {
             ("unknown_parameter", format!("is neither a parameter of lists nor a field of this one{meant}"))
         })
     }
+}
+
+/// Whether a condition only looks for what a client knows already: a whole text. There are too few days to be guessed one by one.
+fn is_look_up(field: &Field, operator: &str) -> bool {
+    matches!(field.kind, FieldKind::Text | FieldKind::Folded) && matches!(operator, "eq" | "ne" | "in" | "nin" | "exists")
 }
 
 /// What lists of a collection are filtered by.

@@ -1,15 +1,19 @@
 //! Reads what a client asks of a list, from an address or a body. Each wrong part is refused by name, with what would be right.
 
+use std::collections::BTreeSet;
+
 use super::Collection;
 use super::aggregate::Aggregates;
 use super::collection::Include;
 use super::document::Projection;
+use super::field::Field;
 use super::filter::{Filter, Test};
 use super::phrase::Phrase;
 use super::query::{Count, Page, Query, Sort};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::values::aging::AsOf;
 use crate::values::json::Object;
+use crate::values::personal::Disclosure;
 use crate::values::zone::Zone;
 
 mod aggregate;
@@ -67,6 +71,19 @@ pub fn parse_shape(collection: &'static Collection, parameters: &[(String, Strin
 
 /// Code and message of a violation.
 type ParameterError = (&'static str, String);
+
+/// The code of what needs the permission to see personal data.
+const PERSONAL: &str = "personal";
+
+/// Refuses to compare with personal data that a client does not see: it could be found out by asking often enough.
+fn check_disclosed(field: &Field, disclosure: Disclosure) -> Result<(), ParameterError> {
+    match disclosure {
+        Disclosure::Masked if field.personal.is_some() => {
+            Err((PERSONAL, format!("{} is personal data, which this needs the permission {PERSONAL} for", field.name)))
+        }
+        _ => Ok(()),
+    }
+}
 
 fn bad(message: impl Into<String>) -> ParameterError {
     ("bad_value", message.into())
@@ -269,6 +286,8 @@ impl<'a> Parser<'a> {
         let (filter, aggregates) = self.filter();
         self.check()?;
         let hashed = self.hashed();
+        let mut about = BTreeSet::new();
+        self.conditions.iter().for_each(|condition| condition.name_fields(&mut about));
         Ok(ParsedList {
             query: Query {
                 filter,
@@ -284,6 +303,8 @@ impl<'a> Parser<'a> {
             view: self.view,
             hashed,
             shape: self.shape,
+            about,
+            typed: self.typed,
         })
     }
 
@@ -291,10 +312,11 @@ impl<'a> Parser<'a> {
         let as_of = self.as_of();
         let calendar = Calendar { zone: self.zone, now: self.rules.now };
         let values = ValueParser { currency: condition::currency(&self.conditions, self.rules.currency), calendar };
-        let mut reader = Reader { collection: self.collection, as_of, violations: &mut self.violations };
+        let mut reader =
+            Reader { collection: self.collection, as_of, disclosure: self.rules.disclosure, violations: &mut self.violations };
         let filters: Vec<Filter> = self.conditions.iter().map(|condition| reader.filter(condition, values)).collect();
         let requested = std::mem::take(&mut self.requested);
-        let aggregations = requested.read(self.collection, values, as_of, &mut self.violations);
+        let aggregations = requested.read(self.collection, values, as_of, self.rules.disclosure, &mut self.violations);
         let (mut filters, aggregates) = aggregate::choose(aggregations, self.conditions.iter().zip(filters));
         let deleted = self.collection.fields.iter().find(|field| field.name == "deletedAt");
         if let Some(deleted) = deleted.filter(|_| !self.shape.includes_deleted) {
@@ -321,6 +343,9 @@ impl<'a> Parser<'a> {
     fn check(&self) -> Result<()> {
         if self.violations.is_empty() {
             return Ok(());
+        }
+        if self.violations.iter().any(|violation| violation.code == PERSONAL) {
+            return Err(Error::Forbidden(PERSONAL));
         }
         let violations = self.violations.clone();
         Err(Error::Malformed { code: "bad_parameter", detail: self.detail(&violations), violations })

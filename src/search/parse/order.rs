@@ -2,7 +2,7 @@
 
 use super::names::did_you_mean;
 use super::past_due::PastDueField;
-use super::{MAX_SORT_KEYS, ParameterError, Parser, bad};
+use super::{MAX_SORT_KEYS, ParameterError, Parser, bad, check_disclosed};
 use crate::search::query::{Missing, Sort, SortKey};
 use crate::search::{Collection, PastDue};
 
@@ -37,7 +37,9 @@ impl Parser<'_> {
         let found = sortable.find(|field| field.name == name).ok_or_else(|| {
             ("unknown_field", format!("lists are not sorted by this{}", did_you_mean(name, names(self.collection))))
         });
-        found.map(|field| Sort { key: SortKey::Field(field), descending, missing })
+        let field = found?;
+        check_disclosed(field, self.rules.disclosure)?;
+        Ok(Sort { key: SortKey::Field(field), descending, missing })
     }
 
     /// Puts what is said in two parameters together, and adds what is not said.

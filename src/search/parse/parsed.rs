@@ -1,5 +1,7 @@
 //! What reading a list needs to know, and what it has read.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::search::collection::Include;
@@ -7,6 +9,7 @@ use crate::search::document::Projection;
 use crate::search::query::Query;
 use crate::values::aging::Aging;
 use crate::values::money::Currency;
+use crate::values::personal::Disclosure;
 use crate::values::zone::Zone;
 
 /// What the settings and the address say about reading parameters.
@@ -28,6 +31,8 @@ pub struct Rules<'a> {
     /// Hits that are counted exactly and reached by page number.
     pub total_limit: u32,
     pub now: DateTime<Utc>,
+    /// What the client may see, and so may compare with.
+    pub disclosure: Disclosure,
 }
 
 impl Rules<'_> {
@@ -54,6 +59,10 @@ pub struct ParsedList {
     /// What the filter hash covers, in one form for addresses and bodies.
     pub hashed: Vec<(String, String)>,
     pub shape: Shape,
+    /// What its conditions are about: names of fields, each once.
+    pub about: BTreeSet<String>,
+    /// The text of the search box, as it was typed.
+    pub typed: String,
 }
 
 /// How a client wants records to be shown.

@@ -4,6 +4,7 @@
 
 use super::{ParameterError, Parser, Rules, bad};
 use crate::search::{Collection, Field, Phrase};
+use crate::values::personal::Disclosure;
 
 /// A piece of what was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,11 @@ impl Parser<'_> {
     pub(super) fn text(&mut self, typed: &str) -> Result<(), ParameterError> {
         let (words, qualifiers) = split(self.collection, typed, |name, value| self.takes(name, value));
         let phrase = Phrase::new(&words, self.rules.region).map_err(bad)?;
-        self.phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
+        let phrase = phrase.map(|phrase| phrase.with_spans(&words, self.collection.fields, self.rules.region));
+        self.phrase = match self.rules.disclosure {
+            Disclosure::Full => phrase,
+            Disclosure::Masked => phrase.map(Phrase::literal),
+        };
         typed.trim().clone_into(&mut self.typed);
         qualifiers.iter().try_for_each(|condition| self.condition(&condition.name, &condition.value))
     }

@@ -45,6 +45,8 @@ pub struct Phrase {
     pub number: Option<String>,
     /// Words that together may be more than words; see [`Phrase::with_spans`].
     pub spans: Vec<Span>,
+    /// Whether it matches whole words, numbers and addresses only; see [`Phrase::literal`].
+    pub is_literal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +100,26 @@ impl Phrase {
             phone: Phone::new(typed, region),
             number: number.filter(|_| digits.len() >= MIN_DIGITS || (has_letters && !digits.is_empty())),
             spans: Vec::new(),
+            is_literal: false,
             words,
         }))
+    }
+
+    /// The same as a look-up, for callers who may not see the personal data that a phrase is compared with: of whole words, numbers
+    /// and addresses. With parts of them they could find out what is masked, letter by letter.
+    #[must_use]
+    pub fn literal(mut self) -> Self {
+        self.is_literal = true;
+        self.words.iter_mut().for_each(|word| word.is_inexact = false);
+        self.spans.retain_mut(|span| match &mut span.meaning {
+            Meaning::Number(_) | Meaning::Phone(_) => false,
+            Meaning::Amount { .. } => true,
+            Meaning::Day { fields, .. } => {
+                fields.retain(|field| field.personal.is_none());
+                !fields.is_empty()
+            }
+        });
+        self
     }
 
     /// The word with its neighbours, written as one, by the word's number: `brien` is in `obrien` if it follows an `o`.
@@ -121,7 +141,7 @@ impl Phrase {
     pub fn joined_inexact(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut budget = Budget::default();
         let pairs = self.joined.iter().map(String::as_str).take(self.words.len() - 1).enumerate();
-        pairs.filter(move |(_, joined)| budget.allows(joined))
+        pairs.filter(move |(_, joined)| !self.is_literal && budget.allows(joined))
     }
 }
 

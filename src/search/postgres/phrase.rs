@@ -59,8 +59,8 @@ pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, mat
     let mut ways = Ways { sql, is_first: true };
     if phrase.email.is_none() {
         for source in collection.sources {
-            for (number, word) in phrase.words.iter().enumerate() {
-                ways.of_word(source, word, number, matching);
+            for number in 0..phrase.words.len() {
+                ways.of_word(source, phrase, number, matching);
                 if let Compares::Name(column) = source.compares {
                     ways.joined(source, column, phrase, number);
                 }
@@ -164,7 +164,8 @@ impl Ways<'_> {
         }
     }
 
-    fn of_word(&mut self, source: &Source, word: &Word, number: usize, matching: &Matching) {
+    fn of_word(&mut self, source: &Source, phrase: &Phrase, number: usize, matching: &Matching) {
+        let word = &phrase.words[number];
         let scores = match matching {
             Matching::Strict => STRICT,
             Matching::Loose(loose) => Scores::loose(word, loose.rarities[number]),
@@ -201,6 +202,12 @@ impl Ways<'_> {
                 sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
                 let end = if word.is_inexact { "%" } else { "" };
                 sql.push(" where ").push(column).push(" like ").push_bind(format!("{}{end}", word.folded));
+            }
+            Compares::Contacts(alias) if phrase.is_literal => {
+                let sql = self.begin(source, number);
+                sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
+                sql.push(" where ").push(alias).push(".kind = 'email' and ").push(alias).push(".normalized ~ ");
+                sql.push_bind(format!(r"\m{}\M", word.folded));
             }
             Compares::Contacts(alias) if word.folded.len() >= 3 => {
                 let sql = self.begin(source, number);
@@ -247,7 +254,10 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
             sql.push(format!(" then {:?} else {:?} end::float8", score::IDENTITY, score::PART));
             from(sql);
             sql.push(terms).push(" @> ").push_bind(vec![number.clone()]);
-            if let Some(whole) = whole {
+            if phrase.is_literal {
+                // The others are endings.
+                sql.push(" and ").push(terms).push("[1] = ").push_bind(number.clone());
+            } else if let Some(whole) = whole {
                 begin(sql);
                 sql.push(format!("{:?}::float8", score::BEGINNING));
                 from(sql);
@@ -261,7 +271,9 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
                 sql.push(format!(" then {:?} else {:?} end::float8", score::IDENTITY, score::PART));
                 from(sql);
                 sql.push(alias).push(".normalized = ").push_bind(phone.whole.clone());
-                sql.push(" or ").push(alias).push(".suffixes @> ").push_bind(vec![phone.ending.clone()]);
+                if !phrase.is_literal {
+                    sql.push(" or ").push(alias).push(".suffixes @> ").push_bind(vec![phone.ending.clone()]);
+                }
             }
             if let Some(email) = &phrase.email {
                 begin(sql);
@@ -269,7 +281,8 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
                 sql.push(format!(" then {:?} else {:?} end::float8", score::IDENTITY, score::PART));
                 from(sql);
                 sql.push(alias).push(".kind = 'email' and ").push(alias).push(".normalized like ");
-                sql.push_bind(format!("%{}%", email.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")));
+                let around = if phrase.is_literal { "" } else { "%" };
+                sql.push_bind(format!("{around}{}{around}", email.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")));
             }
         }
         Compares::Words(_) => {}

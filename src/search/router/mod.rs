@@ -59,6 +59,8 @@ pub struct Search {
     breaker: Arc<Breaker>,
     views: Views,
     signer: Signer,
+    /// Of the keys that have signed cursors still in use, or will sign.
+    other_signers: Vec<Signer>,
     /// Notified when a search fails as if its index were gone: another one may come back under its name.
     pub faults: Notify,
 }
@@ -128,6 +130,7 @@ impl Search {
             breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
             views: Views::new(config.search.view_keep_alive),
             signer: Signer::new(config.access.key()),
+            other_signers: config.access.keys().skip(1).map(Signer::new).collect(),
             faults: Notify::new(),
         })
     }
@@ -197,9 +200,10 @@ impl Search {
         self.signer.write(&cursor).map_err(Error::internal)
     }
 
-    /// Reads a cursor. One that this server did not sign, or of another list, is refused.
+    /// Reads a cursor. One that no known key has signed, or of another list, is refused.
     pub fn resume(&self, text: &str, params: &[(String, String)]) -> Result<Place> {
-        let cursor = self.signer.read(text).filter(|cursor| cursor.filter_hash == self.signer.filter_hash(params));
+        let read = |signer: &Signer| signer.read(text).filter(|cursor| cursor.filter_hash == signer.filter_hash(params));
+        let cursor = std::iter::once(&self.signer).chain(&self.other_signers).find_map(read);
         let detail = "cursor: takes the nextCursor of a list with the same filters and order";
         cursor.map(|cursor| cursor.place).ok_or_else(|| Error::malformed("bad_cursor", detail))
     }
@@ -232,6 +236,12 @@ impl Search {
         let share = if is_costly { at_once / COSTLY } else { 1 };
         let detail = "too many of your searches are under way; send the next one when the last is answered";
         turns.take(caller, share, self.patience).await.ok_or_else(|| Error::busy("too_many_searches", detail))
+    }
+
+    /// Whether lists stay away from Elasticsearch because it fails or is slow.
+    #[must_use]
+    pub fn is_breaker_open(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Sees whether Elasticsearch answers, unless that was done a moment ago.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
-use super::decoder::{Change, Relation, Relations, Row, Value};
+use super::announce;
+use super::decoder::{Change, Relation, Relations, Row};
 use crate::collections::{self, EDGES, Edge, When};
-use crate::feed::{Changes, Operation};
+use crate::feed::Changes;
 use crate::values::lsn::Lsn;
 
 /// Ids of documents by collection.
@@ -70,7 +71,10 @@ impl Batch {
                 None => self.keys.entry(edge.collection.name).or_default().extend(ids.iter().flatten()),
                 Some(_) => self.parents.entry(number).or_default().extend(ids.iter().flatten()),
             }
-            announce(&mut self.open, edge, relation, ids, new);
+            announce::edge(&mut self.open, edge, relation, ids, new);
+        }
+        if let Some(table) = collections::ANNOUNCED.into_iter().find(|table| *table == relation.table) {
+            announce::row(&mut self.open, table, relation, old, new);
         }
     }
 
@@ -154,13 +158,7 @@ fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
 
 /// Whether the documents of an edge show what changed.
 fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row>) -> bool {
-    let is_counted = |count| {
-        [edge.column, count].into_iter().any(|column| {
-            let [before, after] = [old, new].map(|row| row.map(|row| relation.value(row, column)));
-            // A row from before the counter existed does not tell.
-            before != after || before == Some(Value::Absent)
-        })
-    };
+    let is_counted = |count| relation.differs(&[edge.column, count], old, new);
     match edge.when {
         When::Always => true,
         When::Shown(count) => is_counted(count),
@@ -168,40 +166,10 @@ fn follows(edge: &Edge, relation: &Relation, old: Option<&Row>, new: Option<&Row
     }
 }
 
-/// Announces a change of the row itself, of the rows that it is a part of, and of a row that has no document.
-fn announce(changes: &mut Changes, edge: &Edge, relation: &Relation, ids: [Option<Uuid>; 2], new: Option<&Row>) {
-    let [before, after] = ids;
-    match edge.children {
-        None if edge.table == edge.collection.name && edge.column == "id" => {
-            if let Some(gone) = before.filter(|_| before != after) {
-                changes.row(edge.table, gone, Operation::Deleted, None);
-            }
-            if let (Some(id), Some(row)) = (after, new) {
-                let version = relation.value(row, "version").number();
-                changes.row(edge.table, id, operation(version, relation.value(row, "deleted_at")), version);
-            }
-        }
-        None => ids.into_iter().flatten().for_each(|owner| changes.part(edge.collection.name, owner)),
-        Some(_) if edge.column == "id" && collections::find(edge.table).is_none() => {
-            after.into_iter().for_each(|id| changes.part(edge.table, id));
-        }
-        // Announced by another edge, or the children are found by the part but do not show it.
-        Some(_) => {}
-    }
-}
-
-fn operation(version: Option<i64>, deleted_at: Value) -> Operation {
-    match version {
-        _ if deleted_at != Value::Absent => Operation::Deleted,
-        // A row has its first version until something in it changes.
-        Some(1) => Operation::Created,
-        _ => Operation::Changed,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::stream::decoder::Value;
 
     const ID: Uuid = Uuid::from_u128(1);
     const OWNER: Uuid = Uuid::from_u128(2);
@@ -300,6 +268,7 @@ mod tests {
         check("users", None, row(&[ID]), &[]);
         check("users", row(&[ID]), row(&[ID]), &[("accounts of users", ID)]);
         check("sessions", None, row(&[ID, OWNER]), &[]);
+        check("unknown", None, row(&[ID, OWNER]), &[]);
     }
 
     #[test]
@@ -340,7 +309,17 @@ mod tests {
         assert_eq!(announced("addresses", &columns, row(FORMER), row(OWNER)), [changed(FORMER), changed(OWNER)]);
         let account = format!("accounts {ID} Changed");
         assert_eq!(announced("accounts", &columns, row(FORMER), row(OWNER)), [account, changed(FORMER), changed(OWNER)]);
-        assert_eq!(announced("sessions", &columns, None, row(OWNER)), Vec::<String>::new());
+        assert_eq!(announced("unknown", &columns, None, row(OWNER)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_session_is_announced_when_it_begins_and_ends_and_not_when_it_is_seen() {
+        let announced = |old, new| announced("sessions", &["id", "embedded_changes"], old, new);
+        let row = |count| Some(vec![Value::Id(ID), Value::Number(count)]);
+        assert_eq!(announced(None, row(0)), [format!("sessions {ID} Created")]);
+        assert_eq!(announced(row(0), row(0)), Vec::<String>::new());
+        assert_eq!(announced(row(0), row(1)), [format!("sessions {ID} Changed")]);
+        assert_eq!(announced(row(1), None), [format!("sessions {ID} Deleted")]);
     }
 
     #[test]

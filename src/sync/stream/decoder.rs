@@ -70,6 +70,15 @@ impl Relation {
         let at = self.columns.iter().position(|name| name == column);
         at.and_then(|at| row.get(at)).copied().unwrap_or(Value::Absent)
     }
+
+    /// Whether two rows differ in one of the columns. A row from before the column existed does not tell, and counts as different.
+    #[must_use]
+    pub fn differs(&self, columns: &[&str], old: Option<&Row>, new: Option<&Row>) -> bool {
+        columns.iter().any(|column| {
+            let [before, after] = [old, new].map(|row| row.map(|row| self.value(row, column)));
+            before != after || before == Some(Value::Absent)
+        })
+    }
 }
 
 /// A message that `pgoutput` never sends.

@@ -1,5 +1,6 @@
 //! The change stream: reading the replication slot, decoding pgoutput, collecting dirty keys, the visibility barrier.
 
+mod announce;
 pub mod barrier;
 pub mod batch;
 pub mod decoder;

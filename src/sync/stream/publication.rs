@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgPool;
 
-use crate::collections::{self, EDGES, When};
+use crate::collections::{self, ANNOUNCED, EDGES, When};
 
 /// Created by the migrations.
 pub(super) const NAME: &str = "collections";
@@ -113,23 +113,35 @@ pub async fn restore(pool: &PgPool) -> sqlx::Result<()> {
     sqlx::query!("select restore_searchable() is not null as restored").fetch_one(pool).await.map(drop)
 }
 
-/// What the edges of a change need, by table.
+/// What edges and announcements need, by table.
 fn needs() -> BTreeMap<&'static str, Needs> {
     let mut needs = BTreeMap::new();
+    let least = || Needs {
+        identity: BTreeSet::from(["id"]),
+        published: BTreeSet::from(["id"]),
+        triggers: ["increment_version", "commit_durably"].map(str::to_owned).into(),
+    };
     for edge in &EDGES {
-        let table = needs.entry(edge.table).or_insert_with(|| Needs {
-            identity: BTreeSet::from(["id"]),
-            published: BTreeSet::from(["id"]),
-            triggers: ["increment_version", "commit_durably"].map(str::to_owned).into(),
-        });
+        let table = needs.entry(edge.table).or_insert_with(least);
         table.identity.insert(edge.column);
         if let When::Shown(counter) | When::Renamed(counter) = edge.when {
-            table.identity.insert(counter);
-            table.triggers.insert(format!("count_{counter}"));
+            table.count_by(counter);
         }
         table.published.extend(&table.identity);
         // Its rows are announced with their version.
         table.published.extend(collections::find(edge.table).map(|_| ["version", "deleted_at"]).into_iter().flatten());
     }
+    for table in ANNOUNCED {
+        let table = needs.entry(table).or_insert_with(least);
+        table.count_by("embedded_changes");
+        table.published.extend(&table.identity);
+    }
     needs
+}
+
+impl Needs {
+    fn count_by(&mut self, counter: &'static str) {
+        self.identity.insert(counter);
+        self.triggers.insert(format!("count_{counter}"));
+    }
 }

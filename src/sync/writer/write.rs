@@ -19,6 +19,7 @@ use crate::search::{Collection, Elastic, ElasticError};
 use crate::sync::store::dead_letters;
 use crate::sync::store::generations::{self, Generation, State};
 use crate::sync::stream::batch::Keys;
+use crate::telemetry::Span;
 use crate::values::lsn::{Epoch, Version};
 use crate::{collections, failpoint};
 
@@ -185,6 +186,13 @@ impl Writer {
     }
 
     async fn attempt(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
+        let span = Span::background("sync batch");
+        let attempted = span.scope(self.read_and_send(keys, only, version)).await;
+        span.ended(&attempted);
+        attempted
+    }
+
+    async fn read_and_send(&self, keys: &Keys, only: Option<&str>, version: Version) -> anyhow::Result<Written> {
         // Before the rows are read: the filling of an index that is added later reads them again.
         let indices_of = |name: &&'static str| only.map_or_else(|| self.indices(name), |index| vec![index.to_owned()]);
         let targets: BTreeMap<&str, Vec<String>> = keys.keys().map(|name| (*name, indices_of(name))).collect();

@@ -127,6 +127,10 @@ pub fn command(sandbox: &Sandbox, arguments: &[impl AsRef<OsStr>]) -> Command {
         // A kept previous generation would be written too and slow down everything measured after a reindex.
         .env("SYNC_KEEP", "0s")
         .env("JWT_EXPIRES_IN", "12h")
+        // Counted, as in production, and never exceeded.
+        .env("RATE_LIMIT_MAX_REQUESTS", "1000000")
+        .env("RATE_LIMIT_WINDOW", "1s")
+        .env("RATE_LIMIT_AUTH", "1000000")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

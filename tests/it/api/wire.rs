@@ -40,7 +40,8 @@ async fn walk(test: &TestApp, client: &Client, resource: &str, new: &Value, wron
 #[tokio::test]
 async fn every_resource_keeps_its_shape() {
     let test = TestApp::start().await;
-    let client = test.client(Role::Manager).await;
+    test.user("clerk", Role::Manager).await;
+    let client = test.sign_in("clerk").await;
     let redaction = &mut Redaction::default();
 
     let customer = json!({

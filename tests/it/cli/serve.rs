@@ -58,6 +58,33 @@ async fn mistakes_of_an_operator_are_reported_in_one_line() {
 }
 
 #[tokio::test]
+async fn settings_of_other_systems_are_taken_or_explained() {
+    let database = Database::create().await;
+    let port = free_port().await.to_string();
+    let file = std::env::temp_dir().join(format!("{}.env", database.name));
+    std::fs::write(&file, format!("DB_HOST=127.0.0.1\nDB_PORT={port}\nMAX_WORKERS=0\n")).unwrap();
+    let mut command = command(&database);
+    command.env_remove("DATABASE_URL").args(["user", "list", "--config", file.to_str().unwrap()]);
+    command
+        .env("DB_USERNAME", "ann")
+        .env("DB_PASSWORD", "secret")
+        .env("MONGODB_URI", "mongodb://db")
+        .env("NODE_ENV", "production");
+    let output = run(command).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    for expected in [
+        "warning: MAX_WORKERS is not used: ",
+        "warning: MONGODB_URI is not used: ",
+        "warning: not used beside APP_ENV: NODE_ENV",
+        "error: the database is not available",
+    ] {
+        assert_eq!(told.lines().filter(|line| line.starts_with(expected)).count(), 1, "{expected}: {told}");
+    }
+    assert!(!told.contains("secret"), "{told}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
 async fn a_weak_secret_is_a_warning_outside_of_production() {
     let database = Database::create().await;
     let cases = [

@@ -8,4 +8,5 @@ pub(crate) mod locks;
 pub(crate) mod log;
 pub(crate) mod payments;
 pub(crate) mod rights;
+pub(crate) mod users;
 pub(crate) mod values;

@@ -65,6 +65,15 @@ pub fn config(database: &Database, more: &[&str]) -> Config {
         "8",
         "--search-timeout",
         "10s",
+        // Tests that send much come from one address.
+        "--rate-limit-max-requests",
+        "0",
+        "--rate-limit-auth",
+        "0",
+        "--login-max-failures",
+        "1000",
+        "--login-max-failures-per-address",
+        "100000",
     ];
     let mut config = Settings::parse_from(fixed.iter().chain(more)).config;
     config.database.acquire_timeout = Duration::from_secs(5);
@@ -137,7 +146,12 @@ impl TestApp {
 
     /// Starts a second server on the same database and clock, which has no Elasticsearch.
     pub async fn without_elasticsearch(&self) -> Running {
-        let mut config = config(&self.database, &[]);
+        self.beside(&[]).await
+    }
+
+    /// Starts a second server, with settings of its own, on the same database and clock, which has no Elasticsearch.
+    pub async fn beside(&self, more: &[&str]) -> Running {
+        let mut config = config(&self.database, more);
         config.search.url = None;
         server::start(&App::open(config, self.clock.clone()).unwrap()).await.unwrap()
     }
@@ -190,9 +204,12 @@ impl TestApp {
     }
 
     async fn token_of(&self, username: &str) -> String {
-        let body = json!({ "username": username, "password": PASSWORD });
-        let answer = self.anonymous().post("/auth/login", &body).await.expect(200);
-        answer["access_token"].as_str().unwrap().to_owned()
+        token(&self.anonymous(), username).await
+    }
+
+    /// The access token of a new session, through a proxy that names the client's address.
+    pub async fn token_from(&self, username: &str, forwarded_for: &str) -> String {
+        token(&self.anonymous().with("x-forwarded-for", forwarded_for), username).await
     }
 
     pub async fn admin(&self) -> Client {
@@ -217,6 +234,12 @@ impl TestApp {
             eventually("lists read the index", async || self.app.watermark.live_index(collection.name).await.is_some()).await;
         }
     }
+}
+
+async fn token(client: &Client, username: &str) -> String {
+    let body = json!({ "username": username, "password": PASSWORD });
+    let answer = client.post("/auth/login", &body).await.expect(200);
+    answer["access_token"].as_str().unwrap().to_owned()
 }
 
 /// Where the Elasticsearch of the tests is.

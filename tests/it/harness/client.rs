@@ -1,4 +1,4 @@
-//! A small HTTP client for tests: one caller, JSON in and out.
+//! A small HTTP client for tests: one caller, JSON in and out. Every reply has to be what the API's description says of it.
 
 use std::time::Duration;
 
@@ -6,12 +6,22 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::described;
+
 /// A caller of one server.
 #[derive(Clone)]
 pub struct Client {
     base: String,
     headers: HeaderMap,
     http: reqwest::Client,
+    replies: Replies,
+}
+
+/// What is expected of replies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replies {
+    Described,
+    Any,
 }
 
 /// What came back.
@@ -33,9 +43,15 @@ impl Client {
     pub fn new(base: String) -> Self {
         // The server closes idle connections; a request on one that is closing would fail.
         let idle = Duration::from_secs(2);
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
+        // Tests see what is sent: a body is compressed for those alone that ask for it.
+        let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
         let http = http.build().unwrap();
-        Self { base, headers: HeaderMap::new(), http }
+        Self { base, headers: HeaderMap::new(), http, replies: Replies::Described }
+    }
+
+    /// The same caller of a server whose routes are not those of the copy in the repository.
+    pub fn undescribed(&self) -> Self {
+        Self { replies: Replies::Any, ..self.clone() }
     }
 
     /// The same caller with one more header on every request.
@@ -65,17 +81,42 @@ impl Client {
         self.try_send_text(method, path, Some(body.to_owned())).await.expect("the server answers")
     }
 
-    async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
+    /// Sends text as JSON, unless a header of this client says what it is, and tells if no answer came.
+    pub async fn try_send_text(&self, method: Method, path: &str, body: Option<String>) -> reqwest::Result<Answer> {
+        let mut builder = self.builder(method.clone(), path);
+        if let Some(body) = body {
+            if !self.headers.contains_key("content-type") {
+                builder = builder.header("content-type", "application/json");
+            }
+            builder = builder.body(body);
+        }
+        self.answer(method, path, builder).await
+    }
+
+    /// Sends a body of another media type, or of none.
+    pub async fn send_as(&self, media_type: Option<&str>, method: Method, path: &str, body: &str) -> Answer {
+        let mut builder = self.builder(method.clone(), path).body(body.to_owned());
+        if let Some(media_type) = media_type {
+            builder = builder.header("content-type", media_type);
+        }
+        self.answer(method, path, builder).await.expect("the server answers")
+    }
+
+    fn builder(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let rooted = ["/api", "/health", "/metrics"].iter().any(|root| path.starts_with(root));
         let url = format!("{}{}{path}", self.base, if rooted { "" } else { "/api/v1" });
+        self.http.request(method, url).headers(self.headers.clone())
+    }
+
+    async fn answer(&self, method: Method, path: &str, builder: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let request = format!("{method} {path}");
-        let mut builder = self.http.request(method, url).headers(self.headers.clone());
-        if let Some(body) = body {
-            builder = builder.header("content-type", "application/json").body(body);
-        }
         let response = builder.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let address = response.url().path().to_owned();
         let text = response.text().await?;
+        if self.replies == Replies::Described {
+            described::compare(&method, &address, status, &headers, &text);
+        }
         let text_or = |_| Value::String(text.clone());
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(text_or) };
         Ok(Answer { status, headers, body, text, request })

@@ -26,6 +26,11 @@ pub fn command_at(url: &str, name: &str) -> Command {
         .env("INDEX_PREFIX", name)
         .env("SYNC_SLOT", name)
         .env("NO_COLOR", "1")
+        // Tests that send much come from one address.
+        .env("RATE_LIMIT_MAX_REQUESTS", "0")
+        .env("RATE_LIMIT_AUTH", "0")
+        .env("LOGIN_MAX_FAILURES", "1000")
+        .env("LOGIN_MAX_FAILURES_PER_ADDRESS", "100000")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

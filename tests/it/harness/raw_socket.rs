@@ -47,6 +47,11 @@ impl Wire {
         self.0.write_all(bytes).await.ok();
     }
 
+    /// Sends all of it, unless the server takes no more.
+    pub async fn has_sent(&mut self, bytes: &[u8]) -> bool {
+        timeout(PATIENCE, self.0.write_all(bytes)).await.is_ok_and(|sent| sent.is_ok())
+    }
+
     /// Ends the client's side of the connection.
     pub async fn finish(&mut self) {
         self.0.shutdown().await.ok();

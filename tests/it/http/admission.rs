@@ -62,7 +62,7 @@ async fn unfinished_requests_are_bounded() {
 }
 
 #[tokio::test]
-async fn log_ins_beyond_their_queue_are_refused_at_once_and_others_served() {
+async fn log_ins_beyond_their_queue_are_refused_and_others_served() {
     let test = TestApp::start_api_tuned(&["--http-max-in-flight", "4"], |config| config.access.log_ins = 3).await;
     let viewer = test.client(collections::auth::Role::Viewer).await;
     let wrong = json!({ "username": "ann", "password": "wrong password" });

@@ -134,18 +134,20 @@ async fn a_port_for_operators_keeps_details_from_the_public_one() {
     let config = crate::harness::app::config(&database, &["--admin-port", "0"]);
     let app = collections::app::App::open(config, collections::values::clock::Clock::default()).unwrap();
     let running = collections::server::start(&app).await.unwrap();
-    let public = Client::new(format!("http://{}", running.address));
+    let public = Client::new(format!("http://{}", running.address)).undescribed();
     let admin = Client::new(format!("http://{}", running.admin_address.unwrap()));
     for path in ["/health", "/health/ready"] {
         assert_eq!(public.get(path).await.expect(200), json!({ "status": "degraded" }), "no process leads the sync");
     }
     public.get("/metrics").await.expect(404);
+    public.get("/api/metrics").await.expect(404);
     for path in ["/health/live", "/health/ready"] {
         public.get(path).await.expect(200);
         admin.get(path).await.expect(200);
     }
     assert_eq!(admin.get("/health").await.expect(200)["checks"]["postgres"]["status"], "up");
     assert!(admin.get("/metrics").await.expect(200).as_str().unwrap().contains("collections_http_seconds"));
+    assert!(admin.get("/api/metrics").await.expect(200)["http"]["routes"].is_array());
     admin.get("/auth/me").await.expect(404);
     app.stop.cancel();
     running.ended.await.unwrap();

@@ -2,7 +2,12 @@
 
 mod admission;
 pub(crate) mod answers;
+mod compression;
+mod cors;
+mod files;
 mod hostile;
 pub(crate) mod limits;
+mod matrix;
 mod messages;
 mod sizes;
+mod tls;

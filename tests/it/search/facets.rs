@@ -5,6 +5,7 @@ use collections::collections::ALL;
 use collections::search::aggregate::Aggregated;
 use collections::search::parse::{Rules, parse};
 use collections::search::{Asked, Collection, Field, FieldKind, Reading, field};
+use collections::values::personal::Disclosure;
 use serde_json::{Value, json};
 
 use super::lists::{ENGINES, Lists};
@@ -270,6 +271,7 @@ async fn a_facet_that_takes_too_long_is_left_out_by_name() {
     let collection: &'static Collection = Box::leak(Box::new(Collection { fields, past_due: None, ..**accounts }));
     let aging = "30".parse().unwrap();
     let rules = Rules {
+        disclosure: Disclosure::Full,
         refuse_large_pages: true,
         region: "US",
         currency: "USD".parse().unwrap(),

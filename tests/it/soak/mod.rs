@@ -1,6 +1,7 @@
 //! A long run of two servers whose Postgres, index, cache and processes fail at random under load. `bin/soak` runs it. The seed
 //! repeats the faults and the work in their order; their timing is up to the machine.
 
+mod api;
 mod faults;
 mod stage;
 mod writers;

@@ -7,11 +7,11 @@ use super::files;
 /// The rooms and their floors; see the map in `src/lib.rs`. A room uses only rooms on lower floors; the plain types of the ground
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["config", "error", "values", "validate", "operation", "metrics", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed"]),
+    (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits"]),
     (2, &["app"]),
     (3, &["http"]),
-    (4, &["api"]),
+    (4, &["api", "jobs"]),
     (5, &["auth"]),
     (6, &["features"]),
     (7, &["collections"]),
@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 7] = ["resource", "users", "ledger", "customers", "accounts", "payments", "activities"];
+const FEATURES: [&str; 9] = ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments", "activities"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];

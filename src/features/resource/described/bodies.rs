@@ -82,8 +82,7 @@ impl<R: Resource> JsonSchema for SearchOf<R> {
 
     fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
         let mut properties = Map::new();
-        // Ten thousand is the most that the setting takes; the server names its own limit.
-        for (name, about, mut schema) in parameters::of_list(R::collection(), 10_000) {
+        for (name, about, mut schema) in parameters::of_list(R::collection()) {
             schema["description"] = about.into();
             properties.insert(name.into(), schema);
         }

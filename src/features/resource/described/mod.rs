@@ -22,11 +22,16 @@ pub struct List<R>(PhantomData<R>);
 
 impl<R: Resource> Takes for List<R> {
     fn describe(operation: &mut Operation<'_>) {
-        let parameters = parameters::of_list(R::collection(), operation.page_limit);
+        let parameters = parameters::of_list(R::collection());
         parameters.into_iter().for_each(|(name, about, schema)| operation.query(name, about, schema));
         operation.reads_writes();
-        let conditions = parameters::conditions(R::collection());
-        conditions.into_iter().for_each(|(name, about, schema)| operation.query(&name, &about, schema));
+        for filtered in parameters::filtered(R::collection()) {
+            let name = filtered.name;
+            let own = || format!("{}{}{}", R::schema_name(), name[..1].to_uppercase(), &name[1..]);
+            let kind = filtered.kind.map_or_else(own, str::to_owned);
+            let schema = operation.name(&format!("{kind}Operators"), parameters::operators(&filtered));
+            operation.members(name, &format!("Conditions on `{name}`; `{name}=…` is short for `eq` and `in`."), schema);
+        }
     }
 }
 

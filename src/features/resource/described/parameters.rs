@@ -1,15 +1,16 @@
 //! The parameters of lists: those that all have, and the conditions on the fields of one. `docs/lists.md` has them in prose.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::values::compared;
+use super::values::{compared, kind};
+use crate::operation::{PAGE_SIZE, named};
 use crate::search::{Collection, Field, FieldKind, PastDue};
 
 /// A name, what it means, and the schema of its value.
 type Parameter = (&'static str, &'static str, Value);
 
 /// The parameters of a list that are no conditions.
-pub(super) fn of_list(collection: &'static Collection, page_limit: u32) -> Vec<Parameter> {
+pub(super) fn of_list(collection: &'static Collection) -> Vec<Parameter> {
     let text = || json!({ "type": "string", "minLength": 1 });
     let mut parameters = vec![
         (
@@ -23,7 +24,7 @@ pub(super) fn of_list(collection: &'static Collection, page_limit: u32) -> Vec<P
             "Number of the page; beyond the first 10,000 hits only `cursor` goes on.",
             json!({ "type": "integer", "minimum": 1, "default": 1 }),
         ),
-        ("limit", "Records of a page.", json!({ "type": "integer", "minimum": 1, "maximum": page_limit, "default": 10 })),
+        ("limit", "Records of a page.", named(PAGE_SIZE)),
         ("cursor", "`nextCursor` of the page before.", text()),
         (
             "count",
@@ -92,64 +93,60 @@ fn sort(collection: &'static Collection) -> Value {
     json!({ "type": "array", "items": key, "minItems": 1, "maxItems": 8, "examples": [["-createdAt"]] })
 }
 
-/// The conditions of a list: for each field one on its value, and one for each operator that the value cannot say.
-pub(super) fn conditions(collection: &'static Collection) -> Vec<(String, String, Value)> {
-    let mut conditions = Vec::new();
-    for Filtered { name, operators, value: one } in filtered(collection) {
-        let several = json!({ "type": "array", "items": one, "minItems": 1, "maxItems": 500 });
-        for operator in operators {
-            let bracketed = format!("{name}[{operator}]");
-            let (parameter, about, schema) = match operator {
-                // The same as `eq` and `ne`.
-                "in" | "nin" => continue,
-                "eq" => (
-                    name.to_owned(),
-                    format!("`{name}` is one of these; also as `{name}[eq]` and `{name}[in]`."),
-                    several.clone(),
-                ),
-                "ne" => {
-                    (bracketed, format!("`{name}` is none of these, or has no value; also as `{name}[nin]`."), several.clone())
-                }
-                "exists" => (bracketed, format!("Whether `{name}` has a value."), json!({ "type": "boolean" })),
-                "between" => {
-                    let both = json!({ "type": "array", "items": one, "minItems": 2, "maxItems": 2 });
-                    (bracketed, format!("`{name}` is between these or equal to one."), both)
-                }
-                "prefix" => (bracketed, format!("`{name}` begins with this."), one.clone()),
-                "suffix" => {
-                    let ending = json!({ "type": "string", "minLength": 4, "maxLength": 12 });
-                    (bracketed, format!("`{name}` ends with these letters and digits."), ending)
-                }
-                "match" => (bracketed, format!("Each word is a word of `{name}`, or begins one."), one.clone()),
-                "lt" => (bracketed, format!("`{name}` is less."), one.clone()),
-                "lte" => (bracketed, format!("`{name}` is less or equal."), one.clone()),
-                "gt" => (bracketed, format!("`{name}` is greater."), one.clone()),
-                _ => (bracketed, format!("`{name}` is greater or equal."), one.clone()),
-            };
-            conditions.push((parameter, about, schema));
+/// The conditions on one field: for each operator the schema of its value.
+pub(super) fn operators(Filtered { operators, value, .. }: &Filtered) -> Value {
+    let several = |about: &str| json!({ "description": about, "type": "string", "minLength": 1 });
+    let one = |about: &str| {
+        let mut schema = value.clone();
+        schema["description"] = about.into();
+        schema
+    };
+    let schema = |operator: &str| match operator {
+        "eq" => one("Is this."),
+        "ne" => one("Is not this, or has no value."),
+        "in" => several("Is one of these, with commas between."),
+        "nin" => several("Is none of these, with commas between, or has no value."),
+        "exists" => json!({ "description": "Whether there is a value.", "type": "boolean" }),
+        "between" => several("Is between these two, with a comma between, or equal to one."),
+        "prefix" => one("Begins with this."),
+        "suffix" => {
+            json!({ "description": "Ends with these letters and digits.", "type": "string", "minLength": 4, "maxLength": 12 })
         }
-    }
-    conditions
+        "match" => one("Each word is a word of it, or begins one."),
+        "lt" => one("Is less."),
+        "lte" => one("Is less or equal."),
+        "gt" => one("Is greater."),
+        _ => one("Is greater or equal."),
+    };
+    let properties: Map<String, Value> = operators.iter().map(|operator| ((*operator).to_owned(), schema(operator))).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 /// What lists are filtered by: fields, and what follows from the day.
 pub(super) fn filtered(collection: &'static Collection) -> Vec<Filtered> {
     let stored = collection.fields.iter().filter(|field| field.is_listed());
-    let stored = stored.map(|field| Filtered { name: field.name, operators: field.operators(), value: compared(field) });
+    let stored = stored.map(|field| Filtered {
+        name: field.name,
+        kind: kind(field),
+        operators: field.operators(),
+        value: compared(field),
+    });
     let of_all = &["eq", "ne", "in", "nin", "exists"][..];
     let of_numbers = [of_all, &["lt", "lte", "gt", "gte", "between"]].concat();
     let by_day = [
-        (of_all.to_vec(), json!({ "type": "boolean" })),
-        (of_numbers, json!({ "type": "integer", "minimum": 0 })),
-        (of_all.to_vec(), json!({ "type": "string", "pattern": AGING_BUCKET, "examples": ["31-60"] })),
+        ("Flag", of_all.to_vec(), json!({ "type": "boolean" })),
+        ("Count", of_numbers, json!({ "type": "integer", "minimum": 0 })),
+        ("AgingBucket", of_all.to_vec(), json!({ "type": "string", "pattern": AGING_BUCKET, "examples": ["31-60"] })),
     ];
     let by_day = PastDue::FIELDS.into_iter().zip(by_day).filter(|_| collection.past_due.is_some());
-    stored.chain(by_day.map(|(name, (operators, value))| Filtered { name, operators, value })).collect()
+    stored.chain(by_day.map(|(name, (kind, operators, value))| Filtered { name, kind: Some(kind), operators, value })).collect()
 }
 
 /// What lists are filtered by.
 pub(super) struct Filtered {
     pub(super) name: &'static str,
+    /// Fields of one kind take the same operators and values; none for a kind of its own.
+    pub(super) kind: Option<&'static str>,
     pub(super) operators: Vec<&'static str>,
     /// Schema of one value.
     value: Value,

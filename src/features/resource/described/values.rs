@@ -38,6 +38,24 @@ pub(super) fn compared(field: &Field) -> Value {
     }
 }
 
+/// Name of the operators and values that conditions take; none if they are the field's own.
+pub(super) fn kind(field: &Field) -> Option<&'static str> {
+    Some(match (field.kind, field.endings.is_some(), field.words.is_some()) {
+        (FieldKind::Text | FieldKind::Folded, false, false) => "Text",
+        (FieldKind::Text | FieldKind::Folded, true, false) => "Number",
+        (FieldKind::Text | FieldKind::Folded, false, true) => "Words",
+        (FieldKind::Currency, ..) => "Currency",
+        (FieldKind::Id, ..) => "Id",
+        (FieldKind::Money, ..) => "Money",
+        (FieldKind::Integer, ..) => "Integer",
+        (FieldKind::Day, ..) => "Day",
+        (FieldKind::Moment, ..) => "Moment",
+        (FieldKind::Flag, ..) => "Flag",
+        (FieldKind::Tags, false, false) => "Tags",
+        _ => return None,
+    })
+}
+
 const DAY: &str = "^([0-9]{4}-[0-9]{2}-[0-9]{2}|today([+-][0-9]+[dwMy])?)$";
 const MOMENT: &str = "^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?|(now|today)([+-][0-9]+[mhdwMy])?)$";
 

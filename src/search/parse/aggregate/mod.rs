@@ -6,12 +6,13 @@ use crate::search::aggregate::{Aggregates, Aggregation, Choice, Group, Interval,
 use crate::search::field::{Field, FieldKind};
 use crate::search::filter::{Bound, Filter, Test, Value};
 use crate::values::aging::AsOf;
+use crate::values::personal::Disclosure;
 
 use super::condition::Condition;
 use super::names::did_you_mean;
 use super::past_due::PastDueField;
 use super::value::ValueParser;
-use super::{ParameterError, bad};
+use super::{ParameterError, bad, check_disclosed};
 
 mod call;
 mod chosen;
@@ -59,9 +60,11 @@ impl Requested {
         collection: &'static Collection,
         values: ValueParser,
         as_of: AsOf<'_>,
+        disclosure: Disclosure,
         violations: &mut Violations,
     ) -> Vec<Aggregation> {
-        let mut reader = Reader { collection, values, as_of, size: self.size.unwrap_or(DEFAULT_SIZE), list: Vec::new() };
+        let size = self.size.unwrap_or(DEFAULT_SIZE);
+        let mut reader = Reader { collection, values, as_of, disclosure, size, list: Vec::new() };
         let mut report = |name: &str, read: Result<(), ParameterError>| {
             if let Err((code, message)) = read {
                 violations.add(name, code, message);
@@ -107,6 +110,7 @@ struct Reader<'a> {
     collection: &'static Collection,
     values: ValueParser,
     as_of: AsOf<'a>,
+    disclosure: Disclosure,
     /// Values of a facet.
     size: u32,
     list: Vec<Aggregation>,
@@ -251,7 +255,9 @@ impl Reader<'_> {
 
     fn field(&self, name: &str, what: &str, is_fit: fn(&Field) -> bool) -> Result<&'static Field, ParameterError> {
         let found = self.fields(is_fit).find(|field| field.name == name);
-        found.ok_or_else(|| unknown_field(name, what, self.fields(is_fit)))
+        let field = found.ok_or_else(|| unknown_field(name, what, self.fields(is_fit)))?;
+        check_disclosed(field, self.disclosure)?;
+        Ok(field)
     }
 
     fn fields(&self, is_fit: fn(&Field) -> bool) -> impl Iterator<Item = &'static Field> + use<> {

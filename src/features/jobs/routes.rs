@@ -1,0 +1,186 @@
+//! The addresses of jobs.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::api::paging::{self, PAGE_DEFAULT};
+use crate::api::{self, Contended, Reply, Request};
+use crate::app::App;
+use crate::auth::Permission::{self, Read};
+use crate::auth::{Caller, may};
+use crate::error::{Error, Result};
+use crate::http::Routes;
+use crate::jobs::store::{self, Command, Filter, Owner};
+use crate::jobs::{Item, ItemStatus, Job, State};
+use crate::operation::{Effect, Operation, Takes};
+use crate::routes;
+use crate::values::ids::JobId;
+
+const NAME: &str = "job";
+
+/// The access matrix of jobs. Users see and control their own jobs, managers those of all.
+pub fn routes(app: &App) -> Routes {
+    routes! { app, "jobs";
+        get  ()                 may(Read) => list:   Listing -> Page<Job>;
+        get  (JobId)            may(Read) => read:   Reading -> Job;
+        get  (JobId / "items")  may(Read) => items:  Items -> Page<Item>;
+        /// Cancel a job when the chunk under way ends. What is done stays done.
+        post (JobId / "cancel") may(Read) => cancel: Control -> Job;
+        /// Pause a job when the chunk under way ends.
+        post (JobId / "pause")  may(Read) => pause:  Control -> Job;
+        post (JobId / "resume") may(Read) => resume: Control -> Job;
+        /// Try again what failed of a job: the items, or the whole job from where it was given up.
+        post (JobId / "retry")  may(Read) => retry:  Control -> Job;
+    }
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
+struct Page<T> {
+    data: Vec<T>,
+    limit: u32,
+    next_cursor: Option<String>,
+}
+
+/// The parameters of the list.
+struct Listing;
+
+impl Takes for Listing {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        operation.query("kind", "Of which kind.", json!({ "type": "string" }));
+        operation.query("status", "In which state.", json!({ "type": "string", "enum": State::ALL.map(State::name) }));
+        operation.reads_writes();
+    }
+}
+
+/// The parameters of the items of a job.
+struct Items;
+
+impl Takes for Items {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.pages();
+        let statuses = ItemStatus::ALL.map(ItemStatus::name);
+        operation.query("status", "What has become of them.", json!({ "type": "string", "enum": statuses }));
+        operation.reads_writes();
+    }
+}
+
+/// The parameters of one.
+struct Reading;
+
+impl Takes for Reading {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.reads_writes();
+    }
+}
+
+/// A command. A job has no version that it could expect.
+struct Control;
+
+impl Takes for Control {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.effect = Effect::Adds;
+    }
+}
+
+/// What the parameters of a list ask for.
+#[derive(Default)]
+struct Asked {
+    kind: Option<String>,
+    status: Option<String>,
+    limit: u32,
+    after: Option<Uuid>,
+}
+
+async fn list(caller: Caller, request: Request) -> Result<Reply> {
+    let asked = Asked::read(&request, &["kind", "status"], &State::ALL.map(State::name))?;
+    let status = State::ALL.into_iter().find(|state| asked.status.as_deref() == Some(state.name()));
+    let filter = Filter { owner: owner(&caller), kind: asked.kind, status };
+    let data = store::page(&request.app.db.read, &filter, asked.after, i64::from(asked.limit) + 1).await?;
+    page(&request, data, asked.limit, |job| job.id)
+}
+
+async fn read(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    api::json(&visible(id, &caller, &request).await?)
+}
+
+async fn items(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    let asked = Asked::read(&request, &["status"], &ItemStatus::ALL.map(ItemStatus::name))?;
+    visible(id, &caller, &request).await?;
+    let most = i64::from(asked.limit) + 1;
+    let data = store::items(&request.app.db.read, id, asked.status.as_deref(), asked.after, most).await?;
+    page(&request, data, asked.limit, |item: &Item| item.id)
+}
+
+async fn cancel(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Cancel, &caller, &request).await
+}
+
+async fn pause(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Pause, &caller, &request).await
+}
+
+async fn resume(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Resume, &caller, &request).await
+}
+
+async fn retry(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
+    command(id, Command::Retry, &caller, &request).await
+}
+
+async fn command(id: JobId, command: Command, caller: &Caller, request: &Request) -> Result<Reply> {
+    visible(id, caller, request).await?;
+    let carry_out = async |connection: &mut _| api::json(&store::command(connection, id, command).await?);
+    request.write(caller.id, Contended::Record(id.0), carry_out).await
+}
+
+fn owner(caller: &Caller) -> Owner {
+    if caller.has(Permission::Manage) { Owner::Anyone } else { Owner::User(caller.id) }
+}
+
+/// Reads a job; one of another user is not found.
+async fn visible(id: JobId, caller: &Caller, request: &Request) -> Result<Job> {
+    // Postgres answers, so every write is included.
+    request.sync_token()?;
+    let job = store::find(&request.app.db.read, id).await?;
+    job.filter(|job| owner(caller).includes(job)).ok_or(Error::NotFound(NAME))
+}
+
+/// Answers with a page, of which one entry too many was read.
+fn page<T: Serialize>(request: &Request, mut data: Vec<T>, limit: u32, id: fn(&T) -> Uuid) -> Result<Reply> {
+    let has_more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let last = data.last().filter(|_| has_more);
+    let next_cursor = last.map(|last| paging::cursor_after(request, id(last))).transpose()?;
+    api::json(&Page { data, limit, next_cursor })
+}
+
+impl Asked {
+    /// Reads the parameters of a list that filters by these, with these words as its statuses.
+    fn read(request: &Request, filters: &[&str], statuses: &[&str]) -> Result<Self> {
+        request.sync_token()?;
+        let mut asked = Self { limit: PAGE_DEFAULT, ..Self::default() };
+        let most = paging::rules(request).page_limit;
+        for (name, value) in request.parameters() {
+            let refused = |message: String| Error::malformed("bad_parameter", format!("{name}: {message}"));
+            match &*name {
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+                    asked.limit = limit.ok_or_else(|| refused(format!("takes a whole number from 1 to {most}")))?;
+                }
+                "cursor" if value.is_empty() => {}
+                "cursor" => asked.after = Some(paging::resume_after(request, &value)?),
+                "syncToken" => {}
+                "status" if statuses.contains(&&*value) => asked.status = Some(value.into_owned()),
+                "status" => return Err(refused(format!("takes one of {}", statuses.join(", ")))),
+                "kind" if filters.contains(&"kind") => asked.kind = Some(value.into_owned()),
+                _ => return Err(refused(format!("known are {}, limit, cursor and syncToken", filters.join(", ")))),
+            }
+        }
+        Ok(asked)
+    }
+}
