@@ -3,16 +3,11 @@
 //! Fields without a variable (`arg(skip)`) are not settings: no deployment changes them, only tests do.
 
 mod access;
-mod audit;
 mod database;
-mod feed;
 mod http;
 mod imports;
 mod jobs;
-mod limits;
-mod mail;
 mod range;
-mod reindex;
 mod search;
 mod sync;
 mod telemetry;
@@ -21,18 +16,18 @@ mod writes;
 use clap::Args;
 use secrecy::SecretString;
 
+pub use access::audit::Audit;
+pub use access::limits::Limits;
+pub use access::mail::Mail;
 pub use access::{Access, Registration};
-pub use audit::Audit;
 pub use database::Database;
-pub use feed::Feed;
 pub use http::Http;
 pub use imports::Imports;
 pub use jobs::Jobs;
-pub use limits::Limits;
-pub use mail::Mail;
-pub use reindex::Rebuild;
 pub use search::Search;
 pub use sync::Sync;
+pub use sync::feed::Feed;
+pub use sync::reindex::Rebuild;
 pub use telemetry::Telemetry;
 pub use writes::Writes;
 

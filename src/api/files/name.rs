@@ -32,8 +32,9 @@ pub(super) fn cleaned(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_kept = |c: &char| !c.is_control() && !is_format(*c) && !"\"<>:|?*".contains(*c);
     let kept: String = last.chars().filter(is_kept).collect();
-    let kept = kept.trim_matches([' ', '.']);
+    let kept = kept.trim_start().trim_end_matches([' ', '.']);
     let (stem, ending) = kept.rsplit_once('.').unwrap_or((kept, ""));
+    let stem = stem.trim_matches([' ', '.']);
     let ending: String = ending.chars().take(10).collect();
     let mut short: String = stem.chars().take(MOST - ending.chars().count()).collect();
     if short.is_empty() || DEVICES.contains(&short.to_lowercase().as_str()) {

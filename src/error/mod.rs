@@ -1,28 +1,19 @@
 //! The error of the request path. Its variants say what a client can do.
 
+mod database;
+mod violations;
+
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde_json::Value;
 
+pub use database::{OnConstraint, is_away};
+pub use violations::{Violation, Violations};
+
+use database::unavailable_database;
+use violations::summary;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// One violated rule of a request, and where.
-#[derive(Clone, Debug, PartialEq, schemars::JsonSchema, Serialize)]
-pub struct Violation {
-    /// JSON pointer (RFC 6901) into the body, or the name of a query parameter or header.
-    pub pointer: String,
-    /// A stable word for programs.
-    pub code: Cow<'static, str>,
-    /// A sentence for people, without personal data.
-    pub message: String,
-}
-
-impl Violation {
-    fn within(self, pointer: &str) -> Self {
-        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -218,172 +209,6 @@ impl Error {
             Self::InProgress => Some(1),
             _ => None,
         }
-    }
-}
-
-fn summary(violations: &Violations) -> String {
-    match &violations[..] {
-        [violation] => format!("{} {}", violation.pointer, violation.message).trim().to_owned(),
-        told => format!("{} values are invalid", told.len() + violations.untold),
-    }
-}
-
-fn unavailable_database() -> Error {
-    Error::busy("database_unavailable", "the database is not available")
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            _ if is_away(&error) => unavailable_database(),
-            sqlx::Error::Database(cause) => match cause.code().as_deref() {
-                Some("57014") => Self::Timeout,
-                Some("40001" | "40P01" | "55P03") => Self::contended(),
-                Some("22021" | "22P05") => {
-                    Self::invalid("", "unstorable_text", "text holds a character that cannot be stored (NUL)")
-                }
-                Some("22003") => Self::invalid("", "out_of_range", "a number is out of range"),
-                _ => Self::internal(error),
-            },
-            _ => Self::internal(error),
-        }
-    }
-}
-
-/// Whether Postgres cannot be reached, is starting or stopping, or is out of connections, memory or disk, which passes.
-#[must_use]
-pub fn is_away(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(cause) => {
-            cause.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
-    }
-}
-
-/// Maps violations of named constraints to errors for the client.
-pub trait OnConstraint<T> {
-    /// Every other outcome passes unchanged.
-    fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T, Error>;
-}
-
-impl<T> OnConstraint<T> for Result<T, sqlx::Error> {
-    fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T, Error> {
-        self.map_err(|cause| match cause.as_database_error().and_then(|cause| cause.constraint()) {
-            Some(violated) if violated == constraint => error(),
-            _ => cause.into(),
-        })
-    }
-}
-
-impl<T> OnConstraint<T> for Result<T, Error> {
-    fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T, Error> {
-        self.map_err(|cause| {
-            let violated = match &cause {
-                Error::Internal(source) => source
-                    .downcast_ref::<sqlx::Error>()
-                    .and_then(|cause| cause.as_database_error())
-                    .and_then(|cause| cause.constraint()),
-                _ => None,
-            };
-            if violated == Some(constraint) { error() } else { cause }
-        })
-    }
-}
-
-/// Most violations that one answer lists: a client learns nothing from more, and a hostile one would make the server write megabytes.
-const MOST_VIOLATIONS: usize = 100;
-
-/// Collects violations, so that a client learns of all at once; beyond a hundred they are only counted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Violations {
-    told: Vec<Violation>,
-    untold: usize,
-}
-
-impl Violations {
-    pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        if self.told.len() < MOST_VIOLATIONS {
-            self.told.push(Violation { pointer: pointer.into(), code: code.into(), message: message.into() });
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    /// Checks a length in characters, bounds included.
-    pub fn length(&mut self, pointer: &str, value: Option<&str>, min: usize, max: usize) {
-        let Some(value) = value else { return };
-        let length = value.chars().count();
-        if length < min {
-            self.add(pointer, "too_short", format!("needs at least {min} characters"));
-        } else if length > max {
-            self.add(pointer, "too_long", format!("takes at most {max} characters"));
-        }
-        if value.contains('\0') {
-            self.add(pointer, "unstorable_text", "text must not contain NUL");
-        }
-    }
-
-    /// Adds the violations of a member of the request.
-    pub fn nest(&mut self, pointer: &str, part: Self) {
-        self.extend(part.within(pointer));
-    }
-
-    /// Adds the violations of a member that the client wrote as one value.
-    pub fn flatten(&mut self, pointer: &str, mut part: Self) {
-        part.told.iter_mut().for_each(|violation| pointer.clone_into(&mut violation.pointer));
-        self.extend(part);
-    }
-
-    /// Adds the violations of an error.
-    pub fn join(&mut self, error: Error) {
-        match error {
-            Error::Malformed { violations, .. } | Error::Invalid(violations) => self.extend(violations),
-            Error::Duplicate(violation) => self.extend(violation.into()),
-            Error::Forbidden(permission) => self.add("", "forbidden", format!("needs the permission {permission}")),
-            _ => {}
-        }
-    }
-
-    fn extend(&mut self, more: Self) {
-        let room = MOST_VIOLATIONS - self.told.len();
-        self.untold += more.untold + more.told.len().saturating_sub(room);
-        self.told.extend(more.told.into_iter().take(room));
-    }
-
-    fn within(mut self, pointer: &str) -> Self {
-        self.told = self.told.into_iter().map(|violation| violation.within(pointer)).collect();
-        self
-    }
-
-    /// How many were added beyond the most that are told.
-    #[must_use]
-    pub fn untold(&self) -> usize {
-        self.untold
-    }
-
-    pub fn take(&mut self) -> Vec<Violation> {
-        std::mem::take(self).told
-    }
-
-    /// Fails with [`Error::Invalid`] if there are violations.
-    pub fn check(self) -> Result<()> {
-        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
-    }
-}
-
-impl From<Violation> for Violations {
-    fn from(violation: Violation) -> Self {
-        Self { told: vec![violation], untold: 0 }
-    }
-}
-
-impl std::ops::Deref for Violations {
-    type Target = [Violation];
-
-    fn deref(&self) -> &[Violation] {
-        &self.told
     }
 }
 

@@ -1,12 +1,16 @@
 //! Settings of sign-in and tokens.
 
+pub(super) mod audit;
+pub(super) mod limits;
+pub(super) mod mail;
+
 use std::time::Duration;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Environment;
-use super::range::{DAY, MINUTE, SECOND, duration};
+use crate::config::Environment;
+use crate::config::range::{DAY, MINUTE, SECOND, duration};
 
 /// A shorter key could be guessed (RFC 7518, 3.2).
 const KEY_BYTES: usize = 32;
@@ -81,7 +85,7 @@ impl Access {
         }
     }
 
-    pub(super) fn check(&self, environment: Environment) -> Result<(), String> {
+    pub(in crate::config) fn check(&self, environment: Environment) -> Result<(), String> {
         if environment != Environment::Production {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::range::{DAY, SECOND, duration, duration_or_milliseconds, number};
+use crate::config::range::{DAY, SECOND, duration, duration_or_milliseconds, number};
 
 #[derive(Args, Clone, Debug)]
 pub struct Limits {

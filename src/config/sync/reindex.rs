@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::range::{DAY, duration};
+use crate::config::range::{DAY, duration};
 
 #[derive(Args, Clone, Debug)]
 pub struct Rebuild {

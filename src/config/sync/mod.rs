@@ -1,10 +1,13 @@
 //! Settings of the change-data sync.
 
+pub(super) mod feed;
+pub(super) mod reindex;
+
 use std::time::Duration;
 
 use clap::Args;
 
-use super::range::{HOUR, duration, number};
+use crate::config::range::{HOUR, duration, number};
 
 #[derive(Args, Clone, Debug)]
 pub struct Sync {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::range::number;
+use crate::config::range::number;
 
 /// Settings of the announcements.
 #[derive(Args, Clone, Debug)]
