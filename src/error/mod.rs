@@ -10,7 +10,6 @@ use serde_json::Value;
 pub use database::{OnConstraint, is_away};
 pub use violations::{Violation, Violations};
 
-use database::unavailable_database;
 use violations::summary;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -194,7 +193,7 @@ impl Error {
     #[must_use]
     pub fn untold(&self) -> usize {
         match self {
-            Self::Malformed { violations, .. } | Self::Invalid(violations) => violations.untold,
+            Self::Malformed { violations, .. } | Self::Invalid(violations) => violations.untold(),
             _ => 0,
         }
     }

@@ -83,7 +83,7 @@ impl Violations {
         self.told.extend(more.told.into_iter().take(room));
     }
 
-    fn within(mut self, pointer: &str) -> Self {
+    pub(super) fn within(mut self, pointer: &str) -> Self {
         self.told = self.told.into_iter().map(|violation| violation.within(pointer)).collect();
         self
     }
