@@ -110,8 +110,9 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let Operation { effect, mut parameters, body, status, answer, headers, alternatives, .. } = operation;
 
     let (is_public, has_ids) = (row.access == "public", row.path.contains('{'));
-    let is_keyed = !is_public && effect != Effect::Reads && names::is_of_records(segments);
-    let is_conditional = is_keyed && has_ids && effect == Effect::Writes;
+    let is_change = matches!(row.method.as_str(), "PATCH" | "PUT");
+    let is_keyed = !is_public && effect != Effect::Reads && (is_change || names::is_of_records(segments));
+    let is_conditional = is_keyed && (is_change || has_ids) && effect == Effect::Writes;
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
     let needs_key = config.writes.require_idempotency && effect == Effect::Adds && segments.last() == Some(&NEED_KEYS);
     parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));

@@ -46,6 +46,9 @@ struct Problem {
     /// How many accounts those are in all.
     #[schemars(skip_serializing_if = "Option::is_none")]
     open_account_count: Option<u64>,
+    /// The activity that the same user wrote before.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    existing: Option<ExistingActivity>,
     /// The names of the limits that are exceeded.
     #[schemars(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
     violated_policies: Option<Vec<String>>,
@@ -58,13 +61,25 @@ struct Problem {
     message: String,
 }
 
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; the rules of activities write it")]
+struct ExistingActivity {
+    id: Uuid,
+    #[schemars(rename = "type")]
+    kind: String,
+    disposition: Option<String>,
+    note: Option<String>,
+    occurred_at: chrono::DateTime<chrono::Utc>,
+    created_at: chrono::DateTime<chrono::Utc>,
+}
+
 /// What a customer owes.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it is a schema; the rules of customers write it")]
 struct OpenAccount {
     id: Uuid,
-    account_number: String,
     balance: Money,
     currency: Currency,
 }

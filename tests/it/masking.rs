@@ -248,7 +248,7 @@ async fn a_mask_that_is_sent_back_is_not_stored() {
     replaced.expect(200);
     let mut after = admin.get(&path).await.expect(200);
     assert_eq!(after["status"], "inactive");
-    for member in ["status", "version", "updatedAt"] {
+    for member in ["status", "version", "updatedAt", "updatedBy", "updatedByName"] {
         after[member] = before[member].clone();
     }
     assert_eq!(after, before);

@@ -48,7 +48,7 @@ fields! { Activity;
     disposition => Field::new("disposition", Text, "t.disposition").sortable().length(1, 100)
         .headings(&["result", "outcome", "resultcode", "ergebnis"]),
     channel => Field::new("channel", Text, "t.channel").sortable().length(1, 50).headings(&["medium", "via"]),
-    note => Field::shown("note", Text).personal(Personal::Text).length(1, 10_000).with_words("search.text", "t.note_fold")
+    note => Field::shown("note", Text).personal(Personal::Text).length(1, 10_000)
         .headings(&["notes", "text", "comment", "comments", "description", "remark", "notiz"]),
     metadata => Field::shown("metadata", Object).writable(),
     is_pinned => Field::new("isPinned", Flag, "t.is_pinned").writable(),

@@ -31,7 +31,7 @@ const BARE_LIMIT: u32 = 1_000;
 /// The access matrix of users. Whom a caller sees and changes is a matter of their roles; see [`rules::managed_roles`].
 pub(super) fn routes(app: &App) -> Routes {
     routes! { app, "users";
-        get    ()                    may(Supervise) => list:         Listing -> Page;
+        get    ()                    may(Supervise) => list:         Listing -> Listed;
         post   ()                    may(Supervise) => create:       NewUser -> Created<User>;
         get    (UserId)              may(Supervise) => read:         Reading -> User;
         patch  (UserId)              may(Supervise) => change:       Changes -> User;
@@ -56,6 +56,15 @@ struct Page {
     total: i64,
     limit: u32,
     next_cursor: Option<String>,
+}
+
+/// A page; on the older address a bare array.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "UserListPage")]
+#[expect(dead_code, reason = "it is a schema")]
+enum Listed {
+    Page(Page),
+    Array(Vec<User>),
 }
 
 /// Lists users by user name: a page on the canonical address, a bare array on the older one.

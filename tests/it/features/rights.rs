@@ -17,9 +17,9 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
     let path = path.trim_start_matches("/api").trim_start_matches("/v1");
     Some(match (method, path) {
         (_, "/auth/login" | "/auth/refresh" | "/auth/refresh-token" | "/auth/logout") => return None,
-        (_, "/auth/register" | "/metrics" | "/openapi.json") => return None,
+        (_, "/auth/register" | "/metrics" | "/openapi.json" | "/postman.json" | "-docs") => return None,
         (_, path) if path.starts_with("/auth/password/") => return None,
-        (_, path) if path.starts_with("/health") => return None,
+        (_, path) if path.starts_with("/health") || path.starts_with("/docs") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
         ("GET", "/audit") => Permission::Administer,
         ("POST", path) if path.ends_with("/reveal") => Permission::Reveal,

@@ -42,9 +42,9 @@ async fn roles_begin_with_a_ladder_of_permissions() {
         ladder,
         [
             json!(["viewer", ["read"]]),
-            json!(["agent", ["read", "personal", "edit"]]),
-            json!(["manager", ["read", "personal", "edit", "manage", "supervise"]]),
-            json!(["admin", ["read", "personal", "edit", "manage", "supervise", "operate", "administer"]]),
+            json!(["agent", ["read", "personal", "reveal", "edit"]]),
+            json!(["manager", ["read", "personal", "reveal", "edit", "manage", "supervise"]]),
+            json!(["admin", ["read", "personal", "reveal", "edit", "manage", "supervise", "operate", "administer"]]),
         ]
     );
 }
