@@ -214,7 +214,8 @@ fn id_name(segment: &str) -> String {
 fn parameters(config: &Config) -> Value {
     let header = |name: &str, about: &str, example: &str| {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
-        json!({ "name": name, "in": "header", "description": about, "schema": schema, "example": example })
+        // No example: tools that try requests out would send it, and one key for all of them.
+        json!({ "name": name, "in": "header", "description": format!("{about} Such as `{example}`."), "schema": schema })
     };
     let needed = |mut header: Value| {
         header["required"] = true.into();

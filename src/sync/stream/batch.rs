@@ -219,7 +219,8 @@ mod tests {
     #[track_caller]
     fn check(table: &str, old: Option<Vec<Uuid>>, new: Option<Vec<Uuid>>, expected: &[(&str, Uuid)]) {
         let [old, new] = [old, new].map(|row| row.map(|ids| ids.into_iter().map(Value::Id).collect()));
-        let columns: &[&str] = if ["customers", "payments", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
+        let columns: &[&str] =
+            if ["customers", "payments", "activities", "users"].contains(&table) { &["id"] } else { &["id", "customer_id"] };
         check_change(table, columns, &change(old, new), expected);
     }
 
@@ -236,7 +237,8 @@ mod tests {
                 expected,
             );
         };
-        let (account, customer, payments) = (("accounts", ID), ("customers", OWNER), ("payments of accounts", ID));
+        let (account, customer) = (("accounts", ID), ("customers", OWNER));
+        let (payments, activities) = (("payments of accounts", ID), ("activities of accounts", ID));
         check(None, row(OWNER, 0, 0), &[account, customer]);
         check(row(OWNER, 3, 4), None, &[account, customer]);
         check_change(
@@ -245,16 +247,17 @@ mod tests {
             &Change::Update { relation: 1, old: None, new: row(OWNER, 3, 4).unwrap() },
             &[account],
         );
-        check(row(OWNER, 3, 4), row(OWNER, 4, 4), &[account, payments]);
+        check(row(OWNER, 3, 4), row(OWNER, 4, 4), &[account, payments, activities]);
         check(row(OWNER, 3, 4), row(OWNER, 3, 5), &[account, customer]);
-        check(row(FORMER, 3, 4), row(OWNER, 4, 5), &[account, customer, ("customers", FORMER), payments]);
+        check(row(FORMER, 3, 4), row(OWNER, 4, 5), &[account, customer, ("customers", FORMER), payments, activities]);
     }
 
     #[test]
     fn every_edge_marks_the_documents_that_show_the_row() {
         let row = |ids: &[Uuid]| Some(ids.to_vec());
         check("customers", None, row(&[ID]), &[("customers", ID)]);
-        let renamed = [("customers", ID), ("accounts of customers", ID), ("payments of customers", ID)];
+        let renamed = ["accounts of customers", "payments of customers", "activities of customers"].map(|name| (name, ID));
+        let renamed = [vec![("customers", ID)], renamed.to_vec()].concat();
         check("customers", row(&[ID]), row(&[ID]), &renamed);
         check("customers", row(&[ID]), None, &[("customers", ID)]);
         let contact = [("customers", OWNER), ("accounts of contact_points", OWNER)];
@@ -263,10 +266,12 @@ mod tests {
         check("addresses", row(&[ID, FORMER]), row(&[ID, OWNER]), &[("customers", OWNER), ("customers", FORMER)]);
         check("accounts", None, row(&[ID, OWNER]), &[("accounts", ID), ("customers", OWNER)]);
         let moved = [("accounts", ID), ("customers", OWNER), ("customers", FORMER), ("payments of accounts", ID)];
+        let moved = [moved.to_vec(), vec![("activities of accounts", ID)]].concat();
         check("accounts", row(&[ID, FORMER]), row(&[ID, OWNER]), &moved);
         check("payments", None, row(&[ID]), &[("payments", ID)]);
         check("users", None, row(&[ID]), &[]);
-        check("users", row(&[ID]), row(&[ID]), &[("accounts of users", ID)]);
+        check("users", row(&[ID]), row(&[ID]), &[("accounts of users", ID), ("activities of users", ID)]);
+        check("activities", None, row(&[ID]), &[("activities", ID)]);
         check("sessions", None, row(&[ID, OWNER]), &[]);
         check("unknown", None, row(&[ID, OWNER]), &[]);
     }
