@@ -10,6 +10,7 @@ use super::wanted::Wanted;
 use crate::api::{Authors, RecordWriter, Reply, Request, paging};
 use crate::error::{Error, Result};
 use crate::features::accounts::Account;
+use crate::features::activities::Activity;
 use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::features::resource::ViewOf;
@@ -53,6 +54,7 @@ enum AnyRecord {
     Customer(ViewOf<Customer>),
     Account(ViewOf<Account>),
     Payment(ViewOf<Payment>),
+    Activity(ViewOf<Activity>),
 }
 
 /// What a client may know of a failure.

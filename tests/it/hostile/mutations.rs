@@ -141,7 +141,7 @@ async fn mutated_requests_are_answered_and_break_nothing() {
     process::add_user(&database, "admin", "admin", PASSWORD).await;
     let command = || {
         let mut command = process::command(&database);
-        command.env("ELASTICSEARCH_URL", elasticsearch_url()).env("LOG_LEVEL", "warn");
+        command.env("ELASTICSEARCH_URL", elasticsearch_url()).env("LOG_LEVEL", "warn").env("HTTP_COMPRESSION", "false");
         command
     };
     let searching = Server::start(command(), process::free_port().await).await;
