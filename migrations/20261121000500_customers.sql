@@ -52,6 +52,8 @@ create table customers (
 create index customers_name_fold on customers using gin (name_fold gin_trgm_ops);
 -- In the byte order of the index, so that a page from one engine can follow a page from the other.
 create index customers_name_sort on customers (name_sort collate "C", id);
+create index customers_external_id_squash on customers (squash(external_id) text_pattern_ops);
+create index customers_tax_id_squash on customers (squash(tax_id) text_pattern_ops);
 create index customers_number_terms on customers using gin (number_terms);
 -- Lists have what is missing last, in either direction; an index has to say the same, though nothing is missing here.
 create index customers_created_at on customers (created_at desc nulls last, id);

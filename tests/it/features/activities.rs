@@ -192,7 +192,7 @@ async fn activities_are_found_by_their_words_their_customer_and_their_account() 
         assert_eq!((&list["total"], &list["engine"]), (&json!(1), &json!("elasticsearch")), "{query}: {list}");
     }
     let found = agent.get("/search?q=uberweisung").await.expect(200);
-    let group = found["groups"].as_array().unwrap().iter().find(|group| group["collection"] == "activities").unwrap();
+    let group = found["groups"].as_array().unwrap().iter().find(|group| group["type"] == "activities").unwrap();
     assert_eq!(group["total"], 1, "{found}");
     let facets = agent.get("/activities?facets=type&limit=1").await.expect(200);
     assert!(facets["facets"]["type"].is_array() || facets["facets"]["type"].is_object(), "{facets}");

@@ -224,6 +224,9 @@ insert into accounts (id, account_number, customer_id, currency, original_amount
 values ('00000000-0000-0000-0000-000000000005', 'AC-1', '00000000-0000-0000-0000-000000000001', 'EUR', 9223372036854775807, '0001-01-01', '00000000-0000-0000-0000-00000000000a', 'C', 'P', 'Q', now(), now(), '9999-12-31', '{x}', '{"k": [1, "two"]}');
 insert into payments (id, account_id, amount, currency, method, receiver, description, reference, failure_code, failure_reason)
 values ('00000000-0000-0000-0000-000000000006', '00000000-0000-0000-0000-000000000005', 1, 'EUR', 'cash', 'Me', 'For it', 'R-1', 'c', 'because');
+insert into activities (id, account_id, user_id, kind, disposition, channel, note, metadata, is_pinned)
+values ('00000000-0000-0000-0000-000000000007', '00000000-0000-0000-0000-000000000005', '00000000-0000-0000-0000-00000000000a', 'call',
+  'promise', 'mobile', 'will pay', '{"minutes": 4}', true);
 "#;
 
 #[tokio::test]
