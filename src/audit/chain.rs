@@ -1,8 +1,10 @@
 //! The chain: how entries are hashed, linked and signed.
 
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
+
+use crate::values::keyed::derived;
 
 /// Bytes of a SHA-256.
 pub(super) const HASH: usize = 32;
@@ -21,9 +23,8 @@ pub struct Keys {
 impl Keys {
     #[must_use]
     pub fn new<'a>(secret: &[u8], accepted: impl Iterator<Item = &'a [u8]>) -> Self {
-        let derived = |secret: &[u8], purpose: &[u8]| keyed(&keyed(secret).chain_update(purpose).finalize().into_bytes());
-        let signing = |secret: &[u8]| derived(secret, b"audit head");
-        Self { signing: signing(secret), accepted: accepted.map(signing).collect(), masking: derived(secret, b"audit text") }
+        let signing = |secret: &[u8]| derived(secret, "audit head");
+        Self { signing: signing(secret), accepted: accepted.map(signing).collect(), masking: derived(secret, "audit text") }
     }
 
     /// A keyed hash of a text: tells whether two texts are the same, and not which.
@@ -40,11 +41,6 @@ impl Keys {
         let mut keys = std::iter::once(&self.signing).chain(&self.accepted);
         keys.any(|key| key.clone().chain_update(hash).verify_slice(signature).is_ok())
     }
-}
-
-/// Any length of key is one for HMAC, so the error cannot occur.
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 impl std::fmt::Debug for Keys {

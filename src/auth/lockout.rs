@@ -9,14 +9,14 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 use sqlx::PgExecutor;
 
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::values::ids::UserId;
+use crate::values::keyed::derived;
 use crate::values::network::Network;
 
 /// How long an address where a user has signed in is known as the user's.
@@ -212,7 +212,5 @@ async fn show_lock(app: &App, user: Option<UserId>, ends: DateTime<Utc>) -> Resu
 }
 
 fn keyed_hash(app: &App, text: &str) -> Vec<u8> {
-    let mut hash = Hmac::<Sha256>::new_from_slice(app.config.access.key()).expect("HMAC takes keys of any length");
-    hash.update(text.as_bytes());
-    hash.finalize().into_bytes().to_vec()
+    derived(app.config.access.key(), "failed log-ins").chain_update(text).finalize().into_bytes().to_vec()
 }

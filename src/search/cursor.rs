@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::query::{Engine, SortPosition};
 use super::router::view::View;
+use crate::values::keyed::derived;
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
@@ -44,8 +45,7 @@ pub struct Place {
 impl Signer {
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        let derived = keyed(secret).chain_update(b"cursor").finalize().into_bytes();
-        Self { mac: keyed(&derived) }
+        Self { mac: derived(secret, "cursor") }
     }
 
     /// Hashes the parameters that decide which documents a list has, and in which order.
@@ -81,11 +81,6 @@ impl Signer {
             _ => None,
         }
     }
-}
-
-/// Any length of key is one for HMAC, so the error cannot occur.
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 impl std::fmt::Debug for Signer {

@@ -4,6 +4,7 @@ pub mod aging;
 pub mod clock;
 pub mod ids;
 pub mod json;
+pub mod keyed;
 pub mod lsn;
 pub mod money;
 pub mod network;

@@ -7,8 +7,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use sha2::{Digest, Sha256};
+
+use crate::values::keyed::derived;
 
 /// 32 bytes; on the wire 43 letters, digits, `-` and `_`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,13 +39,8 @@ impl RefreshToken {
 
     /// The token that follows this one, by the secret of the servers.
     pub(in crate::auth) fn successor(self, secret: &[u8]) -> Self {
-        let derived = keyed(secret).chain_update(b"refresh token").finalize().into_bytes();
-        Self(keyed(&derived).chain_update(self.0).finalize().into_bytes().into())
+        Self(derived(secret, "refresh token").chain_update(self.0).finalize().into_bytes().into())
     }
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 #[cfg(test)]
