@@ -13,7 +13,8 @@ use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
-use crate::error::{Error, Result, Violations};
+use crate::error::{Result, Violations};
+use crate::features::accounts;
 use crate::features::resource::{
     self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
 };
@@ -114,16 +115,8 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
 
 async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
     let mut body = request.object().await?;
-    if body.remove("accountId").is_some_and(|other| other != Value::from(id.to_string())) {
-        return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
-    }
-    // The account is the address here, so one that does not exist is not a violation of the body.
-    record(body, id.0, &caller, &request).await.map_err(|error| match error {
-        Error::Invalid(violations) if violations.iter().any(|violation| violation.code == "unknown_account") => {
-            Error::NotFound("account")
-        }
-        error => error,
-    })
+    accounts::take_repeated_account(&mut body, id)?;
+    record(body, id.0, &caller, &request).await.map_err(accounts::unknown_in_address)
 }
 
 async fn record(body: Object, account: Uuid, caller: &Caller, request: &Request) -> Result<Reply> {

@@ -9,6 +9,7 @@ use super::fields::COLLECTION;
 use crate::api::{Context, fields};
 use crate::db::rows;
 use crate::error::{Error, OnConstraint, Result, Violations};
+use crate::features::accounts::unknown_account;
 use crate::features::resource::{self, Patch};
 use crate::search::Access;
 use crate::values::ids::{ActivityId, UserId};
@@ -164,9 +165,4 @@ fn repeated(first: &Activity) -> Error {
         detail: "the same user wrote the same activity less than five minutes ago".into(),
         more: more.as_object().cloned().unwrap_or_default(),
     }
-}
-
-/// An account that does not exist, or is deleted.
-pub(super) fn unknown_account() -> Error {
-    Error::invalid("/accountId", "unknown_account", "there is no such account")
 }

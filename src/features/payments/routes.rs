@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
+use crate::features::accounts;
 use crate::features::resource::{
     self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
 };
@@ -21,7 +22,7 @@ use crate::operation::{Answers, Created, NoContent, Nothing, Operation};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
-use crate::values::json::{Object, Value};
+use crate::values::json::Object;
 
 const TWIN: HeaderName = HeaderName::from_static("x-possible-duplicate-of");
 
@@ -117,16 +118,8 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
 
 async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
     let mut body = request.object().await?;
-    if body.remove("accountId").is_some_and(|other| other != Value::from(id.to_string())) {
-        return Err(Error::invalid("/accountId", "conflicting", "is another account than the address names"));
-    }
-    // The account is the address here, so one that does not exist is not a violation of the body.
-    record(body, Some(id.0), &caller, &request).await.map_err(|error| match error {
-        Error::Invalid(violations) if violations.iter().any(|violation| violation.code == "unknown_account") => {
-            Error::NotFound("account")
-        }
-        error => error,
-    })
+    accounts::take_repeated_account(&mut body, id)?;
+    record(body, Some(id.0), &caller, &request).await.map_err(accounts::unknown_in_address)
 }
 
 async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &Request) -> Result<Reply> {
@@ -140,7 +133,7 @@ async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &
         .write(caller.id, contended, async |connection| {
             let payee = rules::lock_payee(connection, account).await?;
             if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
-                return Err(rules::unknown_account());
+                return Err(accounts::unknown_account());
             }
             let mut violations = Violations::default();
             let payment = Payment::read_new(body, payee.as_ref(), &context, &mut violations);

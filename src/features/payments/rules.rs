@@ -10,6 +10,7 @@ use super::status::{self, Status};
 use crate::api::{Context, fields};
 use crate::db::rows;
 use crate::error::{Error, OnConstraint, Result, Violations};
+use crate::features::accounts::unknown_account;
 use crate::features::ledger::{self, Entry};
 use crate::features::resource::{self, Patch};
 use crate::search::Access;
@@ -233,11 +234,6 @@ fn written<T>(result: sqlx::Result<T>) -> Result<T> {
     result.on_constraint("payments_account_id_fkey", unknown_account).on_constraint("payments_customer_id_fkey", || {
         Error::invalid("/customerId", "unknown_customer", "there is no such customer")
     })
-}
-
-/// An account that does not exist, or is deleted.
-pub(super) fn unknown_account() -> Error {
-    Error::invalid("/accountId", "unknown_account", "there is no such account")
 }
 
 #[cfg(test)]
