@@ -194,18 +194,24 @@ async fn show<R: Resource>(
     disclosure: Disclosure,
 ) -> Result<Reply> {
     let json = json_of(record)?;
-    let mut shown = disclosed(&json, R::collection(), disclosure)?.into_owned();
-    let computed = computed::<R>(connection, &json, request).await?;
-    shown.extend_from_slice(computed.as_bytes());
-    shown.push(b'}');
+    let authors = Authors::of(&request.app, connection, [json.as_slice()].into_iter()).await?;
+    let shown = complete::<R>(&json, &computed::<R>(&json, &authors, request)?, disclosure)?;
     Ok(Reply::json(shown).with_version(record.locked().version))
 }
 
 /// The members of a record that are stored in no document, each behind a comma.
-async fn computed<R: Resource>(connection: &mut PgConnection, json: &[u8], request: &Request) -> Result<String> {
+fn computed<R: Resource>(json: &[u8], authors: &Authors, request: &Request) -> Result<String> {
     let mut computed = (R::collection().computed)(json, request.as_of()).map_err(Error::internal)?;
-    Authors::of(&request.app, connection, [json].into_iter()).await?.write(json, &mut computed);
+    authors.write(json, &mut computed);
     Ok(computed)
+}
+
+/// Closes the JSON of a record, as far as a client may see it.
+fn complete<R: Resource>(json: &[u8], computed: &str, disclosure: Disclosure) -> Result<Vec<u8>> {
+    let mut shown = disclosed(json, R::collection(), disclosure)?.into_owned();
+    shown.extend_from_slice(computed.as_bytes());
+    shown.push(b'}');
+    Ok(shown)
 }
 
 /// Serialises records as lists show them.
@@ -216,23 +222,17 @@ pub async fn show_all<R: Resource>(
 ) -> Result<Vec<Box<RawValue>>> {
     let records: Vec<Vec<u8>> = records.iter().map(json_of).collect::<Result<_>>()?;
     let authors = Authors::of(&request.app, connection, records.iter().map(Vec::as_slice)).await?;
-    let show = |record: &Vec<u8>| {
-        let mut computed = (R::collection().computed)(record, request.as_of()).map_err(Error::internal)?;
-        authors.write(record, &mut computed);
-        finish(disclosed(record, R::collection(), request.context.disclosure())?.into_owned(), &computed)
-    };
+    let show =
+        |record: &Vec<u8>| raw(complete::<R>(record, &computed::<R>(record, &authors, request)?, request.context.disclosure())?);
     records.iter().map(show).collect()
 }
 
 /// Serialises something with members of a record, as far as the caller may see them.
 pub fn show_part<R: Resource>(part: &impl Serialize, request: &Request) -> Result<Box<RawValue>> {
-    let part = json_of(part)?;
-    finish(disclosed(&part, R::collection(), request.context.disclosure())?.into_owned(), "")
+    raw(complete::<R>(&json_of(part)?, "", request.context.disclosure())?)
 }
 
-fn finish(mut json: Vec<u8>, computed: &str) -> Result<Box<RawValue>> {
-    json.extend_from_slice(computed.as_bytes());
-    json.push(b'}');
+fn raw(json: Vec<u8>) -> Result<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(json).map_err(Error::internal)?).map_err(Error::internal)
 }
 
@@ -333,7 +333,9 @@ async fn take_repeated<R: Resource>(
     members: &mut Object,
     request: &Request,
 ) -> Result<()> {
-    let computed = computed::<R>(connection, &json_of(before)?, request).await?;
+    let json = json_of(before)?;
+    let authors = Authors::of(&request.app, connection, [json.as_slice()].into_iter()).await?;
+    let computed = computed::<R>(&json, &authors, request)?;
     for (name, shown) in document::members(computed.as_bytes()) {
         let shown = serde_json::from_slice::<Value>(shown).map_err(Error::internal)?;
         members.retain(|member, value| member.as_bytes() != name || *value != shown);
