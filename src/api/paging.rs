@@ -194,48 +194,70 @@ pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
     Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
 }
 
-/// The part of a list of rows that a request asks for. Such a list has one order and no filters.
+/// The part of a list of rows that a request asks for. Such a list has one order.
 pub struct Part {
     pub limit: u32,
     /// The last row of the part before.
     pub after: Option<Uuid>,
+    most: u32,
 }
 
 /// Reads what part of a list of rows a request asks for; `others` are the parameters that the list knows besides.
 pub fn part(request: &Request, others: &[&str]) -> Result<Part> {
-    let (mut part, most) = (Part { limit: PAGE_DEFAULT, after: None }, rules(request).page_limit);
+    let mut part = Part::new(request);
     for (name, value) in request.parameters() {
-        match &*name {
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-                let wrong = || Error::malformed("bad_parameter", format!("limit: takes a whole number from 1 to {most}"));
-                part.limit = limit.ok_or_else(wrong)?;
-            }
-            "cursor" if value.is_empty() => {}
-            "cursor" => part.after = Some(resume_after(request, &value)?),
-            name if others.contains(&name) => {}
-            _ => {
-                let known = [&["limit", "cursor"], others].concat().join(", ");
-                return Err(Error::malformed("bad_parameter", format!("{}: known are {known}", clipped(&name))));
-            }
+        if !part.take(request, &name, &value)? && !others.contains(&&*name) {
+            let known = [&["limit", "cursor"], others].concat().join(", ");
+            return Err(Error::malformed("bad_parameter", format!("{}: known are {known}", clipped(&name))));
         }
     }
     Ok(part)
 }
 
 impl Part {
+    /// The first part, of the usual size.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        Self::of(PAGE_DEFAULT, rules(request).page_limit)
+    }
+
+    /// The first part, of so many rows or up to so many.
+    #[must_use]
+    pub fn of(limit: u32, most: u32) -> Self {
+        Self { limit, after: None, most }
+    }
+
+    /// Takes a parameter that says what part it is; false for any other.
+    pub fn take(&mut self, request: &Request, name: &str, value: &str) -> Result<bool> {
+        match name {
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=self.most).contains(limit));
+                let wrong = || Error::malformed("bad_parameter", format!("limit: takes a whole number from 1 to {}", self.most));
+                self.limit = limit.ok_or_else(wrong)?;
+            }
+            "cursor" if value.is_empty() => {}
+            "cursor" => self.after = Some(resume_after(request, value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// How many rows to read: one more than are shown tells that another part follows.
     #[must_use]
     pub fn to_read(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 
-    /// Answers with the rows that were read, and where the next part begins.
-    pub fn answer<T: Serialize>(&self, request: &Request, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Reply> {
+    /// Leaves out the row that is not shown; returns the cursor of the part that it begins.
+    pub fn end<T>(&self, request: &Request, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Option<String>> {
         let (limit, has_more) = (self.limit as usize, rows.len() > self.limit as usize);
         rows.truncate(limit);
-        let last = rows.last().filter(|_| has_more);
-        let next_cursor = last.map(|last| cursor_after(request, id(last))).transpose()?;
+        rows.last().filter(|_| has_more).map(|last| cursor_after(request, id(last))).transpose()
+    }
+
+    /// Answers with the rows that were read, and where the next part begins.
+    pub fn answer<T: Serialize>(&self, request: &Request, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Reply> {
+        let next_cursor = self.end(request, &mut rows, id)?;
         json(&Rows { data: rows, limit: self.limit, next_cursor })
     }
 }

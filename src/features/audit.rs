@@ -9,8 +9,8 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::api::paging::{self, PAGE_DEFAULT};
-use crate::api::{Reply, Request, json};
+use crate::api::paging::{Part, Rows};
+use crate::api::{Reply, Request};
 use crate::app::App;
 use crate::audit::Action;
 use crate::auth::Permission::Administer;
@@ -25,7 +25,7 @@ use crate::values::clock::milliseconds;
 pub fn routes(app: &App) -> Routes {
     routes! { app, "audit";
         /// Lists the entries that match, newest first; that is logged too.
-        get () may(Administer) => list: Listing -> Page;
+        get () may(Administer) => list: Listing -> Rows<Shown>;
     }
 }
 
@@ -71,17 +71,7 @@ struct Shown {
     transaction: i64,
 }
 
-#[derive(JsonSchema, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditPage")]
-struct Page {
-    data: Vec<Shown>,
-    limit: u32,
-    next_cursor: Option<String>,
-}
-
 /// What the parameters ask for.
-#[derive(Default)]
 struct Wanted {
     actor: Option<Uuid>,
     action: Option<String>,
@@ -90,8 +80,7 @@ struct Wanted {
     request: Option<String>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
-    limit: u32,
-    after: Option<Uuid>,
+    part: Part,
 }
 
 /// Lists entries, newest first.
@@ -101,12 +90,8 @@ async fn list(_caller: Caller, request: Request) -> Result<Reply> {
     let details = json!({ "fields": asked }).to_string();
     let entry = request.audit_entry(Action::Search, "audit_log", wanted.subject, Some(details));
     request.app.audit.write(entry).await?;
-    let mut data = wanted.page(&request.app.db.server).await?;
-    let has_more = data.len() > wanted.limit as usize;
-    data.truncate(wanted.limit as usize);
-    let last = data.last().filter(|_| has_more);
-    let next_cursor = last.map(|entry| paging::cursor_after(&request, entry.place())).transpose()?;
-    json(&Page { data, limit: wanted.limit, next_cursor })
+    let entries = wanted.page(&request.app.db.server).await?;
+    wanted.part.answer(&request, entries, Shown::place)
 }
 
 impl Shown {
@@ -118,9 +103,20 @@ impl Shown {
 
 impl Wanted {
     fn read(request: &Request) -> Result<Self> {
-        let most = paging::rules(request).page_limit;
-        let mut wanted = Self { limit: PAGE_DEFAULT, ..Self::default() };
+        let mut wanted = Self {
+            actor: None,
+            action: None,
+            kind: None,
+            subject: None,
+            request: None,
+            from: None,
+            to: None,
+            part: Part::new(request),
+        };
         for (name, value) in request.parameters() {
+            if wanted.part.take(request, &name, &value)? {
+                continue;
+            }
             let refused = |message: &str| Error::malformed("bad_parameter", format!("{}: {message}", clipped(&name)));
             let id = || value.parse::<Uuid>().map(Some).map_err(|_| refused("takes an id"));
             let moment =
@@ -133,12 +129,6 @@ impl Wanted {
                 "requestId" => wanted.request = Some(value.into_owned()),
                 "from" => wanted.from = moment()?,
                 "to" => wanted.to = moment()?,
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-                    wanted.limit = limit.ok_or_else(|| refused(&format!("takes a whole number from 1 to {most}")))?;
-                }
-                "cursor" if value.is_empty() => {}
-                "cursor" => wanted.after = Some(paging::resume_after(request, &value)?),
                 _ => return Err(refused("known are actor, action, kind, subject, requestId, from, to, limit and cursor")),
             }
         }
@@ -147,7 +137,7 @@ impl Wanted {
 
     /// One entry more than the page has, if there is one.
     async fn page(&self, db: &PgPool) -> Result<Vec<Shown>> {
-        let (xid, id) = self.after.map(|place| place.as_u64_pair()).unzip();
+        let (xid, id) = self.part.after.map(|place| place.as_u64_pair()).unzip();
         let entries = sqlx::query_as!(
             Shown,
             r#"
@@ -176,7 +166,7 @@ impl Wanted {
             self.to,
             xid.map(|xid| xid.to_string()),
             id.map(u64::cast_signed),
-            i64::from(self.limit) + 1,
+            self.part.to_read(),
         );
         Ok(entries.fetch_all(db).await?)
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub use answers::{Accepted, Answers, Created, NoContent, Part, Text};
 pub use schemas::{Schemas, inline, named};
-pub use takes::{Nothing, Takes};
+pub use takes::{Nothing, Reading, Takes};
 
 /// Name of the schema of `limit`, whose largest value is a setting.
 pub const PAGE_SIZE: &str = "PageSize";

@@ -21,3 +21,12 @@ pub struct Nothing;
 impl Takes for Nothing {
     fn describe(_: &mut Operation<'_>) {}
 }
+
+/// No more than the token of a write that the answer has to include.
+pub struct Reading;
+
+impl Takes for Reading {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.reads_writes();
+    }
+}

@@ -5,12 +5,11 @@ use hyper::header::LOCATION;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::requests::{Changes, Counting, Listing, NewSearch};
 use super::saved_search::{SavedSearch, Visibility};
 use super::store;
-use crate::api::paging::{self, PAGE_DEFAULT};
+use crate::api::paging::{self, PAGE_DEFAULT, Part};
 use crate::api::{Contended, Reply, Request, fields, json, no_content};
 use crate::app::App;
 use crate::auth::Permission::{self, Read};
@@ -81,8 +80,7 @@ struct Page<'a> {
 /// What the parameters of the list ask for.
 struct Asked {
     collection: Option<String>,
-    limit: u32,
-    after: Option<Uuid>,
+    part: Part,
     counts: bool,
 }
 
@@ -90,17 +88,14 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
     let asked = Asked::read(&request)?;
     // Postgres answers, so every write is included.
     request.sync_token()?;
-    let (db, limit) = (&request.app.db.read, asked.limit as usize);
-    let mut ids = store::page(db, &caller, asked.collection.as_deref(), asked.after, i64::from(asked.limit) + 1).await?;
-    let has_more = ids.len() > limit;
-    ids.truncate(limit);
-    let last = ids.last().filter(|_| has_more);
-    let next_cursor = last.map(|id| paging::cursor_after(&request, *id)).transpose()?;
-    let (searches, mut data) = (store::select(db, &ids).await?, Vec::with_capacity(limit));
+    let (db, part) = (&request.app.db.read, &asked.part);
+    let mut ids = store::page(db, &caller, asked.collection.as_deref(), part.after, part.to_read()).await?;
+    let next_cursor = part.end(&request, &mut ids, |id| *id)?;
+    let (searches, mut data) = (store::select(db, &ids).await?, Vec::with_capacity(ids.len()));
     for search in &searches {
         data.push(if asked.counts { counted(search, &caller, &request).await? } else { shown(search, &caller, &request) });
     }
-    json(&Page { data, limit: asked.limit, next_cursor })
+    json(&Page { data, limit: part.limit, next_cursor })
 }
 
 async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
@@ -214,18 +209,16 @@ async fn counted<'a>(search: &'a SavedSearch, caller: &Caller, request: &Request
 
 impl Asked {
     fn read(request: &Request) -> Result<Self> {
-        let mut asked = Self { collection: None, limit: PAGE_DEFAULT, after: None, counts: request.flag("count")? };
-        let most = if asked.counts { MOST_COUNTED } else { paging::rules(request).page_limit };
+        let counts = request.flag("count")?;
+        let part = if counts { Part::of(PAGE_DEFAULT, MOST_COUNTED) } else { Part::new(request) };
+        let mut asked = Self { collection: None, part, counts };
         for (name, value) in request.parameters() {
+            if asked.part.take(request, &name, &value)? {
+                continue;
+            }
             let refused = |message: String| Error::malformed("bad_parameter", format!("{name}: {message}"));
             match &*name {
                 "collection" => asked.collection = Some(value.into_owned()),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-                    asked.limit = limit.ok_or_else(|| refused(format!("takes a whole number from 1 to {most}")))?;
-                }
-                "cursor" if value.is_empty() => {}
-                "cursor" => asked.after = Some(paging::resume_after(request, &value)?),
                 "count" | "syncToken" => {}
                 _ => return Err(refused("known are collection, count, limit, cursor and syncToken".into())),
             }

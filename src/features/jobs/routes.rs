@@ -1,11 +1,8 @@
 //! The addresses of jobs.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::api::paging::{self, PAGE_DEFAULT};
+use crate::api::paging::{Part, Rows};
 use crate::api::{self, Contended, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{self, Read};
@@ -14,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::jobs::store::{self, Command, Filter, Owner};
 use crate::jobs::{Item, ItemStatus, Job, State};
-use crate::operation::{Effect, Operation, Takes};
+use crate::operation::{Effect, Operation, Reading, Takes};
 use crate::routes;
 use crate::values::ids::JobId;
 
@@ -23,9 +20,9 @@ const NAME: &str = "job";
 /// The access matrix of jobs. Users see and control their own jobs, managers those of all.
 pub fn routes(app: &App) -> Routes {
     routes! { app, "jobs";
-        get  ()                 may(Read) => list:   Listing -> Page<Job>;
+        get  ()                 may(Read) => list:   Listing -> Rows<Job>;
         get  (JobId)            may(Read) => read:   Reading -> Job;
-        get  (JobId / "items")  may(Read) => items:  Items -> Page<Item>;
+        get  (JobId / "items")  may(Read) => items:  Items -> Rows<Item>;
         /// Cancel a job when the chunk under way ends. What is done stays done.
         post (JobId / "cancel") may(Read) => cancel: Control -> Job;
         /// Pause a job when the chunk under way ends.
@@ -34,15 +31,6 @@ pub fn routes(app: &App) -> Routes {
         /// Try again what failed of a job: the items, or the whole job from where it was given up.
         post (JobId / "retry")  may(Read) => retry:  Control -> Job;
     }
-}
-
-#[derive(JsonSchema, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "{T}Page")]
-struct Page<T> {
-    data: Vec<T>,
-    limit: u32,
-    next_cursor: Option<String>,
 }
 
 /// The parameters of the list.
@@ -69,15 +57,6 @@ impl Takes for Items {
     }
 }
 
-/// The parameters of one.
-struct Reading;
-
-impl Takes for Reading {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.reads_writes();
-    }
-}
-
 /// A command. A job has no version that it could expect.
 struct Control;
 
@@ -88,20 +67,18 @@ impl Takes for Control {
 }
 
 /// What the parameters of a list ask for.
-#[derive(Default)]
 struct Asked {
     kind: Option<String>,
     status: Option<String>,
-    limit: u32,
-    after: Option<Uuid>,
+    part: Part,
 }
 
 async fn list(caller: Caller, request: Request) -> Result<Reply> {
     let asked = Asked::read(&request, &["kind", "status"], &State::ALL.map(State::name))?;
     let status = State::ALL.into_iter().find(|state| asked.status.as_deref() == Some(state.name()));
     let filter = Filter { owner: owner(&caller), kind: asked.kind, status };
-    let data = store::page(&request.app.db.read, &filter, asked.after, i64::from(asked.limit) + 1).await?;
-    page(&request, data, asked.limit, |job| job.id)
+    let jobs = store::page(&request.app.db.read, &filter, asked.part.after, asked.part.to_read()).await?;
+    asked.part.answer(&request, jobs, |job| job.id)
 }
 
 async fn read(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
@@ -111,9 +88,9 @@ async fn read(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
 async fn items(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
     let asked = Asked::read(&request, &["status"], &ItemStatus::ALL.map(ItemStatus::name))?;
     visible(id, &caller, &request).await?;
-    let most = i64::from(asked.limit) + 1;
-    let data = store::items(&request.app.db.read, id, asked.status.as_deref(), asked.after, most).await?;
-    page(&request, data, asked.limit, |item: &Item| item.id)
+    let part = &asked.part;
+    let items = store::items(&request.app.db.read, id, asked.status.as_deref(), part.after, part.to_read()).await?;
+    part.answer(&request, items, |item| item.id)
 }
 
 async fn cancel(id: JobId, caller: Caller, request: Request) -> Result<Reply> {
@@ -150,30 +127,17 @@ async fn visible(id: JobId, caller: &Caller, request: &Request) -> Result<Job> {
     job.filter(|job| owner(caller).includes(job)).ok_or(Error::NotFound(NAME))
 }
 
-/// Answers with a page, of which one entry too many was read.
-fn page<T: Serialize>(request: &Request, mut data: Vec<T>, limit: u32, id: fn(&T) -> Uuid) -> Result<Reply> {
-    let has_more = data.len() > limit as usize;
-    data.truncate(limit as usize);
-    let last = data.last().filter(|_| has_more);
-    let next_cursor = last.map(|last| paging::cursor_after(request, id(last))).transpose()?;
-    api::json(&Page { data, limit, next_cursor })
-}
-
 impl Asked {
     /// Reads the parameters of a list that filters by these, with these words as its statuses.
     fn read(request: &Request, filters: &[&str], statuses: &[&str]) -> Result<Self> {
         request.sync_token()?;
-        let mut asked = Self { limit: PAGE_DEFAULT, ..Self::default() };
-        let most = paging::rules(request).page_limit;
+        let mut asked = Self { kind: None, status: None, part: Part::new(request) };
         for (name, value) in request.parameters() {
+            if asked.part.take(request, &name, &value)? {
+                continue;
+            }
             let refused = |message: String| Error::malformed("bad_parameter", format!("{name}: {message}"));
             match &*name {
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-                    asked.limit = limit.ok_or_else(|| refused(format!("takes a whole number from 1 to {most}")))?;
-                }
-                "cursor" if value.is_empty() => {}
-                "cursor" => asked.after = Some(paging::resume_after(request, &value)?),
                 "syncToken" => {}
                 "status" if statuses.contains(&&*value) => asked.status = Some(value.into_owned()),
                 "status" => return Err(refused(format!("takes one of {}", statuses.join(", ")))),

@@ -17,15 +17,6 @@ impl Takes for Listing {
         let roles = json!({ "type": "array", "items": { "type": "string", "enum": Role::ALL.map(Role::as_str) } });
         operation.query("role", "Users of one of these roles.", roles);
         operation.query("disabled", "Only disabled users, or only others.", json!({ "type": "boolean" }));
-        Reading::describe(operation);
-    }
-}
-
-/// The parameters of one.
-pub(super) struct Reading;
-
-impl Takes for Reading {
-    fn describe(operation: &mut Operation<'_>) {
         operation.reads_writes();
     }
 }

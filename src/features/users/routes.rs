@@ -4,21 +4,20 @@ use hyper::Method;
 use hyper::header::{HeaderName, LINK};
 use schemars::JsonSchema;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::requests::{Changes, Listing, NewPassword, NewUser, Reading};
+use super::requests::{Changes, Listing, NewPassword, NewUser};
 use super::rules::{self, NAME};
 use super::store::{self, Wanted};
 use super::tokens;
 use super::user::User;
-use crate::api::paging::{self, PAGE_DEFAULT};
+use crate::api::paging::Part;
 use crate::api::{Contended, Reply, Request, created, fields, json, no_content};
 use crate::app::App;
 use crate::auth::Permission::Supervise;
 use crate::auth::{Caller, Role, lockout, may, password, password_rules};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing};
+use crate::operation::{Created, NoContent, Nothing, Reading};
 use crate::routes;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
@@ -71,15 +70,12 @@ enum Listed {
 async fn list(caller: Caller, request: Request) -> Result<Reply> {
     let db = &request.app.db.read;
     let managed = rules::managed_roles(db, &caller).await?;
-    let Asked { wanted, limit, after } = Asked::read(&request, &managed)?;
+    let Asked { wanted, part } = Asked::read(&request, &managed)?;
     request.sync_token()?;
-    let mut users = store::page(db, &wanted, after, i64::from(limit) + 1).await?;
+    let mut users = store::page(db, &wanted, part.after, part.to_read()).await?;
     let total = store::count(db, &wanted).await?;
-    let has_more = users.len() > limit as usize;
-    users.truncate(limit as usize);
-    let last = users.last().filter(|_| has_more);
-    let next_cursor = last.map(|user| paging::cursor_after(&request, user.id)).transpose()?;
-    let link = next_cursor.as_ref().map(|next| next_link(&request, next));
+    let next_cursor = part.end(&request, &mut users, |user| user.id)?;
+    let (limit, link) = (part.limit, next_cursor.as_ref().map(|next| next_link(&request, next)));
     let reply = if request.is_canonical() { json(&Page { data: users, total, limit, next_cursor })? } else { json(&users)? };
     let reply = reply.with(TOTAL_COUNT, &total.to_string());
     Ok(match link {
@@ -245,18 +241,19 @@ pub(super) fn forget_sessions(request: &Request) {
 /// What the parameters of the list ask for.
 struct Asked {
     wanted: Wanted,
-    limit: u32,
-    after: Option<Uuid>,
+    part: Part,
 }
 
 impl Asked {
     /// Only users of these roles are listed.
     fn read(request: &Request, managed: &[Role]) -> Result<Self> {
-        let (default, most) =
-            if request.is_canonical() { (PAGE_DEFAULT, paging::rules(request).page_limit) } else { (BARE_LIMIT, BARE_LIMIT) };
         let wanted = Wanted { phrase: None, roles: managed.to_vec(), is_disabled: None };
-        let mut asked = Self { wanted, limit: default, after: None };
+        let part = if request.is_canonical() { Part::new(request) } else { Part::of(BARE_LIMIT, BARE_LIMIT) };
+        let mut asked = Self { wanted, part };
         for (name, value) in request.parameters() {
+            if asked.part.take(request, &name, &value)? {
+                continue;
+            }
             let refused = |message: String| Error::malformed("bad_parameter", format!("{}: {message}", clipped(&name)));
             match &*name {
                 "q" | "search" => asked.wanted.phrase = Some(value.into_owned()),
@@ -269,12 +266,6 @@ impl Asked {
                     asked.wanted.roles.retain(|role| roles.contains(role));
                 }
                 "disabled" => asked.wanted.is_disabled = Some(request.flag("disabled")?),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-                    asked.limit = limit.ok_or_else(|| refused(format!("takes a whole number from 1 to {most}")))?;
-                }
-                "cursor" if value.is_empty() => {}
-                "cursor" => asked.after = Some(paging::resume_after(request, &value)?),
                 "syncToken" => {}
                 _ => return Err(refused("known are q, role, disabled, limit, cursor and syncToken".into())),
             }
