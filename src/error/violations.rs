@@ -88,7 +88,7 @@ impl Violations {
         self
     }
 
-    /// How many were added beyond the most that are told.
+    /// The number of violations beyond the limit.
     #[must_use]
     pub fn untold(&self) -> usize {
         self.untold

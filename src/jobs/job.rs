@@ -57,7 +57,7 @@ pub enum State {
     Succeeded,
     /// Done, with items that failed.
     Partial,
-    /// Given up, or done without an item that succeeded.
+    /// Failed for good, or finished without a successful item.
     Failed,
     Cancelled,
 }

@@ -20,7 +20,7 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name in Postgres: stays when the struct is renamed.
     const NAME: &'static str;
     const LANE: Lane;
-    /// How often a chunk is tried before the job is given up.
+    /// Attempts of a chunk before the job fails.
     const ATTEMPTS: u32 = 8;
 
     /// Where a chunk begins; the default is the beginning.

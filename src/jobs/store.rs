@@ -114,7 +114,7 @@ pub enum Command {
     Pause,
     /// Ends a pause.
     Resume,
-    /// Tries again what failed: the items, or the whole job from where it was given up.
+    /// Retries the failed items, or a failed job from its last chunk.
     Retry,
 }
 

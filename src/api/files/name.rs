@@ -1,4 +1,4 @@
-//! Names of files: what is kept of a client's, and how one is told to a client.
+//! Names of files: a client's made safe, and the one in `Content-Disposition`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -121,7 +121,7 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut sink = Sink::new(full);
         let written = async {
-            // The failure of a write in the background is told at the next one.
+            // A write in the background reports its failure at the next one.
             sink.write(&[0; 1024]).await?;
             sink.finish(String::new()).await
         };

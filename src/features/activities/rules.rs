@@ -107,7 +107,7 @@ async fn lock_account(connection: &mut PgConnection, account: Uuid) -> Result<()
     locked.filter(|locked| locked.deleted_at.is_none()).ok_or_else(unknown_account).map(drop)
 }
 
-/// Moves the account's `lastContactAt` forward; an earlier contact that is told later changes nothing.
+/// Moves the account's `lastContactAt` forward; an earlier contact that is recorded late changes nothing.
 async fn tell_account(connection: &mut PgConnection, activity: &Activity, by: Option<UserId>) -> Result<()> {
     if !activity.is_contact() {
         return Ok(());

@@ -28,7 +28,7 @@ pub fn routes(app: &App) -> Routes {
         /// Pause a job when the chunk under way ends.
         post (JobId / "pause")  may(Read) => pause:  Control -> Job;
         post (JobId / "resume") may(Read) => resume: Control -> Job;
-        /// Try again what failed of a job: the items, or the whole job from where it was given up.
+        /// Retry the failed items of a job, or a failed job from its last chunk.
         post (JobId / "retry")  may(Read) => retry:  Control -> Job;
     }
 }
