@@ -1,0 +1,7 @@
+//! What analysts see: indices without persons, and what Kibana makes of them.
+
+mod indices;
+mod kibana;
+mod listener;
+mod panels;
+mod persons;
