@@ -4,7 +4,8 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use crate::error::{Error, Result};
+use super::figures::buckets;
+use crate::error::Result;
 use crate::jobs::{Chunk, Kind, Lane, Next};
 use crate::values::aging::Aging;
 use crate::values::zone::Zone;
@@ -51,9 +52,7 @@ async fn take(
     sqlx::query!("insert into snapshot_days (day, ended_at, is_from_ledger) values ($1, $2, $3)", day, ended_at, is_from_ledger)
         .execute(&mut *connection)
         .await?;
-    let names: Vec<String> = aging.buckets().iter().map(|bucket| bucket.name.clone()).collect();
-    let from: Vec<i32> =
-        aging.buckets().iter().map(|bucket| i32::try_from(bucket.from)).collect::<Result<_, _>>().map_err(Error::internal)?;
+    let (names, from) = buckets(aging)?;
     sqlx::query!(
         r#"
         insert into account_snapshots (day, account_id, currency, portfolio, balance, age, bucket)

@@ -8,11 +8,13 @@ pub mod accounts;
 pub mod activities;
 pub mod customers;
 mod daily;
+mod figures;
 pub mod operations;
 pub mod payments;
 pub mod snapshots;
 
 pub use daily::TakeSnapshots;
+pub use figures::routes;
 
 use std::future::Future;
 

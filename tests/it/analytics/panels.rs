@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use collections::jobs::State;
+use collections::app::App;
 use collections::kibana::{self, Panel, SavedObject};
 use collections::values::ids;
 use reqwest::Method;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 
+use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
 
 /// Clocks in this zone were put back within the sixty days before late November.
-const SETTINGS: [&str; 4] = ["--analytics", "on", "--default-time-zone", "Europe/Berlin"];
+pub(super) const SETTINGS: [&str; 4] = ["--analytics", "on", "--default-time-zone", "Europe/Berlin"];
 
 /// Sixty accounts whose balances changed on many of the last seventy days, and a first snapshot before them.
-const SEEDED: &str = "
+pub(super) const SEEDED: &str = "
     insert into customers (id, name) values ('00000000-0000-0000-0000-000000000001', 'Maria Muster');
     insert into accounts (id, customer_id, currency, portfolio, due_date, created_at)
     select
@@ -41,7 +42,7 @@ const SEEDED: &str = "
 ";
 
 /// The accounts that were owed at the end of each day, from the ledger alone.
-const OWED: &str = "
+pub(super) const OWED: &str = "
     with days as (
       select day::date, (day::date + 1)::timestamp at time zone 'Europe/Berlin' as ended_at
       from generate_series((now() at time zone 'Europe/Berlin')::date - 61, (now() at time zone 'Europe/Berlin')::date - 1, '1 day') as day
@@ -127,15 +128,16 @@ fn expect_same(what: &str, shown: &Rows, expected: &Rows) {
 }
 
 /// Makes the snapshots of all days that are over.
-async fn take_snapshots(test: &Synced) {
-    let schedules = collections::worker::schedules(&test.app).unwrap();
+pub(super) async fn take_snapshots(app: &App, pool: &PgPool) {
+    let schedules = collections::worker::schedules(app).unwrap();
     let schedule = schedules.iter().find(|schedule| schedule.name == "take_snapshots").unwrap();
-    let before: i64 = test.scalar("select count(*) from jobs where kind = 'take_snapshots' and state = 'succeeded'").await;
-    schedule.enqueue(&mut test.app.db.jobs.acquire().await.unwrap()).await.unwrap();
-    let working = tokio::spawn(collections::jobs::run(test.app.clone(), collections::worker::kinds(), Vec::new()));
-    let done =
-        format!("select count(*) > {before} from jobs where kind = 'take_snapshots' and state = '{}'", State::Succeeded.name());
-    test.wait_for(&format!("({done})")).await;
+    schedule.enqueue(&mut app.db.jobs.acquire().await.unwrap()).await.unwrap();
+    let working = tokio::spawn(collections::jobs::run(app.clone(), collections::worker::kinds(), Vec::new()));
+    eventually("the snapshots are made", async || {
+        let open = "select count(*) from jobs where kind = 'take_snapshots' and state <> 'succeeded'";
+        sqlx::query_scalar::<_, i64>(open).fetch_one(pool).await.unwrap() == 0
+    })
+    .await;
     working.abort();
 }
 
@@ -153,7 +155,7 @@ async fn shown(test: &Synced, id: &str) -> Rows {
 async fn panels_show_what_sql_says() {
     let test = Synced::started_with(&SETTINGS).await;
     test.sql(SEEDED).await;
-    take_snapshots(&test).await;
+    take_snapshots(&test.app, &test.pool).await;
     test.settle().await;
     assert_eq!(test.scalar::<i64>("select count(*) from snapshot_days where is_from_ledger").await, 60);
     let figures = "round((sum(balance) / power(10, case currency when 'JPY' then 0 else 2 end))::numeric, 2)::float8";
@@ -219,13 +221,13 @@ async fn a_day_is_kept_once_and_nothing_is_made_up_before_the_first() {
     let test = Synced::started_with(&SETTINGS).await;
     test.sql(SEEDED).await;
     test.sql("delete from snapshot_days").await;
-    take_snapshots(&test).await;
+    take_snapshots(&test.app, &test.pool).await;
     assert_eq!(test.scalar::<i64>("select count(*) from snapshot_days").await, 1, "of yesterday");
     let first: i64 =
         test.scalar("select count(*) from snapshot_transitions where bucket_before is null and movement is null").await;
     let all: i64 = test.scalar("select count(*) from snapshot_transitions").await;
     assert!(all > 0 && first == all, "what was before the first day is not known");
-    take_snapshots(&test).await;
+    take_snapshots(&test.app, &test.pool).await;
     assert_eq!(test.scalar::<i64>("select count(*) from snapshot_transitions").await, all);
     // A balance that changed since midnight is not that of yesterday.
     let yesterday: bool = test
