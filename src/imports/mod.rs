@@ -2,12 +2,11 @@
 //!
 //! A file is read twice. The survey checks that it can be read and what its columns hold, before anything is written. Then a
 //! thread reads rows, at most two batches ahead of the transactions that insert them, so memory does not grow with the file.
-//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `csv`
+//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `sheets`
 //! knows the format of the file.
 
 mod accounts;
 mod batch;
-mod csv;
 mod customers;
 mod fields;
 mod header;
@@ -15,7 +14,6 @@ mod payments;
 mod record;
 mod report;
 mod survey;
-mod text;
 mod value;
 
 use std::path::PathBuf;
