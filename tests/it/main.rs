@@ -29,6 +29,7 @@ mod search;
 mod searchable;
 mod sheets;
 mod soak;
+mod storage;
 mod sync;
 mod text;
 mod tidy;

@@ -6,26 +6,26 @@ use std::fs::File;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::Import;
-use super::fields::Kind;
 use super::header::Header;
 use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
+use crate::imports::Import;
+use crate::imports::fields::Kind;
 use crate::sheets::text::{self, MAX_ROW_BYTES, Rows, Text};
 use crate::sheets::{Cell, Row};
 
 /// What the first pass finds.
-pub(super) struct Survey {
-    pub(super) header: Header,
+pub(in crate::imports) struct Survey {
+    pub(in crate::imports) header: Header,
     /// How each column of days is read.
-    pub(super) days: HashMap<usize, DayOrder>,
+    pub(in crate::imports) days: HashMap<usize, DayOrder>,
     /// How each column of amounts is read.
-    pub(super) decimals: HashMap<usize, Decimal>,
+    pub(in crate::imports) decimals: HashMap<usize, Decimal>,
     /// Rows after the header, broken ones too.
-    pub(super) rows: u64,
+    pub(in crate::imports) rows: u64,
 }
 
 /// Opens the file. Returns its header and the rows after it.
-pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
+pub(in crate::imports) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     let file = File::open(&import.path).context("the file cannot be opened")?;
     let size = file.metadata()?.len();
     let limit = import.limits.sheets.max_file_bytes;
@@ -40,7 +40,7 @@ pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     }
 }
 
-pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
+pub(in crate::imports) fn survey(import: &Import) -> anyhow::Result<Survey> {
     let (headings, mut rows) = open(import)?;
     let headings: Vec<String> = headings.cells.iter().map(Cell::to_string).collect();
     ensure!(
