@@ -132,7 +132,7 @@ async fn import_as<D: Draft>(
 fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) -> anyhow::Result<()> {
     let (_, mut rows) = survey::open(import)?;
     let mut batch = Vec::new();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         batch.push(match row {
             Ok(row) => Record::read(row, survey),
             Err(broken) => Record::broken(broken),

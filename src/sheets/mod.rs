@@ -36,7 +36,7 @@ pub async fn survey(source: &Source, limits: &Limits) -> Result<Book, Error> {
     match source.format {
         Format::Text => {
             let (source, limits) = (source.again()?, limits.clone());
-            spawn_blocking(move || text::survey(&source, &limits)).await.map_err(Error::internal)?
+            spawn_blocking(move || text::survey(&source, limits)).await.map_err(Error::internal)?
         }
         Format::Zip | Format::CompoundFile | Format::Binary => Err(Error::NotAWorkbook),
     }
@@ -52,8 +52,10 @@ pub async fn rows(source: &Source, sheet: &str, limits: &Limits) -> Result<Rows,
         Format::Text if !sheet.is_empty() => Err(Error::NoSuchSheet { sheet: sheet.to_owned() }),
         Format::Text => {
             let (source, limits) = (source.again()?, limits.clone());
+            let open = spawn_blocking(move || text::Limited::open(&source, limits));
+            let rows = open.await.map_err(Error::internal)??;
             let (sender, batches) = mpsc::channel(WAITING_BATCHES);
-            spawn_blocking(move || text::send_rows(&source, &limits, &sender));
+            spawn_blocking(move || text::send_rows(rows, &sender));
             Ok(Rows { batches, batch: Vec::new().into_iter() })
         }
         Format::Zip | Format::CompoundFile | Format::Binary => Err(Error::NotAWorkbook),

@@ -32,7 +32,7 @@ pub(in crate::imports) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Tex
     ensure!(size <= limit, "the file has {size} bytes, more than the limit of {limit} (--import-max-file-bytes)");
     let text = text::open(file, import.encoding)?;
     let mut rows = Rows::new(text, import.delimiter, MAX_ROW_BYTES)?;
-    let header = rows.next()?.ok_or_else(|| anyhow!("the file is empty"))?;
+    let header = rows.next_row()?.ok_or_else(|| anyhow!("the file is empty"))?;
     match header {
         Ok(header) => Ok((header, rows)),
         Err(broken) if broken.code == "not_utf8" => Err(not_utf8(broken.line)),
@@ -57,7 +57,7 @@ pub(in crate::imports) fn survey(import: &Import) -> anyhow::Result<Survey> {
     let mut days: HashMap<usize, Votes<DayOrder>> = HashMap::new();
     let mut amounts: HashMap<usize, Votes<Decimal>> = HashMap::new();
     let mut count = 0;
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         count += 1;
         ensure!(
             count <= import.limits.sheets.max_rows,

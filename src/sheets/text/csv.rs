@@ -58,7 +58,7 @@ impl<R: Read> Rows<R> {
     }
 
     /// Returns the next row that is not blank; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
+    pub fn next_row(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
         loop {
             if self.start == self.buffer.len() && self.ended {
                 return Ok(None);
@@ -265,7 +265,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<String> {
         let mut rows = Rows::new(Trickle(bytes.to_vec()), None, MAX_ROW_BYTES).unwrap();
         let mut found = Vec::new();
-        while let Some(row) = rows.next().unwrap() {
+        while let Some(row) = rows.next_row().unwrap() {
             found.push(match row {
                 Ok(row) => format!("{} {}", row.number, row.cells.iter().map(Cell::to_string).collect::<Vec<_>>().join("·")),
                 Err(broken) => format!("{} {} in line {}", broken.number, broken.code, broken.line),

@@ -23,9 +23,9 @@ pub const MAX_ROW_BYTES: usize = 1_048_576;
 const BATCH_ROWS: usize = 100;
 
 /// A reader of a file's rows that stops at the limits.
-struct Limited<'a> {
+pub(super) struct Limited {
     rows: Rows<Text>,
-    limits: &'a Limits,
+    limits: Limits,
     encoding: &'static str,
     count: u64,
     columns: usize,
@@ -33,8 +33,8 @@ struct Limited<'a> {
     warning: Option<Warning>,
 }
 
-impl<'a> Limited<'a> {
-    fn open(source: &Source, limits: &'a Limits) -> Result<Self, Error> {
+impl Limited {
+    pub(super) fn open(source: &Source, limits: Limits) -> Result<Self, Error> {
         let (encoding, warning) = encoding::of(source)?;
         let rows = Rows::new(open(source.open()?, Some(encoding))?, source.text.delimiter, MAX_ROW_BYTES);
         let encoding = encoding.name();
@@ -42,7 +42,7 @@ impl<'a> Limited<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Result<Row, BrokenRow>>, Error> {
-        let row = self.rows.next().map_err(|error| unreadable(error, self.encoding, self.rows.line()))?;
+        let row = self.rows.next_row().map_err(|error| unreadable(error, self.encoding, self.rows.line()))?;
         let Some(row) = row else { return Ok(None) };
         self.count += 1;
         let (rows, columns) = (self.limits.max_rows, self.limits.max_columns);
@@ -62,7 +62,7 @@ impl<'a> Limited<'a> {
 }
 
 /// Reads the whole file and keeps its first rows.
-pub(super) fn survey(source: &Source, limits: &Limits) -> Result<Book, Error> {
+pub(super) fn survey(source: &Source, limits: Limits) -> Result<Book, Error> {
     let mut rows = Limited::open(source, limits)?;
     let mut sample = Vec::new();
     while let Some(row) = rows.next()? {
@@ -76,9 +76,8 @@ pub(super) fn survey(source: &Source, limits: &Limits) -> Result<Book, Error> {
 }
 
 /// Reads the rows until the file ends or their receiver is gone.
-pub(super) fn send_rows(source: &Source, limits: &Limits, sender: &Sender<Result<Batch, Error>>) {
-    let read = || {
-        let mut rows = Limited::open(source, limits)?;
+pub(super) fn send_rows(mut rows: Limited, sender: &Sender<Result<Batch, Error>>) {
+    let mut read = || {
         loop {
             let mut batch = Vec::with_capacity(BATCH_ROWS);
             while batch.len() < BATCH_ROWS {
