@@ -18,3 +18,4 @@ pub mod resources;
 pub mod sync_rate;
 pub mod trials;
 pub mod typing;
+pub mod workbooks;
