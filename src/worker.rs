@@ -10,18 +10,23 @@ use crate::error::Result;
 use crate::features::analytics::TakeSnapshots;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
+use crate::storage;
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<TakeSnapshots>()
+    let kinds = Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>();
+    kinds.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
 }
 
 /// What runs every day, while few users work.
 pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
     let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    let mut schedules =
-        vec![Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?, Schedule::daily::<RemoveOld>(hour(4), zone)?];
+    let mut schedules = vec![
+        Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
+        Schedule::daily::<RemoveOld>(hour(4), zone)?,
+        Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+    ];
     if app.config.search.analytics != Analytics::Off {
         schedules.push(Schedule::daily::<TakeSnapshots>(hour(0), zone)?);
     }
