@@ -110,7 +110,9 @@ impl Kibana {
         let status = expect(self.request(Method::GET, "api/status")?.send().await?).await?;
         let level = status.pointer("/status/overall/level").and_then(Value::as_str).unwrap_or_default();
         ensure!(level == "available", "its status is {level}");
-        Ok(status.pointer("/version/number").and_then(Value::as_str).unwrap_or_default().to_owned())
+        // Without users of its own, or for one of them.
+        let version = status.pointer("/version/number").and_then(Value::as_str);
+        Ok(version.context("it tells its version to users only: name one in KIBANA_URL")?.to_owned())
     }
 
     /// Creates the space unless it is there.

@@ -8,6 +8,10 @@ pub mod client;
 pub mod panel;
 mod saved_object;
 
+use std::path::Path;
+
+use anyhow::Context;
+
 pub use panel::Panel;
 pub use saved_object::{Reference, SavedObject, write};
 
@@ -44,8 +48,7 @@ pub fn files() -> anyhow::Result<Vec<File>> {
 ///
 /// # Errors
 /// A file cannot be read, or a line of it is no saved object.
-pub fn files_in(folder: &std::path::Path) -> anyhow::Result<Vec<File>> {
-    use anyhow::Context;
+pub fn files_in(folder: &Path) -> anyhow::Result<Vec<File>> {
     let read = |(name, _): &(&str, &str)| {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
