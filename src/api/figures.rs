@@ -62,8 +62,10 @@ impl<T: JsonSchema> Answers for Figures<T> {
     }
 }
 
-/// Answers with what a query of a collection counts, read by `read`. All who ask for the same `key` within a second share one search;
-/// who has written since gets another one. If no engine answers, the last figures do, and are marked.
+/// Answers with what a query of a collection counts, as `read` reads it.
+///
+/// All who ask for the same `key` within a second share one search; who has written since gets another one. If no engine answers, the
+/// last figures do, and are marked.
 ///
 /// # Errors
 /// Those of a list, and figures that take too long, if there were none before.
