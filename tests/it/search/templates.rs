@@ -224,7 +224,8 @@ struct Member {
 
 /// Reads the members of a struct in a folder, by their names on the wire.
 fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
-    let mut files = fs::read_dir(root(folder)).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let paths = fs::read_dir(root(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let mut files = paths.map(|path| fs::read_to_string(path).unwrap());
     files.find_map(|text| members_in(text, name)).unwrap_or_else(|| panic!("no struct {name} in {folder}"))
 }
 
