@@ -1,5 +1,6 @@
-//! The main figures of the dashboards without Kibana, each by one aggregation in SQL. They do not depend on `ANALYTICS`, but for the
-//! snapshots that roll rates need.
+//! The main figures of the dashboards without Kibana, each by one aggregation in SQL.
+//!
+//! They do not depend on `ANALYTICS`, but for the snapshots that roll rates need.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use schemars::JsonSchema;

@@ -1,5 +1,6 @@
-//! What analysts see of the rows: one index beside that of each collection, in which no person can be found. The same sync writes them,
-//! the setting `ANALYTICS` switches them on, and no address lists them.
+//! What analysts see of the rows: one index beside that of each collection, in which no person can be found.
+//!
+//! The same sync writes them, the setting `ANALYTICS` switches them on, and no address lists them.
 //!
 //! They hold no name, day of birth, tax number, contact, address, receiver, description, reference, note, tag or account number.
 //! Documents refer to each other by pseudonyms: hashes under a key that only Postgres has.

@@ -1,5 +1,7 @@
-//! Follows the setting `ANALYTICS`: indices for analysts that were built with another one are removed. What was missed while they were
-//! off, or what they may no longer say, is nowhere then; those that are wanted are built as any index that is missing.
+//! Follows the setting `ANALYTICS`: indices for analysts that were built with another one are removed.
+//!
+//! What was missed while they were off, or what they may no longer say, is nowhere then; those that are wanted are built as any index
+//! that is missing.
 
 use tracing::info;
 

@@ -94,7 +94,7 @@ fn for_analysts() -> String {
         let path = mapping::source(collection);
         let source = fs::read_to_string(root(&path)).unwrap();
         let record = source.split("pub struct ").nth(1).unwrap().split(' ').next().unwrap();
-        let members = members_in(source.clone(), record).unwrap();
+        let members = members_in(&source, record).unwrap();
         let _ = write!(page, "\n## {}\n\nFrom `{}`.\n\n", collection.name, flat(collection.from));
         page += "| field | type | meaning | from | example |\n|---|---|---|---|---|\n";
         for Field { name, kind, sql, .. } in collection.fields {
@@ -226,11 +226,11 @@ struct Member {
 fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
     let paths = fs::read_dir(root(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let mut files = paths.map(|path| fs::read_to_string(path).unwrap());
-    files.find_map(|text| members_in(text, name)).unwrap_or_else(|| panic!("no struct {name} in {folder}"))
+    files.find_map(|text| members_in(&text, name)).unwrap_or_else(|| panic!("no struct {name} in {folder}"))
 }
 
 /// The same of a struct in a file; none if it is not there.
-fn members_in(text: String, name: &str) -> Option<BTreeMap<String, Member>> {
+fn members_in(text: &str, name: &str) -> Option<BTreeMap<String, Member>> {
     let head = format!("pub struct {name} {{\n");
     let source = text.split_once(&head)?.1.split_once("\n}")?.0;
     let (mut members, mut meaning, mut renamed) = (BTreeMap::new(), String::new(), None);
