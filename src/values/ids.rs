@@ -68,3 +68,4 @@ id!(SessionId);
 id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);
+id!(ImportId);
