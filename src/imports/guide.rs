@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fields::{Field, Kind, Target};
 use crate::features::accounts::Account;
-use crate::features::customers::{Address, Customer};
+use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::operation::inline;
 use crate::search::{self, FieldKind};
@@ -141,7 +141,11 @@ fn title(name: &str) -> String {
 fn described(target: Target) -> Vec<Value> {
     let members = |schema: schemars::Schema| schema.to_value()["properties"].take();
     match target {
-        Target::Customers => vec![members(inline::<Customer>()), members(inline::<Address>())],
+        Target::Customers => {
+            let mut customer = members(inline::<Customer>());
+            let address = customer["addresses"]["items"]["properties"].take();
+            vec![customer, address]
+        }
         Target::Accounts => vec![members(inline::<Account>())],
         Target::Payments => vec![members(inline::<Payment>())],
     }
@@ -213,7 +217,9 @@ mod tests {
 
     #[test]
     fn titles_are_words() {
-        for (name, expected) in [("externalId", "External id"), ("line1", "Line 1"), ("dateOfBirth", "Date of birth"), ("name", "Name")] {
+        for (name, expected) in
+            [("externalId", "External id"), ("line1", "Line 1"), ("dateOfBirth", "Date of birth"), ("name", "Name")]
+        {
             assert_eq!(title(name), expected);
         }
     }

@@ -7,12 +7,16 @@
 
 mod csv;
 mod fields;
+pub mod guide;
+pub mod mapping;
 mod read;
 mod report;
 mod run;
 pub mod store;
+pub mod suggestion;
 mod targets;
 mod text;
+pub mod workbooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! What to type in place of a cell that was refused, computed where that is possible, else what to do about it.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 
-use super::guide::{self, CellKind, Guide};
 use super::fields::Target;
-use super::value::{self, Decimal};
+use super::guide::{self, CellKind, Guide};
+use super::read::value::{self, Decimal};
 use crate::values::money::Currency;
 use crate::values::text::is_email;
 
@@ -78,7 +78,16 @@ fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<Strin
 /// Reads a day in more forms than a cell may have. A day that no month has is taken for the month's last one.
 fn day(text: &str) -> Option<NaiveDate> {
     const FORMS: [&str; 11] = [
-        "%d %B %Y", "%d. %B %Y", "%B %d, %Y", "%B %d %Y", "%d-%B-%Y", "%d-%B-%y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%Y.%m.%d",
+        "%d %B %Y",
+        "%d. %B %Y",
+        "%B %d, %Y",
+        "%B %d %Y",
+        "%d-%B-%Y",
+        "%d-%B-%y",
+        "%d.%m.%y",
+        "%d/%m/%y",
+        "%m/%d/%y",
+        "%Y.%m.%d",
         "%d,%m,%Y",
     ];
     // The first day of a workbook, less one for the day that 1900 did not have.
@@ -95,8 +104,8 @@ fn day(text: &str) -> Option<NaiveDate> {
 fn last_of_month(text: &str) -> Option<NaiveDate> {
     let parts: Vec<u32> = text.split(['.', '-', '/']).map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
     let (year, month, day) = match parts[..] {
-        [year @ 1000.., month, day] => (year, month, day),
-        [day, month, year @ 1000..] => (year, month, day),
+        [year, month, day] if year >= 1000 => (year, month, day),
+        [day, month, year] if year >= 1000 => (year, month, day),
         _ => return None,
     };
     let first = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, 1)?;
@@ -115,9 +124,27 @@ fn amount(text: &str) -> Option<String> {
 
 fn currency(text: &str) -> Option<String> {
     const SIGNS: &[(&str, &str)] = &[
-        ("€", "EUR"), ("euro", "EUR"), ("euros", "EUR"), ("$", "USD"), ("us$", "USD"), ("dollar", "USD"), ("dollars", "USD"),
-        ("£", "GBP"), ("pound", "GBP"), ("pounds", "GBP"), ("₹", "INR"), ("rs", "INR"), ("rs.", "INR"), ("rupee", "INR"),
-        ("rupees", "INR"), ("¥", "JPY"), ("yen", "JPY"), ("franken", "CHF"), ("sfr", "CHF"), ("zł", "PLN"), ("kč", "CZK"),
+        ("€", "EUR"),
+        ("euro", "EUR"),
+        ("euros", "EUR"),
+        ("$", "USD"),
+        ("us$", "USD"),
+        ("dollar", "USD"),
+        ("dollars", "USD"),
+        ("£", "GBP"),
+        ("pound", "GBP"),
+        ("pounds", "GBP"),
+        ("₹", "INR"),
+        ("rs", "INR"),
+        ("rs.", "INR"),
+        ("rupee", "INR"),
+        ("rupees", "INR"),
+        ("¥", "JPY"),
+        ("yen", "JPY"),
+        ("franken", "CHF"),
+        ("sfr", "CHF"),
+        ("zł", "PLN"),
+        ("kč", "CZK"),
     ];
     let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_uppercase();
     let read = letters.parse::<Currency>().ok().filter(|currency| currency.is_in_use());
@@ -164,19 +191,68 @@ fn visible(text: &str) -> Option<String> {
 }
 
 const COUNTRIES: &[(&str, &str)] = &[
-    ("germany", "DE"), ("deutschland", "DE"), ("austria", "AT"), ("österreich", "AT"), ("switzerland", "CH"), ("schweiz", "CH"),
-    ("france", "FR"), ("italy", "IT"), ("italia", "IT"), ("spain", "ES"), ("españa", "ES"), ("portugal", "PT"), ("poland", "PL"),
-    ("netherlands", "NL"), ("belgium", "BE"), ("denmark", "DK"), ("sweden", "SE"), ("norway", "NO"), ("finland", "FI"),
-    ("ireland", "IE"), ("united_kingdom", "GB"), ("great_britain", "GB"), ("england", "GB"), ("uk", "GB"), ("usa", "US"),
-    ("united_states", "US"), ("united_states_of_america", "US"), ("canada", "CA"), ("mexico", "MX"), ("brazil", "BR"),
-    ("india", "IN"), ("china", "CN"), ("japan", "JP"), ("australia", "AU"), ("new_zealand", "NZ"), ("south_africa", "ZA"),
-    ("turkey", "TR"), ("czech_republic", "CZ"), ("czechia", "CZ"), ("hungary", "HU"), ("romania", "RO"), ("greece", "GR"),
+    ("germany", "DE"),
+    ("deutschland", "DE"),
+    ("austria", "AT"),
+    ("österreich", "AT"),
+    ("switzerland", "CH"),
+    ("schweiz", "CH"),
+    ("france", "FR"),
+    ("italy", "IT"),
+    ("italia", "IT"),
+    ("spain", "ES"),
+    ("españa", "ES"),
+    ("portugal", "PT"),
+    ("poland", "PL"),
+    ("netherlands", "NL"),
+    ("belgium", "BE"),
+    ("denmark", "DK"),
+    ("sweden", "SE"),
+    ("norway", "NO"),
+    ("finland", "FI"),
+    ("ireland", "IE"),
+    ("united_kingdom", "GB"),
+    ("great_britain", "GB"),
+    ("england", "GB"),
+    ("uk", "GB"),
+    ("usa", "US"),
+    ("united_states", "US"),
+    ("united_states_of_america", "US"),
+    ("canada", "CA"),
+    ("mexico", "MX"),
+    ("brazil", "BR"),
+    ("india", "IN"),
+    ("china", "CN"),
+    ("japan", "JP"),
+    ("australia", "AU"),
+    ("new_zealand", "NZ"),
+    ("south_africa", "ZA"),
+    ("turkey", "TR"),
+    ("czech_republic", "CZ"),
+    ("czechia", "CZ"),
+    ("hungary", "HU"),
+    ("romania", "RO"),
+    ("greece", "GR"),
 ];
 
 const LANGUAGES: &[(&str, &str)] = &[
-    ("english", "en"), ("german", "de"), ("deutsch", "de"), ("french", "fr"), ("français", "fr"), ("spanish", "es"),
-    ("español", "es"), ("italian", "it"), ("portuguese", "pt"), ("polish", "pl"), ("dutch", "nl"), ("turkish", "tr"),
-    ("russian", "ru"), ("arabic", "ar"), ("hindi", "hi"), ("chinese", "zh"), ("japanese", "ja"),
+    ("english", "en"),
+    ("german", "de"),
+    ("deutsch", "de"),
+    ("french", "fr"),
+    ("français", "fr"),
+    ("spanish", "es"),
+    ("español", "es"),
+    ("italian", "it"),
+    ("portuguese", "pt"),
+    ("polish", "pl"),
+    ("dutch", "nl"),
+    ("turkish", "tr"),
+    ("russian", "ru"),
+    ("arabic", "ar"),
+    ("hindi", "hi"),
+    ("chinese", "zh"),
+    ("japanese", "ja"),
 ];
 
 #[cfg(test)]
@@ -210,13 +286,25 @@ mod tests {
             (Target::Customers, "not_a_time_zone", "timeZone", "Europe/Viena", "Europe/Vienna"),
             (Target::Customers, "not_a_contact", "phone", "0043 1 5555555", "+43 1 5555555"),
             (Target::Customers, "not_a_contact", "phone", "+1 415 555 2671 / +1 415 555 2672", "+1 415 555 2671"),
-            (Target::Customers, "not_a_contact", "phone", "none", "one number with its country code, or one address, such as +1 415 555 2671"),
+            (
+                Target::Customers,
+                "not_a_contact",
+                "phone",
+                "none",
+                "one number with its country code, or one address, such as +1 415 555 2671",
+            ),
             (Target::Customers, "not_a_contact", "email", "ann@ example,com", "ann@example.com"),
             (Target::Customers, "not_a_contact", "email", "Ann <ann@example.com>", "ann@example.com"),
             (Target::Customers, "not_a_contact", "email", "ann(at)example.com", "ann@example.com"),
             (Target::Customers, "required", "externalId", "", "fill in the cell, such as C-1001"),
             (Target::Customers, "too_long", "externalId", "xxx", "shorten it to 100 characters"),
-            (Target::Accounts, "rounded_number", "accountNumber", "4.7E+15", "format the column as text and type the number again"),
+            (
+                Target::Accounts,
+                "rounded_number",
+                "accountNumber",
+                "4.7E+15",
+                "format the column as text and type the number again",
+            ),
         ] {
             assert_eq!(suggest(target, code, Some(field), Some(value)).as_deref(), Some(expected), "{code} {field} {value:?}");
         }
@@ -226,6 +314,9 @@ mod tests {
     fn what_cannot_be_helped_has_no_suggestion() {
         assert_eq!(suggest(Target::Customers, "unheard_of", Some("name"), Some("x")), None);
         assert_eq!(suggest(Target::Customers, "out_of_range", Some("dateOfBirth"), Some("1600-01-01")), None);
-        assert_eq!(suggest(Target::Customers, "repeated_row", None, None).as_deref(), Some("delete one of the rows, or give it a key of its own"));
+        assert_eq!(
+            suggest(Target::Customers, "repeated_row", None, None).as_deref(),
+            Some("delete one of the rows, or give it a key of its own")
+        );
     }
 }

@@ -69,3 +69,4 @@ id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);
 id!(ImportId);
+id!(FileId);

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::fields::{Field, Target, plain};
 use super::super::report::column_name;
+use super::super::store;
 use super::likeness::{self, Guess, How, TAKEN};
 use crate::error::Violations;
 
 /// A column of the sheet.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "ImportColumn")]
+#[schemars(rename = "MappedColumn")]
 pub struct Column {
     /// As a spreadsheet names it: `A`, `B`, …
     pub column: String,
@@ -63,6 +64,18 @@ pub struct Repeated {
     pub columns: Vec<String>,
 }
 
+impl Column {
+    /// Takes the field that an earlier mapping gave to the same heading.
+    pub(super) fn keep(&mut self, target: Target, saved: &store::Column) {
+        let field = saved.field.as_deref().and_then(|name| target.fields().iter().find(|field| field.name == name));
+        // A field may be gone since.
+        if field.is_some() == saved.field.is_some() {
+            (self.field, self.suggestion) = (field.map(|field| field.name), None);
+            (self.how, self.confidence) = (Some(How::Saved), field.map(|_| 1.0));
+        }
+    }
+}
+
 /// Proposes a field for each heading. Of several columns that mean one field the best match keeps it; equal ones all do, and that is
 /// a conflict.
 pub(super) fn propose(target: Target, headings: &[String]) -> Vec<Column> {
@@ -70,7 +83,9 @@ pub(super) fn propose(target: Target, headings: &[String]) -> Vec<Column> {
     for field in target.fields() {
         let of_field = |guess: &Guess| guess.field.name == field.name && guess.confidence >= TAKEN;
         let Some(best) = guesses.iter().flatten().filter(|guess| of_field(guess)).map(|guess| guess.how).max() else { continue };
-        for guess in guesses.iter_mut().filter(|guess| guess.is_some_and(|guess| guess.field.name == field.name && guess.how < best)) {
+        for guess in
+            guesses.iter_mut().filter(|guess| guess.is_some_and(|guess| guess.field.name == field.name && guess.how < best))
+        {
             *guess = None;
         }
     }
@@ -125,7 +140,8 @@ pub(super) fn apply(target: Target, columns: &mut [Column], choices: &[Choice], 
             violations.add(pointer(member), "unknown_column", "the sheet has no such column");
         }
     }
-    let said: Vec<&'static str> = columns.iter().filter(|column| column.how == Some(how)).filter_map(|column| column.field).collect();
+    let said: Vec<&'static str> =
+        columns.iter().filter(|column| column.how == Some(how)).filter_map(|column| column.field).collect();
     // What was only proposed gives way to what was said.
     for column in columns.iter_mut().filter(|column| column.how != Some(how)) {
         if column.field.is_some_and(|field| said.contains(&field)) {
@@ -228,7 +244,12 @@ mod tests {
     #[test]
     fn what_cannot_be_said_is_named_with_its_place() {
         let (mut columns, mut violations) = (propose(Target::Customers, &headings("id,name")), Violations::default());
-        let choices = [choose("Z", Some("email")), choose("name", Some("colour")), choose("shoe", None), Choice { heading: None, ..choose("xx", None) }];
+        let choices = [
+            choose("Z", Some("email")),
+            choose("name", Some("colour")),
+            choose("shoe", None),
+            Choice { heading: None, ..choose("xx", None) },
+        ];
         apply(Target::Customers, &mut columns, &choices, How::Given, &mut violations);
         let wrong: Vec<String> = violations.iter().map(|wrong| format!("{} {}", wrong.pointer, wrong.code)).collect();
         assert_eq!(

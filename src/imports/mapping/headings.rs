@@ -76,7 +76,8 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<Line> {
-        let line = |(at, line): (usize, &str)| Line { number: at as u64 + 1, cells: line.split('|').map(str::to_owned).collect() };
+        let line =
+            |(at, line): (usize, &str)| Line { number: at as u64 + 1, cells: line.split('|').map(str::to_owned).collect() };
         text.split('/').enumerate().map(line).collect()
     }
 

@@ -33,7 +33,7 @@ pub enum How {
 }
 
 /// A field that a heading may mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Guess {
     pub(super) field: &'static Field,
     pub(super) how: How,
@@ -79,7 +79,8 @@ fn digits(text: &str) -> String {
 
 /// The runs of words of a heading, in the form of [`plain`].
 fn parts(heading: &str) -> Vec<String> {
-    let words: Vec<String> = heading.split(|sign: char| !sign.is_alphanumeric()).map(plain).filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> =
+        heading.split(|sign: char| !sign.is_alphanumeric()).map(plain).filter(|word| !word.is_empty()).collect();
     let starts = 0..words.len();
     let runs = starts.flat_map(|start| (start + 1..=words.len()).map(move |end| (start, end)));
     runs.map(|(start, end)| words[start..end].concat()).filter(|part| part.chars().count() >= PART_LETTERS).collect()
@@ -106,9 +107,8 @@ mod tests {
             (Target::Customers, "?!", None),
             (Target::Payments, "surname", None),
         ] {
-            let found = guess(target, heading).map(|guess| {
-                (guess.field.name, guess.how, (guess.confidence * 100.0).floor() / 100.0)
-            });
+            let found =
+                guess(target, heading).map(|guess| (guess.field.name, guess.how, (guess.confidence * 100.0).floor() / 100.0));
             let expected = expected.map(|(name, how, confidence)| (name, how, confidence));
             let is_near = match (found, expected) {
                 (Some(found), Some(expected)) => {

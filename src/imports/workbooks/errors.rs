@@ -88,10 +88,14 @@ fn write_row(
             sheet.insert_note(row, column, &Note::new(text).add_author_prefix(false).set_width(260))?;
         }
     }
-    let all: Vec<String> = failed.issues.iter().map(|issue| match &issue.column {
-        Some(column) => format!("{column}: {}", sentence(issue)),
-        None => sentence(issue),
-    }).collect();
+    let all: Vec<String> = failed
+        .issues
+        .iter()
+        .map(|issue| match &issue.column {
+            Some(column) => format!("{column}: {}", sentence(issue)),
+            None => sentence(issue),
+        })
+        .collect();
     formats.write_text(sheet, (row, errors), &all.join("\n"), Look::Plain)
 }
 

@@ -90,7 +90,9 @@ fn limits(guide: &Guide) -> String {
 
 fn write_notes(sheet: &mut Worksheet, target: Target, remark: Option<&str>, formats: &Formats) -> Result<(), XlsxError> {
     sheet.set_name("Notes")?.set_freeze_panes(1, 0)?;
-    for (column, (title, width)) in (0..).zip([("Field", 20), ("Title", 24), ("Meaning", 60), ("Required", 10), ("Example", 22), ("Takes", 60)]) {
+    for (column, (title, width)) in
+        (0..).zip([("Field", 20), ("Title", 24), ("Meaning", 60), ("Required", 10), ("Example", 22), ("Takes", 60)])
+    {
         sheet.set_column_width(column, f64::from(width))?;
         sheet.write_string_with_format(0, column, title, &formats.heading)?;
     }
