@@ -23,7 +23,7 @@ pub struct Merged {
 /// Guesses which of the first rows has the headings: the first of which half of the cells are known, else the first that has texts
 /// in half of the columns. None of a sheet without text.
 pub(super) fn guess_row(target: Target, lines: &[Line]) -> Option<u64> {
-    let width = lines.iter().map(|line| filled(line).count()).max()?;
+    let width = lines.iter().map(|line| filled(line).count()).max().filter(|width| *width > 0)?;
     // Above the headings may be a title, which is one cell.
     let wide = || lines.iter().filter(|line| filled(line).count() >= 2.min(width));
     let is_known = |text: &str| guess(target, text).is_some_and(|guess| guess.confidence >= TAKEN);
@@ -112,6 +112,6 @@ mod tests {
         check("id|Home||Work|/|street|city|street|city", &[merged((1, 2), (0, 0))], 2, "id|street|city|street|city");
         let groups = [merged((1, 2), (0, 0)), merged((1, 1), (1, 2)), merged((1, 1), (3, 4))];
         check("id|Home||Work|/|street|city|street|city", &groups, 2, "id|Home street|Home city|Work street|Work city");
-        check("id|Home||/|street|city", &[merged((1, 1), (1, 2))], 2, "|street|city");
+        check("id|Home||/|street|city", &[merged((1, 1), (1, 2))], 2, "|street|city|");
     }
 }
