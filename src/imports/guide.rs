@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -70,7 +71,8 @@ impl CellKind {
 
 /// All fields of a target, in the order of a template.
 pub fn guides(target: Target) -> &'static [Guide] {
-    static ALL: LazyLock<[Vec<Guide>; 3]> = LazyLock::new(|| [Target::Customers, Target::Accounts, Target::Payments].map(all));
+    static ALL: LazyLock<Vec<Vec<Guide>>> =
+        LazyLock::new(|| Target::value_variants().iter().map(|target| all(*target)).collect());
     &ALL[target as usize]
 }
 
@@ -207,8 +209,8 @@ mod tests {
 
     #[test]
     fn every_field_has_a_meaning_and_a_title() {
-        for target in [Target::Customers, Target::Accounts, Target::Payments] {
-            for guide in guides(target) {
+        for target in Target::value_variants() {
+            for guide in guides(*target) {
                 assert!(guide.meaning.len() > 5, "{target:?} {}", guide.name);
                 assert_eq!(super::super::fields::plain(&guide.title), super::super::fields::plain(guide.name));
             }

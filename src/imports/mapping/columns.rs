@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::fields::{Field, Target, plain};
-use super::super::report::column_name;
-use super::super::store;
+use super::super::store::{self, Mode};
 use super::likeness::{self, Guess, How, TAKEN};
 use crate::error::Violations;
+use crate::sheets::column_name;
 
 /// A column of the sheet.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -92,9 +92,8 @@ pub(super) fn propose(target: Target, headings: &[String]) -> Vec<Column> {
     headings.iter().zip(guesses).enumerate().map(|(at, (heading, guess))| column(at, heading, guess)).collect()
 }
 
-/// What starts with an underscore is the program's own, such as `_errors`.
 fn guess(target: Target, heading: &str) -> Option<Guess> {
-    if heading.trim().starts_with('_') { None } else { likeness::guess(target, heading) }
+    if super::is_own(heading) { None } else { likeness::guess(target, heading) }
 }
 
 fn column(at: usize, heading: &str, guess: Option<Guess>) -> Column {
@@ -183,10 +182,16 @@ pub(super) fn repeated(columns: &[Column]) -> Vec<Repeated> {
     twice.map(name).collect()
 }
 
-/// The sets of fields of which a file needs one and no column holds one.
-pub(super) fn missing(target: Target, columns: &[Column]) -> Vec<Vec<&'static str>> {
-    let holds = |name: &&str| columns.iter().any(|column| column.field == Some(*name));
-    target.required().iter().filter(|alternatives| !alternatives.iter().any(holds)).map(|names| names.to_vec()).collect()
+/// The sets of fields of which a file needs one. An update finds its records and needs no more.
+pub(super) fn required(target: Target, key: &str, mode: Mode) -> Vec<Vec<String>> {
+    let finds =
+        |names: &&&[&str]| names.contains(&target.key()) || (target == Target::Payments && names.contains(&"accountNumber"));
+    let sets = target.required().iter().filter(|names| mode != Mode::Update || finds(names));
+    let with_key = |names: &&[&str]| match names {
+        [name] if *name == target.key() => vec![key.to_owned()],
+        names => names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    sets.map(with_key).collect()
 }
 
 #[cfg(test)]
@@ -265,12 +270,24 @@ mod tests {
     }
 
     #[test]
-    fn conflicts_repetitions_and_missing_fields_are_found() {
+    fn an_update_needs_no_more_than_its_key() {
+        let names = |sets: Vec<Vec<String>>| sets.iter().map(|set| set.join("|")).collect::<Vec<_>>().join(" ");
+        for (target, key, mode, expected) in [
+            (Target::Customers, "externalId", Mode::Insert, "externalId name|familyName|givenName|companyName"),
+            (Target::Customers, "email", Mode::Upsert, "email name|familyName|givenName|companyName"),
+            (Target::Customers, "phone", Mode::Update, "phone"),
+            (Target::Accounts, "accountNumber", Mode::Update, "accountNumber"),
+            (Target::Payments, "reference", Mode::Update, "reference accountNumber"),
+        ] {
+            assert_eq!(names(required(target, key, mode)), expected, "{target:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn conflicts_and_repetitions_are_found() {
         let columns = propose(Target::Customers, &headings("tel,mobile,Shoe,shoe"));
         let conflict = Conflict { field: "phone", columns: vec!["A".into(), "B".into()] };
         assert_eq!(conflicts(&columns), [conflict]);
         assert_eq!(repeated(&columns), [Repeated { heading: "Shoe".into(), columns: vec!["C".into(), "D".into()] }]);
-        let names = vec!["name", "familyName", "givenName", "companyName"];
-        assert_eq!(missing(Target::Customers, &columns), [vec!["externalId"], names]);
     }
 }

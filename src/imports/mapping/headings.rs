@@ -2,6 +2,7 @@
 
 use super::super::fields::Target;
 use super::likeness::{TAKEN, guess};
+use crate::sheets::{Merged, Row};
 
 /// A row of a sheet with its cells as text; blank ones are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,13 +12,11 @@ pub struct Line {
     pub cells: Vec<String>,
 }
 
-/// Cells that are shown as one. Its text is in the first of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Merged {
-    /// First and last, as a spreadsheet counts.
-    pub rows: (u64, u64),
-    /// First and last, from 0.
-    pub columns: (usize, usize),
+impl Line {
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        Self { number: row.number, cells: row.cells.iter().map(ToString::to_string).collect() }
+    }
 }
 
 /// Guesses which of the first rows has the headings: the first of which half of the cells are known, else the first that has texts

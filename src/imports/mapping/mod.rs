@@ -11,15 +11,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use columns::{Choice, Column, Conflict, Repeated};
-pub use headings::{Line, Merged};
+pub use headings::Line;
 pub use likeness::How;
 
 use super::fields::Target;
-use super::store;
+use super::store::{self, Mode};
 use crate::error::Violations;
-
-/// The rows at the beginning of a sheet among which the headings are looked for.
-pub const HEADER_ROWS: u64 = 30;
+use crate::sheets::Merged;
 
 /// Values of a column that are shown beside its heading.
 const SAMPLES: usize = 5;
@@ -31,13 +29,19 @@ const SAMPLES: usize = 5;
 pub struct Mapping {
     pub columns: Vec<Column>,
     /// Sets of fields of which a file needs one, and none is mapped.
-    pub missing: Vec<Vec<&'static str>>,
+    pub missing: Vec<Vec<String>>,
     /// Fields that several columns hold.
     pub conflicts: Vec<Conflict>,
     /// Headings that several columns have.
     pub repeated_headings: Vec<Repeated>,
     /// Whether it follows an earlier one of a file with the same headings.
     pub is_saved: bool,
+}
+
+/// Whether a heading is that of a column that the program adds, such as `_errors`. Imports leave it out.
+#[must_use]
+pub fn is_own(heading: &str) -> bool {
+    heading.trim().starts_with('_')
 }
 
 /// Where the headings of a sheet are, and what they say.
@@ -64,36 +68,40 @@ impl Mapping {
     #[must_use]
     pub fn propose(target: Target, headings: &[String], rows: &[Line], saved: Option<&[store::Column]>) -> Self {
         let mut proposed = columns::propose(target, headings);
-        if let Some(saved) = saved.filter(|saved| saved.len() == proposed.len()) {
-            for (column, saved) in proposed.iter_mut().zip(saved) {
-                column.keep(target, saved);
-            }
+        // The same headings in the same order, but for those of the program's own columns.
+        for (column, saved) in proposed.iter_mut().filter(|column| !is_own(&column.heading)).zip(saved.into_iter().flatten()) {
+            column.keep(target, saved);
         }
         for (at, column) in proposed.iter_mut().enumerate() {
             let values = rows.iter().filter_map(|row| row.cells.get(at)).map(|cell| cell.trim());
             column.samples = values.filter(|value| !value.is_empty()).take(SAMPLES).map(str::to_owned).collect();
         }
-        Self {
-            columns: proposed,
-            missing: Vec::new(),
-            conflicts: Vec::new(),
-            repeated_headings: Vec::new(),
-            is_saved: saved.is_some(),
-        }
-        .checked(target)
+        let (conflicts, repeated_headings) = (columns::conflicts(&proposed), columns::repeated(&proposed));
+        Self { columns: proposed, missing: Vec::new(), conflicts, repeated_headings, is_saved: saved.is_some() }
     }
 
     /// Applies what a request says of columns; what cannot be applied is a violation of its place.
     pub fn choose(&mut self, target: Target, choices: &[Choice], violations: &mut Violations) {
         columns::apply(target, &mut self.columns, choices, How::Given, violations);
-        *self = self.clone().checked(target);
+        self.conflicts = columns::conflicts(&self.columns);
     }
 
-    fn checked(mut self, target: Target) -> Self {
-        self.missing = columns::missing(target, &self.columns);
-        self.conflicts = columns::conflicts(&self.columns);
-        self.repeated_headings = columns::repeated(&self.columns);
-        self
+    /// Whether a column holds the field.
+    #[must_use]
+    pub fn holds(&self, field: &str) -> bool {
+        self.columns.iter().any(|column| column.field == Some(field))
+    }
+
+    /// Finds what is missing of a file whose rows are found by this key.
+    pub fn require(&mut self, target: Target, key: &str, mode: Mode) {
+        let sets = columns::required(target, key, mode).into_iter();
+        self.missing = sets.filter(|alternatives| !alternatives.iter().any(|name| self.holds(name))).collect();
+    }
+
+    /// Whether the rows can be validated.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.conflicts.is_empty()
     }
 
     /// Says what keeps the rows from being validated.
@@ -103,11 +111,8 @@ impl Mapping {
         }
         for Conflict { field, columns } in &self.conflicts {
             let columns = columns.join(" and ");
-            violations.add(
-                "/columns",
-                "ambiguous_field",
-                format!("the columns {columns} all hold {field}; leave all but one out"),
-            );
+            let message = format!("the columns {columns} all hold {field}; leave all but one out");
+            violations.add("/columns", "ambiguous_field", message);
         }
     }
 
@@ -136,7 +141,8 @@ mod tests {
         let lines = [line(1, "Debtors||"), line(2, "id|tel|Shoe"), line(3, "1| 2 |"), line(4, "2||38")];
         let headings = Headings::find(Target::Customers, &lines, &[], 3, None).unwrap();
         assert_eq!((headings.row, headings.texts.join("|").as_str()), (2, "id|tel|Shoe"));
-        let mapping = Mapping::propose(Target::Customers, &headings.texts, &lines[2..], None);
+        let mut mapping = Mapping::propose(Target::Customers, &headings.texts, &lines[2..], None);
+        mapping.require(Target::Customers, "externalId", Mode::Insert);
         assert_eq!(fields(&mapping), ["externalId", "phone", "-"]);
         let samples: Vec<String> = mapping.columns.iter().map(|column| column.samples.join("|")).collect();
         assert_eq!(samples, ["1|2", "2", "38"]);
@@ -155,7 +161,8 @@ mod tests {
             field: field.map(str::to_owned),
         };
         first.choose(Target::Customers, &[choose("called", Some("name")), choose("tel", None)], &mut Violations::default());
-        assert!(!first.is_saved && first.missing.is_empty());
+        first.require(Target::Customers, "externalId", Mode::Upsert);
+        assert!(!first.is_saved && first.is_complete());
         let second = Mapping::propose(Target::Customers, &headings, &[], Some(&first.stored()));
         assert_eq!((fields(&second), second.is_saved), (vec!["externalId", "name", "-"], true));
         assert_eq!(second.columns[1].how, Some(How::Saved));
