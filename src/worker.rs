@@ -6,13 +6,18 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::features::accounts::Account;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>()
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>()
 }
 
 /// What runs every day, while few users work.

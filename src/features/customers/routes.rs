@@ -15,13 +15,15 @@ use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::resource::{
-    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource,
+    Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing, Part};
+use crate::operation::{Created, NoContent, Nothing, OrJob, Part};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
+use crate::values::json::Object;
 
 /// The access matrix of customers.
 pub fn routes(app: &App) -> Routes {
@@ -29,6 +31,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                       may(Read)   => resource::list::<Customer>:    List<Customer> -> Page<Customer>;
         post   ()                       may(Edit)   => create:                        New<Customer> -> Created<Customer>;
         post   ("search")               may(Read)   => resource::search::<Customer>:  Search<Customer> -> Page<Customer>;
+        /// Changes many customers: those with these ids, those that a filter selects, or each in its own way.
+        patch  ("batch")                may(Edit)   => resource::change_many::<Customer>: ChangesOfMany<Customer> -> OrJob<BulkChanged, Begun>;
         get    (CustomerId)             may(Read)   => resource::read::<Customer>:    Shape<Customer> -> View<Customer>;
         patch  (CustomerId)             may(Edit)   => resource::change::<Customer>:  Changes<Customer> -> Customer;
         put    (CustomerId)             may(Edit)   => resource::replace::<Customer>: Replacement<Customer> -> Customer;
@@ -77,6 +81,18 @@ impl Resource for Customer {
 
     async fn restore(connection: &mut PgConnection, customer: &Self, by: Option<UserId>) -> Result<()> {
         rules::restore(connection, customer.id, customer.deleted_at.unwrap_or_default(), by).await
+    }
+}
+
+impl Bulk for Customer {
+    const JOB: &'static str = "change_customers";
+
+    fn check(changes: Object, context: &Context<'_>, violations: &mut Violations) {
+        rules::check_changes(changes, context, violations);
+    }
+
+    fn changed_row(before: &Self, patch: Patch, context: &Context<'_>) -> Result<Option<Self>> {
+        rules::changed_row(before, patch, context)
     }
 }
 

@@ -15,10 +15,11 @@ use crate::auth::{Caller, may};
 use crate::error::{Error, Result, Violations};
 use crate::features::accounts;
 use crate::features::resource::{
-    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource,
+    Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Answers, Created, NoContent, Nothing, Operation};
+use crate::operation::{Answers, Created, NoContent, Nothing, Operation, OrJob};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
@@ -32,6 +33,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                      may(Read)   => resource::list::<Payment>:    List<Payment> -> Page<Payment>;
         post   ()                      may(Edit)   => create:                       New<Payment> -> Recorded;
         post   ("search")              may(Read)   => resource::search::<Payment>:  Search<Payment> -> Page<Payment>;
+        /// Changes many payments: those with these ids, those that a filter selects, or each in its own way.
+        patch  ("batch")               may(Edit)   => resource::change_many::<Payment>: ChangesOfMany<Payment> -> OrJob<BulkChanged, Begun>;
         get    (PaymentId)             may(Read)   => resource::read::<Payment>:    Shape<Payment> -> View<Payment>;
         patch  (PaymentId)             may(Edit)   => resource::change::<Payment>:  Changes<Payment> -> Payment;
         put    (PaymentId)             may(Edit)   => resource::replace::<Payment>: Replacement<Payment> -> Payment;
@@ -100,6 +103,19 @@ impl Resource for Payment {
 
     async fn remove(connection: &mut PgConnection, payment: &Self, _is_forced: bool, by: Option<UserId>) -> Result<()> {
         rules::remove(connection, payment, by).await
+    }
+}
+
+impl Bulk for Payment {
+    const JOB: &'static str = "change_payments";
+
+    fn check(changes: Object, context: &Context<'_>, violations: &mut Violations) {
+        rules::check_changes(changes, context, violations);
+    }
+
+    /// The accounts to which they are posted.
+    async fn lock_neighbours(connection: &mut PgConnection, payments: &[Self], changes: &[&Object]) -> Result<()> {
+        rules::lock_payees(connection, payments, changes).await
     }
 }
 

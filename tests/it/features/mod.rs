@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod activities;
+mod bulk;
 mod customers;
 pub(crate) mod ledger;
 pub(crate) mod locks;
