@@ -20,8 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, pgsync, record_reads,
-    reindex, reindex_latency, resources, sync_rate, trials, typing,
+    announcements, builds, bulk_changes, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, pgsync,
+    record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing,
 };
 
 #[global_allocator]
@@ -96,6 +96,8 @@ enum Part {
     P10,
     /// One record by id.
     P11,
+    /// A bulk change against one statement.
+    P16,
     /// Lists and memory against a minimal implementation with Express and pg.
     P17,
     /// Memory and startup time.
@@ -116,7 +118,7 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 19] = [
+    const ORDER: [Self; 20] = [
         Self::P1,
         Self::P3,
         Self::P4,
@@ -128,6 +130,7 @@ impl Part {
         Self::P9,
         Self::P9Live,
         Self::P10,
+        Self::P16,
         Self::P5,
         Self::P6,
         Self::P19,
@@ -220,6 +223,7 @@ impl Options {
                 Part::P9Live => reindex_latency::measure(&context).boxed_local().await,
                 Part::P10 => coalescing::measure(&context).boxed_local().await,
                 Part::P11 => record_reads::measure(&context).boxed_local().await,
+                Part::P16 => bulk_changes::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,
