@@ -15,15 +15,14 @@ use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::resource::{
-    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource,
-    Search, Shape, View,
+    self, Begun, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search,
+    Shape, View,
 };
 use crate::http::Routes;
 use crate::operation::{Created, NoContent, Nothing, OrJob, Part};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
-use crate::values::json::Object;
 
 /// The access matrix of customers.
 pub fn routes(app: &App) -> Routes {
@@ -81,18 +80,6 @@ impl Resource for Customer {
 
     async fn restore(connection: &mut PgConnection, customer: &Self, by: Option<UserId>) -> Result<()> {
         rules::restore(connection, customer.id, customer.deleted_at.unwrap_or_default(), by).await
-    }
-}
-
-impl Bulk for Customer {
-    const JOB: &'static str = "change_customers";
-
-    fn check(changes: Object, context: &Context<'_>, violations: &mut Violations) {
-        rules::check_changes(changes, context, violations);
-    }
-
-    fn changed_row(before: &Self, patch: Patch, context: &Context<'_>) -> Result<Option<Self>> {
-        rules::changed_row(before, patch, context)
     }
 }
 

@@ -58,7 +58,7 @@ impl Customer {
         customer
     }
 
-    fn apply(&mut self, body: &mut Object, context: &Context<'_>, violations: &mut Violations) {
+    pub(super) fn apply(&mut self, body: &mut Object, context: &Context<'_>, violations: &mut Violations) {
         let name_is_derived = self.derived_name().is_some_and(|derived| derived == self.name);
         let name = fields::take(body, "name", violations);
         let points = fields::take(body, "contactPoints", violations);
@@ -103,23 +103,6 @@ impl Customer {
     }
 }
 
-/// Checks changes of several customers, of which none is read yet. The entries of sets depend on those that are there.
-pub(super) fn check_changes(mut changes: Object, context: &Context<'_>, violations: &mut Violations) {
-    changes.retain(|name, _| !matches!(name.as_str(), "contactPoints" | "addresses"));
-    let mut customer = Customer { name: "A".into(), given_name: Some("A".into()), ..Customer::new() };
-    customer.apply(&mut changes, context, violations);
-    fields::refuse_rest::<Customer>(&changes, context.is_strict, violations);
-}
-
-/// Applies a request to a customer, if nothing follows but an update of its row that no other row can refuse.
-pub(super) fn changed_row(before: &Customer, patch: Patch, context: &Context<'_>) -> Result<Option<Customer>> {
-    let after = changed(before, patch, context)?;
-    let is_plain = after.external_id == before.external_id
-        && after.contact_points == before.contact_points
-        && after.addresses == before.addresses;
-    Ok(is_plain.then_some(after))
-}
-
 /// Applies a request to a locked customer.
 ///
 /// # Errors
@@ -133,7 +116,7 @@ pub async fn change(connection: &mut PgConnection, before: &Customer, patch: Pat
 ///
 /// # Errors
 /// Members that cannot change.
-fn changed(before: &Customer, mut patch: Patch, context: &Context<'_>) -> Result<Customer> {
+pub(super) fn changed(before: &Customer, mut patch: Patch, context: &Context<'_>) -> Result<Customer> {
     let (mut after, mut violations) = (patch.base(before), Violations::default());
     // The simple form of what is there already says nothing new.
     for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {

@@ -34,7 +34,7 @@ async fn what_is_wrong_with_a_body_is_said_before_anything_is_done() {
             &[
                 ("/set/dueDate", "not_a_day"),
                 ("/set/status", "unknown_value"),
-                ("/set/assigneeId", "wrong_type"),
+                ("/set/assigneeId", "not_acceptable"),
                 ("/set/creditor", "wrong_type"),
                 ("/set/tags", "wrong_type"),
             ],
