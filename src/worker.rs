@@ -12,18 +12,23 @@ use crate::features::payments::Payment;
 use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
+use crate::storage;
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
     let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
-    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>()
+    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
 }
 
 /// What runs every day, while few users work.
 pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
     let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    Ok(vec![Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?, Schedule::daily::<RemoveOld>(hour(4), zone)?])
+    Ok(vec![
+        Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
+        Schedule::daily::<RemoveOld>(hour(4), zone)?,
+        Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+    ])
 }
 
 /// Works until the application is stopped.

@@ -5,18 +5,14 @@
 //! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `csv`
 //! knows the format of the file.
 
-mod accounts;
-mod batch;
 mod csv;
-mod customers;
 mod fields;
-mod header;
-mod payments;
-mod record;
+mod read;
 mod report;
-mod survey;
+mod run;
+pub mod store;
+mod targets;
 mod text;
-mod value;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,15 +24,16 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 pub use crate::imports::fields::Target;
-pub use crate::imports::header::Mapping;
+pub use crate::imports::read::header::Mapping;
+pub use crate::imports::read::value::{DayOrder, Decimal, Forms};
 pub use crate::imports::report::{Event, Issue, Severity, Summary};
-pub use crate::imports::value::{DayOrder, Decimal};
 
 use crate::api::{self, Authority};
 use crate::config;
-use crate::imports::batch::{Draft, Seen};
-use crate::imports::record::Record;
-use crate::imports::survey::Survey;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::{self, Survey};
+use crate::imports::run::batch::{self, Draft, Seen};
+use crate::imports::targets::{accounts, customers, payments};
 use crate::values::money::Currency;
 
 /// A file to import, and how.

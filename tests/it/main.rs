@@ -28,6 +28,7 @@ mod saved_searches;
 mod search;
 mod searchable;
 mod soak;
+mod storage;
 mod sync;
 mod text;
 mod tidy;

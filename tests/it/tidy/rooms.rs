@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (2, &["app"]),
     (3, &["http"]),
     (4, &["api", "jobs"]),
-    (5, &["auth"]),
+    (5, &["auth", "storage"]),
     (6, &["features"]),
     (7, &["collections"]),
     (8, &["sync", "imports", "saved_searches", "universal", "openapi"]),

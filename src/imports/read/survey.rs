@@ -6,12 +6,12 @@ use std::fs::File;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::Import;
-use super::csv::{Row, Rows};
-use super::fields::Kind;
 use super::header::Header;
-use super::text::{self, Text};
 use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
+use crate::imports::Import;
+use crate::imports::csv::{Row, Rows};
+use crate::imports::fields::Kind;
+use crate::imports::text::{self, Text};
 
 /// Columns of a file; spreadsheets that people make have fewer.
 const MAX_COLUMNS: usize = 200;
@@ -19,18 +19,18 @@ const MAX_COLUMNS: usize = 200;
 const MAX_ROW_BYTES: usize = 1_048_576;
 
 /// What the first pass finds.
-pub(super) struct Survey {
-    pub(super) header: Header,
+pub(in crate::imports) struct Survey {
+    pub(in crate::imports) header: Header,
     /// How each column of days is read.
-    pub(super) days: HashMap<usize, DayOrder>,
+    pub(in crate::imports) days: HashMap<usize, DayOrder>,
     /// How each column of amounts is read.
-    pub(super) decimals: HashMap<usize, Decimal>,
+    pub(in crate::imports) decimals: HashMap<usize, Decimal>,
     /// Rows after the header, broken ones too.
-    pub(super) rows: u64,
+    pub(in crate::imports) rows: u64,
 }
 
 /// Opens the file. Returns its header and the rows after it.
-pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
+pub(in crate::imports) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     let file = File::open(&import.path).context("the file cannot be opened")?;
     let size = file.metadata()?.len();
     let limit = import.limits.max_file_bytes;
@@ -45,7 +45,7 @@ pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     }
 }
 
-pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
+pub(in crate::imports) fn survey(import: &Import) -> anyhow::Result<Survey> {
     let (headings, mut rows) = open(import)?;
     ensure!(
         !headings.cells[0].starts_with("PK\u{3}\u{4}"),
