@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
 use crate::error::Violation;
-use crate::imports::csv::{BrokenRow, Row};
 use crate::imports::fields::{Field, Kind, Target};
-use crate::imports::report::{Issue, Severity, column_name};
+use crate::imports::report::{Issue, Severity};
 use crate::search::FieldKind;
+use crate::sheets::{BrokenRow, Cell, Row, column_name};
 use crate::values::json::Object;
 
 /// Characters of a cell, as in a workbook.
@@ -26,7 +26,8 @@ pub(in crate::imports) struct Record {
 impl Record {
     /// Reads the cells; blank ones are absent.
     pub(in crate::imports) fn read(row: Row, survey: &Survey) -> Self {
-        let mut record = Self { row: row.number, cells: row.cells, values: HashMap::new(), issues: Vec::new() };
+        let cells = row.cells.iter().map(Cell::to_string).collect();
+        let mut record = Self { row: row.number, cells, values: HashMap::new(), issues: Vec::new() };
         let columns = &survey.header.columns;
         let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
         if surplus || record.cells.len() < columns.len() {
@@ -54,7 +55,7 @@ impl Record {
 
     /// A row that could not be parsed.
     pub(in crate::imports) fn broken(row: BrokenRow) -> Self {
-        let issue = issue(row.number, row.code, format!("{} (line {})", row.message, row.line));
+        let issue = issue(row.number, &row.code, format!("{} (line {})", row.message, row.line));
         Self { row: row.number, cells: Vec::new(), values: HashMap::new(), issues: vec![issue] }
     }
 
