@@ -7,7 +7,11 @@ use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::config::Analytics;
 use crate::error::Result;
+use crate::features::accounts::Account;
 use crate::features::analytics::TakeSnapshots;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
@@ -15,7 +19,8 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    let kinds = Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>();
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    let kinds = bulk.with::<RemoveEndedSessions>().with::<RemoveOld>();
     kinds.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
 }
 
