@@ -24,6 +24,7 @@ use futures_util::FutureExt;
 
 use crate::collections;
 use crate::search::Collection;
+use crate::sheets;
 use crate::telemetry;
 use connect::describe;
 
@@ -62,6 +63,9 @@ enum Command {
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
     Jobs(jobs::JobCommand),
+    /// Read the workbook on standard input, for the server that began this process.
+    #[command(hide = true)]
+    ReadWorkbook(sheets::Reader),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -123,6 +127,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => import.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
+        Command::ReadWorkbook(reader) => reader.run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

@@ -3,10 +3,24 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use encoding_rs::Encoding;
 
+use super::error::Error;
 use super::format::{Format, HEAD_BYTES};
+
+/// What files with these endings hold.
+const ENDINGS: [(&str, Format); 8] = [
+    ("csv", Format::Text),
+    ("tsv", Format::Text),
+    ("tab", Format::Text),
+    ("txt", Format::Text),
+    ("xlsx", Format::Zip),
+    ("xlsm", Format::Zip),
+    ("ods", Format::Zip),
+    ("xls", Format::CompoundFile),
+];
 
 /// A file with what is known of it.
 #[derive(Debug)]
@@ -33,6 +47,36 @@ impl Source {
         let mut head = Vec::new();
         Positioned::new(file.try_clone()?).take(HEAD_BYTES as u64).read_to_end(&mut head)?;
         Ok(Self { file, name: name.to_owned(), format: Format::of(&head), text })
+    }
+
+    /// The ending of the name, in small letters.
+    pub(super) fn ending(&self) -> Option<String> {
+        Some(Path::new(&self.name).extension()?.to_str()?.to_ascii_lowercase())
+    }
+
+    /// Refuses a file that is not what its name says, and markup. Of a compound file only its reader can tell, since an encrypted
+    /// workbook is one, whatever its ending.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is = match self.format {
+            Format::Text if self.is_markup()? => return Err(Error::Markup),
+            Format::Text => "text",
+            Format::Zip => "a workbook or another archive",
+            Format::CompoundFile => return Ok(()),
+            Format::Binary => return Err(Error::NotAWorkbook),
+        };
+        let Some(ending) = self.ending() else { return Ok(()) };
+        match ENDINGS.iter().find(|(known, _)| *known == ending) {
+            Some((_, format)) if *format != self.format => Err(Error::WrongEnding { ending, is: is.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells HTML and XML by how they begin.
+    fn is_markup(&self) -> io::Result<bool> {
+        let mut head = Vec::new();
+        self.open()?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start().to_ascii_lowercase();
+        Ok([&b"<!doctype"[..], b"<html", b"<head", b"<meta", b"<table", b"<?xml"].iter().any(|begin| head.starts_with(begin)))
     }
 
     /// The same source for another thread.
