@@ -6,6 +6,10 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::features::accounts::Account;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
@@ -13,7 +17,8 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
 }
 
 /// What runs every day, while few users work.

@@ -2,7 +2,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod activities;
+mod bulk;
 mod customers;
+mod figures;
 pub(crate) mod ledger;
 pub(crate) mod locks;
 pub(crate) mod log;
