@@ -35,7 +35,7 @@ async fn cells_are_read_by_their_kind() {
             text("007"),
             text("Jörg & Co"),
             text("0049 30"),
-            number(12_345_678_901_234_567.0),
+            number(12_345_678_901_234_568.0),
             number(-0.1),
             Cell::Boolean(true),
             Cell::Error("#DIV/0!".into())
