@@ -1,7 +1,7 @@
 //! The file that is read, any number of times and by several readers at once.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -84,11 +84,19 @@ impl Source {
         Ok(Self { file: self.file.try_clone()?, name: self.name.clone(), format: self.format, text: self.text })
     }
 
+    /// Opens the file for a reader that jumps.
+    pub(super) fn input(&self) -> io::Result<Input> {
+        Ok(BufReader::with_capacity(64 * 1024, self.open()?))
+    }
+
     /// Opens the file at its beginning.
     pub(super) fn open(&self) -> io::Result<Positioned> {
         Ok(Positioned::new(self.file.try_clone()?))
     }
 }
+
+/// The file, read in large pieces.
+pub(super) type Input = BufReader<Positioned>;
 
 /// A reader with a position of its own; copies of a [`File`] share theirs.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use quick_xml::events::Event;
 use zip::ZipArchive;
 
-use super::reader::Input;
 use crate::sheets::book::Kind;
 use crate::sheets::error::Error;
+use crate::sheets::source::Input;
 
 /// Parts of a workbook: some for each sheet, and one for each picture.
 const MAX_PARTS: usize = 10_000;

@@ -5,9 +5,12 @@ use std::io::BufReader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::{Contents, damaged, next};
-use super::xlsx::{GRID_COLUMNS, GRID_ROWS};
 use crate::sheets::book::Merged;
 use crate::sheets::error::Error;
+
+/// What a spreadsheet holds.
+pub(super) const GRID_ROWS: u64 = 1_048_576;
+pub(super) const GRID_COLUMNS: usize = 16_384;
 
 /// Merged ranges that are kept: those of headers are few.
 const MAX_MERGED: usize = 1_000;

@@ -4,9 +4,9 @@ use calamine::{Data, OdsError, Range, Xls, XlsError};
 
 use super::cell;
 use super::layout::Layout;
-use super::reader::Input;
 use crate::sheets::book::{BrokenRow, Cell, Merged, Row};
 use crate::sheets::error::Error;
+use crate::sheets::source::Input;
 
 /// Calls with each row of a range.
 pub(super) fn each_row(

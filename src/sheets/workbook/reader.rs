@@ -1,6 +1,6 @@
 //! The reading process itself.
 
-use std::io::{self, BufReader, Stdout};
+use std::io::{self, Stdout};
 use std::os::fd::AsFd;
 
 use calamine::{Ods, Reader as _, SheetType, SheetVisible, Xls, XlsError, Xlsx, XlsxError};
@@ -17,7 +17,7 @@ use crate::sheets::Batch;
 use crate::sheets::book::{Book, BrokenRow, Kind, Row, Sheet, Warning};
 use crate::sheets::error::Error;
 use crate::sheets::format::Format;
-use crate::sheets::source::{Positioned, Source, TextOptions};
+use crate::sheets::source::{Input, Source, TextOptions};
 
 /// Text of the rows that are handed on at once, in bytes.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -44,9 +44,6 @@ pub struct Reader {
     #[arg(long)]
     max_columns: usize,
 }
-
-/// The file, read in large pieces.
-pub(super) type Input = BufReader<Positioned>;
 
 /// An open workbook.
 enum Open {
@@ -147,20 +144,20 @@ impl Reader {
         let file = io::stdin().as_fd().try_clone_to_owned()?;
         let source = Source::new(file.into(), "", TextOptions::default())?;
         if source.format == Format::Zip {
-            let contents = archive::check(input(&source)?)?;
+            let contents = archive::check(source.input()?)?;
             return match contents.kind {
-                Kind::Ods => Ok(Open::Ods(Box::new(Ods::new(input(&source)?).map_err(ranges::unreadable_ods)?))),
-                _ => Ok(Open::Xlsx(Box::new(Xlsx::new(input(&source)?).map_err(xlsx::unreadable)?), contents)),
+                Kind::Ods => Ok(Open::Ods(Box::new(Ods::new(source.input()?).map_err(ranges::unreadable_ods)?))),
+                _ => Ok(Open::Xlsx(Box::new(Xlsx::new(source.input()?).map_err(xlsx::unreadable)?), contents)),
             };
         }
         // Encrypted workbooks of the newer kind are in a compound file too.
-        if let Err(XlsxError::Password) = Xlsx::new(input(&source)?) {
+        if let Err(XlsxError::Password) = Xlsx::new(source.input()?) {
             return Err(Error::Encrypted);
         }
         if !self.ending.is_empty() && self.ending != "xls" {
             return Err(Error::WrongEnding { ending: self.ending.clone(), is: "an older workbook (xls)".to_owned() });
         }
-        match Xls::new(input(&source)?) {
+        match Xls::new(source.input()?) {
             Ok(xls) => Ok(Open::Xls(Box::new(xls))),
             Err(XlsError::Password) => Err(Error::Encrypted),
             Err(error) => Err(ranges::unreadable_xls(&error)),
@@ -210,10 +207,6 @@ impl Open {
             Self::Ods(ods) => ranges::each_row(ods.worksheet_range(sheet).map_err(ranges::unreadable_ods)?, each),
         }
     }
-}
-
-fn input(source: &Source) -> io::Result<Input> {
-    Ok(BufReader::with_capacity(64 * 1024, source.open()?))
 }
 
 /// Bytes of address space that this process has taken: the limit comes on top.

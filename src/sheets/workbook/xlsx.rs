@@ -3,14 +3,10 @@
 use calamine::{Data, Xlsx, XlsxError};
 
 use super::cell;
-use super::layout::Layout;
-use super::reader::Input;
+use super::layout::{GRID_COLUMNS, GRID_ROWS, Layout};
 use crate::sheets::book::{BrokenRow, Cell, Row, column_name};
 use crate::sheets::error::Error;
-
-/// What a spreadsheet holds.
-pub(super) const GRID_ROWS: u64 = 1_048_576;
-pub(super) const GRID_COLUMNS: usize = 16_384;
+use crate::sheets::source::Input;
 
 /// Calls with each row that has cells.
 pub(super) fn each_row(
