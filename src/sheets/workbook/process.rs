@@ -40,8 +40,10 @@ impl Process {
             command.arg(format!("--sheet={sheet}"));
         }
         let file = Stdio::from(source.file.try_clone()?);
-        // What calamine logs may quote cells.
-        command.env_clear().stdin(file).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        // The allocator would begin with a gibibyte of address space, which the limit could not tell from what is used.
+        command.env_clear().env("MIMALLOC_ARENA_RESERVE", "0");
+        // A panic may quote cells, so nothing is kept of standard error.
+        command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let answers = child.stdout.take().ok_or_else(|| Error::internal("the process has no output"))?;
         Ok(Self { child, answers: BufReader::new(answers), memory: limits.memory, patience: limits.read_timeout })

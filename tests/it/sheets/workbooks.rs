@@ -24,7 +24,7 @@ async fn cells_are_read_by_their_kind() {
         <row r="3"><c r="A3"><f>1+1</f><v>2</v></c><c r="B3"><f>NOW()</f></c><c r="C3"><f>A1</f><v></v></c>
         <c r="D3" t="str"><f>A1</f><v></v></c><c r="E3" t="str"><f>A1</f><v>x</v></c></row>"#;
     let strings = r#"<sst count="2" uniqueCount="2"><si><t>007</t></si>
-        <si><r><t>J&#246;rg </t></r><r><t>&amp; Co</t></r><rPh sb="0" eb="1"><t>no</t></rPh></si></sst>"#;
+        <si><r><t xml:space="preserve">J&#246;rg </t></r><r><t>&amp; Co</t></r><rPh sb="0" eb="1"><t>no</t></rPh></si></sst>"#;
     let book = workbook(&sheet(cells), &[("xl/sharedStrings.xml", strings)]);
     let found = read("a.xlsx", &book, "Data").await;
     let number = Cell::Number;
