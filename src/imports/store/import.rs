@@ -223,6 +223,20 @@ impl Import {
         }
     }
 
+    /// The file needs one field of each set.
+    #[must_use]
+    pub fn needed(&self) -> Vec<Vec<&'static str>> {
+        let required = self.target.required();
+        let is_key = |names: &&[&str]| names.contains(&self.target.key()) || names.contains(&"accountNumber");
+        let needed = required.iter().copied().filter(|names| match self.mode {
+            Mode::Update => is_key(names),
+            // Another key stands in for the first.
+            Mode::Insert | Mode::Upsert => self.key == self.target.key() || !names.contains(&self.target.key()),
+        });
+        let keys = self.target.keys().iter().copied().filter(|key| *key == self.key && self.key != self.target.key());
+        needed.map(<[_]>::to_vec).chain(keys.map(|key| vec![key])).collect()
+    }
+
     /// Sets the columns. What was found of the rows is void.
     pub fn map(&mut self, columns: Vec<Column>) {
         self.columns = Some(Json(columns));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::import::Action;
 use crate::error::Result;
 use crate::imports::report::Issue;
+use crate::sheets::Cell;
 use crate::values::ids::ImportId;
 
 /// A row of the sheet, and what was found of it or became of it.
@@ -16,7 +17,7 @@ use crate::values::ids::ImportId;
 pub struct Row {
     /// As the spreadsheet counts.
     pub number: i64,
-    pub cells: Json<Vec<Value>>,
+    pub cells: Json<Vec<Cell>>,
     /// None until it was validated or committed.
     pub action: Option<Action>,
     /// `staged`, `validated`, `committed`; after an undo `reversed`, `kept` or `errored`.
@@ -51,7 +52,7 @@ pub async fn page(executor: impl PgExecutor<'_>, id: ImportId, filter: &Filter, 
         Row,
         r#"
         select
-          number, cells as "cells: Json<Vec<Value>>", action as "action: Action", status, record_id, record_version,
+          number, cells as "cells: Json<Vec<Cell>>", action as "action: Action", status, record_id, record_version,
           changes as "changes: Json<Vec<Difference>>", issues as "issues: Json<Vec<Issue>>", reason
         from import_rows
         where import_id = $1
