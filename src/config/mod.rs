@@ -22,7 +22,7 @@ pub use access::mail::Mail;
 pub use access::{Access, Registration};
 pub use database::Database;
 pub use http::Http;
-pub use imports::Imports;
+pub use imports::{Imports, SheetLimits};
 pub use jobs::Jobs;
 pub use search::Search;
 pub use sync::Sync;

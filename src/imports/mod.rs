@@ -2,17 +2,15 @@
 //!
 //! A file is read twice. The survey checks that it can be read and what its columns hold, before anything is written. Then a
 //! thread reads rows, at most two batches ahead of the transactions that insert them, so memory does not grow with the file.
-//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `csv`
+//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `sheets`
 //! knows the format of the file.
 
-mod csv;
 mod fields;
 mod read;
 mod report;
 mod run;
 pub mod store;
 mod targets;
-mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,7 +132,7 @@ async fn import_as<D: Draft>(
 fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) -> anyhow::Result<()> {
     let (_, mut rows) = survey::open(import)?;
     let mut batch = Vec::new();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         batch.push(match row {
             Ok(row) => Record::read(row, survey),
             Err(broken) => Record::broken(broken),

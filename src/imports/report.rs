@@ -88,21 +88,3 @@ impl std::fmt::Display for Issue {
         }
     }
 }
-
-/// The name of a column in a spreadsheet: A, B, …, Z, AA, AB, …
-pub(super) fn column_name(column: usize) -> String {
-    let letter = char::from(b'A' + (column % 26) as u8);
-    if column < 26 { letter.into() } else { format!("{}{letter}", column_name(column / 26 - 1)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_named_as_in_a_spreadsheet() {
-        for (column, expected) in [(0, "A"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")] {
-            assert_eq!(column_name(column), expected);
-        }
-    }
-}
