@@ -7,13 +7,21 @@ use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
 use crate::features::users;
+use crate::imports::run::{Commit, RemoveOldRows, Undo, Validate};
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
+    Kinds::default()
+        .with::<RemoveEndedSessions>()
+        .with::<RemoveOld>()
+        .with::<Validate>()
+        .with::<Commit>()
+        .with::<Undo>()
+        .with::<RemoveOldRows>()
+        .with::<storage::RemoveExpired>()
 }
 
 /// What runs every day, while few users work.
@@ -23,6 +31,7 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
         Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+        Schedule::daily::<RemoveOldRows>(hour(5), zone)?,
     ])
 }
 

@@ -38,10 +38,8 @@ impl Header {
     /// The header of columns that are mapped. A field that this program does not know is left out.
     pub(in crate::imports) fn of(target: Target, columns: &[store::Column]) -> Self {
         let field = |name: &String| target.fields().iter().find(|field| field.name == name);
-        let column = |column: &store::Column| Column {
-            heading: column.heading.clone(),
-            field: column.field.as_ref().and_then(field),
-        };
+        let column =
+            |column: &store::Column| Column { heading: column.heading.clone(), field: column.field.as_ref().and_then(field) };
         Self { columns: columns.iter().map(column).collect() }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
+
 use super::cell::{self, Unread};
 use super::header::Header;
 use super::value::Forms;
@@ -75,6 +77,10 @@ impl Record {
             }
             let form = cell::Form { day: layout.forms.days.get(&at).copied(), decimal: layout.forms.decimals.get(&at).copied() };
             match cell::read(cell, field.kind, form, &layout.region) {
+                Ok(read) if field.kind == Kind::ForgivenDay && read.value.parse::<NaiveDate>().is_err() => {
+                    let message = "takes a calendar day such as 2026-01-31; it is left out".to_owned();
+                    record.add_issue(layout, field, Severity::Warning, "not_a_day", message);
+                }
                 Ok(read) => {
                     record.values.insert(field.name, Some(read.value));
                     if let Some((code, message)) = read.repaired {
@@ -129,6 +135,13 @@ impl Record {
 
     pub(in crate::imports) fn has_failed(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
+    }
+
+    /// Makes errors of the warnings: the row as a whole is refused for what it could have done without.
+    pub(in crate::imports) fn forgive_nothing(&mut self) {
+        if !self.has_failed() {
+            self.issues.iter_mut().for_each(|issue| issue.severity = Severity::Error);
+        }
     }
 
     /// Adds a warning about the whole row.

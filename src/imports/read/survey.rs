@@ -11,7 +11,7 @@ use crate::sheets::Cell;
 
 /// The votes of the rows so far, by column.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(in crate::imports) struct Survey {
+pub struct Survey {
     days: HashMap<usize, Votes<DayOrder>>,
     decimals: HashMap<usize, Votes<Decimal>>,
 }
@@ -42,8 +42,7 @@ impl Survey {
     /// Decides how each column is read. An error says why a user has to.
     pub(in crate::imports) fn decide(&self, header: &Header, given: Given) -> Result<Forms, String> {
         let days = decide(header, &self.days, given.days, DayOrder::Dmy, "days=dmy or days=mdy (--date-format)")?;
-        let decimals =
-            decide(header, &self.decimals, given.decimal, Decimal::Dot, "decimal=dot or decimal=comma (--decimal)")?;
+        let decimals = decide(header, &self.decimals, given.decimal, Decimal::Dot, "decimal=dot or decimal=comma (--decimal)")?;
         Ok(Forms { days, decimals })
     }
 }

@@ -8,69 +8,29 @@ use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
+use super::outcome::Outcome;
 use super::staged::{self, Staged};
-use crate::api::fields::columns;
 use crate::api::{Fields, Member};
 use crate::error::{Error, Result, Violation};
 use crate::features::resource::{Patch, Resource};
 use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
-use crate::imports::report::{Issue, Severity};
-use crate::imports::store::{Action, Blank, Counts, Mode};
 use crate::imports::store::rows::Difference;
+use crate::imports::store::{Action, Mode};
 use crate::imports::targets::{Companion, Draft, Match};
 use crate::search::Access;
-use crate::values::json::{Object, Value};
-
-/// What became of a row.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) row: u64,
-    pub(super) action: Action,
-    pub(super) key_hash: Option<[u8; 32]>,
-    pub(super) record: Option<(Uuid, i64)>,
-    pub(super) companion: Option<Companion>,
-    /// What an update changed, as it was.
-    pub(super) before: Option<Json>,
-    pub(super) changes: Vec<Difference>,
-    pub(super) issues: Vec<Issue>,
-}
-
-impl Outcome {
-    fn new(action: Action, row: Row) -> Self {
-        let Row { record, key_hash } = row;
-        let action = if record.has_failed() { Action::Error } else { action };
-        Self {
-            row: record.row,
-            action,
-            key_hash,
-            record: None,
-            companion: None,
-            before: None,
-            changes: Vec::new(),
-            issues: record.issues,
-        }
-    }
-
-    /// The row as counts.
-    pub(super) fn counts(&self) -> Counts {
-        let is = |action| u64::from(self.action == action);
-        Counts {
-            rows: 1,
-            created: is(Action::Create),
-            updated: is(Action::Update),
-            unchanged: is(Action::Unchanged),
-            skipped: is(Action::Skipped),
-            failed: is(Action::Error),
-            warnings: self.issues.iter().filter(|issue| issue.severity == Severity::Warning).count() as u64,
-        }
-    }
-}
+use crate::values::json::Object;
 
 /// A row whose cells are read.
 struct Row {
     record: Record,
     key_hash: Option<[u8; 32]>,
+}
+
+impl Row {
+    fn outcome(self, action: Action) -> Outcome {
+        Outcome::new(action, self.record, self.key_hash)
+    }
 }
 
 /// What the rows of a chunk do.
@@ -96,7 +56,7 @@ pub(super) async fn process<D: Draft>(connection: &mut PgConnection, plan: &Plan
                 rows.push(row);
                 drafts.push(draft);
             }
-            None => sorted.done.push(Outcome::new(Action::Create, row)),
+            None => sorted.done.push(row.outcome(Action::Create)),
         }
     }
     sorted.done.extend(create(connection, plan, rows, drafts).await?);
@@ -122,6 +82,7 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
     for mut record in records {
         let key = key(&record);
         let key_hash = key.as_deref().map(staged::hash);
+        let has_failed = record.has_failed();
         let mut refuse = |code: &'static str, message: String| {
             let violation = Violation { pointer: format!("/{}", import.key), code: code.into(), message };
             record.add(&plan.layout, vec![violation]);
@@ -147,8 +108,10 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
             }
             (None, [one]) => Some(one.id),
             (None, []) => {
-                if import.mode == Mode::Update && !record.has_failed() {
-                    refuse("unknown_record", "there is no record with this to update".into());
+                match key {
+                    _ if import.mode != Mode::Update || has_failed => {}
+                    Some(_) => refuse("unknown_record", "there is no record with this to update".into()),
+                    None => refuse("required", "must not be blank".into()),
                 }
                 None
             }
@@ -158,10 +121,10 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
         }
         let row = Row { record, key_hash };
         match target {
-            _ if row.record.has_failed() => sorted.done.push(Outcome::new(Action::Error, row)),
+            _ if row.record.has_failed() => sorted.done.push(row.outcome(Action::Error)),
             None => sorted.fresh.push(row),
             Some(id) if import.mode == Mode::Insert => {
-                let mut outcome = Outcome::new(Action::Skipped, row);
+                let mut outcome = row.outcome(Action::Skipped);
                 outcome.record = Some((id, 0));
                 sorted.done.push(outcome);
             }
@@ -193,7 +156,7 @@ async fn create<D: Draft>(connection: &mut PgConnection, plan: &Plan, rows: Vec<
     for (mut row, draft) in rows.into_iter().zip(&drafts) {
         match inserted.next().unwrap_or(Ok(())) {
             Ok(()) => {
-                let mut outcome = Outcome::new(Action::Create, row);
+                let mut outcome = row.outcome(Action::Create);
                 outcome.record = versions.get(&draft.id()).map(|version| (draft.id(), *version));
                 outcome.companion = draft.companion().and_then(|(table, id)| {
                     Some(Companion { table: table.to_owned(), id, version: *companion_versions.get(&id)? })
@@ -204,11 +167,11 @@ async fn create<D: Draft>(connection: &mut PgConnection, plan: &Plan, rows: Vec<
             Err(Error::Duplicate(violation))
                 if violation.pointer == format!("/{}", plan.import.key) && plan.import.mode == Mode::Insert =>
             {
-                outcomes.push(Outcome::new(Action::Skipped, row));
+                outcomes.push(row.outcome(Action::Skipped));
             }
             Err(error) => {
                 row.record.add(&plan.layout, violations(error)?);
-                outcomes.push(Outcome::new(Action::Error, row));
+                outcomes.push(row.outcome(Action::Error));
             }
         }
     }
@@ -231,12 +194,12 @@ async fn update<D: Draft>(
             let message = "the record was deleted meanwhile".to_owned();
             let violation = Violation { pointer: format!("/{}", plan.import.key), code: "record_deleted".into(), message };
             row.record.add(&plan.layout, vec![violation]);
-            outcomes.push(Outcome::new(Action::Error, row));
+            outcomes.push(row.outcome(Action::Error));
             continue;
         };
         let members = D::patch(&mut row.record, &before, known, plan);
         if row.record.has_failed() {
-            outcomes.push(Outcome::new(Action::Error, row));
+            outcomes.push(row.outcome(Action::Error));
         } else {
             changed.push(row);
             changes.push((before, members));
@@ -253,9 +216,7 @@ async fn update<D: Draft>(
     let mut applied: Vec<Result<()>> = Vec::new();
     if try_all(connection, async |connection| apply(connection, &changes).await).await?.is_err() {
         for change in &changes {
-            applied.push(
-                try_all(connection, async |connection| apply(connection, std::slice::from_ref(change)).await).await?,
-            );
+            applied.push(try_all(connection, async |connection| apply(connection, std::slice::from_ref(change)).await).await?);
         }
     }
     let ids: Vec<Uuid> = changes.iter().map(|(before, _)| before.id()).collect();
@@ -265,12 +226,13 @@ async fn update<D: Draft>(
     for (mut row, (before, _)) in changed.into_iter().zip(&changes) {
         if let Err(error) = applied.next().unwrap_or(Ok(())) {
             row.record.add(&plan.layout, violations(error)?);
-            outcomes.push(Outcome::new(Action::Error, row));
+            row.record.forgive_nothing();
+            outcomes.push(row.outcome(Action::Error));
             continue;
         }
         let after = afters.remove(&before.id()).ok_or(Error::NotFound(D::Record::NAME))?;
         let is_changed = after.locked().version != before.locked().version;
-        let mut outcome = Outcome::new(if is_changed { Action::Update } else { Action::Unchanged }, row);
+        let mut outcome = row.outcome(if is_changed { Action::Update } else { Action::Unchanged });
         outcome.record = Some((after.id(), after.locked().version));
         if is_changed {
             let (before, after) = (shown(before)?, shown(&after)?);

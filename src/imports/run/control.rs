@@ -1,54 +1,20 @@
 //! What may be done with an import now, and its beginning: as a job, or at once.
 
-use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use super::kinds::{Commit, Undo, Validate};
 use super::steps::{self, Cursor};
+use super::task::Task;
 use crate::api::Authority;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::imports::plan::not_mapped;
-use crate::imports::store::{self, Import, State};
+use crate::imports::store::{self, Import, KEPT, State};
 use crate::jobs::{Next, Terms, enqueue};
 use crate::values::ids::{ImportId, JobId};
 
 /// Most rows that a request validates or commits at once, within a second or two; more are a job.
 pub const SHORT: u64 = 1_000;
-
-/// How long a commit can be undone.
-const UNDO_DAYS: TimeDelta = TimeDelta::days(30);
-
-/// What is done with the rows of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Find out what a commit would do; nothing changes.
-    Validate,
-    Commit,
-    /// Take back what the commit did.
-    Undo,
-}
-
-impl Task {
-    /// The state of an import meanwhile.
-    pub(super) fn state(self) -> State {
-        match self {
-            Self::Validate => State::Validating,
-            Self::Commit => State::Committing,
-            Self::Undo => State::Undoing,
-        }
-    }
-
-    /// Says in which states it can begin.
-    fn follows(self, state: State) -> bool {
-        use State::{Cancelled, Committed, Failed, Mapped, Partial, Validated};
-        match self {
-            Self::Validate => matches!(state, Mapped | Validated | Failed | Cancelled),
-            Self::Commit => matches!(state, Mapped | Validated | Failed | Cancelled | Partial),
-            Self::Undo => matches!(state, Committed | Partial | Failed | Cancelled),
-        }
-    }
-}
 
 /// Begins a task as a job, in the transaction of the caller, who has locked the import.
 ///
@@ -76,6 +42,7 @@ pub async fn start(app: &App, connection: &mut PgConnection, import: &mut Import
 pub async fn run_now(app: &App, connection: &mut PgConnection, id: ImportId, task: Task) -> Result<Import> {
     let mut import = store::lock(connection, id).await?;
     begin(app, &mut import, task)?;
+    import.job_id = None;
     store::save(connection, &import).await?;
     let mut cursor = Cursor::default();
     loop {
@@ -101,8 +68,8 @@ fn begin(app: &App, import: &mut Import, task: Task) -> Result<()> {
         return Err(not_mapped());
     }
     let now = app.clock.now();
-    if task == Task::Undo && import.committed_at.is_some_and(|committed| committed + UNDO_DAYS < now) {
-        return Err(Error::conflict("undo_expired", format!("an import can be undone for {} days", UNDO_DAYS.num_days())));
+    if task == Task::Undo && import.committed_at.is_some_and(|committed| committed + KEPT < now) {
+        return Err(Error::conflict("undo_expired", format!("an import can be undone for {} days", KEPT.num_days())));
     }
     if task == Task::Commit {
         check_approval(app, import)?;
@@ -118,10 +85,16 @@ fn check_approval(app: &App, import: &Import) -> Result<()> {
         return Ok(());
     }
     if import.forms.is_none() {
-        return Err(Error::conflict("import_not_validated", "validate the import first; then it is known whether it needs an approval"));
+        return Err(Error::conflict(
+            "import_not_validated",
+            "validate the import first; then it is known whether it needs an approval",
+        ));
     }
     if import.validated.rows > most {
-        return Err(Error::conflict("approval_required", format!("an import of more than {most} rows needs the approval of a manager")));
+        return Err(Error::conflict(
+            "approval_required",
+            format!("an import of more than {most} rows needs the approval of a manager"),
+        ));
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::control::Task;
 use super::steps::{self, Cursor, Tally};
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::jobs::{Chunk, Kind, Lane, Next};
 use crate::values::ids::ImportId;

@@ -3,10 +3,15 @@
 mod chunk;
 mod control;
 mod kinds;
+mod outcome;
+mod removal;
 mod stage;
 mod staged;
 mod steps;
+mod task;
 mod undo;
 
-pub use control::{SHORT, Task, run_now, start};
+pub use control::{SHORT, run_now, start};
 pub use kinds::{Commit, Undo, Validate};
+pub use removal::RemoveOldRows;
+pub use task::Task;

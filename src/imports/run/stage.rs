@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
 use sqlx::{Connection as _, PgConnection};
 
 use super::staged;
@@ -13,7 +12,7 @@ use crate::imports::read::header::Header;
 use crate::imports::read::survey::{Given, Survey};
 use crate::imports::read::value::Forms;
 use crate::imports::store::Import;
-use crate::sheets::{self, Source, TextOptions};
+use crate::sheets::{self, Source};
 use crate::storage;
 use crate::values::ids::{FileId, ImportId};
 
@@ -39,7 +38,7 @@ pub(super) enum Staging {
 pub(super) async fn stage(app: &App, connection: &mut PgConnection, import: &Import, after: u64) -> Result<Staging> {
     let file = import.file_id.ok_or(Error::NotFound("file"))?;
     let file = storage::copy_to_temporary(&app.db.jobs, FileId(file)).await?;
-    let source = Source::new(file, &import.file_name, text_options(import)).map_err(Error::internal)?;
+    let source = Source::new(file, &import.file_name, import.options.text()).map_err(Error::internal)?;
     let mut savepoint = connection.begin().await?;
     match copy(app, &mut savepoint, import, &source, after).await {
         Ok(staging) => {
@@ -52,12 +51,6 @@ pub(super) async fn stage(app: &App, connection: &mut PgConnection, import: &Imp
         }
         Err(Failure::Server(error)) => Err(error),
     }
-}
-
-/// How a text is read, as its user says.
-pub(super) fn text_options(import: &Import) -> TextOptions {
-    let encoding = import.options.encoding.as_deref().and_then(|name| Encoding::for_label(name.as_bytes()));
-    TextOptions { encoding, delimiter: import.options.delimiter.and_then(|sign| u8::try_from(sign).ok()) }
 }
 
 enum Failure {

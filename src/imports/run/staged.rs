@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::chunk::Outcome;
+use super::outcome::Outcome;
 use crate::error::{Error, Result};
 use crate::imports::read::record::{Layout, Record};
 use crate::imports::store::Action;

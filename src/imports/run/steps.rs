@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, PgConnection};
 
-use super::chunk::{Outcome, process};
-use super::control::Task;
+use super::chunk::process;
+use super::outcome::Outcome;
 use super::stage::{self, Look, Staging};
 use super::staged::{self, Stage, Staged};
+use super::task::Task;
 use super::undo;
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -67,6 +68,9 @@ pub(super) async fn step(
 /// Tries failed rows again, as part of a commit.
 pub(super) async fn retry(app: &App, connection: &mut PgConnection, id: ImportId, numbers: &[i64]) -> Result<Tally> {
     let mut import = store::lock(connection, id).await?;
+    if !matches!(import.state, State::Partial | State::Failed) {
+        return Err(Error::conflict("import_state", format!("the import is {} by now", import.state.as_str())));
+    }
     let staged = staged::numbered(connection, id, numbers).await?;
     let again = staged.len() as u64;
     let outcomes = turn(app, connection, &import, Task::Commit, staged).await?;
@@ -144,12 +148,7 @@ async fn counts_of_committed(connection: &mut PgConnection, id: ImportId) -> Res
     Ok(all)
 }
 
-async fn stage_rows(
-    app: &App,
-    connection: &mut PgConnection,
-    mut import: Import,
-    after: u64,
-) -> Result<(Next<Cursor>, Tally)> {
+async fn stage_rows(app: &App, connection: &mut PgConnection, mut import: Import, after: u64) -> Result<(Next<Cursor>, Tally)> {
     match stage::stage(app, connection, &import, after).await? {
         Staging::After(after) => Ok((Next::Chunk(Cursor::Stage { after }), Tally::default())),
         Staging::Complete => {
@@ -246,12 +245,7 @@ async fn by_target(connection: &mut PgConnection, plan: &Plan, staged: Vec<Stage
     }
 }
 
-async fn take_back(
-    app: &App,
-    connection: &mut PgConnection,
-    mut import: Import,
-    before: i64,
-) -> Result<(Next<Cursor>, Tally)> {
+async fn take_back(app: &App, connection: &mut PgConnection, mut import: Import, before: i64) -> Result<(Next<Cursor>, Tally)> {
     let done = staged::done_before(connection, import.id, before, ROWS).await?;
     let Some(last) = done.last().map(|row| row.number) else {
         import.state = State::Undone;

@@ -70,3 +70,24 @@ pub async fn page(executor: impl PgExecutor<'_>, id: ImportId, filter: &Filter, 
     );
     Ok(rows.fetch_all(executor).await?)
 }
+
+/// Lists the issues of rows behind the one with the number `after`, of at most `limit` rows, with the number of the last.
+pub async fn issues(executor: impl PgExecutor<'_>, id: ImportId, after: i64, limit: i64) -> Result<(Vec<Issue>, Option<i64>)> {
+    let rows = sqlx::query!(
+        r#"
+        select number, issues as "issues!: Json<Vec<Issue>>"
+        from import_rows
+        where import_id = $1
+        and number > $2
+        and issues is not null
+        order by number
+        limit $3
+        "#,
+        id.0,
+        after,
+        limit,
+    );
+    let rows = rows.fetch_all(executor).await?;
+    let last = rows.last().map(|row| row.number);
+    Ok((rows.into_iter().flat_map(|row| row.issues.0).collect(), last))
+}

@@ -40,7 +40,11 @@ pub(super) trait Draft: Sized + Send + Sync {
     fn key(record: &Record, plan: &Plan) -> Option<String>;
 
     /// Looks up what the rows refer to, and locks it until the transaction ends.
-    fn look_up(connection: &mut PgConnection, records: &[Record], plan: &Plan) -> impl Future<Output = Result<Self::Known>> + Send;
+    fn look_up(
+        connection: &mut PgConnection,
+        records: &[Record],
+        plan: &Plan,
+    ) -> impl Future<Output = Result<Self::Known>> + Send;
 
     /// Finds the records with these keys.
     fn find(connection: &mut PgConnection, plan: &Plan, keys: &[String]) -> impl Future<Output = Result<Vec<Match>>> + Send;

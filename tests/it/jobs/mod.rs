@@ -4,6 +4,6 @@ mod addresses;
 mod commands;
 mod control;
 mod kills;
-mod kinds;
+pub mod kinds;
 mod schedules;
 mod workers;
