@@ -41,6 +41,10 @@ pub enum Permission {
     Edit,
     /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
     Manage,
+    /// Create and change many records by a file, with the permissions that single ones need.
+    Import,
+    /// Take many records away as a file.
+    Export,
     /// See, create, change and disable users whose roles can do no more than the caller: agents and viewers.
     Supervise,
     /// See and control the sync.
@@ -50,8 +54,18 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 8] =
-        [Self::Read, Self::Personal, Self::Reveal, Self::Edit, Self::Manage, Self::Supervise, Self::Operate, Self::Administer];
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Personal,
+        Self::Reveal,
+        Self::Edit,
+        Self::Manage,
+        Self::Import,
+        Self::Export,
+        Self::Supervise,
+        Self::Operate,
+        Self::Administer,
+    ];
 
     /// The word in JSON and SQL.
     #[must_use]
@@ -62,6 +76,8 @@ impl Permission {
             Self::Reveal => "reveal",
             Self::Edit => "edit",
             Self::Manage => "manage",
+            Self::Import => "import",
+            Self::Export => "export",
             Self::Supervise => "supervise",
             Self::Operate => "operate",
             Self::Administer => "administer",

@@ -13,7 +13,7 @@ use crate::features::activities::Activity;
 use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::features::{accounts, activities, customers, payments};
-use crate::search::{self, Access, Cell, FieldKind};
+use crate::search::{self, Access, Cell, Collection, FieldKind};
 use crate::values::json::Value;
 
 /// What rows become.
@@ -41,7 +41,7 @@ pub(super) struct Field {
     /// Whether an update can leave a record without it.
     pub(super) is_clearable: bool,
     /// Other headings, in the form of [`plain`].
-    synonyms: &'static [&'static str],
+    pub(super) synonyms: &'static [&'static str],
 }
 
 /// How a cell is read.
@@ -94,14 +94,26 @@ impl Target {
         }
     }
 
+    /// The collection of the records.
+    #[must_use]
+    pub fn collection(self) -> &'static Collection {
+        match self {
+            Self::Customers => &customers::COLLECTION,
+            Self::Accounts => &accounts::COLLECTION,
+            Self::Payments => &payments::COLLECTION,
+            Self::Activities => &activities::COLLECTION,
+        }
+    }
+
+    /// The name in addresses and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.collection().name
+    }
+
     /// The table of the record's own fields.
     pub(super) fn table(self) -> &'static [search::Field] {
-        match self {
-            Self::Customers => customers::COLLECTION.fields,
-            Self::Accounts => accounts::COLLECTION.fields,
-            Self::Payments => payments::COLLECTION.fields,
-            Self::Activities => activities::COLLECTION.fields,
-        }
+        self.collection().fields
     }
 
     /// All fields of a file: the record's own, and those of its address, owner or account.

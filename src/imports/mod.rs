@@ -7,13 +7,17 @@
 //! `sheets` knows the format of the file.
 
 mod fields;
+pub mod guide;
 pub mod intake;
+pub mod mapping;
 mod plan;
 mod read;
 mod report;
 pub mod run;
 pub mod store;
+pub mod suggestion;
 mod targets;
+pub mod workbooks;
 
 pub use crate::imports::fields::Target;
 pub use crate::imports::read::header::Mapping;

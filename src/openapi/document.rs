@@ -9,7 +9,7 @@ use super::{names, shared};
 use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{Effect, Operation, PAGE_SIZE, Schemas};
+use crate::operation::{Effect, FORM, Operation, PAGE_SIZE, Schemas};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
@@ -145,7 +145,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if is_get && headers.contains("ETag") {
         responses["304"] = json!({ "description": "The client has it already." });
     }
-    let traits = Traits { is_public, has_ids, has_body: body.is_some(), is_list, is_keyed, is_conditional, effect };
+    let (has_body, has_file) = (body.is_some(), body.as_ref().is_some_and(|(media_type, _)| *media_type == FORM));
+    let traits = Traits { is_public, has_ids, has_body, has_file, is_list, is_keyed, is_conditional, effect };
     for status in problems::of(&traits) {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/Problem{status}") });
     }
@@ -176,8 +177,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if is_public {
         described["security"] = json!([]);
     }
-    if let Some(schema) = body {
-        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    if let Some((media_type, schema)) = body {
+        described["requestBody"] = json!({ "required": true, "content": { media_type: { "schema": schema } } });
     }
     described
 }
