@@ -112,6 +112,8 @@ pub(super) enum Stage {
 /// Writes what became of rows.
 pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outcomes: &[Outcome], stage: Stage) -> Result<()> {
     let rows: Vec<serde_json::Value> = outcomes.iter().map(|outcome| row(outcome, stage)).collect();
+    // As text and not as `jsonb`, which has no NUL: the value of a cell that is an issue may.
+    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
     let written = sqlx::query!(
         r#"
         update import_rows
@@ -125,14 +127,14 @@ pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outc
           before = new.before,
           changes = new.changes,
           issues = new.issues
-        from json_to_recordset($2) as new (
+        from json_to_recordset(cast($2::text as json)) as new (
           number bigint, status text, action text, key_hash text, record_id uuid, record_version bigint, companion json, before json,
           changes json, issues json)
         where import_rows.import_id = $1
         and import_rows.number = new.number
         "#,
         import.0,
-        Json(rows) as _,
+        rows,
     );
     written.execute(connection).await?;
     Ok(())

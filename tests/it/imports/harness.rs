@@ -122,7 +122,8 @@ pub fn open(database: &Database) -> App {
 pub async fn store_file(app: &App, wish: Wish, bytes: impl AsRef<[u8]>) -> anyhow::Result<Import> {
     let mut file = tempfile::tempfile()?;
     file.write_all(bytes.as_ref())?;
-    Ok(intake::open(app, file, "", wish).await?.0)
+    let name = if bytes.as_ref().starts_with(b"PK") { "file.xlsx" } else { "file.csv" };
+    Ok(intake::open(app, file, name, wish).await?.0)
 }
 
 pub async fn start(app: &App, id: ImportId, task: Task) -> collections::error::Result<collections::values::ids::JobId> {
