@@ -6,6 +6,10 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::features::accounts::Account;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::imports::run::{Commit, RemoveOldRows, Undo, Validate};
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
@@ -14,14 +18,10 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default()
-        .with::<RemoveEndedSessions>()
-        .with::<RemoveOld>()
-        .with::<Validate>()
-        .with::<Commit>()
-        .with::<Undo>()
-        .with::<RemoveOldRows>()
-        .with::<storage::RemoveExpired>()
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
+    let removals = imports.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
+    removals.with::<storage::RemoveExpired>()
 }
 
 /// What runs every day, while few users work.

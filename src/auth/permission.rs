@@ -1,5 +1,8 @@
 //! Roles and permissions. Which role has which permission is data: rows of the table `permissions`.
 
+use crate::api::Authority;
+use crate::error::{Error, Result};
+use crate::values::personal::Disclosure;
 use crate::words;
 
 words! {
@@ -111,6 +114,23 @@ impl Permissions {
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Refuses a set without the permission.
+    pub fn require(self, permission: Permission) -> Result<()> {
+        if self.contains(permission) { Ok(()) } else { Err(Error::Forbidden(permission.name())) }
+    }
+
+    /// How much of the personal data of debtors they show.
+    #[must_use]
+    pub fn disclosure(self) -> Disclosure {
+        if self.contains(Permission::Personal) { Disclosure::Full } else { Disclosure::Masked }
+    }
+
+    /// How far they move balances.
+    #[must_use]
+    pub fn authority(self) -> Authority {
+        if self.contains(Permission::Manage) { Authority::Full } else { Authority::Ordinary }
     }
 
     /// A number that no other set has.

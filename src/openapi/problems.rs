@@ -46,6 +46,11 @@ struct Problem {
     /// How many accounts those are in all.
     #[schemars(skip_serializing_if = "Option::is_none")]
     open_account_count: Option<u64>,
+    /// Of a bulk change: how many records the client expected its filter to select, and how many it selects now.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    expected: Option<u64>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     /// The activity that the same user wrote before.
     #[schemars(skip_serializing_if = "Option::is_none")]
     existing: Option<ExistingActivity>,

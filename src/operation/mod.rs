@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-pub use answers::{Accepted, Answers, Created, NoContent, Part, Text};
+pub use answers::{Accepted, Answers, Created, NoContent, OrJob, Part, Text};
 pub use schemas::{Schemas, inline, named};
 pub use takes::{Nothing, Reading, Takes};
 
@@ -31,7 +31,7 @@ pub struct Operation<'a> {
     pub status: u16,
     /// Media type and schema of the answer to it.
     pub answer: Option<(&'static str, Value)>,
-    /// Schemas of JSON that comes with other statuses, which a problem may have as well.
+    /// Schemas of JSON that comes with other statuses; with those of errors a problem may come as well.
     pub alternatives: Vec<(u16, Value)>,
     /// Names of the headers of that answer, besides those of every answer.
     pub headers: BTreeSet<&'static str>,
