@@ -79,7 +79,7 @@ fn people() -> (String, Vec<(String, String, String)>) {
         (7, "much", "not_an_amount", "much"),
         (7, "1.234", "too_many_decimals", "1.234"),
         (8, "XXX", "unknown_currency", "XXX"),
-        (9, "A-1", "duplicate", "A-1"),
+        (9, "A-2301", "duplicate", "A-2301"),
     ];
     let mut text = "id,name,kind,email,language,country,due date,balance,currency,account,street\n".to_owned();
     let mut expected = Vec::new();
