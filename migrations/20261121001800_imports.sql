@@ -85,8 +85,8 @@ create table import_rows (
   record_id uuid,
   -- The version that the import left; a record with another has been changed since.
   record_version bigint,
-  -- What else the row created: an array of collection, id and version.
-  companions json,
+  -- What the row created along with the record: table, id and version.
+  companion json,
   -- The members of the record that changed, as they were.
   before json,
   -- For people: field, before and after.

@@ -13,6 +13,7 @@ use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::features::resource::ChangeMany;
 use crate::features::users;
+use crate::imports::run::{Commit, RemoveOldRows, Undo, Validate};
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
 
@@ -20,8 +21,9 @@ use crate::storage;
 #[must_use]
 pub fn kinds() -> Kinds {
     let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
-    let kinds = bulk.with::<RemoveEndedSessions>().with::<RemoveOld>();
-    kinds.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
+    let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
+    let removals = imports.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
+    removals.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
 }
 
 /// What runs every day, while few users work.
@@ -31,6 +33,7 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
         Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+        Schedule::daily::<RemoveOldRows>(hour(5), zone)?,
     ];
     if app.config.search.analytics != Analytics::Off {
         schedules.push(Schedule::daily::<TakeSnapshots>(hour(0), zone)?);

@@ -11,9 +11,9 @@ use super::range::{HOUR, SECOND, duration, number};
 pub struct Imports {
     #[command(flatten)]
     pub sheets: SheetLimits,
-    /// Rows in one transaction: larger batches are hardly faster, and hold their locks for longer.
-    #[arg(skip = 500_usize)]
-    pub batch_size: usize,
+    /// Imports of more rows need the approval of a manager if an agent commits them; 0 for none.
+    #[arg(long = "import-approval-rows", env = "IMPORT_APPROVAL_ROWS", default_value_t = 0, value_parser = number(0..=1_000_000_000_u64))]
+    pub approval_rows: u64,
 }
 
 /// Limits of the files that are read.

@@ -56,12 +56,35 @@ pub async fn post(connection: &mut PgConnection, entry: &Entry, by: Option<UserI
 /// # Errors
 /// A credit, or more than the largest payment, of a caller who may not post by hand.
 pub async fn open(connection: &mut PgConnection, account: AccountId, owed: Money, context: &Context<'_>) -> Result<()> {
-    if !(0..=context.largest_payment(owed.currency)).contains(&owed.minor) {
+    open_all(connection, [(account, owed)], context).await
+}
+
+/// As [`open`], of one account or thousands with the same statement.
+pub async fn open_all(
+    connection: &mut PgConnection,
+    opened: impl IntoIterator<Item = (AccountId, Money)>,
+    context: &Context<'_>,
+) -> Result<()> {
+    let opened: Vec<_> = opened.into_iter().filter(|(_, owed)| owed.minor != 0).collect();
+    if opened.iter().any(|(_, owed)| !(0..=context.largest_payment(owed.currency)).contains(&owed.minor)) {
         context.require_full_authority()?;
     }
-    if owed.minor != 0 {
-        let entry = Entry { account, kind: "opening", amount: owed.minor, payment: None, reason: None, occurred_at: None };
-        post(connection, &entry, context.by).await?;
+    if opened.is_empty() {
+        return Ok(());
     }
+    let ids: Vec<_> = opened.iter().map(|_| LedgerEntryId::new().0).collect();
+    let (accounts, amounts): (Vec<_>, Vec<_>) = opened.iter().map(|(account, owed)| (account.0, owed.minor)).unzip();
+    let posted = sqlx::query!(
+        r#"
+        insert into ledger_entries (id, account_id, kind, amount, created_by)
+        select entry.id, entry.account_id, 'opening', entry.amount, $4
+        from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as entry (id, account_id, amount)
+        "#,
+        &ids,
+        &accounts,
+        &amounts,
+        context.by.map(|by| by.0),
+    );
+    posted.execute(connection).await?;
     Ok(())
 }

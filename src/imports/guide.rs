@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::fields::{Field, Kind, Target};
 use crate::features::accounts::Account;
+use crate::features::activities::Activity;
 use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::operation::inline;
@@ -109,12 +110,12 @@ fn guide(target: Target, field: &Field, described: &[Value]) -> Guide {
 
 fn kind(field: &Field, own: Option<&search::Field>) -> CellKind {
     match field.kind {
-        _ if field.name.to_lowercase().ends_with("phone") => CellKind::Phone,
         _ if matches!(own.map(|own| own.kind), Some(FieldKind::Keyword(_))) => CellKind::Choice,
         // Leading zeros count there too.
         _ if ["postalCode", "streetNumber"].contains(&field.name) => CellKind::Identifier,
         Kind::Text => CellKind::Text,
         Kind::Identifier => CellKind::Identifier,
+        Kind::Phone => CellKind::Phone,
         Kind::Day | Kind::ForgivenDay => CellKind::Day,
         Kind::Moment => CellKind::Moment,
         Kind::Amount => CellKind::Amount,
@@ -146,10 +147,11 @@ fn described(target: Target) -> Vec<Value> {
         Target::Customers => {
             let mut customer = members(inline::<Customer>());
             let address = customer["addresses"]["items"]["properties"].take();
-            vec![customer, address]
+            vec![customer, address, members(inline::<Account>())]
         }
         Target::Accounts => vec![members(inline::<Account>())],
         Target::Payments => vec![members(inline::<Payment>())],
+        Target::Activities => vec![members(inline::<Activity>())],
     }
 }
 
@@ -157,6 +159,7 @@ fn described(target: Target) -> Vec<Value> {
 fn meaning(name: &str, described: &[Value]) -> String {
     let special = match name {
         "streetNumber" => "The number of the house, if it has a column of its own.",
+        "amountDue" => "What a new customer owes; an account is opened for it.",
         "customerExternalId" => "The creditor's name for the customer who owes it.",
         "customerName" => "The name of a customer who is not there yet, and is made.",
         "customerPhone" => "The phone number of a customer who is not there yet.",
@@ -190,6 +193,8 @@ fn example(name: &str, kind: CellKind) -> &'static str {
         "country" => "AT",
         "receiver" => "Front desk",
         "creditor" => "First Bank",
+        "type" => "call",
+        "note" => "Will pay on Friday",
         "email" | "customerEmail" => "renee@example.com",
         _ => match kind {
             CellKind::Phone => "+1 415 555 2671",

@@ -1,4 +1,4 @@
-//! Progress, issues and summary of an import.
+//! What is wrong with a row, for people and programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,37 +41,6 @@ pub enum Severity {
     Error,
     /// The row is imported without the value.
     Warning,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// Rows that are not blank, without the header.
-    pub rows: u64,
-    pub created: u64,
-    /// Rows that were skipped because their record exists.
-    pub existing: u64,
-    pub failed: u64,
-    pub warnings: u64,
-}
-
-impl std::ops::AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.created += other.created;
-        self.existing += other.existing;
-        self.failed += other.failed;
-        self.warnings += other.warnings;
-    }
-}
-
-#[derive(Debug)]
-pub enum Event {
-    /// The columns with their fields, as lines for people.
-    Header(String),
-    /// The summary so far, and the number of all rows.
-    Progress(Summary, u64),
-    Issue(Issue),
 }
 
 impl std::fmt::Display for Issue {

@@ -23,5 +23,5 @@ pub use job::{Item, ItemStatus, Job, Lane, State};
 pub use kind::{Kind, Kinds, Next};
 pub use queue::{Enqueued, Terms, enqueue};
 pub use removal::RemoveOld;
-pub use runner::run;
+pub use runner::{run, work};
 pub use schedule::Schedule;

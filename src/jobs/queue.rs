@@ -165,6 +165,38 @@ pub(super) async fn take(
     taken.fetch_optional(executor).await
 }
 
+/// Takes this job, if it is due.
+pub(super) async fn take_one(executor: impl PgExecutor<'_>, id: JobId, lease: Duration) -> sqlx::Result<Option<Taken>> {
+    let taken = sqlx::query_as!(
+        Taken,
+        r#"
+        with next as (
+          select id
+          from jobs
+          where id = $1
+          and state in ('queued', 'running')
+          and due <= now()
+          for update skip locked
+        )
+        update jobs
+        set
+          state = 'running',
+          lease = lease + 1,
+          attempts = attempts + 1,
+          due = now() + $2,
+          started_at = coalesce(started_at, now())
+        from next
+        where jobs.id = next.id
+        returning
+          jobs.id, jobs.kind, jobs.arguments, jobs.cursor, jobs.has_run, jobs.lease, jobs.attempts, jobs.requested, jobs.created_by,
+          jobs.started_at as "started_at!"
+        "#,
+        id.0,
+        interval(lease),
+    );
+    taken.fetch_optional(executor).await
+}
+
 /// Seconds until the next job of a lane is due; none if none waits. Negative if one is due already.
 pub(super) async fn seconds_until_due(executor: impl PgExecutor<'_>, lane: Lane, kinds: &[String]) -> sqlx::Result<Option<f64>> {
     let seconds = sqlx::query_scalar!(

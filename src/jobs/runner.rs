@@ -19,6 +19,7 @@ use super::listener::Listener;
 use super::outcome::{self, Outlook, Recovery};
 use super::queue::{self, Taken};
 use super::schedule::{self, Schedule};
+use super::store;
 use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// Rest after Postgres has refused to answer.
 const OUTAGE_REST: Duration = Duration::from_secs(1);
+
+/// How often a job is looked at that another worker has.
+const WATCH: Duration = Duration::from_millis(200);
 
 /// Longest run of a chunk: what takes longer hangs.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(300);
@@ -74,6 +78,21 @@ pub async fn run(app: App, kinds: Kinds, schedules: Vec<Schedule>) -> Result<()>
         ended.map_err(|_| panicked())?;
     }
     Ok(())
+}
+
+/// Does one job until it has ended, or with whichever worker has it; answers where it stands, which is a pause or its end.
+pub async fn work(app: &App, kinds: Kinds, id: JobId) -> Result<State> {
+    let workers = Workers { app: app.clone(), kinds, listener: Listener::default() };
+    loop {
+        if let Some(job) = queue::take_one(&app.db.jobs, id, app.config.jobs.lease).await? {
+            workers.work(job).await;
+        }
+        let job = store::find(&app.db.jobs, id).await?.ok_or(Error::NotFound("job"))?;
+        if job.status.is_finished() || job.status == State::Paused {
+            return Ok(job.status);
+        }
+        sleep(WATCH).await;
+    }
 }
 
 /// Why a worker lets go of a job before its chunk is recorded.

@@ -11,4 +11,4 @@ pub use account::{Account, Status};
 pub use fields::COLLECTION;
 pub use named::{take_repeated_account, unknown_account, unknown_in_address};
 pub use routes::routes;
-pub use rules::{NewAccount, change, insert, open, restore};
+pub use rules::{NewAccount, change, insert_all, open, restore};

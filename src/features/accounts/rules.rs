@@ -84,19 +84,41 @@ pub async fn open(connection: &mut PgConnection, new: &NewAccount, context: &Con
 ///
 /// # Errors
 /// As [`open`].
-pub async fn insert(connection: &mut PgConnection, account: &Account, context: &Context<'_>) -> Result<AccountId> {
-    if account.status == Status::WrittenOff {
+async fn insert(connection: &mut PgConnection, account: &Account, context: &Context<'_>) -> Result<AccountId> {
+    insert_all(connection, [account], context).await?;
+    Ok(AccountId(account.id))
+}
+
+/// Inserts accounts of customers that are there, and posts what is owed at the start: one or thousands with the same statements.
+///
+/// # Errors
+/// As [`open`].
+pub async fn insert_all<'a>(
+    connection: &mut PgConnection,
+    accounts: impl IntoIterator<Item = &'a Account>,
+    context: &Context<'_>,
+) -> Result<()> {
+    let mut accounts: Vec<&Account> = accounts.into_iter().collect();
+    if accounts.iter().any(|account| account.status == Status::WrittenOff) {
         context.require_full_authority()?;
     }
-    let mut row = fields::columns(account, |access| access != Access::Server);
-    if account.account_number.is_empty() {
-        // The column's default makes one up.
-        row.remove("account_number");
+    // Two imports that bring the same accounts wait for each other at most in one direction.
+    accounts.sort_by(|one, other| one.account_number.cmp(&other.account_number));
+    // The column's default makes up the numbers that are absent.
+    let (unnumbered, numbered): (Vec<&Account>, Vec<&Account>) =
+        accounts.iter().partition(|account| account.account_number.is_empty());
+    for accounts in [unnumbered, numbered] {
+        let row = |account: &&Account| {
+            let mut row = fields::columns(*account, |access| access != Access::Server);
+            if account.account_number.is_empty() {
+                row.remove("account_number");
+            }
+            row
+        };
+        let table: Vec<Object> = accounts.iter().map(row).collect();
+        written(rows::insert(&mut *connection, COLLECTION.name, &table, context.by.map(Uuid::from)).await)?.or(taken)?;
     }
-    written(rows::insert(&mut *connection, COLLECTION.name, &[row], context.by.map(Uuid::from)).await)?.or(taken)?;
-    let id = AccountId(account.id);
-    ledger::open(connection, id, account.balance, context).await?;
-    Ok(id)
+    ledger::open_all(connection, accounts.iter().map(|account| (AccountId(account.id), account.balance)), context).await
 }
 
 /// Applies a request to an account, without writing it.

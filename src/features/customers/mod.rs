@@ -10,7 +10,7 @@ mod requests;
 mod routes;
 mod rules;
 
-pub use customer::Customer;
+pub use customer::{Address, Customer};
 pub use fields::COLLECTION;
 pub use requests::CustomerOfAccount;
 pub use routes::routes;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::imports::fields::{Field, Match, Target, plain};
+use crate::imports::store::{self, Import};
 
 #[derive(Debug)]
 pub(in crate::imports) struct Header {
@@ -34,8 +35,26 @@ impl std::str::FromStr for Mapping {
 }
 
 impl Header {
+    /// The header of columns that are mapped. A field that this program does not know is left out.
+    pub(in crate::imports) fn of(target: Target, columns: &[store::Column]) -> Self {
+        let field = |name: &String| target.fields().iter().find(|field| field.name == name);
+        let column =
+            |column: &store::Column| Column { heading: column.heading.clone(), field: column.field.as_ref().and_then(field) };
+        Self { columns: columns.iter().map(column).collect() }
+    }
+
+    /// What is stored of it.
+    pub(in crate::imports) fn stored(&self) -> Vec<store::Column> {
+        let stored = |column: &Column| store::Column {
+            heading: column.heading.clone(),
+            field: column.field.map(|field| field.name.to_owned()),
+        };
+        self.columns.iter().map(stored).collect()
+    }
+
     /// Assigns fields to the headings. An error lists all faults and how to correct them.
-    pub(in crate::imports) fn read(target: Target, headings: &[String], mappings: &[Mapping]) -> Result<Self, String> {
+    pub(in crate::imports) fn read(import: &Import, headings: &[String], mappings: &[Mapping]) -> Result<Self, String> {
+        let target = import.target;
         let mut wrong = String::new();
         let headings: Vec<&str> = headings.iter().map(|heading| heading.trim()).collect();
         let mut found: Vec<Option<(&'static Field, Match)>> = headings.iter().map(|heading| target.find(heading)).collect();
@@ -56,7 +75,7 @@ impl Header {
         for field in target.fields() {
             keep_best_match(field, &headings, &mut found, &mut wrong);
         }
-        for alternatives in target.required() {
+        for alternatives in import.needed() {
             let present = |name: &&str| found.iter().flatten().any(|(field, _)| field.name == *name);
             if !alternatives.iter().any(present) {
                 let wanted = alternatives.join(" or ");
@@ -123,7 +142,7 @@ mod tests {
     fn read(target: Target, headings: &str, mappings: &[&str]) -> Result<String, String> {
         let headings: Vec<String> = headings.split(',').map(str::to_owned).collect();
         let mappings: Vec<Mapping> = mappings.iter().map(|mapping| mapping.parse().unwrap()).collect();
-        let header = Header::read(target, &headings, &mappings)?;
+        let header = Header::read(&Import::new(target, String::new(), [0; 32]), &headings, &mappings)?;
         let names = header.columns.iter().map(|column| column.field.map_or("-", |field| field.name));
         Ok(names.collect::<Vec<_>>().join(","))
     }

@@ -2,83 +2,131 @@
 
 use std::collections::HashMap;
 
-use super::survey::Survey;
-use super::value::{self, DayOrder, Decimal};
+use chrono::NaiveDate;
+
+use super::cell::{self, Unread};
+use super::header::Header;
+use super::value::Forms;
 use crate::error::Violation;
 use crate::imports::fields::{Field, Kind, Target};
 use crate::imports::report::{Issue, Severity};
+use crate::imports::store::{Blank, Column, Import};
 use crate::search::FieldKind;
-use crate::sheets::{BrokenRow, Cell, Row, column_name};
-use crate::values::json::Object;
+use crate::sheets::{BrokenRow, Cell, column_name};
+use crate::values::json::{Object, Value};
 
-/// Characters of a cell, as in a workbook.
-const MAX_CELL: usize = 32_767;
+/// In a cell: the field is cleared.
+const CLEAR: &str = "<clear>";
 
-/// One row of a file.
+/// How the rows of a sheet are read.
+#[derive(Debug)]
+pub(in crate::imports) struct Layout {
+    target: Target,
+    pub(in crate::imports) header: Header,
+    pub(in crate::imports) forms: Forms,
+    /// None for a text, whose rows have as many cells as its header.
+    sheet: Option<String>,
+    blank: Blank,
+    /// Of phone numbers without a country code.
+    pub(in crate::imports) region: String,
+}
+
+impl Layout {
+    pub(in crate::imports) fn new(import: &Import, columns: &[Column], region: &str) -> Self {
+        Self {
+            target: import.target,
+            header: Header::of(import.target, columns),
+            forms: import.forms.as_ref().map(|forms| forms.0.clone()).unwrap_or_default(),
+            sheet: import.sheet.clone(),
+            blank: import.blank,
+            region: region.to_owned(),
+        }
+    }
+}
+
+/// One row of a sheet.
 #[derive(Debug)]
 pub(in crate::imports) struct Record {
     pub(in crate::imports) row: u64,
-    cells: Vec<String>,
-    values: HashMap<&'static str, String>,
+    cells: Vec<Cell>,
+    /// None is cleared; a field that the row says nothing of is absent.
+    values: HashMap<&'static str, Option<String>>,
     pub(in crate::imports) issues: Vec<Issue>,
 }
 
 impl Record {
-    /// Reads the cells; blank ones are absent.
-    pub(in crate::imports) fn read(row: Row, survey: &Survey) -> Self {
-        let cells = row.cells.iter().map(Cell::to_string).collect();
-        let mut record = Self { row: row.number, cells, values: HashMap::new(), issues: Vec::new() };
-        let columns = &survey.header.columns;
-        let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
-        if surplus || record.cells.len() < columns.len() {
+    pub(in crate::imports) fn read(row: u64, cells: Vec<Cell>, layout: &Layout) -> Self {
+        let mut record = Self { row, cells, values: HashMap::new(), issues: Vec::new() };
+        let columns = &layout.header.columns;
+        let is_surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.is_blank());
+        if is_surplus || layout.sheet.is_none() && record.cells.len() < columns.len() {
             let message = format!("the row has {} cells, the header {}", record.cells.len(), columns.len());
-            record.issues.push(issue(record.row, "wrong_column_count", message));
+            record.issues.push(issue(layout, row, "wrong_column_count", message));
             return record;
         }
         for (at, column) in columns.iter().enumerate() {
-            let text = record.cells[at].trim();
-            let Some(field) = column.field.filter(|_| !text.is_empty()) else { continue };
-            let read = if text.chars().count() > MAX_CELL {
-                Err(("cell_too_long", format!("takes at most {MAX_CELL} characters")))
-            } else if text.contains('\0') {
-                Err(("unstorable_text", "text must not contain NUL".to_owned()))
-            } else {
-                read_cell(text, field, survey.days.get(&at).copied(), survey.decimals.get(&at).copied())
-            };
-            match read {
-                Ok(value) => drop(record.values.insert(field.name, value)),
-                Err((code, message)) => record.add_issue(survey, field, Severity::Error, code, message),
+            let Some(field) = column.field else { continue };
+            let cell = record.cells.get(at).unwrap_or(&Cell::Blank);
+            let is_clear = matches!(cell, Cell::Text(text) if text.trim().eq_ignore_ascii_case(CLEAR));
+            if is_clear || cell.is_blank() && layout.blank == Blank::Clear && field.is_clearable {
+                record.values.insert(field.name, None);
+                continue;
+            }
+            if cell.is_blank() {
+                continue;
+            }
+            let form = cell::Form { day: layout.forms.days.get(&at).copied(), decimal: layout.forms.decimals.get(&at).copied() };
+            match cell::read(cell, field.kind, form, &layout.region) {
+                Ok(read) if field.kind == Kind::ForgivenDay && read.value.parse::<NaiveDate>().is_err() => {
+                    let message = "takes a calendar day such as 2026-01-31; it is left out".to_owned();
+                    record.add_issue(layout, field, Severity::Warning, "not_a_day", message);
+                }
+                Ok(read) => {
+                    record.values.insert(field.name, Some(read.value));
+                    if let Some((code, message)) = read.repaired {
+                        record.add_issue(layout, field, Severity::Warning, code, message);
+                    }
+                }
+                Err(Unread { code, message }) => record.add_issue(layout, field, Severity::Error, code, message),
             }
         }
         record
     }
 
     /// A row that could not be parsed.
-    pub(in crate::imports) fn broken(row: BrokenRow) -> Self {
-        let issue = issue(row.number, &row.code, format!("{} (line {})", row.message, row.line));
+    pub(in crate::imports) fn broken(row: BrokenRow, layout: &Layout) -> Self {
+        let issue = issue(layout, row.number, &row.code, format!("{} (line {})", row.message, row.line));
         Self { row: row.number, cells: Vec::new(), values: HashMap::new(), issues: vec![issue] }
     }
 
     pub(in crate::imports) fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        self.values.get(name)?.as_deref()
     }
 
     pub(in crate::imports) fn take(&mut self, name: &str) -> Option<String> {
-        self.values.remove(name)
+        self.values.remove(name).flatten()
     }
 
-    /// Takes the record's own fields, as members of a request's body.
+    /// Takes a value as a member of a request's body; null clears it.
+    pub(in crate::imports) fn take_member(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name).map(Value::from)
+    }
+
+    /// Takes the record's own fields, as members of a request's body; null clears one.
     pub(in crate::imports) fn take_members(&mut self, target: Target) -> Object {
         let own = target.table().iter().filter(|field| field.cell.is_some());
         let members = own.filter_map(|field| {
-            let text = self.take(field.name)?;
-            Some((field.name.to_owned(), if matches!(field.kind, FieldKind::Tags) { words(&text).into() } else { text.into() }))
+            let value = match self.values.remove(field.name)? {
+                Some(text) if matches!(field.kind, FieldKind::Tags) => words(&text).into(),
+                value => value.into(),
+            };
+            Some((field.name.to_owned(), value))
         });
         members.collect()
     }
 
     /// Returns a violation for each of these fields that is blank.
-    pub(in crate::imports) fn require(&self, names: &[&'static str]) -> Vec<Violation> {
+    pub(in crate::imports) fn require(&self, names: &[&str]) -> Vec<Violation> {
         let absent = names.iter().filter(|name| self.value(name).is_none());
         let violation =
             |name: &&str| Violation { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
@@ -89,47 +137,59 @@ impl Record {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
     }
 
+    /// Makes errors of the warnings: the row as a whole is refused for what it could have done without.
+    pub(in crate::imports) fn forgive_nothing(&mut self) {
+        if !self.has_failed() {
+            self.issues.iter_mut().for_each(|issue| issue.severity = Severity::Error);
+        }
+    }
+
     /// Adds a warning about the whole row.
-    pub(in crate::imports) fn warn(&mut self, code: &str, message: &str) {
-        self.issues.push(Issue { severity: Severity::Warning, ..issue(self.row, code, message.to_owned()) });
+    pub(in crate::imports) fn warn(&mut self, layout: &Layout, code: &str, message: &str) {
+        self.issues.push(Issue { severity: Severity::Warning, ..issue(layout, self.row, code, message.to_owned()) });
     }
 
     /// Adds violations as issues of the cells that they come from.
-    pub(in crate::imports) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], violations: Vec<Violation>) {
+    pub(in crate::imports) fn add(&mut self, layout: &Layout, violations: Vec<Violation>) {
         for violation in violations {
             // The last known name of a pointer is the field: `/addresses/0/postalCode`.
-            let named = |segment: &str| target_fields.iter().find(|field| field.name == segment);
+            let named = |segment: &str| layout.target.fields().iter().find(|field| field.name == segment);
             let Some(field) = violation.pointer.rsplit('/').find_map(named) else {
-                self.issues.push(issue(self.row, &violation.code, format!("{} {}", violation.pointer, violation.message)));
+                let message = format!("{} {}", violation.pointer, violation.message).trim().to_owned();
+                self.issues.push(issue(layout, self.row, &violation.code, message));
                 continue;
             };
             // A cell that could not be read has its issue; that its value is missing follows from it.
-            if self.issues.iter().all(|issue| issue.field.as_deref() != Some(field.name)) {
-                let severity = if field.kind == Kind::ForgivenDay { Severity::Warning } else { Severity::Error };
-                self.add_issue(survey, field, severity, &violation.code, violation.message);
+            let is_known = |issue: &Issue| issue.severity == Severity::Error && issue.field.as_deref() == Some(field.name);
+            if !self.issues.iter().any(is_known) {
+                let (severity, message) = match field.kind {
+                    Kind::ForgivenDay => (Severity::Warning, format!("{}; it is left out", violation.message)),
+                    _ => (Severity::Error, violation.message),
+                };
+                self.add_issue(layout, field, severity, &violation.code, message);
             }
         }
     }
 
-    fn add_issue(&mut self, survey: &Survey, field: &'static Field, severity: Severity, code: &str, message: String) {
-        let at = survey.header.position(field.name);
-        let message = if severity == Severity::Warning { format!("{message}; it is left out") } else { message };
+    fn add_issue(&mut self, layout: &Layout, field: &'static Field, severity: Severity, code: &str, message: String) {
+        let at = layout.header.position(field.name);
+        let value = at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.to_string().trim()));
         self.issues.push(Issue {
             severity,
-            column: at.map(|at| survey.header.columns[at].heading.clone()),
+            column: at.map(|at| layout.header.columns[at].heading.clone()),
             cell: at.map(|at| format!("{}{}", column_name(at), self.row)),
             field: Some(field.name.to_owned()),
-            value: at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.trim())).filter(|value| !value.is_empty()),
-            ..issue(self.row, code, message)
+            value: value.filter(|value| !value.is_empty()),
+            ..issue(layout, self.row, code, message)
         });
     }
 }
 
 /// An error about the whole row.
-fn issue(row: u64, code: &str, message: String) -> Issue {
+fn issue(layout: &Layout, row: u64, code: &str, message: String) -> Issue {
     Issue {
         severity: Severity::Error,
-        sheet: None,
+        sheet: layout.sheet.clone(),
         row,
         column: None,
         cell: None,
@@ -138,28 +198,6 @@ fn issue(row: u64, code: &str, message: String) -> Issue {
         message,
         value: None,
         suggestion: None,
-    }
-}
-
-/// Brings a cell into the form of the API. A day that cannot be read stays as it is, for the rule of its field to refuse.
-fn read_cell(
-    text: &str,
-    field: &Field,
-    days: Option<DayOrder>,
-    decimal: Option<Decimal>,
-) -> Result<String, (&'static str, String)> {
-    let days = days.unwrap_or(DayOrder::Dmy);
-    let kept = || text.to_owned();
-    match field.kind {
-        Kind::Text | Kind::Words => Ok(kept()),
-        Kind::Identifier if value::is_rounded(text) => {
-            Err(("rounded_number", "a spreadsheet has rounded this number; format its column as text".to_owned()))
-        }
-        Kind::Identifier => Ok(kept()),
-        Kind::Day | Kind::ForgivenDay => Ok(value::day(text, days).map_or_else(kept, |day| day.to_string())),
-        Kind::Moment => Ok(value::moment(text, days).unwrap_or_else(kept)),
-        Kind::Amount => value::amount(text, decimal.unwrap_or(Decimal::Dot))
-            .ok_or(("not_an_amount", "takes a decimal number such as 1234.56".to_owned())),
     }
 }
 

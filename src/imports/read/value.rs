@@ -35,7 +35,7 @@ pub struct Forms {
 }
 
 /// Votes of the values of a column on how to read it. The whole column is read one way.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::imports) struct Votes<T> {
     /// Each reading with the first row that can only be read that way.
     certain: Vec<(T, u64)>,
@@ -199,6 +199,16 @@ pub(in crate::imports) fn amount(text: &str, decimal: Decimal) -> Option<String>
     Some(format!("{sign}{}{fraction}", groups.concat()))
 }
 
+/// A number as a spreadsheet shows it: 15 digits, since what follows comes from how computers add.
+pub(in crate::imports) fn shown(number: f64) -> String {
+    format!("{number:.14e}").parse::<f64>().unwrap_or(number).to_string()
+}
+
+/// Whether a spreadsheet keeps every digit of a number.
+pub(in crate::imports) fn is_exact(number: f64) -> bool {
+    number.abs() < 1e15
+}
+
 /// Whether a spreadsheet has rounded an identifier, as in 4.71E+15.
 pub(in crate::imports) fn is_rounded(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
@@ -283,6 +293,14 @@ mod tests {
         check("1,234,567", Vote::Certain(Decimal::Dot));
         check("1.234.567", Vote::Certain(Decimal::Comma));
         check("1.234,567", Vote::Certain(Decimal::Comma));
+    }
+
+    #[test]
+    fn numbers_are_shown_with_fifteen_digits() {
+        for (number, expected) in [(0.1 + 0.2, "0.3"), (1234.5, "1234.5"), (4711.0, "4711"), (-2.5e-3, "-0.0025"), (0.0, "0")] {
+            assert_eq!(shown(number), expected);
+        }
+        assert!(is_exact(999_999_999_999_999.0) && !is_exact(4.71e15));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! An import as it is stored.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
+use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,13 @@ use uuid::Uuid;
 use crate::api::Authority;
 use crate::imports::fields::Target;
 use crate::imports::read::value::{DayOrder, Decimal, Forms};
+use crate::sheets::TextOptions;
 use crate::validate::Words;
 use crate::values::ids::ImportId;
 use crate::words;
+
+/// How long an import can be undone, and its file and rows are kept.
+pub const KEPT: TimeDelta = TimeDelta::days(30);
 
 words! {
     /// How far an import has come.
@@ -92,6 +97,15 @@ pub struct Options {
     pub region: Option<String>,
     /// Leave out rows that the sheet hides.
     pub skips_hidden_rows: bool,
+}
+
+impl Options {
+    /// How a text is read.
+    #[must_use]
+    pub fn text(&self) -> TextOptions {
+        let encoding = self.encoding.as_deref().and_then(|name| Encoding::for_label(name.as_bytes()));
+        TextOptions { encoding, delimiter: self.delimiter.and_then(|sign| u8::try_from(sign).ok()) }
+    }
 }
 
 /// A column of the sheet, in its place.
@@ -221,6 +235,20 @@ impl Import {
             created_at: DateTime::default(),
             updated_at: DateTime::default(),
         }
+    }
+
+    /// The file needs one field of each set.
+    #[must_use]
+    pub fn needed(&self) -> Vec<Vec<&'static str>> {
+        let required = self.target.required();
+        let is_key = |names: &&[&str]| names.contains(&self.target.key()) || names.contains(&"accountNumber");
+        let needed = required.iter().copied().filter(|names| match self.mode {
+            Mode::Update => is_key(names),
+            // Another key stands in for the first.
+            Mode::Insert | Mode::Upsert => self.key == self.target.key() || !names.contains(&self.target.key()),
+        });
+        let keys = self.target.keys().iter().copied().filter(|key| *key == self.key && self.key != self.target.key());
+        needed.map(<[_]>::to_vec).chain(keys.map(|key| vec![key])).collect()
     }
 
     /// Sets the columns. What was found of the rows is void.

@@ -5,5 +5,5 @@ pub mod mappings;
 pub mod rows;
 mod sql;
 
-pub use import::{Action, Blank, Column, Counts, Import, Mode, Options, State, Undone};
+pub use import::{Action, Blank, Column, Counts, Import, KEPT, Mode, Options, State, Undone};
 pub use sql::{Owner, find, insert, lock, page, same_file, save};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::import::Action;
 use crate::error::Result;
 use crate::imports::report::Issue;
+use crate::sheets::Cell;
 use crate::values::ids::ImportId;
 
 /// A row of the sheet, and what was found of it or became of it.
@@ -16,7 +17,7 @@ use crate::values::ids::ImportId;
 pub struct Row {
     /// As the spreadsheet counts.
     pub number: i64,
-    pub cells: Json<Vec<Value>>,
+    pub cells: Json<Vec<Cell>>,
     /// None until it was validated or committed.
     pub action: Option<Action>,
     /// `staged`, `validated`, `committed`; after an undo `reversed`, `kept` or `errored`.
@@ -51,7 +52,7 @@ pub async fn page(executor: impl PgExecutor<'_>, id: ImportId, filter: &Filter, 
         Row,
         r#"
         select
-          number, cells as "cells: Json<Vec<Value>>", action as "action: Action", status, record_id, record_version,
+          number, cells as "cells: Json<Vec<Cell>>", action as "action: Action", status, record_id, record_version,
           changes as "changes: Json<Vec<Difference>>", issues as "issues: Json<Vec<Issue>>", reason
         from import_rows
         where import_id = $1
@@ -68,4 +69,25 @@ pub async fn page(executor: impl PgExecutor<'_>, id: ImportId, filter: &Filter, 
         limit,
     );
     Ok(rows.fetch_all(executor).await?)
+}
+
+/// Lists the issues of rows behind the one with the number `after`, of at most `limit` rows, with the number of the last.
+pub async fn issues(executor: impl PgExecutor<'_>, id: ImportId, after: i64, limit: i64) -> Result<(Vec<Issue>, Option<i64>)> {
+    let rows = sqlx::query!(
+        r#"
+        select number, issues as "issues!: Json<Vec<Issue>>"
+        from import_rows
+        where import_id = $1
+        and number > $2
+        and issues is not null
+        order by number
+        limit $3
+        "#,
+        id.0,
+        after,
+        limit,
+    );
+    let rows = rows.fetch_all(executor).await?;
+    let last = rows.last().map(|row| row.number);
+    Ok((rows.into_iter().flat_map(|row| row.issues.0).collect(), last))
 }

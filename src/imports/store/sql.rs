@@ -165,7 +165,8 @@ async fn select(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Impor
           i.id as "id: ImportId", i.version, i.target as "target: Target", i.mode as "mode: Mode", i.key_field as key,
           i.blank as "blank: Blank",
           case
-            when i.state not in ('validating', 'committing', 'undoing') then i.state
+            -- Without a job, a transaction is at it.
+            when i.job_id is null or i.state not in ('validating', 'committing', 'undoing') then i.state
             when j.state = 'cancelled' then 'cancelled'
             when j.state = 'failed' or j.state is null then 'failed'
             else i.state

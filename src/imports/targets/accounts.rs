@@ -5,35 +5,36 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::{Companion, Draft, Match, customers as customers_of_rows};
+use crate::api::Context;
+use crate::db::rows;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
-use crate::imports::Import;
+use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
-use crate::imports::read::survey::Survey;
-use crate::imports::run::batch;
-use crate::imports::targets::customers as customers_of_rows;
 use crate::values::json::{Object, Value};
 
 /// The columns of the customer, and their names in the API.
 const OWNER: &[(&str, &str)] =
     &[("customerExternalId", "externalId"), ("customerName", "name"), ("customerPhone", "phone"), ("customerEmail", "email")];
 
-pub(in crate::imports) struct Draft {
+pub(in crate::imports) struct AccountDraft {
     account: Account,
     /// The customer, if this row is the first to name it.
     owner: Option<Customer>,
 }
 
-impl batch::Draft for Draft {
+impl Draft for AccountDraft {
+    type Record = Account;
     /// Customers by their external ids.
     type Known = HashMap<String, Uuid>;
 
-    fn key(record: &Record) -> Option<String> {
+    fn key(record: &Record, _: &Plan) -> Option<String> {
         record.value("accountNumber").map(str::to_owned)
     }
 
-    async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
+    async fn look_up(connection: &mut PgConnection, records: &[Record], _: &Plan) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("customerExternalId")).collect();
         // Locked, so that a customer cannot be deleted before the account is inserted.
         let found = sqlx::query!(
@@ -50,10 +51,11 @@ impl batch::Draft for Draft {
         Ok(found.fetch_all(connection).await?.into_iter().map(|row| (row.external_id, row.id)).collect())
     }
 
-    async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
-        let found = sqlx::query_scalar!(
+    async fn find(connection: &mut PgConnection, _: &Plan, keys: &[String]) -> Result<Vec<Match>> {
+        let found = sqlx::query_as!(
+            Match,
             r#"
-            select account_number
+            select account_number as key, id, deleted_at is not null as "is_deleted!"
             from accounts
             where account_number = any($1)
             "#,
@@ -62,30 +64,30 @@ impl batch::Draft for Draft {
         Ok(found.fetch_all(connection).await?)
     }
 
-    fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
+    fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self> {
         let mut violations = record.require(&["accountNumber", "customerExternalId"]);
-        let mut body = record.take_members(import.target);
+        let mut body = record.take_members(plan.import.target);
+        body.retain(|_, value| !value.is_null());
         let owner_body: Object =
             OWNER.iter().filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), record.take(ours)?.into()))).collect();
         let number = owner_body.get("externalId").and_then(Value::as_str).unwrap_or_default().to_owned();
         let owner = match known.get(&number) {
             Some(_) => None,
             None if owner_body.len() > 1 => {
-                let (owner, wrong) = customers_of_rows::check(owner_body, import);
+                let (owner, wrong) = customers_of_rows::check(owner_body, &plan.context());
                 violations.extend(wrong.into_iter().map(as_owner));
                 Some(owner)
             }
             None => {
-                let message = "there is no such customer; add a column customerName to make one".to_owned();
-                violations.push(Violation { pointer: "/customerExternalId".into(), code: "unknown_customer".into(), message });
+                violations.push(unknown_customer());
                 None
             }
         };
         let customer = owner.as_ref().map(|owner| owner.id).or_else(|| known.get(&number).copied()).unwrap_or_default();
         body.insert("customerId".into(), customer.to_string().into());
-        let (account, wrong) = check(body, import);
+        let (account, wrong) = check(body, &plan.context());
         violations.extend(wrong);
-        record.add(survey, import.target.fields(), violations);
+        record.add(&plan.layout, violations);
         if record.has_failed() {
             return None;
         }
@@ -93,28 +95,69 @@ impl batch::Draft for Draft {
         Some(Self { account, owner })
     }
 
-    async fn insert(connection: &mut PgConnection, drafts: &[Self], import: &Import) -> Result<()> {
+    async fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> Result<()> {
+        let context = plan.context();
         let owners = drafts.iter().filter_map(|draft| draft.owner.as_ref());
-        let inserted = customers::insert_all(connection, owners, None).await;
+        let inserted = customers::insert_all(connection, owners, context.by).await;
         inserted.map_err(|error| match error {
             Error::Duplicate(violation) => Error::Duplicate(as_owner(violation)),
             other => other,
         })?;
-        let mut accounts: Vec<&Account> = drafts.iter().map(|draft| &draft.account).collect();
-        // Two imports that bring the same accounts wait for each other at most in one direction.
-        accounts.sort_by(|one, other| one.account_number.cmp(&other.account_number));
-        for account in accounts {
-            accounts::insert(connection, account, &import.context()).await?;
+        accounts::insert_all(connection, drafts.iter().map(|draft| &draft.account), &context).await
+    }
+
+    fn id(&self) -> Uuid {
+        self.account.id
+    }
+
+    fn companion(&self) -> Option<(&'static str, Uuid)> {
+        self.owner.as_ref().map(|owner| ("customers", owner.id))
+    }
+
+    fn patch(record: &mut Record, before: &Account, known: &Self::Known, plan: &Plan) -> Object {
+        let mut members = record.take_members(plan.import.target);
+        let [number, ..] = ["customerExternalId", "customerName", "customerPhone", "customerEmail"].map(|name| record.take(name));
+        if let Some(number) = number.filter(|number| before.customer_external_id.as_ref() != Some(number)) {
+            match known.get(&number) {
+                Some(customer) => drop(members.insert("customerId".into(), customer.to_string().into())),
+                None => record.add(&plan.layout, vec![unknown_customer()]),
+            }
+        }
+        members
+    }
+
+    /// The customer goes too, if it came with the account and has no other.
+    async fn remove(
+        connection: &mut PgConnection,
+        account: &Account,
+        companion: Option<&Companion>,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        rows::remove(connection, "accounts", account.id, context.by.map(Uuid::from)).await?;
+        let Some(owner) = companion else { return Ok(()) };
+        let locked = rows::lock(connection, "customers", owner.id).await?;
+        let is_unchanged = locked.is_some_and(|locked| locked.version == owner.version && locked.deleted_at.is_none());
+        let others = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from accounts where customer_id = $1 and deleted_at is null"#,
+            owner.id,
+        );
+        if is_unchanged && others.fetch_one(&mut *connection).await? == 0 {
+            rows::remove(connection, "customers", owner.id, context.by.map(Uuid::from)).await?;
         }
         Ok(())
     }
 }
 
 /// Checks the account by the rules of a request.
-fn check(body: Object, import: &Import) -> (Account, Vec<Violation>) {
+fn check(body: Object, context: &Context<'_>) -> (Account, Vec<Violation>) {
     let mut violations = Violations::default();
-    let new = NewAccount::read(body, &import.context(), &mut violations);
+    let new = NewAccount::read(body, context, &mut violations);
     (new.account, violations.take())
+}
+
+fn unknown_customer() -> Violation {
+    let message = "there is no such customer; add a column customerName to make one".to_owned();
+    Violation { pointer: "/customerExternalId".into(), code: "unknown_customer".into(), message }
 }
 
 /// A violation of the customer, with the name of its column in a file of accounts.

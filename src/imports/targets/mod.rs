@@ -1,5 +1,100 @@
-//! What rows become: one module for each collection.
+//! What rows become: one module for each collection, by the rules and the steps of its feature.
 
-pub(super) mod accounts;
-pub(super) mod customers;
-pub(super) mod payments;
+mod accounts;
+mod activities;
+mod customers;
+mod payments;
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::plan::Plan;
+use super::read::record::Record;
+use crate::api::Context;
+use crate::error::Result;
+use crate::features::resource::Resource;
+use crate::values::json::Object;
+
+pub(super) use accounts::AccountDraft;
+pub(super) use activities::ActivityDraft;
+pub(super) use customers::CustomerDraft;
+pub(super) use payments::PaymentDraft;
+
+/// A record on its way from a row of a file into its table.
+pub(super) trait Draft: Sized + Send + Sync {
+    type Record: Resource;
+
+    /// The records that rows refer to.
+    type Known: Send + Sync;
+
+    /// What an update shows of the record besides the fields that a request writes.
+    const SHOWN: &'static [&'static str] = &[];
+
+    /// What an undo restores of the record besides the fields that a request writes.
+    const RESTORED: &'static [&'static str] = &[];
+
+    /// The key of the row; `None` if its columns are blank.
+    fn key(record: &Record, plan: &Plan) -> Option<String>;
+
+    /// Looks up what the rows refer to, and locks it until the transaction ends.
+    fn look_up(
+        connection: &mut PgConnection,
+        records: &[Record],
+        plan: &Plan,
+    ) -> impl Future<Output = Result<Self::Known>> + Send;
+
+    /// Finds the records with these keys.
+    fn find(connection: &mut PgConnection, plan: &Plan, keys: &[String]) -> impl Future<Output = Result<Vec<Match>>> + Send;
+
+    /// Makes a record by the rules of the API. Adds violations to the row and returns `None` if it breaks them.
+    fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self>;
+
+    /// Inserts all or none, by the steps of the feature.
+    fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> impl Future<Output = Result<()>> + Send;
+
+    fn id(&self) -> Uuid;
+
+    /// The table and the id of what is inserted along with the record, if something is.
+    fn companion(&self) -> Option<(&'static str, Uuid)> {
+        None
+    }
+
+    /// Makes the body of a request that changes a record as the row says.
+    fn patch(record: &mut Record, before: &Self::Record, known: &Self::Known, plan: &Plan) -> Object;
+
+    /// Takes back a locked record that an import created, with what it created along with it.
+    ///
+    /// # Errors
+    /// A conflict, if the record has to stay.
+    fn remove(
+        connection: &mut PgConnection,
+        record: &Self::Record,
+        companion: Option<&Companion>,
+        context: &Context<'_>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes the body of a request that brings back what an import changed.
+    fn restoring(before: Object, _now: &Self::Record) -> Object {
+        before
+    }
+}
+
+/// A record that has the key of a row.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub(super) key: String,
+    pub(super) id: Uuid,
+    pub(super) is_deleted: bool,
+}
+
+/// What a row created along with its record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Companion {
+    pub(super) table: String,
+    pub(super) id: Uuid,
+    /// The version that the import left.
+    pub(super) version: i64,
+}

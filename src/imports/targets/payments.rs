@@ -3,30 +3,39 @@
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use super::{Companion, Draft, Match};
+use crate::api::Context;
 use crate::error::{Result, Violation, Violations};
-use crate::features::payments::{self, Payee, Payment};
-use crate::imports::Import;
+use crate::features::payments::{self, Payee, Payment, Status};
+use crate::features::resource::Patch;
+use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
-use crate::imports::read::survey::Survey;
-use crate::imports::run::batch;
+use crate::imports::store::Mode;
+use crate::values::json::Object;
 use crate::values::money::Currency;
 
-pub(in crate::imports) struct Draft(Payment);
+pub(in crate::imports) struct PaymentDraft(Payment);
 
-impl batch::Draft for Draft {
+impl Draft for PaymentDraft {
+    type Record = Payment;
     /// Accounts by their numbers.
     type Known = HashMap<String, Payee>;
 
     /// One transfer may pay several accounts, so the reference alone does not identify a payment.
-    fn key(record: &Record) -> Option<String> {
+    fn key(record: &Record, _: &Plan) -> Option<String> {
         Some(format!("{}\u{1f}{}", record.value("accountNumber")?, record.value("reference")?))
     }
 
     /// Locks accounts in one order, so that two imports cannot deadlock, and before the lookup of payments, so that two imports of
     /// one file see each other's.
-    async fn look_up(connection: &mut PgConnection, records: &[Record]) -> Result<Self::Known> {
+    async fn look_up(connection: &mut PgConnection, records: &[Record], plan: &Plan) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
+        if plan.import.mode != Mode::Insert {
+            let keys: Vec<String> = records.iter().filter_map(|record| Self::key(record, plan)).collect();
+            lock(connection, &numbers, &keys).await?;
+        }
         let found = sqlx::query!(
             r#"
             select account_number, id, currency as "currency: Currency", customer_id, deleted_at
@@ -43,11 +52,14 @@ impl batch::Draft for Draft {
         Ok(rows.map(|row| (row.account_number, payee(row.id, row.currency, row.customer_id, row.deleted_at))).collect())
     }
 
-    async fn existing(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<String>> {
+    async fn find(connection: &mut PgConnection, _: &Plan, keys: &[String]) -> Result<Vec<Match>> {
         let numbers: Vec<&str> = keys.iter().filter_map(|key| key.split('\u{1f}').next()).collect();
-        let found = sqlx::query_scalar!(
+        let found = sqlx::query_as!(
+            Match,
             r#"
-            select accounts.account_number || chr(31) || payments.reference as "key!"
+            select
+              accounts.account_number || chr(31) || payments.reference as "key!", payments.id,
+              payments.deleted_at is not null as "is_deleted!"
             from payments
             join accounts on accounts.id = payments.account_id
             where accounts.account_number = any($1)
@@ -59,9 +71,10 @@ impl batch::Draft for Draft {
         Ok(found.fetch_all(connection).await?)
     }
 
-    fn make(record: &mut Record, known: &mut Self::Known, survey: &Survey, import: &Import) -> Option<Self> {
+    fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self> {
         let mut violations = record.require(&["accountNumber", "reference"]);
-        let mut body = record.take_members(import.target);
+        let mut body = record.take_members(plan.import.target);
+        body.retain(|_, value| !value.is_null());
         let account = record.take("accountNumber").and_then(|number| known.get(&number));
         if account.is_none() {
             let message = "there is no such account".to_owned();
@@ -71,16 +84,57 @@ impl batch::Draft for Draft {
         body.entry("status".into()).or_insert_with(|| "success".into());
         body.entry("method".into()).or_insert_with(|| "other".into());
         let mut wrong = Violations::default();
-        let payment = Payment::read_new(body, account, &import.context(), &mut wrong);
+        let payment = Payment::read_new(body, account, &plan.context(), &mut wrong);
         violations.extend(wrong.take());
-        record.add(survey, import.target.fields(), violations);
+        record.add(&plan.layout, violations);
         (!record.has_failed()).then_some(Self(payment))
     }
 
-    async fn insert(connection: &mut PgConnection, drafts: &[Self], _: &Import) -> Result<()> {
-        for Draft(payment) in drafts {
-            payments::record(connection, payment, None).await?;
+    async fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> Result<()> {
+        for Self(payment) in drafts {
+            payments::record(connection, payment, plan.context().by).await?;
         }
         Ok(())
     }
+
+    fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    fn patch(record: &mut Record, _: &Payment, _: &Self::Known, plan: &Plan) -> Object {
+        record.take_members(plan.import.target)
+    }
+
+    /// Money that came is reversed in the ledger, and the payment stays to tell it.
+    async fn remove(
+        connection: &mut PgConnection,
+        payment: &Payment,
+        _: Option<&Companion>,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        if payment.status != Status::Success {
+            return payments::remove(connection, payment, context.by).await;
+        }
+        let members = Object::from([("status".to_owned(), Status::Reversed.as_str().into())]);
+        payments::change(connection, payment, Patch { members, is_replacement: false }, context).await
+    }
+}
+
+/// Locks the payments with these keys before their accounts, as every write does.
+async fn lock(connection: &mut PgConnection, numbers: &[&str], keys: &[String]) -> Result<()> {
+    let locked = sqlx::query!(
+        r#"
+        select payments.id
+        from payments
+        join accounts on accounts.id = payments.account_id
+        where accounts.account_number = any($1)
+        and accounts.account_number || chr(31) || payments.reference = any($2)
+        order by payments.id
+        for no key update of payments
+        "#,
+        numbers as _,
+        keys
+    );
+    locked.fetch_all(connection).await?;
+    Ok(())
 }

@@ -2,12 +2,16 @@
 
 use collections::api::Authority;
 use collections::auth::{Permission, Role};
-use collections::imports::{Decimal, Event, Import, Target};
-use collections::server;
+use collections::imports::intake::Wish;
+use collections::imports::run::Task;
+use collections::imports::store::{self, Options};
+use collections::imports::{Decimal, Target};
+use collections::{jobs, server, worker};
 use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
 use crate::harness::client::Client;
+use crate::imports::harness::{start, store_file, wish};
 
 /// What the documents say of an address; none if it is open to all.
 fn documented(method: &str, path: &str) -> Option<Permission> {
@@ -158,37 +162,18 @@ async fn an_import_obeys_the_rules_of_the_ledger() {
     let test = TestApp::start_api(&["--payment-max", "1000"]).await;
     let file = "accountNumber,customerExternalId,customerName,balance,status\n\
                 A1,C1,Ann,1000,open\nA2,C1,Ann,-1,open\nA3,C1,Ann,1000.01,open\nA4,C1,Ann,1,written_off\nA5,C1,Ann,0.999,open\n";
-    let path = std::env::temp_dir().join(format!("it-rights-{}.csv", collections::values::ids::new()));
-    std::fs::write(&path, file).unwrap();
-    let config = &test.app.config;
-    let import = |authority| Import {
-        target: Target::Accounts,
-        path: path.clone(),
-        mappings: Vec::new(),
-        encoding: None,
-        delimiter: None,
-        days: None,
-        decimal: Some(Decimal::Dot),
-        dry_run: false,
-        limits: config.imports.clone(),
-        currency: config.default_currency,
-        region: config.default_region.clone(),
-        payment_max: config.writes.payment_max,
-        authority,
-        now: test.clock.now(),
-    };
     for (authority, expected) in [
         (Authority::Ordinary, &["3 forbidden", "4 forbidden", "5 forbidden", "6 too_many_decimals"][..]),
         (Authority::Full, &["6 too_many_decimals"]),
     ] {
-        let mut issues = Vec::new();
-        let hear = |event| {
-            if let Event::Issue(issue) = event {
-                issues.push(format!("{} {}", issue.row, issue.code));
-            }
-        };
-        import(authority).run(&test.app.db.server, hear).await.unwrap();
+        let options = Options { decimal: Some(Decimal::Dot), ..Options::default() };
+        let import = store_file(&test.app, Wish { options, ..wish(Target::Accounts) }, file).await.unwrap();
+        let set = sqlx::query("update imports set authority = $1").bind(authority).execute(&test.app.db.server).await;
+        set.unwrap();
+        let job = start(&test.app, import.id, Task::Commit).await.unwrap();
+        jobs::work(&test.app, worker::kinds(), job).await.unwrap();
+        let (issues, _) = store::rows::issues(&test.app.db.server, import.id, 0, 100).await.unwrap();
+        let issues: Vec<String> = issues.iter().map(|issue| format!("{} {}", issue.row, issue.code)).collect();
         assert_eq!(issues, expected, "{authority:?}");
     }
-    std::fs::remove_file(path).unwrap();
 }

@@ -1,117 +1,20 @@
-//! Imports: what is imported, what is refused and in which cell, and what a second import does.
+//! Rows of customers, accounts and payments: what becomes of each, and which cell is to blame.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
-use collections::api::Authority;
-use collections::config::{Config, Imports};
-use collections::db::Pools;
-use collections::imports::{Event, Import, Issue, Severity, Summary, Target, Unusable};
-use collections::values::clock::Clock;
+use collections::imports::intake::Wish;
+use collections::imports::run::{Task, run_now};
+use collections::imports::store::{Options, State};
+use collections::imports::{Decimal, Severity, Target};
 
-use crate::harness::app::config;
-use crate::harness::database::Database;
-
-/// A database to import into, and a folder for files.
-struct Importer {
-    database: Database,
-    config: Config,
-    pools: Pools,
-    folder: PathBuf,
-}
-
-impl Drop for Importer {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.folder).ok();
-    }
-}
-
-#[derive(Parser)]
-struct Limits {
-    #[command(flatten)]
-    imports: Imports,
-}
-
-impl Importer {
-    async fn open() -> Self {
-        let database = Database::create().await;
-        let config = config(&database, &[]);
-        let pools = Pools::open(&config.database).unwrap();
-        let folder = std::env::temp_dir().join(&database.name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self { database, config, pools, folder }
-    }
-
-    fn file(&self, target: Target, bytes: impl AsRef<[u8]>) -> Import {
-        let path = self.folder.join(format!("{}.csv", collections::values::ids::new()));
-        std::fs::write(&path, bytes).unwrap();
-        Import {
-            target,
-            path,
-            mappings: Vec::new(),
-            encoding: None,
-            delimiter: None,
-            days: None,
-            decimal: None,
-            dry_run: false,
-            limits: Imports { batch_size: 3, ..Limits::parse_from(["it"]).imports },
-            currency: self.config.default_currency,
-            region: "US".into(),
-            payment_max: self.config.writes.payment_max,
-            authority: Authority::Full,
-            now: Clock::default().now(),
-        }
-    }
-
-    async fn run(&self, import: Import) -> anyhow::Result<(Summary, Vec<Issue>)> {
-        let mut issues = Vec::new();
-        let summary = import
-            .run(&self.pools.server, |event| {
-                if let Event::Issue(issue) = event {
-                    issues.push(issue);
-                }
-            })
-            .await?;
-        Ok((summary, issues))
-    }
-
-    async fn import(&self, target: Target, bytes: impl AsRef<[u8]>) -> (Summary, Vec<Issue>) {
-        self.run(self.file(target, bytes)).await.unwrap()
-    }
-
-    /// Imports an unusable file and returns the reason.
-    async fn refusal(&self, bytes: impl AsRef<[u8]>) -> String {
-        let error = self.run(self.file(Target::Customers, bytes)).await.unwrap_err();
-        assert!(error.is::<Unusable>(), "{error:#}");
-        format!("{error:#}")
-    }
-
-    async fn count(&self, table: &str) -> i64 {
-        let count = format!("select count(*) from {table}");
-        sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&self.database.pool).await.unwrap()
-    }
-
-    async fn text(&self, query: &'static str) -> Option<String> {
-        sqlx::query_scalar(query).fetch_one(&self.database.pool).await.unwrap()
-    }
-}
-
-fn summary(created: u64, existing: u64, failed: u64, warnings: u64) -> Summary {
-    Summary { rows: created + existing + failed, created, existing, failed, warnings }
-}
-
-/// The places and codes of issues.
-fn places(issues: &[Issue]) -> Vec<String> {
-    issues.iter().map(|issue| format!("{} {}", issue.cell.clone().unwrap_or_else(|| issue.row.to_string()), issue.code)).collect()
-}
+use super::harness::{Importer, Outcome, counts, places, wish};
 
 #[tokio::test]
 async fn people_of_a_foreign_file_become_customers_once() {
     let importer = Importer::open().await;
-    let file = include_str!("../fixtures/febrl.csv");
-    let (first, issues) = importer.import(Target::Customers, file).await;
-    assert_eq!(first, summary(50, 0, 0, issues.len() as u64));
+    let file = include_str!("../../fixtures/febrl.csv");
+    let Outcome { counts: first, issues, .. } = importer.import(Target::Customers, file).await;
+    assert_eq!(first, counts(50, 0, 0, issues.len() as u64));
     let row = importer
         .text(
             "select concat_ws('|', external_id, name, date_of_birth, tax_id, line1, line2, city, region, postal_code)
@@ -122,8 +25,8 @@ async fn people_of_a_foreign_file_become_customers_once() {
         row.as_deref(),
         Some("rec-1070-org|michaela neumann|1915-11-11|5304218|8 stanley street|miami|winston hills|nsw|4223")
     );
-    let (second, _) = importer.import(Target::Customers, file).await;
-    assert_eq!(second, summary(0, 50, 0, 0));
+    let second = importer.import(Target::Customers, file).await.counts;
+    assert_eq!(second, counts(0, 50, 0, 0));
     assert_eq!(importer.count("customers").await, 50);
 }
 
@@ -140,7 +43,7 @@ async fn every_fault_of_every_row_is_reported_with_its_cell() {
         7,Fay,person,,,en,surplus\n\
         1,Ann,person,,,\n\
         9,Gil,person,,,,,\n";
-    let (outcome, issues) = importer.import(Target::Customers, file).await;
+    let Outcome { counts: outcome, issues, .. } = importer.import(Target::Customers, file).await;
     assert_eq!(
         places(&issues),
         [
@@ -156,7 +59,7 @@ async fn every_fault_of_every_row_is_reported_with_its_cell() {
             "A9 repeated_row",
         ]
     );
-    assert_eq!(outcome, summary(2, 0, 7, 1));
+    assert_eq!(outcome, counts(2, 0, 7, 1));
     let issue = &issues[1];
     assert_eq!(
         (issue.column.as_deref(), issue.field.as_deref(), issue.value.as_deref()),
@@ -168,9 +71,10 @@ async fn every_fault_of_every_row_is_reported_with_its_cell() {
 #[tokio::test]
 async fn an_impossible_birthday_is_left_out_with_a_warning() {
     let importer = Importer::open().await;
-    let (outcome, issues) = importer.import(Target::Customers, "id,name,dob\n1,Ann,19900231\n2,Bob,30000101\n").await;
+    let Outcome { counts: outcome, issues, .. } =
+        importer.import(Target::Customers, "id,name,dob\n1,Ann,19900231\n2,Bob,30000101\n").await;
     assert_eq!(places(&issues), ["C2 not_a_day", "C3 out_of_range"]);
-    assert_eq!(outcome, summary(2, 0, 0, 2));
+    assert_eq!(outcome, counts(2, 0, 0, 2));
     assert_eq!(importer.text("select max(date_of_birth)::text from customers").await, None);
 }
 
@@ -181,9 +85,9 @@ async fn hostile_cells_are_kept_as_text_or_refused_in_their_row() {
     let file = format!(
         "id,name,city\r\n1,\"=cmd|' /C calc'!A0\",x\r\n2,{long},x\r\n3,a\0b,x\r\n4,O'Brien \"\"Bob,\"two\nlines\"\r\n5,'; drop table--,x"
     );
-    let (outcome, issues) = importer.import(Target::Customers, &file).await;
+    let Outcome { counts: outcome, issues, .. } = importer.import(Target::Customers, &file).await;
     assert_eq!(places(&issues), ["B3 cell_too_long", "B4 unstorable_text"]);
-    assert_eq!(outcome, summary(3, 0, 2, 0));
+    assert_eq!(outcome, counts(3, 0, 2, 0));
     let names = importer.text("select string_agg(name, '|' order by external_id) from customers").await;
     assert_eq!(names.as_deref(), Some("=cmd|' /C calc'!A0|O'Brien \"\"Bob|'; drop table--"));
     assert!(issues[0].value.as_ref().unwrap().chars().count() <= 101, "a value is shown shortened");
@@ -196,16 +100,10 @@ async fn an_unusable_file_is_refused_before_anything_is_written() {
     let cases: &[(&[u8], &str)] = &[
         (b"", "the file is empty"),
         (b"\n \n", "the file is empty"),
-        (
-            b"id,name\n1,Ann\n2,M\xfcller\n",
-            "line 3 is not UTF-8; if the file comes from a spreadsheet on Windows, pass --encoding",
-        ),
-        (b"PK\x03\x04abc", "is a workbook"),
-        (b"i\0d\0,\0", "UTF-16"),
         (b"id,name,surname,mail,e-mail,tel,mobile\n", "\"tel\" and \"mobile\" all hold phone"),
         (b"cust,name\n", "no column holds externalId"),
-        (wide.as_bytes(), "more than the limit of 200"),
-        (b"id,name,dob\n1,Ann,01/02/1990\n", "can be read in two ways; pass --date-format"),
+        (wide.as_bytes(), "limit of 200 columns"),
+        (b"id,name,dob\n1,Ann,01/02/1990\n", "can be read in two ways; say which with days=dmy"),
         (b"id,name,dob\n1,Ann,13/02/1990\n2,Bob,02/13/1990\n", "is written in two ways, see rows 2 and 3"),
     ];
     for (bytes, expected) in cases {
@@ -226,56 +124,38 @@ async fn encodings_and_delimiters_do_not_change_what_is_imported() {
     ];
     for (bytes, encoding) in forms {
         let importer = Importer::open().await;
-        let mut import = importer.file(Target::Customers, bytes);
-        import.encoding = encoding.and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
-        assert_eq!(importer.run(import).await.unwrap().0, summary(1, 0, 0, 0), "{bytes:?}");
+        let options = Options { encoding: encoding.map(str::to_owned), ..Options::default() };
+        let outcome = importer.commit(Wish { options, ..wish(Target::Customers) }, bytes).await;
+        assert_eq!(outcome.counts, counts(1, 0, 0, 0), "{bytes:?}");
         assert_eq!(importer.text("select name from customers").await.as_deref(), Some("Müller"));
     }
     let importer = Importer::open().await;
-    assert_eq!(importer.import(Target::Customers, "id,name\n").await.0, summary(0, 0, 0, 0), "a header alone");
+    assert_eq!(importer.import(Target::Customers, "id,name\n").await.counts, counts(0, 0, 0, 0), "a header alone");
 }
 
 #[tokio::test]
-async fn a_dry_run_reports_the_same_and_writes_nothing() {
+async fn a_validation_finds_what_a_commit_does_and_writes_no_record() {
     let importer = Importer::open().await;
     let file = "id,name,kind\n1,Ann,person\n2,Bob,robot\n";
-    let mut dry = importer.file(Target::Customers, file);
-    dry.dry_run = true;
-    let dry = importer.run(dry).await.unwrap();
-    assert_eq!(importer.count("customers").await, 0);
-    assert_eq!(dry, importer.import(Target::Customers, file).await);
-    assert_eq!(importer.count("customers").await, 1);
+    let import = importer.store(wish(Target::Customers), file).await.unwrap();
+    importer.work(import.id, Task::Validate).await;
+    let found = importer.find(import.id).await;
+    assert_eq!((importer.count("customers").await, found.state), (0, State::Validated));
+    importer.work(import.id, Task::Commit).await;
+    let done = importer.find(import.id).await;
+    assert_eq!((importer.count("customers").await, done.state), (1, State::Partial));
+    assert_eq!((*found.validated, *done.committed), (counts(1, 0, 1, 0), counts(1, 0, 1, 0)));
 }
 
 #[tokio::test]
-async fn a_dropped_import_is_resumed_by_the_next() {
+async fn a_short_import_runs_within_the_transaction_of_its_request() {
     let importer = Importer::open().await;
-    let file: String = (0..300).map(|at| format!("{at},Ann {at},+1 415 555 {at:04}\n")).collect();
-    let file = format!("id,name,phone\n{file}");
-    // The first run ends at an await point after its first batches, as if its process had died.
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let mut sender = Some(sender);
-    let import = importer.file(Target::Customers, &file);
-    let run = import.run(&importer.pools.server, |event| {
-        if let Event::Progress(summary, _) = event
-            && summary.rows >= 30
-        {
-            sender.take().map(|sender| sender.send(()).ok());
-        }
-    });
-    tokio::select! {
-        biased;
-        _ = receiver => {}
-        _ = run => panic!("the run ends before it is dropped"),
-    }
-    let half = importer.count("customers").await;
-    assert!((30..300).contains(&half), "{half}");
-    let mut rest = importer.run(importer.file(Target::Customers, &file)).await.unwrap().0;
-    // A transaction that was under way at the drop may be rolled back a moment later, but never both.
-    assert_eq!(rest.failed, 0);
-    rest.created += rest.existing;
-    assert_eq!(rest.created, 300);
-    assert_eq!((importer.count("customers").await, importer.count("contact_points").await), (300, 300));
+    let import = importer.store(wish(Target::Customers), "id,name\n1,Ann\n2,Bob\n").await.unwrap();
+    let mut transaction = importer.app.db.server.begin().await.unwrap();
+    let done = run_now(&importer.app, &mut transaction, import.id, Task::Commit).await.unwrap();
+    assert_eq!((*done.committed, done.state, importer.count("customers").await), (counts(2, 0, 0, 0), State::Committed, 0));
+    transaction.commit().await.unwrap();
+    assert_eq!(importer.count("customers").await, 2);
 }
 
 #[tokio::test]
@@ -289,9 +169,9 @@ async fn accounts_find_or_create_their_customers() {
         A-4;C9;;;EUR;1,00;\n\
         A-5;C1;;;EUR;1,005;\n\
         A-1;C1;;;EUR;1,00;\n";
-    let (outcome, issues) = importer.import(Target::Accounts, file).await;
+    let Outcome { counts: outcome, issues, .. } = importer.import(Target::Accounts, file).await;
     assert_eq!(places(&issues), ["B5 unknown_customer", "F6 too_many_decimals", "A7 repeated_row"]);
-    assert_eq!(outcome, summary(3, 0, 3, 0));
+    assert_eq!(outcome, counts(3, 0, 3, 0));
     let rows = importer
         .text(
             "select string_agg(concat_ws(' ', account_number, balance, accounts.currency, due_date, name), '|' order by account_number)
@@ -300,7 +180,7 @@ async fn accounts_find_or_create_their_customers() {
         .await;
     assert_eq!(rows.as_deref(), Some("A-1 123450 EUR 2025-12-31 Ann|A-2 500 JPY 2025-12-31 Bob Ltd|A-3 750 EUR Bob Ltd"));
     assert_eq!(importer.count("customers").await, 2);
-    assert_eq!(importer.import(Target::Accounts, file).await.0, summary(0, 3, 3, 0));
+    assert_eq!(importer.import(Target::Accounts, file).await.counts, counts(0, 3, 3, 0));
     assert_eq!(importer.count("ledger_entries").await, 3);
 }
 
@@ -319,18 +199,18 @@ async fn payments_move_balances_once() {
         A 1,R6,1.00,2025-01-02,cash,refunded\n\
         A 1,R1,10.50,2025-01-02,card,\n\
         A 1,,1.00,2025-01-02,card,\n";
-    let mut import = importer.file(Target::Payments, file);
-    import.decimal = Some(collections::imports::Decimal::Dot);
-    let (outcome, issues) = importer.run(import.clone()).await.unwrap();
+    let options = Options { decimal: Some(Decimal::Dot), ..Options::default() };
+    let wish = Wish { options, ..wish(Target::Payments) };
+    let Outcome { counts: outcome, issues, .. } = importer.commit(wish.clone(), file).await;
     assert_eq!(
         places(&issues),
         ["A5 unknown_account", "C6 out_of_range", "F7 not_a_first_status", "B8 repeated_row", "B9 required"]
     );
-    assert_eq!(outcome, summary(3, 0, 5, 0));
+    assert_eq!(outcome, counts(3, 0, 5, 0));
     let balances =
         || importer.text("select string_agg(account_number || ' ' || balance, '|' order by account_number) from accounts");
     assert_eq!(balances().await.as_deref(), Some("A 1 8950|A 2 8750"));
-    assert_eq!(importer.run(import).await.unwrap().0, summary(0, 3, 5, 0));
+    assert_eq!(importer.commit(wish, file).await.counts, counts(0, 3, 5, 0));
     assert_eq!(balances().await.as_deref(), Some("A 1 8950|A 2 8750"));
 }
 
@@ -351,7 +231,7 @@ async fn two_imports_of_one_file_at_once_create_each_record_once() {
         )
     };
     let (one, two, three, four) = Box::pin(tokio::time::timeout(Duration::from_secs(60), work)).await.unwrap();
-    assert_eq!((one.0.created + two.0.created, three.0.created + four.0.created), (60, 60));
-    assert_eq!(one.0.failed + two.0.failed + three.0.failed + four.0.failed, 0);
+    assert_eq!((one.counts.created + two.counts.created, three.counts.created + four.counts.created), (60, 60));
+    assert_eq!(one.counts.failed + two.counts.failed + three.counts.failed + four.counts.failed, 0);
     assert_eq!((importer.count("customers").await, importer.count("payments").await), (61, 60));
 }

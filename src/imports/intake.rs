@@ -1,0 +1,108 @@
+//! A file of an operator becomes an import: its sheet and header are chosen, its columns mapped, and it is stored.
+
+use std::fs::File;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+
+use super::fields::Target;
+use super::read::header::{Header, Mapping};
+use super::store::{self, Blank, Import, KEPT, Mode, Options};
+use crate::api::Authority;
+use crate::app::App;
+use crate::sheets::{self, Book, Kind, Sheet, Source};
+use crate::storage::{self, NewFile};
+
+/// What an operator says of a file.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub target: Target,
+    pub mode: Mode,
+    /// The field that finds the record of a row; by default the target's own.
+    pub key: Option<String>,
+    pub blank: Blank,
+    /// By default the first one that is shown and has rows.
+    pub sheet: Option<String>,
+    /// As the spreadsheet counts; by default the first row that is not blank.
+    pub header_row: Option<u64>,
+    pub options: Options,
+    /// Fields for headings; the others find theirs by name.
+    pub mappings: Vec<Mapping>,
+}
+
+/// Nothing was imported, because the file or an option is wrong; the source says what.
+#[derive(Debug, thiserror::Error)]
+#[error("the file cannot be imported")]
+pub struct Unusable(#[source] anyhow::Error);
+
+/// Stores a file as an import that can be validated and committed. Answers the columns with their fields too, as lines for people.
+///
+/// # Errors
+/// [`Unusable`], before anything is stored; the disk or the database fails.
+pub async fn open(app: &App, file: File, name: &str, wish: Wish) -> anyhow::Result<(Import, String)> {
+    let sha256 = digest(file.try_clone()?).await?;
+    let mut import = Import::new(wish.target, name.to_owned(), sha256);
+    import.mode = wish.mode;
+    import.blank = wish.blank;
+    import.options.0 = wish.options;
+    import.authority = Authority::Full;
+    if let Some(key) = wish.key {
+        let known = wish.target.keys();
+        if !known.contains(&key.as_str()) {
+            return Err(unusable(format!("there is no key {key}; there are {}", known.join(", "))));
+        }
+        import.key = key;
+    }
+    let source = Source::new(file.try_clone()?, name, import.options.text())?;
+    let book = sheets::survey(&source, &app.config.imports.sheets).await.map_err(|error| Unusable(error.into()))?;
+    let sheet = choose(&book, wish.sheet.as_deref())?;
+    if book.kind != Kind::Text {
+        import.sheet = Some(sheet.name.clone());
+    }
+    let row = wish.header_row.map_or_else(|| sheet.sample.first(), |row| sheet.sample.iter().find(|at| at.number == row));
+    let row = row.ok_or_else(|| unusable("the sheet has no such row for a header, or it is empty".into()))?;
+    import.header_row = i64::try_from(row.number)?;
+    let mut headings: Vec<String> = row.cells.iter().map(|cell| cell.to_string()).collect();
+    if book.kind != Kind::Text {
+        headings.resize(sheet.columns.max(headings.len()), String::new());
+    }
+    let header = Header::read(&import, &headings, &wish.mappings).map_err(unusable)?;
+    import.map(header.stored());
+    let now = app.clock.now();
+    let mut transaction = app.db.server.begin().await?;
+    let new = NewFile { name, by: None, created_at: now, expires_at: now + KEPT };
+    import.file_id = Some(storage::store(&mut transaction, file, new).await?.0);
+    store::insert(&mut transaction, &import).await?;
+    transaction.commit().await?;
+    Ok((import, header.show(wish.target)))
+}
+
+fn unusable(why: String) -> anyhow::Error {
+    Unusable(anyhow::Error::msg(why)).into()
+}
+
+fn choose<'a>(book: &'a Book, name: Option<&str>) -> anyhow::Result<&'a Sheet> {
+    let chosen = match name {
+        Some(name) => book.sheets.iter().find(|sheet| sheet.name == name),
+        None => book.sheets.iter().find(|sheet| !sheet.is_hidden && sheet.rows > 0),
+    };
+    chosen.ok_or_else(|| {
+        let names: Vec<&str> = book.sheets.iter().map(|sheet| sheet.name.as_str()).collect();
+        unusable(format!("there is no such sheet with rows; there are {}", names.join(", ")))
+    })
+}
+
+async fn digest(mut file: File) -> anyhow::Result<[u8; 32]> {
+    let digest = move || -> io::Result<[u8; 32]> {
+        let mut hash = Sha256::new();
+        io::Seek::rewind(&mut file)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match io::Read::read(&mut file, &mut buffer)? {
+                0 => return Ok(hash.finalize().into()),
+                length => hash.update(&buffer[..length]),
+            }
+        }
+    };
+    Ok(tokio::task::spawn_blocking(digest).await??)
+}
