@@ -181,7 +181,8 @@ async fn look(
 
 /// Ends the task before a row was tried; the owner of the import has to do something.
 async fn refuse(connection: &mut PgConnection, mut import: Import, problem: String) -> Result<(Next<Cursor>, Tally)> {
-    let error = Error::conflict("import_refused", problem.clone());
+    // The problem may quote a cell, and what is said of jobs has no personal data.
+    let error = Error::conflict("import_refused", "the file cannot be imported as it is; its import says why");
     import.problem = Some(problem);
     import.state = State::Mapped;
     store::save(connection, &import).await?;
