@@ -24,6 +24,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
 use crate::search::Collection;
+use crate::sheets;
 use crate::telemetry;
 use crate::{collections, config};
 use connect::describe;
@@ -65,6 +66,9 @@ enum Command {
     Jobs(jobs::JobCommand),
     /// Check, import and export the dashboards of Kibana.
     Kibana(kibana::Kibana),
+    /// Read the workbook on standard input, for the server that began this process.
+    #[command(hide = true)]
+    ReadWorkbook(sheets::Reader),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -127,6 +131,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
         Command::Kibana(kibana) => kibana.run().boxed_local().await,
+        Command::ReadWorkbook(reader) => reader.run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

@@ -1,13 +1,14 @@
 //! Sheets: the rows of workbooks (xlsx, xlsm, xls, ods) and of text files (csv, tsv), one at a time, in bounded memory.
 //!
 //! [`survey`] says what a file holds, [`rows`] reads one of its sheets. Both can be dropped at any time. A text file is read by
-//! a thread, which waits when it is two batches ahead.
+//! a thread, a workbook by a process with limits; both wait when they are two batches ahead.
 
 mod book;
 mod error;
 mod format;
 mod source;
 pub mod text;
+mod workbook;
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -17,6 +18,7 @@ pub use book::{Book, BrokenRow, Cell, Kind, Merged, Row, Sheet, Warning, column_
 pub use error::Error;
 pub use format::{Format, HEAD_BYTES};
 pub use source::{Source, TextOptions};
+pub use workbook::Reader;
 
 /// The first rows of each sheet, which a survey shows.
 const SAMPLE_ROWS: usize = 30;
@@ -33,12 +35,13 @@ type Batch = Vec<Result<Row, BrokenRow>>;
 /// The file cannot be read as a workbook or as text, or is beyond a limit.
 pub async fn survey(source: &Source, limits: &Limits) -> Result<Book, Error> {
     check_size(source, limits)?;
+    source.check()?;
     match source.format {
         Format::Text => {
             let (source, limits) = (source.again()?, limits.clone());
             spawn_blocking(move || text::survey(&source, limits)).await.map_err(Error::internal)?
         }
-        Format::Zip | Format::CompoundFile | Format::Binary => Err(Error::NotAWorkbook),
+        Format::Zip | Format::CompoundFile | Format::Binary => workbook::survey(source, limits).await,
     }
 }
 
@@ -48,6 +51,7 @@ pub async fn survey(source: &Source, limits: &Limits) -> Result<Book, Error> {
 /// As of [`survey`], or there is no such sheet.
 pub async fn rows(source: &Source, sheet: &str, limits: &Limits) -> Result<Rows, Error> {
     check_size(source, limits)?;
+    source.check()?;
     match source.format {
         Format::Text if !sheet.is_empty() => Err(Error::NoSuchSheet { sheet: sheet.to_owned() }),
         Format::Text => {
@@ -58,7 +62,10 @@ pub async fn rows(source: &Source, sheet: &str, limits: &Limits) -> Result<Rows,
             spawn_blocking(move || text::send_rows(rows, &sender));
             Ok(Rows { batches, batch: Vec::new().into_iter() })
         }
-        Format::Zip | Format::CompoundFile | Format::Binary => Err(Error::NotAWorkbook),
+        Format::Zip | Format::CompoundFile | Format::Binary => {
+            let batches = workbook::rows(source, sheet, limits).await?;
+            Ok(Rows { batches, batch: Vec::new().into_iter() })
+        }
     }
 }
 

@@ -77,6 +77,7 @@ pub fn config(database: &Database, more: &[&str]) -> Config {
     ];
     let mut config = Settings::parse_from(fixed.iter().chain(more)).config;
     config.database.acquire_timeout = Duration::from_secs(5);
+    config.imports.sheets.program = env!("CARGO_BIN_EXE_collections").into();
     config
 }
 

@@ -1,6 +1,9 @@
 //! Files of imports: what is read from them, and which are refused and why.
 
+mod hostile;
+mod parts;
 mod text;
+mod workbooks;
 
 use std::fs::File;
 use std::io::Write;
@@ -16,7 +19,7 @@ struct Settings {
 
 /// The documented limits.
 fn limits() -> Limits {
-    Settings::parse_from(["it"]).limits
+    Limits { program: env!("CARGO_BIN_EXE_collections").into(), ..Settings::parse_from(["it"]).limits }
 }
 
 fn file(bytes: impl AsRef<[u8]>) -> File {
