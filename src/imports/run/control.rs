@@ -9,7 +9,7 @@ use crate::api::Authority;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::imports::plan::not_mapped;
-use crate::imports::store::{self, Import, KEPT, State};
+use crate::imports::store::{self, Import, KEPT};
 use crate::jobs::{Next, Terms, enqueue};
 use crate::values::ids::{ImportId, JobId};
 
