@@ -31,6 +31,8 @@ create table imports (
   header_row bigint not null default 1
     constraint imports_header_row_positive check (header_row > 0),
   options json not null default '{}',
+  -- Below the headings; null while that is not known.
+  rows bigint,
   -- The headings of the columns and their fields; null until it is mapped.
   columns json,
   -- Whether `import_rows` holds the rows of the sheet.
@@ -64,7 +66,7 @@ create trigger imports_version
 
 select make_audited('imports',
   personal => '{file_name, sheet, columns, problem}',
-  untold => '{options, is_staged, forms, validated, committed, undone, job_id}');
+  untold => '{options, rows, is_staged, forms, validated, committed, undone, job_id}');
 
 -- One row of a sheet, and what became of it. Only its import leads to it, so a change of it is in no audit log: the record's is.
 create table import_rows (

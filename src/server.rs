@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
-use crate::{auth, health, openapi, saved_searches, sync, universal};
+use crate::{auth, health, imports, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -27,6 +27,8 @@ pub fn routes(app: &App) -> Routes {
         analytics::routes(app),
         audit::routes(app),
         saved_searches::routes(app),
+        imports::routes(app),
+        imports::bulk_upload_routes(app),
         jobs::routes(app),
         sync::routes(app),
         universal::routes(app),

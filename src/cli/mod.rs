@@ -64,11 +64,11 @@ enum Command {
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
     Jobs(jobs::JobCommand),
+    /// Check, import and export the dashboards of Kibana.
+    Kibana(kibana::Kibana),
     /// Read the workbook on standard input, for the server that began this process.
     #[command(hide = true)]
     ReadWorkbook(sheets::Reader),
-    /// Check, import and export the dashboards of Kibana.
-    Kibana(kibana::Kibana),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -130,8 +130,8 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => import.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
-        Command::ReadWorkbook(reader) => reader.run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Kibana(kibana) => kibana.run().boxed_local().await,
+        Command::ReadWorkbook(reader) => reader.run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

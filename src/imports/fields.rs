@@ -222,7 +222,11 @@ const DEBT: &[Foreign] = &[
         Kind::Identifier,
         &["account", "accountno", "accountid", "loannumber", "invoicenumber", "contractnumber", "kontonummer"],
     ),
-    ("amountDue", Kind::Amount, &["balance", "amount", "amountowed", "outstanding", "openamount", "betrag", "debt"]),
+    (
+        "amountDue",
+        Kind::Amount,
+        &["balance", "amount", "amountowed", "outstanding", "outstandingamount", "openamount", "betrag", "debt"],
+    ),
     ("currency", Kind::Text, &["currencycode", "ccy", "währung"]),
     ("dueDate", Kind::Day, &["due", "payby", "fällig", "fälligkeit"]),
 ];

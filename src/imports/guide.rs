@@ -97,7 +97,7 @@ fn guide(target: Target, field: &Field, described: &[Value]) -> Guide {
     Guide {
         name: field.name,
         title: title(field.name),
-        meaning: meaning(field.name, described),
+        meaning: meaning(field.name, if own.is_some() { described } else { &described[1..] }),
         kind,
         words,
         max_length: own.map(|own| own.limits.1).filter(|most| *most > 0),
@@ -140,7 +140,7 @@ fn title(name: &str) -> String {
     title
 }
 
-/// The members of the records that a row becomes, as their schemas describe them.
+/// The members of the record that a row becomes, and of those that belong to it, as their schemas describe them.
 fn described(target: Target) -> Vec<Value> {
     let members = |schema: schemars::Schema| schema.to_value()["properties"].take();
     match target {
@@ -150,8 +150,8 @@ fn described(target: Target) -> Vec<Value> {
             vec![customer, address, members(inline::<Account>())]
         }
         Target::Accounts => vec![members(inline::<Account>())],
-        Target::Payments => vec![members(inline::<Payment>())],
-        Target::Activities => vec![members(inline::<Activity>())],
+        Target::Payments => vec![members(inline::<Payment>()), members(inline::<Account>())],
+        Target::Activities => vec![members(inline::<Activity>()), members(inline::<Account>())],
     }
 }
 

@@ -52,7 +52,11 @@ fn advice(code: &str, guide: Option<&Guide>) -> Option<String> {
         "not_a_language" => Some("a language tag, such as en".into()),
         "not_a_time_zone" => Some("the name of a time zone, such as Europe/Berlin".into()),
         "not_a_contact" => such_as("one number with its country code, or one address"),
-        "rounded_number" => Some("format the column as text and type the number again".into()),
+        "error_cell" => Some("type the value in place of the formula".into()),
+        "ambiguous_key" => Some("choose a key that only one record has".into()),
+        "record_deleted" => Some("restore the record first, or take another key".into()),
+        "unknown_record" => Some("correct the key, or import with the mode upsert".into()),
+        "rounded_number" | "changed_to_day" => Some("format the column as text and type the number again".into()),
         "too_long" | "cell_too_long" => {
             guide.and_then(|guide| guide.max_length).map(|most| format!("shorten it to {most} characters"))
         }

@@ -29,6 +29,14 @@ pub enum Contended {
     Record(Uuid),
 }
 
+impl Reply {
+    /// Whether it was stored with an idempotency key, and nothing was done for this request.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        self.headers.contains_key(REPLAYED)
+    }
+}
+
 impl Request {
     /// Runs the work in a transaction and commits it, unless the work fails; read the body first.
     ///

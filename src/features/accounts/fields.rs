@@ -39,7 +39,7 @@ fields! { Account;
     currency => Field::new("currency", Currency, "a.currency").sortable().on_creation()
         .headings(&["currencycode", "ccy", "währung"]),
     balance => Field::new("balance", Money, "a.balance").at("search.balance").sortable()
-        .headings(&["amount", "amountdue", "amountowed", "outstanding", "openamount", "betrag"]),
+        .headings(&["amount", "amountdue", "amountowed", "outstanding", "outstandingamount", "openamount", "betrag"]),
     original_amount => Field::new("originalAmount", Money, "a.original_amount").at("search.originalAmount").sortable().on_creation()
         .headings(&["principal", "originalbalance", "initialamount"]),
     due_date => Field::new("dueDate", Day, "a.due_date").sortable().writable().headings(&["due", "payby", "fällig", "fälligkeit"]),

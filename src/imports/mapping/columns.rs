@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::fields::{Field, Target, plain};
-use super::super::store::{self, Mode};
+use super::super::store;
 use super::likeness::{self, Guess, How, TAKEN};
 use crate::error::Violations;
 use crate::sheets::column_name;
@@ -182,18 +182,6 @@ pub(super) fn repeated(columns: &[Column]) -> Vec<Repeated> {
     twice.map(name).collect()
 }
 
-/// The sets of fields of which a file needs one. An update finds its records and needs no more.
-pub(super) fn required(target: Target, key: &str, mode: Mode) -> Vec<Vec<String>> {
-    let finds =
-        |names: &&&[&str]| names.contains(&target.key()) || (target == Target::Payments && names.contains(&"accountNumber"));
-    let sets = target.required().iter().filter(|names| mode != Mode::Update || finds(names));
-    let with_key = |names: &&[&str]| match names {
-        [name] if *name == target.key() => vec![key.to_owned()],
-        names => names.iter().map(|name| (*name).to_owned()).collect(),
-    };
-    sets.map(with_key).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,20 +255,6 @@ mod tests {
             ]
         );
         assert_eq!(shown(&columns), "externalId,name");
-    }
-
-    #[test]
-    fn an_update_needs_no_more_than_its_key() {
-        let names = |sets: Vec<Vec<String>>| sets.iter().map(|set| set.join("|")).collect::<Vec<_>>().join(" ");
-        for (target, key, mode, expected) in [
-            (Target::Customers, "externalId", Mode::Insert, "externalId name|familyName|givenName|companyName"),
-            (Target::Customers, "email", Mode::Upsert, "email name|familyName|givenName|companyName"),
-            (Target::Customers, "phone", Mode::Update, "phone"),
-            (Target::Accounts, "accountNumber", Mode::Update, "accountNumber"),
-            (Target::Payments, "reference", Mode::Update, "reference accountNumber"),
-        ] {
-            assert_eq!(names(required(target, key, mode)), expected, "{target:?} {mode:?}");
-        }
     }
 
     #[test]

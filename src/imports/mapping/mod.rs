@@ -15,7 +15,7 @@ pub use headings::Line;
 pub use likeness::How;
 
 use super::fields::Target;
-use super::store::{self, Mode};
+use super::store;
 use crate::error::Violations;
 use crate::sheets::Merged;
 
@@ -29,7 +29,7 @@ const SAMPLES: usize = 5;
 pub struct Mapping {
     pub columns: Vec<Column>,
     /// Sets of fields of which a file needs one, and none is mapped.
-    pub missing: Vec<Vec<String>>,
+    pub missing: Vec<Vec<&'static str>>,
     /// Fields that several columns hold.
     pub conflicts: Vec<Conflict>,
     /// Headings that several columns have.
@@ -92,10 +92,9 @@ impl Mapping {
         self.columns.iter().any(|column| column.field == Some(field))
     }
 
-    /// Finds what is missing of a file whose rows are found by this key.
-    pub fn require(&mut self, target: Target, key: &str, mode: Mode) {
-        let sets = columns::required(target, key, mode).into_iter();
-        self.missing = sets.filter(|alternatives| !alternatives.iter().any(|name| self.holds(name))).collect();
+    /// Finds what is missing of a file that needs one field of each set.
+    pub fn require(&mut self, sets: Vec<Vec<&'static str>>) {
+        self.missing = sets.into_iter().filter(|names| !names.iter().any(|name| self.holds(name))).collect();
     }
 
     /// Whether the rows can be validated.
@@ -142,7 +141,7 @@ mod tests {
         let headings = Headings::find(Target::Customers, &lines, &[], 3, None).unwrap();
         assert_eq!((headings.row, headings.texts.join("|").as_str()), (2, "id|tel|Shoe"));
         let mut mapping = Mapping::propose(Target::Customers, &headings.texts, &lines[2..], None);
-        mapping.require(Target::Customers, "externalId", Mode::Insert);
+        mapping.require(vec![vec!["externalId"], vec!["name", "familyName"]]);
         assert_eq!(fields(&mapping), ["externalId", "phone", "-"]);
         let samples: Vec<String> = mapping.columns.iter().map(|column| column.samples.join("|")).collect();
         assert_eq!(samples, ["1|2", "2", "38"]);
@@ -161,7 +160,7 @@ mod tests {
             field: field.map(str::to_owned),
         };
         first.choose(Target::Customers, &[choose("called", Some("name")), choose("tel", None)], &mut Violations::default());
-        first.require(Target::Customers, "externalId", Mode::Upsert);
+        first.require(vec![vec!["externalId"], vec!["name", "familyName"]]);
         assert!(!first.is_saved && first.is_complete());
         let second = Mapping::propose(Target::Customers, &headings, &[], Some(&first.stored()));
         assert_eq!((fields(&second), second.is_saved), (vec!["externalId", "name", "-"], true));

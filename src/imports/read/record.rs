@@ -11,6 +11,7 @@ use crate::error::Violation;
 use crate::imports::fields::{Field, Kind, Target};
 use crate::imports::report::{Issue, Severity};
 use crate::imports::store::{Blank, Column, Import};
+use crate::imports::suggestion::suggest;
 use crate::search::FieldKind;
 use crate::sheets::{BrokenRow, Cell, column_name};
 use crate::values::json::{Object, Value};
@@ -173,13 +174,15 @@ impl Record {
 
     fn add_issue(&mut self, layout: &Layout, field: &'static Field, severity: Severity, code: &str, message: String) {
         let at = layout.header.position(field.name);
-        let value = at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.to_string().trim()));
+        let value = at.and_then(|at| self.cells.get(at)).map(|cell| cell.to_string().trim().to_owned());
+        let suggestion = suggest(layout.target, code, Some(field.name), value.as_deref());
         self.issues.push(Issue {
             severity,
             column: at.map(|at| layout.header.columns[at].heading.clone()),
             cell: at.map(|at| format!("{}{}", column_name(at), self.row)),
             field: Some(field.name.to_owned()),
-            value: value.filter(|value| !value.is_empty()),
+            value: value.filter(|value| !value.is_empty()).map(|value| shorten(&value)),
+            suggestion,
             ..issue(layout, self.row, code, message)
         });
     }
@@ -197,7 +200,7 @@ fn issue(layout: &Layout, row: u64, code: &str, message: String) -> Issue {
         code: code.to_owned(),
         message,
         value: None,
-        suggestion: None,
+        suggestion: suggest(layout.target, code, None, None),
     }
 }
 

@@ -84,18 +84,25 @@ words! {
 #[schemars(rename = "ImportOptions")]
 pub struct Options {
     /// Encoding of a text without a byte order mark, such as windows-1252.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
     /// Separator of cells of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
     /// Order of day and month in days such as 03/04/2025.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<DayOrder>,
     /// Decimal separator of amounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
     /// Currency of amounts without one (ISO 4217).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
     /// Region of phone numbers without a country code (ISO 3166-1 alpha-2).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Leave out rows that the sheet hides.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skips_hidden_rows: bool,
 }
 
@@ -192,6 +199,8 @@ pub struct Import {
     pub validated: Json<Counts>,
     pub committed: Json<Counts>,
     pub undone: Json<Undone>,
+    /// Rows of the sheet below its headings; none while that is not known.
+    pub rows: Option<i64>,
     /// The job that works on it, or did last.
     pub job_id: Option<Uuid>,
     pub approved_by: Option<Uuid>,
@@ -228,6 +237,7 @@ impl Import {
             validated: Json::default(),
             committed: Json::default(),
             undone: Json::default(),
+            rows: None,
             job_id: None,
             approved_by: None,
             committed_at: None,

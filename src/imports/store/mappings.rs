@@ -10,11 +10,12 @@ use crate::error::Result;
 use crate::imports::fields::{Target, plain};
 use crate::values::ids::UserId;
 
-/// A hash of the headings, which is the same however they are cased and spaced.
+/// A hash of the headings, which is the same however they are cased and spaced. The program's own columns are not in it, so that
+/// mended rows are mapped as they were before.
 #[must_use]
 pub fn fingerprint<'a>(headings: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for heading in headings {
+    for heading in headings.into_iter().filter(|heading| !heading.trim().starts_with('_')) {
         hash.update(plain(heading));
         hash.update([0x1f]);
     }

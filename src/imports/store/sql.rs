@@ -9,7 +9,8 @@ use crate::api::Authority;
 use crate::error::{Error, Result};
 use crate::imports::fields::Target;
 use crate::imports::read::value::Forms;
-use crate::values::ids::{ImportId, UserId};
+use crate::storage;
+use crate::values::ids::{FileId, ImportId, UserId};
 
 /// Inserts an import; what is counted and found is as it is for a new one.
 pub async fn insert(connection: &mut PgConnection, import: &Import) -> Result<()> {
@@ -17,8 +18,8 @@ pub async fn insert(connection: &mut PgConnection, import: &Import) -> Result<()
         r#"
         insert into imports
           (id, target, mode, key_field, blank, state, authority, file_id, file_name, sha256, sheet, header_row, options, columns,
-          created_by)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+          created_by, rows)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         "#,
         import.id.0,
         import.target as Target,
@@ -35,6 +36,7 @@ pub async fn insert(connection: &mut PgConnection, import: &Import) -> Result<()
         &import.options as _,
         import.columns.as_ref() as _,
         import.created_by,
+        import.rows,
     );
     inserted.execute(connection).await?;
     Ok(())
@@ -63,7 +65,8 @@ pub async fn save(connection: &mut PgConnection, import: &Import) -> Result<()> 
           undone = $16,
           job_id = $17,
           approved_by = $18,
-          committed_at = $19
+          committed_at = $19,
+          rows = $20
         where id = $1
         "#,
         import.id.0,
@@ -85,9 +88,20 @@ pub async fn save(connection: &mut PgConnection, import: &Import) -> Result<()> 
         import.job_id,
         import.approved_by,
         import.committed_at,
+        import.rows,
     );
     saved.execute(connection).await?;
     Ok(())
+}
+
+/// Deletes an import that [`lock`] has locked, with its rows and its file.
+pub async fn remove(connection: &mut PgConnection, import: &Import) -> Result<()> {
+    sqlx::query!("delete from import_rows where import_id = $1", import.id.0).execute(&mut *connection).await?;
+    sqlx::query!("delete from imports where id = $1", import.id.0).execute(&mut *connection).await?;
+    match import.file_id {
+        Some(file) => storage::remove(connection, FileId(file)).await,
+        None => Ok(()),
+    }
 }
 
 /// Finds an import. One whose job has failed or was cancelled is shown as such.
@@ -175,7 +189,7 @@ async fn select(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Impor
           i.options as "options: Json<Options>", i.columns as "columns: Json<Vec<Column>>", i.is_staged,
           i.forms as "forms: Json<Forms>", i.problem, i.validated as "validated: Json<Counts>",
           i.committed as "committed: Json<Counts>", i.undone as "undone: Json<Undone>", i.job_id, i.approved_by, i.committed_at,
-          i.created_by, i.created_at, i.updated_at
+          i.rows, i.created_by, i.created_at, i.updated_at
         from imports i
         left join jobs j on j.id = i.job_id
         where i.id = any($1)

@@ -2,7 +2,8 @@
 
 use chrono::NaiveDate;
 use rust_xlsxwriter::{Format, Worksheet, XlsxError};
-use serde_json::Value;
+
+use crate::sheets::Cell;
 
 /// Most characters of a cell, as UTF-16 counts them.
 const MOST_CHARACTERS: usize = 32_767;
@@ -55,7 +56,7 @@ impl Formats {
         sheet.write_string_with_format(at.0, at.1, fitting(text), self.of_text(look)).map(drop)
     }
 
-    pub(super) fn write_day(&self, sheet: &mut Worksheet, at: (u32, u16), day: NaiveDate, look: Look) -> Result<(), XlsxError> {
+    fn write_day(&self, sheet: &mut Worksheet, at: (u32, u16), day: NaiveDate, look: Look) -> Result<(), XlsxError> {
         // A workbook has no days before 1900.
         match sheet.write_date_with_format(at.0, at.1, day, self.of_day(look)) {
             Ok(_) => Ok(()),
@@ -63,19 +64,18 @@ impl Formats {
         }
     }
 
-    /// Writes JSON as the cell that it was read from.
-    pub(super) fn write(&self, sheet: &mut Worksheet, at: (u32, u16), value: &Value, look: Look) -> Result<(), XlsxError> {
-        match value {
-            Value::Null => self.write_blank(sheet, at, look),
-            Value::String(text) => self.write_text(sheet, at, text, look),
-            Value::Bool(flag) if look == Look::Bad => sheet.write_boolean_with_format(at.0, at.1, *flag, &self.bad).map(drop),
-            Value::Bool(flag) => sheet.write_boolean(at.0, at.1, *flag).map(drop),
-            Value::Number(number) => match number.as_f64() {
-                Some(value) if look == Look::Bad => sheet.write_number_with_format(at.0, at.1, value, &self.bad).map(drop),
-                Some(value) => sheet.write_number(at.0, at.1, value).map(drop),
-                None => self.write_text(sheet, at, &number.to_string(), look),
-            },
-            other => self.write_text(sheet, at, &other.to_string(), look),
+    /// Writes a cell as what it is.
+    pub(super) fn write(&self, sheet: &mut Worksheet, at: (u32, u16), cell: &Cell, look: Look) -> Result<(), XlsxError> {
+        match cell {
+            Cell::Blank => self.write_blank(sheet, at, look),
+            Cell::Number(number) if look == Look::Bad => sheet.write_number_with_format(at.0, at.1, *number, &self.bad).map(drop),
+            Cell::Number(number) => sheet.write_number(at.0, at.1, *number).map(drop),
+            Cell::Boolean(flag) if look == Look::Bad => sheet.write_boolean_with_format(at.0, at.1, *flag, &self.bad).map(drop),
+            Cell::Boolean(flag) => sheet.write_boolean(at.0, at.1, *flag).map(drop),
+            Cell::Day(day) => self.write_day(sheet, at, *day, look),
+            Cell::Text(_) | Cell::Moment(_) | Cell::Duration(_) | Cell::Error(_) => {
+                self.write_text(sheet, at, &cell.to_string(), look)
+            }
         }
     }
 

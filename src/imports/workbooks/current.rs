@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::imports::fields::Target;
-use crate::imports::guide::{Guide, guides};
+use crate::imports::guide::{CellKind, Guide, guides};
 use crate::search::document;
+use crate::sheets::Cell;
 
 /// Most records of a template: a table that a person edits by hand. An export has all.
 pub const MOST_RECORDS: usize = 10_000;
@@ -18,7 +19,7 @@ const BATCH: i64 = 500;
 /// The oldest records, and whether there are more.
 #[derive(Debug)]
 pub struct Current {
-    pub records: Vec<Vec<Value>>,
+    pub records: Vec<Vec<Cell>>,
     pub has_more: bool,
 }
 
@@ -49,12 +50,17 @@ async fn next(connection: &mut PgConnection, target: Target, after: Uuid) -> Res
 }
 
 /// What a record has in a field, as a cell. The address of a customer is its first one.
-fn cell(record: &Value, guide: &Guide) -> Value {
+fn cell(record: &Value, guide: &Guide) -> Cell {
     let own = record.get(guide.name).filter(|value| !value.is_null());
     let value = own.or_else(|| record.pointer(&format!("/addresses/0/{}", guide.name))).unwrap_or(&Value::Null);
     match value {
-        Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ").into(),
-        value => value.clone(),
+        Value::Null => Cell::Blank,
+        Value::Array(words) => Cell::Text(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+        Value::Number(number) => number.as_f64().map_or_else(|| Cell::Text(number.to_string()), Cell::Number),
+        Value::Bool(flag) => Cell::Boolean(*flag),
+        Value::String(text) if guide.kind == CellKind::Day => text.parse().map_or_else(|_| Cell::Text(text.clone()), Cell::Day),
+        Value::String(text) => Cell::Text(text.clone()),
+        Value::Object(_) => Cell::Text(value.to_string()),
     }
 }
 
@@ -68,15 +74,18 @@ mod tests {
     #[test]
     fn a_cell_has_what_the_record_has() {
         let record = json!({
-            "externalId": "007", "tags": ["a", "b"], "email": null, "addresses": [{ "line1": "1 High St", "city": null }],
+            "externalId": "007", "tags": ["a", "b"], "email": null, "dateOfBirth": "1980-01-31",
+            "addresses": [{ "line1": "1 High St", "city": null }],
         });
+        let text = |text: &str| Cell::Text(text.to_owned());
         for (name, expected) in [
-            ("externalId", json!("007")),
-            ("tags", json!("a, b")),
-            ("email", json!(null)),
-            ("line1", json!("1 High St")),
-            ("city", json!(null)),
-            ("streetNumber", json!(null)),
+            ("externalId", text("007")),
+            ("tags", text("a, b")),
+            ("email", Cell::Blank),
+            ("dateOfBirth", Cell::Day("1980-01-31".parse().unwrap())),
+            ("line1", text("1 High St")),
+            ("city", Cell::Blank),
+            ("streetNumber", Cell::Blank),
         ] {
             assert_eq!(cell(&record, of(Target::Customers, name).unwrap()), expected, "{name}");
         }

@@ -3,13 +3,13 @@
 use std::fs::File;
 
 use rust_xlsxwriter::{Note, Workbook, Worksheet, XlsxError};
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::cells::{Formats, Look, fitting};
 use super::{SHEET_ROWS, failed, save};
 use crate::error::{Error, Result};
 use crate::imports::report::{Issue, Severity};
+use crate::sheets::Cell;
 
 /// The heading of the column that says what is wrong with each row. Imports leave it out.
 pub const ERRORS: &str = "_errors";
@@ -21,7 +21,7 @@ const MOST_NOTES: usize = 10_000;
 /// A row that failed.
 #[derive(Clone, Debug)]
 pub struct FailedRow {
-    pub cells: Vec<Value>,
+    pub cells: Vec<Cell>,
     pub issues: Vec<Issue>,
 }
 
@@ -79,7 +79,7 @@ fn write_row(
     for column in 0..errors {
         let of_cell: Vec<&Issue> = failed.issues.iter().filter(|issue| column_of(issue) == Some(column)).collect();
         let look = if of_cell.is_empty() { Look::Plain } else { Look::Bad };
-        let value = failed.cells.get(usize::from(column)).unwrap_or(&Value::Null);
+        let value = failed.cells.get(usize::from(column)).unwrap_or(&Cell::Blank);
         formats.write(sheet, (row, column), value, look)?;
         if !of_cell.is_empty() && *notes < MOST_NOTES {
             *notes += 1;

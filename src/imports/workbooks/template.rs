@@ -3,7 +3,6 @@
 use std::fs::File;
 
 use rust_xlsxwriter::{DataValidation, Note, Workbook, Worksheet, XlsxError};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::cells::{Formats, Look};
@@ -11,15 +10,19 @@ use super::{SHEET_ROWS, failed, save};
 use crate::error::Result;
 use crate::imports::fields::Target;
 use crate::imports::guide::{CellKind, Guide, guides};
+use crate::sheets::{Book, Cell};
 
 /// The sheet with the version of the template. It is hidden.
-pub const VERSION_SHEET: &str = "_template";
+const VERSION_SHEET: &str = "_template";
+
+/// The sheet that explains the fields.
+pub const NOTES_SHEET: &str = "Notes";
 
 /// Writes a template with a row for each of the records; each has a value for each field of the target.
 ///
 /// # Errors
 /// The disk is full.
-pub fn write(target: Target, records: &[Vec<Value>], remark: Option<&str>) -> Result<File> {
+pub fn write(target: Target, records: &[Vec<Cell>], remark: Option<&str>) -> Result<File> {
     let mut workbook = Workbook::new();
     let formats = Formats::new();
     write_data(workbook.add_worksheet(), target, records, &formats).map_err(failed)?;
@@ -28,9 +31,17 @@ pub fn write(target: Target, records: &[Vec<Value>], remark: Option<&str>) -> Re
     save(&mut workbook)
 }
 
-/// Changes with the fields and what they take.
+/// Whether a file was made from a template of other fields, or of another target.
 #[must_use]
-pub fn version(target: Target) -> String {
+pub fn is_outdated(target: Target, book: &Book) -> bool {
+    let stamp = book.sheets.iter().find(|sheet| sheet.name == VERSION_SHEET);
+    let cells = stamp.into_iter().flat_map(|sheet| &sheet.sample).filter_map(|row| row.cells.get(1));
+    let said: Vec<String> = cells.map(ToString::to_string).collect();
+    !said.is_empty() && said != [target.name().to_owned(), version(target)]
+}
+
+/// Changes with the fields and what they take.
+fn version(target: Target) -> String {
     let mut digest = Sha256::new();
     for guide in guides(target) {
         digest.update(format!("{} {:?} {:?}\n", guide.name, guide.kind, guide.words));
@@ -38,7 +49,7 @@ pub fn version(target: Target) -> String {
     digest.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write_data(sheet: &mut Worksheet, target: Target, records: &[Vec<Value>], formats: &Formats) -> Result<(), XlsxError> {
+fn write_data(sheet: &mut Worksheet, target: Target, records: &[Vec<Cell>], formats: &Formats) -> Result<(), XlsxError> {
     sheet.set_name(target.name())?.set_freeze_panes(1, 0)?;
     for (column, guide) in (0..).zip(guides(target)) {
         sheet.set_column_width(column, guide.title.len().max(guide.example.len()).clamp(10, 40) as f64 + 2.0)?;
@@ -57,11 +68,8 @@ fn write_data(sheet: &mut Worksheet, target: Target, records: &[Vec<Value>], for
         }
     }
     for (row, record) in (1..).zip(records) {
-        for ((column, guide), value) in (0..).zip(guides(target)).zip(record) {
-            match (guide.kind, value.as_str().and_then(|text| text.parse().ok())) {
-                (CellKind::Day, Some(day)) => formats.write_day(sheet, (row, column), day, Look::Plain)?,
-                _ => formats.write(sheet, (row, column), value, Look::Plain)?,
-            }
+        for (column, cell) in (0..).zip(record) {
+            formats.write(sheet, (row, column), cell, Look::Plain)?;
         }
     }
     Ok(())
@@ -89,7 +97,7 @@ fn limits(guide: &Guide) -> String {
 }
 
 fn write_notes(sheet: &mut Worksheet, target: Target, remark: Option<&str>, formats: &Formats) -> Result<(), XlsxError> {
-    sheet.set_name("Notes")?.set_freeze_panes(1, 0)?;
+    sheet.set_name(NOTES_SHEET)?.set_freeze_panes(1, 0)?;
     for (column, (title, width)) in
         (0..).zip([("Field", 20), ("Title", 24), ("Meaning", 60), ("Required", 10), ("Example", 22), ("Takes", 60)])
     {

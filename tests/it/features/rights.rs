@@ -30,6 +30,8 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, path) if path.starts_with("/users") => Permission::Supervise,
         ("PUT", path) if path.starts_with("/roles") => Permission::Administer,
         (_, path) if path.starts_with("/auth/") => Permission::Read,
+        ("POST", path) if path.ends_with("/approve") => Permission::Manage,
+        (_, path) if path.starts_with("/imports") || path.ends_with("/bulk-upload") => Permission::Import,
         ("GET", _) => Permission::Read,
         ("POST", path) if path.ends_with("/search") => Permission::Read,
         // Who changes one is a matter of its owner.

@@ -102,6 +102,20 @@ impl Client {
         self.answer(method, path, builder).await.expect("the server answers")
     }
 
+    /// Sends bytes of a media type.
+    pub async fn send_bytes(&self, media_type: &str, method: Method, path: &str, body: Vec<u8>) -> Answer {
+        let builder = self.builder(method.clone(), path).header("content-type", media_type).body(body);
+        self.answer(method, path, builder).await.expect("the server answers")
+    }
+
+    /// Gets a file with its headers.
+    pub async fn download(&self, path: &str) -> (HeaderMap, Vec<u8>) {
+        let response = self.builder(Method::GET, path).send().await.expect("the server answers");
+        assert_eq!(response.status(), 200, "{path}");
+        let headers = response.headers().clone();
+        (headers, response.bytes().await.expect("the whole file").to_vec())
+    }
+
     fn builder(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let rooted = ["/api", "/health", "/metrics"].iter().any(|root| path.starts_with(root));
         let url = format!("{}{}{path}", self.base, if rooted { "" } else { "/api/v1" });
