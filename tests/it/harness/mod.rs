@@ -17,4 +17,5 @@ pub(crate) mod random_work;
 pub(crate) mod raw_socket;
 pub(crate) mod redact;
 pub(crate) mod redis;
+pub(crate) mod socket;
 pub(crate) mod synced;
