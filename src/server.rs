@@ -34,6 +34,7 @@ fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
         jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
+        realtime::routes(hub),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {

@@ -45,6 +45,7 @@ struct Listeners {
     kinds: HashMap<TopicKind, usize>,
     of_users: HashMap<UserId, usize>,
     strangers: usize,
+    connections: usize,
     last: u64,
     /// Behind the last event that was handed over.
     reached: Option<EventId>,
@@ -62,6 +63,9 @@ pub struct Listening {
 /// A socket that has not said whose it is.
 pub struct Stranger(Arc<Hub>);
 
+/// A connection of a protocol in which clients come and go while it stays.
+pub struct Connection(Arc<Hub>);
+
 impl Hub {
     #[must_use]
     pub fn new(app: &App) -> Arc<Self> {
@@ -77,6 +81,16 @@ impl Hub {
         }
         listeners.strangers += 1;
         Ok(Stranger(Arc::clone(self)))
+    }
+
+    /// Makes room for a connection.
+    pub fn admit_connection(self: &Arc<Self>) -> Result<Connection> {
+        let mut listeners = self.listeners.lock();
+        if listeners.connections >= self.app.config.http.max_sockets || self.app.stop.is_cancelled() {
+            return Err(too_many());
+        }
+        listeners.connections += 1;
+        Ok(Connection(Arc::clone(self)))
     }
 
     /// Begins to listen for a caller, who may read and has not sent too much, to the topic of its own user.
@@ -240,6 +254,12 @@ impl Drop for Listening {
 impl Drop for Stranger {
     fn drop(&mut self) {
         self.0.listeners.lock().strangers -= 1;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.listeners.lock().connections -= 1;
     }
 }
 

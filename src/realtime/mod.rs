@@ -1,4 +1,4 @@
-//! What happens, told while it happens: over WebSockets and server-sent events.
+//! What happens, told while it happens: over WebSockets, server-sent events and Socket.IO.
 //!
 //! One task of the process, the hub's, follows the announcements of the change stream. It looks up who listens, reads the changed
 //! rows once in one snapshot, writes each event once for those who see personal data and once for those who do not, and hands the
@@ -15,9 +15,12 @@ pub mod events;
 mod hub;
 mod listener;
 mod origin;
+mod page;
 mod resume;
 mod rights;
+mod socketio;
 mod source;
+mod sse;
 pub mod topic;
 mod websocket;
 
@@ -30,6 +33,10 @@ use tokio_util::sync::CancellationToken;
 use crate::http::Routes;
 
 pub use hub::Hub;
+pub use page::events_page;
+
+/// The server says something so often. On a WebSocket it is a ping, and a client that has said nothing since the one before is gone.
+const HEARTBEAT: Duration = Duration::from_secs(25);
 
 /// How long sockets have to say goodbye after the last request was answered.
 const GOODBYE: Duration = Duration::from_secs(6);
@@ -41,8 +48,14 @@ pub async fn run(hub: Arc<Hub>, stop: CancellationToken) {
     timeout(GOODBYE, hub.tasks.wait()).await.ok();
 }
 
+/// The rows of events.
+#[must_use]
+pub fn routes(hub: &Arc<Hub>) -> Routes {
+    sse::routes(hub)
+}
+
 /// Adds what opens sockets to the routes.
 #[must_use]
 pub fn with_sockets(routes: Routes, hub: &Arc<Hub>) -> Routes {
-    routes.with_protocol(websocket::WebSockets::new(hub))
+    routes.with_protocol(websocket::WebSockets::new(hub)).with_protocol(socketio::SocketIoServer::new(hub))
 }

@@ -11,7 +11,7 @@ use super::hub::{self, Listening};
 use super::source;
 use super::topic::Topic;
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feed::Gone;
 use crate::values::lsn::Lsn;
 
@@ -23,6 +23,11 @@ pub(super) enum Missed {
     Events(Vec<Arc<Event>>),
     /// Too much, or nothing that the feed still knows: it is to load everything anew.
     Reset(Arc<Event>),
+}
+
+/// Says that a client has named no event.
+pub(super) fn bad_id() -> Error {
+    Error::malformed("bad_event_id", "this is the id of no event")
 }
 
 /// Reads what a listener has missed of its topics since an event. What waits for it comes again in this.

@@ -17,13 +17,11 @@ use super::frames::{Reply, Said, names, shown};
 use crate::auth;
 use crate::error::{Error, Result};
 use crate::http::FrameViolation;
+use crate::realtime::HEARTBEAT;
 use crate::realtime::hub::{Hub, Listening};
 use crate::realtime::listener::{End, Item, Listener};
 use crate::realtime::resume::{self, Missed};
 use crate::realtime::topic::Topic;
-
-/// The server pings so often. A client that has said nothing since the ping before is gone.
-const HEARTBEAT: Duration = Duration::from_secs(25);
 
 /// How long a client may take to say whose socket it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -257,7 +255,7 @@ impl Session {
     async fn resume(&mut self, last: &str) -> Result<Result<()>, Close> {
         let Opener::Known(listening) = &self.opener else { return Ok(Ok(())) };
         let Ok(last) = last.parse() else {
-            return Ok(Err(Error::malformed("bad_event_id", "lastEventId is the id of an event")));
+            return Ok(Err(resume::bad_id()));
         };
         let missed = match resume::since(&self.hub.app, listening, last).await {
             Ok(Missed::Events(events)) => events,

@@ -76,7 +76,6 @@ impl Socket {
     }
 
     /// The next event.
-    #[track_caller]
     pub async fn event(&mut self) -> Value {
         let event = self.hear().await;
         assert_eq!(event["type"], "event", "{event}");

@@ -4,3 +4,5 @@ mod delivery;
 mod hostile;
 mod resume;
 mod rights;
+mod socketio;
+mod sse;
