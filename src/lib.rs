@@ -13,11 +13,11 @@
 //! 8 sync  imports  saved_searches  universal  openapi  realtime   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments < activities, users, jobs: routes, rules, SQL, document
-//! 5 auth                        caller, permissions, credentials, sessions
+//! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache outgoing audit rate_limits   drivers
+//! 1 db search freshness feed cache outgoing audit rate_limits sheets   drivers
 //! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
@@ -98,6 +98,8 @@ pub mod realtime;
 pub mod saved_searches;
 pub mod search;
 pub mod server;
+pub mod sheets;
+pub mod storage;
 pub mod sync;
 pub mod telemetry;
 pub mod turns;

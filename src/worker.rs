@@ -8,17 +8,22 @@ use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
+use crate::storage;
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>()
+    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
 }
 
 /// What runs every day, while few users work.
 pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
     let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    Ok(vec![Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?, Schedule::daily::<RemoveOld>(hour(4), zone)?])
+    Ok(vec![
+        Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
+        Schedule::daily::<RemoveOld>(hour(4), zone)?,
+        Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+    ])
 }
 
 /// Works until the application is stopped.

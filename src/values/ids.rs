@@ -68,3 +68,5 @@ id!(SessionId);
 id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);
+id!(ImportId);
+id!(FileId);
