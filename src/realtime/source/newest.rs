@@ -89,7 +89,7 @@ async fn progress(app: &App, id: JobId) -> Result<Option<Event>> {
     Ok(Some(Event::new(&JOB_PROGRESS, None, topics, data.to_string())))
 }
 
-/// Figures of payments, in the default currency: amounts of different ones are not added.
+/// Figures of payments in the default currency, as `GET /payments/stats` counts them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Stats {
@@ -101,18 +101,25 @@ struct Stats {
 impl Stats {
     async fn read(app: &App) -> Result<Self> {
         let (now, zone, currency) = (app.clock.now(), app.config.default_time_zone, app.config.default_currency);
+        let today = zone.day_of(now);
+        let midnight = |days: i64| zone.midnight(today + TimeDelta::days(days));
         let found = sqlx::query!(
             r#"
             select
-              count(*) filter (where created_at >= $1) as "today!",
-              coalesce(sum(amount) filter (where status = 'success' and currency = $2), 0)::bigint as "revenue!",
-              count(*) filter (where status = 'failed' and created_at >= $3) as "failed!"
+              count(*) filter (where received_at >= $2) as "today!",
+              coalesce((select sum(amount) from payments where status = 'success' and currency = $4 and deleted_at is null), 0)::bigint
+                as "revenue!",
+              count(*) filter (where status = 'failed') as "failed!"
             from payments
-            where deleted_at is null
+            where received_at >= $1
+            and received_at < $3
+            and currency = $4
+            and deleted_at is null
             "#,
-            zone.midnight(zone.day_of(now)),
+            midnight(1 - FAILED_DAYS),
+            midnight(0),
+            midnight(1),
             currency.as_str(),
-            now - TimeDelta::days(FAILED_DAYS),
         );
         let found = found.fetch_one(&app.db.read).await?;
         Ok(Self {

@@ -1,12 +1,9 @@
 //! A change is heard once and in order, whoever made it, and as its reader may see it.
 
-use std::time::Duration;
-
 use collections::auth::Role;
 use serde_json::json;
-use tokio::time::sleep;
 
-use crate::harness::app::{PASSWORD, TestApp, redis_url};
+use crate::harness::app::{TestApp, redis_url};
 use crate::harness::socket::{Socket, about};
 
 #[tokio::test]
@@ -129,8 +126,6 @@ async fn log_ins_locks_and_figures_are_told_to_those_who_may_know() {
     }
     let locked = socket.event().await;
     assert_eq!((&locked["event"], &locked["data"]["username"]), (&json!("user.locked"), &json!("jane")));
-    assert_ne!(PASSWORD, "wrong");
-    sleep(Duration::from_millis(10)).await;
 }
 
 #[tokio::test]
@@ -177,20 +172,12 @@ async fn changes_are_heard_on_other_servers() {
         socket.subscribe(&["customers"]).await;
     }
     let agent = test.anonymous().with_token(&token);
-    // The other server may have begun to follow after its socket was opened.
+    // The other server may begin to follow only now, and then tells its clients to load everything.
     let first = agent.post("/customers", &json!({ "name": "Ada" })).await.expect(201);
     let [here, there] = &mut sockets;
-    let here_first = here.event().await;
-    assert_eq!(about(&here_first).1, first["id"].as_str().unwrap());
-    loop {
-        let event = there.event().await;
-        if event == here_first {
-            break;
-        }
-        assert_eq!(event["event"], "reset");
-        agent.patch(&format!("/customers/{}", first["id"].as_str().unwrap()), &json!({ "name": "Ada" })).await.expect(200);
-        break;
-    }
+    assert_eq!(about(&here.event().await).1, first["id"].as_str().unwrap());
+    let event = there.event().await;
+    assert!(event["event"] == "reset" || event["data"]["id"] == first["id"], "{event}");
     for number in 0..20 {
         agent.post("/customers", &json!({ "name": format!("Grace {number}") })).await.expect(201);
     }
