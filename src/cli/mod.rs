@@ -12,6 +12,7 @@ mod seed;
 mod serve;
 mod settings;
 mod sync;
+mod tail;
 mod templates;
 mod user;
 
@@ -62,6 +63,8 @@ enum Command {
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
     Jobs(jobs::JobCommand),
+    /// Print events while they happen.
+    Tail(tail::Tail),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -123,6 +126,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => import.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
+        Command::Tail(tail) => tail.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {

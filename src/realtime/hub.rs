@@ -216,10 +216,12 @@ impl Listening {
         }
     }
 
-    /// Forgets what waits, because it is read again, and what comes later up to an event; returns where the hub is.
+    /// Forgets what waits, because it is read again, and what comes later up to an event; returns where the hub is. An event of
+    /// another epoch says nothing of the events of this one.
     pub fn rewind(&self, heard: EventId) -> Option<EventId> {
         let listeners = self.hub.listeners.lock();
-        self.listener.rewind(Some(heard));
+        let is_current = listeners.reached.is_some_and(|reached| reached.epoch == heard.epoch);
+        self.listener.rewind(is_current.then_some(heard));
         listeners.reached
     }
 

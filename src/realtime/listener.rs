@@ -154,7 +154,8 @@ impl Listener {
         let item = Item::Event(Arc::clone(event));
         state.bytes += state.size(&item);
         state.waiting.push_back(item);
-        let is_slow = state.waiting.len() > MOST_WAITING || state.bytes > MOST_BYTES_WAITING;
+        // One event may be larger than what may wait.
+        let is_slow = state.waiting.len() > MOST_WAITING || (state.bytes > MOST_BYTES_WAITING && state.waiting.len() > 1);
         drop(state);
         if is_slow {
             return self.end(End::Slow);

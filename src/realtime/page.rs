@@ -70,6 +70,16 @@ The server pings every 25 seconds and closes a socket that has said nothing in b
 
 `GET /api/v1/events?topics=payments,stats` with `Accept: text/event-stream` and the usual `Authorization`. `Last-Event-ID` resumes. The data of
 an event is the same JSON as on a WebSocket; `ready` comes first, and `closed` last, with the close code.
+
+## Socket.IO
+
+Socket.IO 4 (Engine.IO 4) at `/socket.io/`, by polling and by WebSocket. The token is in the header `Authorization`, or in `auth.token`, or in
+`?token=`; a client without one is refused with `connect_error`. `auth.topics` or `?topics=` says what to hear of, and `subscribe`,
+`unsubscribe` (a topic, or a list) and `resume` (the id of an event) change it; each is acknowledged with `{"topics": […]}`, `{"events": 3}` or
+`{"error": {"code": …, "message": …}}`. The official client for browsers is at `/socket.io/socket.io.js`.
+
+An event holds what happened twice, for clients of either habit: `{"event": "payment_created", "eventId": "1-23740184-4", "data": {"id": …,
+"amount": …}, "id": …, "amount": …}`. Before the server disconnects a client it sends `closed` with `code` and `reason`, as above.
 "#;
 
 /// Writes the page.

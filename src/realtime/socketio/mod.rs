@@ -4,6 +4,7 @@
 //! the size and the number of frames, whatever the library takes.
 
 mod answer;
+mod bundle;
 mod session;
 
 use std::convert::Infallible;
@@ -102,6 +103,9 @@ impl SocketIoServer {
 
     async fn open(&self, context: &RequestContext, request: hyper::Request<Incoming>) -> Result<Response> {
         let (app, mut request) = (&self.hub.app, request);
+        if below(request.uri().path()).is_some_and(bundle::is_at) {
+            return bundle::answer(request.method());
+        }
         origin::check(&app.config.http, request.headers())?;
         if parameter(request.uri().query(), "sid").is_none() {
             if let Some(budget) = app.rate_limits.address(context.client()).await {
@@ -116,8 +120,13 @@ impl SocketIoServer {
 
 impl Protocol for SocketIoServer {
     fn address(&self, request: &hyper::Request<Incoming>) -> Option<ProtocolAddress> {
-        let rest = request.uri().path().strip_prefix(PATH)?;
-        (rest.is_empty() || rest == "/").then_some(ProtocolAddress { pattern: "/socket.io/", allow: "GET, OPTIONS, POST" })
+        match below(request.uri().path())? {
+            "" | "/" => Some(ProtocolAddress { pattern: "/socket.io/", allow: "GET, OPTIONS, POST" }),
+            path if bundle::is_at(path) => {
+                Some(ProtocolAddress { pattern: "/socket.io/socket.io.js", allow: "GET, HEAD, OPTIONS" })
+            }
+            _ => None,
+        }
     }
 
     fn answer(
@@ -127,6 +136,10 @@ impl Protocol for SocketIoServer {
     ) -> BoxFuture<'static, Result<Response>> {
         async move { self.open(&context, request).await }.boxed()
     }
+}
+
+fn below(path: &str) -> Option<&str> {
+    path.strip_prefix(PATH)
 }
 
 fn carried(socket: &SocketRef) -> Option<Arc<Place>> {

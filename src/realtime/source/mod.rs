@@ -18,13 +18,16 @@ use super::topic::{Topic, TopicKind};
 use crate::app::App;
 use crate::error::Result;
 use crate::feed::{Announcement, Entry};
+use crate::values::personal::Disclosure;
 use newest::Newest;
 
-/// Events that are handed over at once: half of what may wait for a client, so that one that reads is not closed as too slow.
+/// Events that are handed over at once, and their bytes: a part of what may wait for a client, so that one that reads is not closed as
+/// too slow.
 const AT_ONCE: usize = 32;
+const BYTES_AT_ONCE: usize = 64 * 1024;
 
 /// The time that clients have to read them before the next ones.
-const BREATH: Duration = Duration::from_millis(5);
+const BREATH: Duration = Duration::from_millis(10);
 
 /// Records of a collection in one entry, beyond which those who listen to all of it are told to load it anew: that is less work for
 /// them than to follow.
@@ -80,14 +83,26 @@ async fn tell(hub: &Hub, entry: &Entry) {
         }
         sleep(RETRY_PAUSE).await;
     };
-    let mut parts = events.chunks(AT_ONCE).peekable();
-    while let Some(part) = parts.next() {
+    let mut left = &events[..];
+    while !left.is_empty() {
+        let (part, rest) = left.split_at(at_once(left));
         hub.hand_over(part);
-        if parts.peek().is_some() {
+        left = rest;
+        if !left.is_empty() {
             sleep(BREATH).await;
         }
     }
     hub.reach(EventId::end(entry.epoch, entry.lsn));
+}
+
+/// How many of the events are handed over at once, at least one.
+fn at_once(events: &[Arc<Event>]) -> usize {
+    let mut bytes = 0;
+    let fits = |event: &&Arc<Event>| {
+        bytes += event.data(Disclosure::Full).len();
+        bytes <= BYTES_AT_ONCE
+    };
+    events.iter().take(AT_ONCE).take_while(fits).count().max(1)
 }
 
 /// Reads what an entry announces, as far as it is of interest, in one snapshot. The events are in their order.

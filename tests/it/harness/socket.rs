@@ -66,13 +66,16 @@ impl Socket {
 
     /// The next message that is no ping.
     pub async fn hear(&mut self) -> Value {
-        loop {
-            match timeout(PATIENCE, self.0.next()).await.expect("the server says something") {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => panic!("in place of a message came {other:?}"),
+        let message = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("in place of a message came {other:?}"),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, message).await.expect("the server says something")
     }
 
     /// The next event.

@@ -95,3 +95,18 @@ async fn a_client_that_comes_back_hears_what_it_has_missed() {
     let told: Value = socket.event().await.1;
     assert_eq!(told["data"]["id"], missed["id"]);
 }
+
+#[tokio::test]
+async fn the_client_for_browsers_is_there() {
+    let test = TestApp::start_api(&[]).await;
+    for name in ["socket.io.js", "socket.io.min.js"] {
+        let answer = reqwest::get(format!("{}/socket.io/{name}", test.base())).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["cross-origin-resource-policy"]),
+            (200, &"cross-origin".parse().unwrap())
+        );
+        assert!(answer.text().await.unwrap().starts_with("/*!\n * Socket.IO v4.8.1"));
+    }
+    let missing = reqwest::get(format!("{}/socket.io/other.js", test.base())).await.unwrap();
+    assert_eq!(missing.status(), 404);
+}
