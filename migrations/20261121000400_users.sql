@@ -27,8 +27,8 @@ create table users (
 create unique index users_username_key on users (lower(username));
 create unique index users_email_key on users (lower(email));
 
--- The sync does not see password hashes.
-select make_searchable('users', embedded => '{username, name}', readable => '{id, username, name}');
+-- The sync does not see password hashes. `summary_changes` tells a lock from other changes, so that it can be announced.
+select make_searchable('users', embedded => '{username, name}', summarized => '{locked_until}', readable => '{id, username, name}');
 
 -- Without an enabled admin, none could be made. Changes that take one away wait for each other, so that each sees the one before.
 create function keep_an_admin() returns trigger

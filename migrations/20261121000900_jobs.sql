@@ -2,6 +2,7 @@
 
 create table jobs (
   id uuid primary key,
+  version bigint not null default 1,
   kind text not null
     constraint jobs_kind_length check (char_length(kind) between 1 and 100),
   lane text not null
@@ -33,6 +34,7 @@ create table jobs (
   created_by uuid
     constraint jobs_created_by_fkey references users on delete restrict,
   created_at timestamptz(3) not null default now(),
+  updated_at timestamptz(3) not null default now(),
   started_at timestamptz(3),
   finished_at timestamptz(3),
   constraint jobs_finished check ((finished_at is not null) = (state in ('succeeded', 'partial', 'failed', 'cancelled')))
@@ -43,6 +45,9 @@ create unique index jobs_unique_key on jobs (kind, unique_key) where state in ('
 create index jobs_due on jobs (lane, due) where state in ('queued', 'running');
 create index jobs_created_by on jobs (created_by, id);
 create index jobs_finished_at on jobs (finished_at) where finished_at is not null;
+
+-- No document shows a job. It is in the stream so that its progress can be announced; a lease that is renewed is none.
+select make_searchable('jobs', embedded => '{state, total, succeeded, failed}', readable => '{id}');
 
 -- What failed of a job, and what became of it when it was tried again.
 create table job_items (

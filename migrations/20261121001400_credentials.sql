@@ -23,6 +23,20 @@ create index refresh_tokens_expires_at on refresh_tokens (expires_at);
 
 grant select, insert, update, delete on refresh_tokens to collections_server;
 
+-- What a web page opens a socket with: good once, and for seconds. The socket lasts no longer than the token that asked for it.
+create table tickets (
+  hash bytea primary key
+    constraint tickets_hash_length check (octet_length(hash) = 32),
+  session_id uuid not null
+    constraint tickets_session_id_fkey references sessions on delete restrict,
+  token_expires_at timestamptz not null,
+  expires_at timestamptz not null
+);
+
+create index tickets_expires_at on tickets (expires_at);
+
+grant select, insert, delete on tickets to collections_server;
+
 create table api_keys (
   id uuid primary key,
   owner_id uuid not null

@@ -40,9 +40,19 @@ pub fn find(name: &str) -> Option<&'static Collection> {
     every().find(|collection| collection.name == name)
 }
 
-/// Tables whose rows no document shows, and which are announced all the same: a session that begins is a log-in, and one that changes
-/// by its column `embedded_changes` a log-out.
-pub static ANNOUNCED: [&str; 1] = ["sessions"];
+/// A table whose rows are announced although they have no document.
+pub struct Announced {
+    pub table: &'static str,
+    /// The column that counts the updates that are announced; inserts and deletes always are.
+    pub counter: &'static str,
+}
+
+/// Every such table: a session begins and ends, a user is locked, a job gets on.
+pub static ANNOUNCED: [Announced; 3] = [
+    Announced { table: "sessions", counter: "embedded_changes" },
+    Announced { table: "users", counter: "summary_changes" },
+    Announced { table: "jobs", counter: "embedded_changes" },
+];
 
 /// A fan-out edge: a change of a row makes one document dirty, or all its children.
 pub struct Edge {

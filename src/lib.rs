@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  saved_searches  universal  openapi  kibana   work over all features
+//! 8 sync  imports  saved_searches  universal  openapi  realtime  kibana   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments < activities < analytics, users, jobs: routes, rules, SQL, document
 //! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
@@ -44,6 +44,8 @@
 //! | head | the newest seal, signed; kept elsewhere it is an anchor |
 //! | high-water mark | highest LSN that Elasticsearch has seen of this database |
 //! | anti-entropy sweep | endless comparison of documents with their rows |
+//! | hub | the task that hands events to all who listen in a process |
+//! | topic | what a listener asks to hear of: `payments`, `account:…` |
 //! | lag | age of the leader's last heartbeat that came through the change stream and the index |
 //! | job | background work as a row, done chunk by chunk; its kind says what it does |
 //! | lane | jobs of like size, with workers of their own |
@@ -95,6 +97,7 @@ pub mod openapi;
 pub mod operation;
 pub mod outgoing;
 pub mod rate_limits;
+pub mod realtime;
 pub mod saved_searches;
 pub mod search;
 pub mod server;

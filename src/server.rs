@@ -9,11 +9,16 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
+use crate::realtime::{self, Hub};
 use crate::{auth, health, imports, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
+    routes_of(app, &Hub::new(app))
+}
+
+fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
     let api = Routes::join(vec![
         http::with_secrets(auth::routes(app)),
         http::with_secrets(users::routes(app)),
@@ -32,6 +37,7 @@ pub fn routes(app: &App) -> Routes {
         jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
+        realtime::routes(hub),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {
@@ -40,7 +46,7 @@ pub fn routes(app: &App) -> Routes {
     }
     let others: Vec<Row> = all.iter().flat_map(|routes| routes.table.clone()).collect();
     all.push(openapi::routes(app, &others));
-    Routes::join(all)
+    realtime::with_sockets(Routes::join(all), hub)
 }
 
 /// The routes for operators, on a port of their own if there is one.
@@ -82,7 +88,9 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));
-    let listening = http::listen(app.clone(), socket, routes(app));
+    let hub = Hub::new(app);
+    followers.spawn(realtime::run(Arc::clone(&hub), answered.clone()));
+    let listening = http::listen(app.clone(), socket, routes_of(app, &hub));
     let admin = admin.map(|socket| http::listen(app.clone(), socket, admin_port_routes(app)));
     let ended = tokio::spawn(async move {
         tokio::join!(listening, async {

@@ -46,7 +46,11 @@ macro_rules! routes {
                 },
             )
         ),*];
-        $crate::http::Routes { filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(), table }
+        $crate::http::Routes {
+            filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(),
+            table,
+            protocols: Vec::new(),
+        }
     }};
     (@request $app:ident) => { $crate::routes!(@request $app, $app.config.http.body_limit) };
     (@request $app:ident, $limit:expr) => {

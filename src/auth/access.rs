@@ -1,5 +1,6 @@
 //! The caller of a request, and the route filters that check permissions.
 
+use chrono::{DateTime, Utc};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use warp::Filter;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::http::{Denied, RequestContext};
 use crate::rate_limits::Budget;
 use crate::search::Collection;
-use crate::values::ids::{SessionId, UserId};
+use crate::values::ids::{ApiKeyId, SessionId, UserId};
 use crate::values::personal::Disclosure;
 
 const API_KEY: &str = "x-api-key";
@@ -27,22 +28,26 @@ pub struct Caller {
     pub role: Role,
     /// What the role may do now, and the key, if it is one.
     pub permissions: Permissions,
-    credential: Credential,
+    pub(super) credential: Credential,
 }
 
 /// What a caller has shown.
 #[derive(Clone, Copy, Debug)]
-enum Credential {
-    Session(SessionId),
-    ApiKey,
+pub(super) enum Credential {
+    /// A session, by a token that is good until a moment.
+    Session {
+        id: SessionId,
+        until: DateTime<Utc>,
+    },
+    ApiKey(ApiKeyId),
 }
 
 impl Caller {
     /// The caller's session; refuses an API key, which has none.
     pub fn session(&self) -> Result<SessionId> {
         match self.credential {
-            Credential::Session(session) => Ok(session),
-            Credential::ApiKey => Err(Error::SessionRequired),
+            Credential::Session { id, .. } => Ok(id),
+            Credential::ApiKey(_) => Err(Error::SessionRequired),
         }
     }
 
@@ -143,35 +148,61 @@ fn check(budget: Option<Budget>, context: &RequestContext) -> Result<()> {
 
 /// The caller of an address that is open to all; none without credentials.
 pub async fn caller(request: &Request) -> Result<Option<Caller>> {
-    if request.headers.contains_key(AUTHORIZATION) || request.headers.contains_key(API_KEY) {
-        authenticate(&request.app, &request.headers).await.map(Some)
+    caller_of(&request.app, &request.headers).await
+}
+
+/// The same of a request with these headers.
+pub async fn caller_of(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
+    if headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY) {
+        authenticate(app, headers).await.map(Some)
     } else {
         Ok(None)
     }
 }
 
+const REFUSED: Error = Error::Unauthenticated("this needs a valid access token or API key: Authorization: Bearer …");
+
 /// Finds out who sends a request, without a look at permissions.
 pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller> {
-    const REFUSED: Error = Error::Unauthenticated("this needs a valid access token or API key: Authorization: Bearer …");
-    match presented(headers).ok_or(REFUSED)? {
+    identify(app, presented(headers).ok_or(REFUSED)?).await
+}
+
+/// Finds out whose access token or API key this is, where it comes in a message and not in a header.
+pub async fn bearer(app: &App, credential: &str) -> Result<Caller> {
+    identify(app, Presented::new(credential)).await
+}
+
+async fn identify(app: &App, presented: Presented<'_>) -> Result<Caller> {
+    match presented {
         Presented::Token(token) => {
-            let identity = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
-            let owner = session::owner(app, identity).await?.ok_or(REFUSED)?;
-            let credential = Credential::Session(identity.session);
-            Ok(Caller { id: owner.user, role: owner.role, permissions: owner.permissions, credential })
+            let (identity, until) = token::check(app.config.access.keys(), token, app.clock.now()).ok_or(REFUSED)?;
+            of_session(app, identity, until).await?.ok_or(REFUSED)
         }
         Presented::Key(key) => {
             let key = ApiKey::read(key).ok_or(REFUSED)?;
             let holder = api_keys::holder(app, &key).await?.ok_or(REFUSED)?;
-            let credential = Credential::ApiKey;
+            let credential = Credential::ApiKey(key.id);
             Ok(Caller { id: holder.owner, role: holder.role, permissions: holder.permissions, credential })
         }
     }
 }
 
+/// The owner of a session, until a moment; none if the session has ended.
+pub(super) async fn of_session(app: &App, identity: TokenIdentity, until: DateTime<Utc>) -> Result<Option<Caller>> {
+    let credential = Credential::Session { id: identity.session, until };
+    let caller = |owner: session::Owner| Caller { id: owner.user, role: owner.role, permissions: owner.permissions, credential };
+    Ok(session::owner(app, identity).await?.map(caller))
+}
+
 enum Presented<'a> {
     Token(&'a str),
     Key(&'a str),
+}
+
+impl<'a> Presented<'a> {
+    fn new(credential: &'a str) -> Self {
+        if credential.starts_with(api_keys::PREFIX) { Self::Key(credential) } else { Self::Token(credential) }
+    }
 }
 
 /// The one credential of a request. With two, a proxy and this server could see different callers.
@@ -180,9 +211,7 @@ fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
     match (bearers.next(), bearers.next(), keys.next(), keys.next()) {
         (Some(value), None, None, None) => {
             let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
-            let is_key = credential.starts_with(api_keys::PREFIX);
-            let presented = if is_key { Presented::Key(credential) } else { Presented::Token(credential) };
-            scheme.eq_ignore_ascii_case("bearer").then_some(presented)
+            scheme.eq_ignore_ascii_case("bearer").then(|| Presented::new(credential))
         }
         (None, None, Some(key), None) => Some(Presented::Key(key.to_str().ok()?)),
         _ => None,

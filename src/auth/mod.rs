@@ -11,12 +11,16 @@ mod permission;
 mod routes;
 pub mod session;
 mod signed_in;
+mod standing;
+mod tickets;
 mod token;
 mod upkeep;
 
-pub use access::{Caller, caller, count_bulk, limited, may, public};
+pub use access::{Caller, bearer, caller, caller_of, count_bulk, limited, may, public};
 pub(crate) use permission::ROLES;
 pub use permission::{Permission, Permissions, Role};
 pub use routes::{has_password, routes, show_profile, sign_in};
 pub use signed_in::{Profile, SignedIn};
+pub use standing::standing;
+pub use tickets::redeem;
 pub use upkeep::RemoveEndedSessions;

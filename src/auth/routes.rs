@@ -15,6 +15,7 @@ use super::session::refresh_token::RefreshToken;
 use super::session::rotation::{self, Rotation};
 use super::session::{Origin, Session};
 use super::signed_in::{Profile, SignedIn};
+use super::tickets::{self, Ticket};
 use super::token::TokenIdentity;
 use super::{Caller, access, api_keys, limited, may, password, session};
 use crate::api::paging::{self, Rows};
@@ -22,7 +23,7 @@ use crate::api::{Reply, Request, json, no_content};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Routes;
-use crate::operation::{NoContent, Nothing, Operation, Takes};
+use crate::operation::{Effect, NoContent, Nothing, Operation, Takes};
 use crate::routes;
 use crate::turns::Turn;
 use crate::values::ids::{SessionId, UserId};
@@ -54,6 +55,8 @@ fn own_routes(app: &App) -> Routes {
         post   ("refresh-token")        limited up_to(LOGIN_BYTES) => refresh:     Refresh -> SignedIn;
         /// Ends the session of the access token. With an expired one, a body as that of `/auth/refresh` names the session.
         post   ("logout")               limited up_to(LOGIN_BYTES) => logout:      Leaving -> NoContent;
+        /// Makes a ticket, with which a web page opens a socket: once, within 30 seconds.
+        post   ("ticket")               may(Read)                 => ticket:      Adding -> Ticket;
         /// Lists the caller's sessions.
         get    ("sessions")             may(Read)                 => sessions:    Listing -> Rows<Session>;
         /// Ends one of the caller's sessions.
@@ -86,6 +89,15 @@ struct Leaving;
 impl Takes for Leaving {
     fn describe(operation: &mut Operation<'_>) {
         operation.query("all", "Whether to end all sessions of the user.", value!({ "type": "boolean", "default": false }));
+    }
+}
+
+/// Adds something without a body.
+struct Adding;
+
+impl Takes for Adding {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.effect = Effect::Adds;
     }
 }
 
@@ -237,6 +249,10 @@ async fn session_of(app: &App, refresh_token: &str) -> Result<Option<TokenIdenti
         Some(token) => rotation::find(&app.db.server, token, app.clock.now()).await,
         None => Ok(None),
     }
+}
+
+async fn ticket(caller: Caller, request: Request) -> Result<Reply> {
+    json(&tickets::issue(&request.app, &caller).await?)
 }
 
 /// The caller's sessions that have not ended.

@@ -76,8 +76,12 @@ pub(super) fn issue(
     Ok(format!("{signed}.{signature}"))
 }
 
-/// Checks a token's form, signature, times and claims. Any of the keys may have signed it.
-pub(super) fn check<'a>(mut keys: impl Iterator<Item = &'a [u8]>, token: &str, now: DateTime<Utc>) -> Option<TokenIdentity> {
+/// Checks a token's form, signature, times and claims. Any of the keys may have signed it. Returns whose it is, and until when.
+pub(super) fn check<'a>(
+    mut keys: impl Iterator<Item = &'a [u8]>,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Option<(TokenIdentity, DateTime<Utc>)> {
     let (signed, signature) = token.rsplit_once('.').filter(|_| token.len() <= 1024)?;
     let (head, claims) = signed.split_once('.')?;
     let key = DecodingKey::from_secret(keys.find(|key| header(key) == head)?);
@@ -88,5 +92,6 @@ pub(super) fn check<'a>(mut keys: impl Iterator<Item = &'a [u8]>, token: &str, n
     let now = now.timestamp();
     let is_ours = claims.iss == ISSUER && claims.aud == AUDIENCE;
     let is_current = claims.nbf <= now.saturating_add(LEEWAY_SECONDS) && now.saturating_sub(LEEWAY_SECONDS) < claims.exp;
-    (is_ours && is_current).then_some(TokenIdentity { user: claims.sub, session: claims.jti })
+    let until = DateTime::from_timestamp(claims.exp.saturating_add(LEEWAY_SECONDS), 0)?;
+    (is_ours && is_current).then_some((TokenIdentity { user: claims.sub, session: claims.jti }, until))
 }

@@ -2,7 +2,6 @@
 
 mod audit;
 mod connect;
-mod foreign;
 mod health;
 mod import;
 mod jobs;
@@ -13,6 +12,7 @@ mod seed;
 mod serve;
 mod settings;
 mod sync;
+mod tail;
 mod templates;
 mod user;
 
@@ -64,6 +64,8 @@ enum Command {
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
     Jobs(jobs::JobCommand),
+    /// Print events while they happen.
+    Tail(tail::Tail),
     /// Check, import and export the dashboards of Kibana.
     Kibana(kibana::Kibana),
     /// Read the workbook on standard input, for the server that began this process.
@@ -99,7 +101,7 @@ fn parse() -> anyhow::Result<Cli> {
     }
     let file = settings::file_argument(&arguments).map(|path| settings::read_file(&command, path)).transpose()?;
     let file = file.unwrap_or_default();
-    let translation = foreign::translate(&file.clone().into_iter().chain(environment()).collect());
+    let translation = settings::translate(&file.clone().into_iter().chain(environment()).collect());
     for warning in translation.warnings {
         eprintln!("warning: {warning}");
     }
@@ -130,6 +132,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => import.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
+        Command::Tail(tail) => tail.run().boxed_local().await,
         Command::Kibana(kibana) => kibana.run().boxed_local().await,
         Command::ReadWorkbook(reader) => reader.run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Seed(seed) => seed.run().boxed_local().await,

@@ -40,6 +40,15 @@ pub struct Http {
         value_parser = number(1..=1_000_000_usize)
     )]
     pub max_connections_per_address: usize,
+    /// WebSockets and other streams of events open at once; one user has at most half of them.
+    #[arg(
+        id = "max-sockets",
+        long = "max-sockets",
+        env = "MAX_SOCKETS",
+        default_value_t = 20_000,
+        value_parser = number(1..=1_000_000_usize)
+    )]
+    pub max_sockets: usize,
     /// Proxies in front of the server, as addresses or networks such as `10.0.0.0/8`, separated by commas. What they add to
     /// `X-Forwarded-For` is believed.
     #[arg(id = "trusted-proxies", long = "trusted-proxies", env = "TRUSTED_PROXIES")]

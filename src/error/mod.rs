@@ -27,6 +27,9 @@ pub enum Error {
     Unauthenticated(&'static str),
     #[error("this needs the permission {0}")]
     Forbidden(&'static str),
+    /// A web page of an origin that `CORS_ORIGIN` does not name.
+    #[error("pages of this origin may not open sockets; CORS_ORIGIN names those that may")]
+    ForeignOrigin,
     /// An API key was used for what only its owner does.
     #[error("this needs a signed-in user, not an API key")]
     SessionRequired,
@@ -122,7 +125,7 @@ impl Error {
         match self {
             Self::Malformed { .. } => 400,
             Self::Unauthenticated(_) => 401,
-            Self::Forbidden(_) | Self::SessionRequired => 403,
+            Self::Forbidden(_) | Self::ForeignOrigin | Self::SessionRequired => 403,
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout => 408,
@@ -150,6 +153,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
+            Self::ForeignOrigin => "foreign_origin",
             Self::SessionRequired => "session_required",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",

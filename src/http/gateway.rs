@@ -16,7 +16,7 @@ use super::connections::Purpose;
 use super::finalize::{Conditions, Cors, finalize};
 use super::routes::Table;
 use super::slots::{Slot, Slots};
-use super::{RequestContext, Response, Routes, context, message, problem, unmatched};
+use super::{Protocol, RequestContext, Response, Routes, context, message, problem, unmatched};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
@@ -30,6 +30,7 @@ pub(crate) struct Gateway {
     app: App,
     routes: BoxedFilter<(Response,)>,
     table: Table,
+    protocols: Vec<Arc<dyn Protocol>>,
     slots: Slots,
     cors: Cors,
     handlers: TaskTracker,
@@ -40,6 +41,7 @@ impl Gateway {
         Self {
             routes: routes.filter.recover(unmatched::recover).unify().boxed(),
             table: Table::new(&routes.table),
+            protocols: routes.protocols,
             slots: Slots::new(&app.config.http),
             cors: Cors::new(&app.config.http),
             handlers: TaskTracker::new(),
@@ -69,14 +71,21 @@ impl Gateway {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let conditions = Conditions::new(&method, request.headers(), self.limits());
+        let protocol = self.protocols.iter().find_map(|protocol| Some((protocol, protocol.address(&request)?)));
         let route = self.table.find(&path);
-        let allow = route.map_or("", |route| route.allow.as_str());
         // The pattern and not the path: paths hold what clients searched for.
-        let pattern = route.map_or("unmatched", |route| route.pattern.as_str());
+        let (pattern, allow) = match (&protocol, route) {
+            (Some((_, address)), _) => (address.pattern, address.allow),
+            (None, Some(route)) => (route.pattern.as_str(), route.allow.as_str()),
+            (None, None) => ("unmatched", ""),
+        };
         let span = Span::request(context.id(), metrics::method(&method), pattern, request.headers());
         let handled = match message::check(&request) {
-            Ok(()) if method == Method::OPTIONS && route.is_some() => Ok(options(allow)),
-            Ok(()) => self.handle(&context, purpose, &span, request).await,
+            Ok(()) if method == Method::OPTIONS && !allow.is_empty() => Ok(options(allow)),
+            Ok(()) => match protocol {
+                Some((protocol, _)) => self.speak(Arc::clone(protocol), &context, purpose, request).await,
+                None => self.handle(&context, purpose, &span, request).await,
+            },
             Err(error) => Err(error),
         };
         let mut response = handled.unwrap_or_else(|error| problem::unrendered(Arc::new(error)));
@@ -98,6 +107,23 @@ impl Gateway {
             "request answered"
         );
         response
+    }
+
+    /// Lets a protocol answer. It holds no slot: it waits more than it works.
+    async fn speak(
+        &self,
+        protocol: Arc<dyn Protocol>,
+        context: &RequestContext,
+        purpose: &Purpose,
+        request: hyper::Request<Incoming>,
+    ) -> Result<Response> {
+        needed_slot(context, purpose, request.uri().path())?;
+        let answer = self.handlers.spawn(protocol.answer(context.clone(), request));
+        match context.in_time(self.limits().request_timeout, answer).await {
+            Some(Ok(answered)) => answered,
+            Some(Err(_)) => Err(Error::internal("the protocol panicked")),
+            None => Err(Error::Timeout),
+        }
     }
 
     async fn handle(

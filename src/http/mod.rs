@@ -7,13 +7,15 @@ mod gateway;
 mod listen;
 pub(crate) mod message;
 pub(crate) mod problem;
+mod protocol;
 mod routes;
 mod slots;
 mod unmatched;
 
 pub use context::RequestContext;
 pub use finalize::with_secrets;
-pub use listen::{Listener, bind, bind_admin, listen};
+pub use listen::{FrameViolation, Listener, bind, bind_admin, listen};
+pub use protocol::{Protocol, ProtocolAddress};
 pub use routes::{Routes, Row, one_of};
 pub(crate) use slots::BodyRoom;
 pub use slots::Slot;

@@ -1,11 +1,12 @@
 //! Route tables. They read as the access matrix: method, path, permission, handler, and what it takes and answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::Response;
+use super::{Protocol, Response};
 use crate::operation::Operation;
 
 /// Routes as a filter, and as a table that can be listed.
@@ -14,6 +15,8 @@ pub struct Routes {
     /// Rejects requests that belong to no row.
     pub filter: BoxedFilter<(Response,)>,
     pub table: Vec<Row>,
+    /// What is asked before the table.
+    pub protocols: Vec<Arc<dyn Protocol>>,
 }
 
 /// One route.
@@ -58,8 +61,16 @@ impl Row {
 impl Routes {
     #[must_use]
     pub fn join(groups: Vec<Self>) -> Self {
+        let protocols = groups.iter().flat_map(|group| group.protocols.iter().cloned()).collect();
         let (filters, tables): (Vec<_>, Vec<_>) = groups.into_iter().map(|group| (group.filter, group.table)).unzip();
-        Self { filter: one_of(filters), table: tables.concat() }
+        Self { filter: one_of(filters), table: tables.concat(), protocols }
+    }
+
+    /// Adds a protocol beside the table.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: impl Protocol + 'static) -> Self {
+        self.protocols.push(Arc::new(protocol));
+        self
     }
 
     /// Puts all routes under a prefix, such as `api/v1`.
@@ -68,7 +79,7 @@ impl Routes {
         let path = prefix.split('/').map(|segment| warp::path(segment).boxed()).reduce(|path, next| path.and(next).boxed());
         let filter = path.map_or_else(|| self.filter.clone(), |path| path.and(self.filter.clone()).boxed());
         let moved = |row: &Row| Row { path: format!("/{prefix}{}", row.path), ..row.clone() };
-        Self { filter, table: self.table.iter().map(moved).collect() }
+        Self { filter, table: self.table.iter().map(moved).collect(), protocols: self.protocols.clone() }
     }
 }
 

@@ -43,6 +43,18 @@ fn call_buckets() -> Vec<f64> {
     vec![0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]
 }
 
+/// Open sockets and streams of events, by transport.
+pub static SOCKETS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_sockets", "Open sockets and streams of events.");
+    registered(IntGaugeVec::new(options, &["transport"]))
+});
+
+/// Sockets and streams that the server has ended, by reason.
+pub static SOCKETS_ENDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_sockets_ended_total", "Sockets and streams that the server has ended.");
+    registered(IntCounterVec::new(options, &["reason"]))
+});
+
 /// Whether searches stay away from Elasticsearch.
 pub static BREAKER_OPEN: LazyLock<IntGauge> = LazyLock::new(|| {
     registered(IntGauge::new(

@@ -17,6 +17,7 @@ mod postgres;
 pub mod query;
 mod ranking;
 mod router;
+pub mod rows;
 mod template;
 
 pub use collection::{Collection, Compares, Computed, Include, Load, Loaded, PastDue, Source};

@@ -90,7 +90,8 @@ async fn a_log_in_and_a_log_out_are_announced_and_a_use_is_not() {
     let (user, session) = (id(1), id(2));
     test.sql(&format!("insert into users (id, username, password_hash) values ('{user}', 'jane', 'x')")).await;
     test.sql(&format!("insert into sessions (id, user_id, expires_at) values ('{session}', '{user}', now() + '1 day')")).await;
-    assert_eq!(in_words(&all(&test, &mut subscription).await), [format!("sessions {session} Created")]);
+    let received = in_words(&all(&test, &mut subscription).await);
+    assert_eq!(received, [format!("users {user} Created"), format!("sessions {session} Created")]);
     test.sql("update sessions set last_seen_at = now(), ip = '192.0.2.1'").await;
     assert_eq!(in_words(&all(&test, &mut subscription).await), Vec::<String>::new());
     test.sql("update users set role = 'agent'").await;

@@ -23,6 +23,7 @@ mod jobs;
 mod limits;
 mod masking;
 mod openapi;
+mod realtime;
 #[path = "../relevance/mod.rs"]
 mod relevance;
 mod saved_searches;

@@ -69,7 +69,7 @@ async fn every_edge_has_what_it_needs_in_the_catalogue() {
             .fetch_all(&database.pool)
             .await
             .unwrap();
-    let followed: BTreeSet<&str> = EDGES.iter().map(|edge| edge.table).chain(ANNOUNCED).collect();
+    let followed: BTreeSet<&str> = EDGES.iter().map(|edge| edge.table).chain(ANNOUNCED.iter().map(|one| one.table)).collect();
     assert_eq!(published.iter().map(String::as_str).collect::<BTreeSet<_>>(), followed, "a published table is followed");
 }
 

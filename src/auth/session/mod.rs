@@ -281,9 +281,10 @@ fn cache_key(session: SessionId) -> String {
     format!("session:{session}")
 }
 
-/// Deletes refresh tokens that have expired and sessions that ended long ago; returns how many sessions.
+/// Deletes refresh tokens and tickets that have expired and sessions that ended long ago; returns how many sessions.
 pub async fn remove_ended(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<u64> {
     sqlx::query!("delete from refresh_tokens where expires_at < $1", now).execute(&mut *connection).await?;
+    sqlx::query!("delete from tickets where expires_at < $1", now).execute(&mut *connection).await?;
     let deleted = sqlx::query!(
         r#"
         delete from sessions

@@ -1,13 +1,16 @@
 //! The accept loop. It drives hyper itself, because warp's server has no limits and no graceful stop with a deadline.
 
+mod frame_limit;
 mod tls;
 mod write_deadline;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::frame_limit::FrameLimit;
 use self::tls::Tls;
 use self::write_deadline::WriteDeadline;
 use super::Routes;
@@ -24,6 +28,8 @@ use super::connections::{Accepted, Connections, Purpose};
 use super::gateway::{self, Gateway};
 use crate::app::App;
 use crate::config::Http;
+
+pub use self::frame_limit::FrameViolation;
 
 /// Headers of a request, and their bytes in all.
 const MAX_HEADERS: usize = 64;
@@ -146,11 +152,16 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     accepted: Accepted,
 ) {
     let limits = gateway.limits();
+    let (is_upgraded, stream) = FrameLimit::new(stream);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let (gateway, purpose) = (Arc::clone(gateway), accepted.purpose.clone());
+        let (gateway, purpose, is_upgraded) = (Arc::clone(gateway), accepted.purpose.clone(), Arc::clone(&is_upgraded));
         async move {
             let context = gateway.context(peer.ip(), request.headers());
-            Ok::<_, std::convert::Infallible>(gateway.answer(context, &purpose, request).await)
+            let response = gateway.answer(context, &purpose, request).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                is_upgraded.store(true, Ordering::Release);
+            }
+            Ok::<_, std::convert::Infallible>(response)
         }
     });
     let mut connection = http1::Builder::new()
@@ -179,7 +190,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
     if let Some(parts) = connection.into_parts() {
         tokio::select! {
-            () = wire(parts.io.into_inner()).close() => {}
+            () = wire(parts.io.into_inner().into_inner()).close() => {}
             () = displaced(&accepted.purpose) => {}
             () = closing.cancelled() => {}
         }

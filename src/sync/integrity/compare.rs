@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::search::inventory::{self, Detail, Entry, Held};
-use crate::search::{Collection, Elastic};
+use crate::search::{Collection, Elastic, rows};
 use crate::sync::store::ids as row_ids;
-use crate::sync::writer::rows;
 use crate::values::json::Object;
 use crate::values::lsn::Version;
 

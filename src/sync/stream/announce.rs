@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::decoder::{Relation, Row, Value};
-use crate::collections::{self, Edge};
+use crate::collections::{self, Announced, Edge};
 use crate::feed::{Changes, Operation};
 
 /// Announces a change of the row itself, of the rows that it is a part of, and of a row that has no document.
@@ -38,14 +38,14 @@ fn operation(version: Option<i64>, deleted_at: Value) -> Operation {
 }
 
 /// Announces a row that no document shows.
-pub(super) fn row(changes: &mut Changes, table: &'static str, relation: &Relation, old: Option<&Row>, new: Option<&Row>) {
+pub(super) fn row(changes: &mut Changes, announced: &Announced, relation: &Relation, old: Option<&Row>, new: Option<&Row>) {
     let operation = match (old, new) {
         (None, _) => Operation::Created,
         (_, None) => Operation::Deleted,
-        _ if relation.differs(&["embedded_changes"], old, new) => Operation::Changed,
+        _ if relation.differs(&[announced.counter], old, new) => Operation::Changed,
         _ => return,
     };
     if let Some(id) = new.or(old).and_then(|row| relation.value(row, "id").id()) {
-        changes.row(table, id, operation, None);
+        changes.row(announced.table, id, operation, None);
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::announce;
 use super::decoder::{Change, Relation, Relations, Row};
-use crate::collections::{self, EDGES, Edge, When};
+use crate::collections::{ANNOUNCED, EDGES, Edge, When};
 use crate::config::Analytics;
 use crate::feed::Changes;
 use crate::values::lsn::Lsn;
@@ -78,8 +78,8 @@ impl Batch {
                 announce::edge(&mut self.open, edge, relation, ids, new);
             }
         }
-        if let Some(table) = collections::ANNOUNCED.into_iter().find(|table| *table == relation.table) {
-            announce::row(&mut self.open, table, relation, old, new);
+        if let Some(announced) = ANNOUNCED.iter().find(|announced| announced.table == relation.table) {
+            announce::row(&mut self.open, announced, relation, old, new);
         }
     }
 

@@ -131,9 +131,9 @@ fn needs() -> BTreeMap<&'static str, Needs> {
         // Its rows are announced with their version.
         table.published.extend(collections::find(edge.table).map(|_| ["version", "deleted_at"]).into_iter().flatten());
     }
-    for table in ANNOUNCED {
-        let table = needs.entry(table).or_insert_with(least);
-        table.count_by("embedded_changes");
+    for announced in &ANNOUNCED {
+        let table = needs.entry(announced.table).or_insert_with(least);
+        table.count_by(announced.counter);
         table.published.extend(&table.identity);
     }
     needs

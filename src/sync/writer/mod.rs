@@ -2,7 +2,6 @@
 
 pub mod apply;
 mod obstacles;
-pub mod rows;
 pub mod target;
 pub mod write;
 

@@ -11,11 +11,10 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::obstacles::Obstacles;
-use super::rows;
 use crate::config::Config;
 use crate::freshness::status::Status;
 use crate::search::bulk::{self, Bulk, Outcome};
-use crate::search::{Collection, Elastic, ElasticError};
+use crate::search::{Collection, Elastic, ElasticError, rows};
 use crate::sync::store::dead_letters;
 use crate::sync::store::generations::{self, Generation, State};
 use crate::sync::stream::batch::Keys;

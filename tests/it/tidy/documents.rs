@@ -7,16 +7,24 @@ use clap::CommandFactory;
 
 use super::{files, root};
 
-/// `UPDATE_DOCS=1 cargo test tidy` writes the page.
+/// Compares a page with what it follows from; `UPDATE_DOCS=1 cargo test tidy` writes it.
+fn follows(page: &str, text: &str) {
+    let path = root().join(page);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, text).unwrap();
+    } else {
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text);
+    }
+}
+
 #[test]
 fn the_documents_list_every_setting_with_its_default() {
-    let path = root().join("docs/settings.md");
-    let page = collections::cli::settings_page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, page).unwrap();
-    } else {
-        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), page);
-    }
+    follows("docs/settings.md", &collections::cli::settings_page());
+}
+
+#[test]
+fn the_documents_list_every_event_and_topic() {
+    follows("docs/events.md", &collections::realtime::events_page());
 }
 
 #[test]

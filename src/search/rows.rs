@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::search::Collection;
+use super::Collection;
 
 /// Documents of rows. An id in neither map has no row.
 #[derive(Debug, Default)]

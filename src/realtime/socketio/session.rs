@@ -1,0 +1,190 @@
+//! One Socket.IO client that is connected: what it hears and asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::{SendError, SocketError};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::error::{Error, Result};
+use crate::realtime::event::Event;
+use crate::realtime::hub::{Hub, Listening};
+use crate::realtime::listener::{End, Item};
+use crate::realtime::resume::{self, Missed};
+use crate::realtime::topic::Topic;
+use crate::values::personal::Disclosure;
+
+/// Pause before the library is asked again to take a message that it has no room for.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a client sends when it connects: `io(url, { auth: { token, topics } })`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Given {
+    pub(super) token: Option<String>,
+    pub(super) topics: Vec<String>,
+}
+
+/// Topics as a client names them: one or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Named {
+    fn topics(&self) -> Result<Vec<Topic>> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        names.iter().map(|name| name.parse()).collect()
+    }
+}
+
+/// Serves a client beside this call until it goes or is closed.
+pub(super) fn serve(hub: &Arc<Hub>, socket: SocketRef, listening: Listening) {
+    let (listening, gone) = (Arc::new(listening), Arc::new(Notify::new()));
+    let heard = Arc::clone(&listening);
+    socket.on("subscribe", move |TryData(named): TryData<Named>, ack: AckSender| {
+        let listening = Arc::clone(&heard);
+        async move { answer(ack, subscribe(&listening, named.ok()).await) }
+    });
+    let heard = Arc::clone(&listening);
+    socket.on("unsubscribe", move |TryData(named): TryData<Named>, ack: AckSender| {
+        let listening = Arc::clone(&heard);
+        async move { answer(ack, unsubscribe(&listening, named.ok())) }
+    });
+    let (heard, resumed) = (Arc::clone(&listening), Arc::clone(hub));
+    socket.on("resume", move |socket: SocketRef, TryData(last): TryData<String>, ack: AckSender| {
+        let (listening, hub) = (Arc::clone(&heard), Arc::clone(&resumed));
+        async move { answer(ack, resume(&hub, &socket, &listening, last.ok()).await) }
+    });
+    let told = Arc::clone(&gone);
+    socket.on_disconnect(move || {
+        let gone = Arc::clone(&told);
+        async move { gone.notify_one() }
+    });
+    let task = Arc::clone(hub);
+    hub.tasks.spawn(async move {
+        let mut stopping = Box::pin(task.stopping());
+        let end = loop {
+            tokio::select! {
+                item = listening.listener.next() => match item {
+                    Ok(item) => if let Err(end) = tell(&socket, &listening, item).await {
+                        break end;
+                    },
+                    Err(end) => break Some(end),
+                },
+                () = gone.notified() => break None,
+                () = &mut stopping => break Some(End::Stopping),
+            }
+        };
+        if let Some(end) = end {
+            let (code, reason) = end.code();
+            socket.emit("closed", &json!({ "code": code, "reason": reason })).ok();
+            drop(socket.disconnect());
+        }
+    });
+}
+
+fn answer(ack: AckSender, answered: Result<serde_json::Value>) {
+    let answer = answered.unwrap_or_else(|error| json!({ "error": { "code": error.code(), "message": error.to_string() } }));
+    ack.send(&answer).ok();
+}
+
+fn topics_of(listening: &Listening) -> serde_json::Value {
+    let topics: Vec<String> = listening.listener.topics().iter().map(ToString::to_string).collect();
+    json!({ "topics": topics })
+}
+
+async fn subscribe(listening: &Listening, named: Option<Named>) -> Result<serde_json::Value> {
+    listening.join(&named.ok_or_else(no_topics)?.topics()?).await?;
+    Ok(topics_of(listening))
+}
+
+fn unsubscribe(listening: &Listening, named: Option<Named>) -> Result<serde_json::Value> {
+    listening.leave(&named.ok_or_else(no_topics)?.topics()?);
+    Ok(topics_of(listening))
+}
+
+fn no_topics() -> Error {
+    Error::malformed("bad_topic", "topics are a text or a list of texts")
+}
+
+async fn resume(hub: &Hub, socket: &SocketRef, listening: &Listening, last: Option<String>) -> Result<serde_json::Value> {
+    let last = last.and_then(|last| last.parse().ok()).ok_or_else(resume::bad_id)?;
+    let missed = match resume::since(&hub.app, listening, last).await? {
+        Missed::Events(events) => events,
+        Missed::Reset(reset) => vec![reset],
+    };
+    let count = missed.len();
+    for event in missed {
+        tell(socket, listening, Item::Event(event)).await.ok();
+    }
+    Ok(json!({ "events": count }))
+}
+
+/// Sends an item; none as the end if the client has gone.
+async fn tell(socket: &SocketRef, listening: &Listening, item: Item) -> Result<(), Option<End>> {
+    match item {
+        Item::Event(event) => {
+            let disclosure = listening.listener.disclosure();
+            for name in event.kind.socket_io {
+                let payload = payload(name, &event, disclosure).ok_or(None)?;
+                emit(socket, listening, name, &payload).await?;
+            }
+            Ok(())
+        }
+        Item::Left(topics) => {
+            let topics: Vec<String> = topics.iter().map(ToString::to_string).collect();
+            let payload = serde_json::value::to_raw_value(&json!({ "topics": topics })).map_err(|_| None)?;
+            emit(socket, listening, "unsubscribed", &payload).await
+        }
+    }
+}
+
+/// Hands a message to the library, and waits while that has no room, as long as the listener is not too slow.
+async fn emit(socket: &SocketRef, listening: &Listening, name: &str, payload: &RawValue) -> Result<(), Option<End>> {
+    loop {
+        match socket.emit(name, payload) {
+            Ok(()) => return Ok(()),
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => tokio::select! {
+                () = sleep(FULL_PAUSE) => {}
+                end = listening.listener.ended() => return Err(Some(end)),
+            },
+            Err(_) => return Err(None),
+        }
+    }
+}
+
+/// An event as older clients read it: with what happened in `data`, and once more beside it.
+fn payload(name: &str, event: &Event, disclosure: Disclosure) -> Option<Box<RawValue>> {
+    let data = std::str::from_utf8(event.data(disclosure)).ok()?;
+    let id = event.id.map_or(String::new(), |id| format!(r#""eventId":"{id}","#));
+    let members = data.strip_prefix('{')?;
+    let separator = if members.starts_with('}') { "" } else { "," };
+    RawValue::from_string(format!(r#"{{"event":"{name}",{id}"data":{data}{separator}{members}"#)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::events;
+
+    #[test]
+    fn an_event_holds_its_data_twice() {
+        let written = |data: &'static str| {
+            let event = Event::new(&events::STATS, None, Vec::new(), data);
+            payload("stats_updated", &event, Disclosure::Masked).unwrap().get().to_owned()
+        };
+        assert_eq!(written(r#"{"a":1.50}"#), r#"{"event":"stats_updated","data":{"a":1.50},"a":1.50}"#);
+        assert_eq!(written("{}"), r#"{"event":"stats_updated","data":{}}"#);
+    }
+}
