@@ -17,7 +17,7 @@ pub fn find(name: &str) -> Option<&'static Collection> {
 
 /// Tables whose rows no document shows, and which are announced all the same: a session that begins is a log-in, and one that changes
 /// by its column `embedded_changes` a log-out.
-pub static ANNOUNCED: [&str; 1] = ["sessions"];
+pub static ANNOUNCED: [&str; 2] = ["sessions", "notifications"];
 
 /// A fan-out edge: a change of a row makes one document dirty, or all its children.
 pub struct Edge {

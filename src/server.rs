@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, activities, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
-use crate::{auth, health, openapi, saved_searches, sync, universal};
+use crate::{auth, dashboard, health, notifications, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -29,6 +29,8 @@ pub fn routes(app: &App) -> Routes {
         jobs::routes(app),
         sync::routes(app),
         universal::routes(app),
+        dashboard::routes(app),
+        notifications::routes(app),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {
@@ -76,6 +78,10 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
         async move { audit.run(answered).await }
     });
     followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
+    followers.spawn({
+        let (app, answered) = (app.clone(), answered.clone());
+        async move { app.usage.run(answered).await }
+    });
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

@@ -8,12 +8,18 @@ use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
+use crate::notifications::{self, RemoveOldNotifications, TellOverdue};
 use crate::storage;
 
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
+    Kinds::default()
+        .with::<RemoveEndedSessions>()
+        .with::<RemoveOld>()
+        .with::<storage::RemoveExpired>()
+        .with::<RemoveOldNotifications>()
+        .with::<TellOverdue>()
 }
 
 /// What runs every day, while few users work.
@@ -23,6 +29,8 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
         Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
+        Schedule::daily::<RemoveOldNotifications>(hour(5), zone)?,
+        Schedule::daily::<TellOverdue>(hour(6), zone)?,
     ])
 }
 
@@ -30,5 +38,6 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
 pub async fn run(app: App) -> Result<()> {
     let schedules = schedules(&app)?;
     let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
-    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing).map(drop)
+    let telling = notifications::run(app.clone());
+    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing, telling).map(drop)
 }

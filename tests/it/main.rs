@@ -9,6 +9,7 @@ mod bench;
 mod cache;
 mod canaries;
 mod cli;
+mod dashboard;
 mod db;
 mod faults;
 mod features;
@@ -21,6 +22,7 @@ mod imports;
 mod jobs;
 mod limits;
 mod masking;
+mod notifications;
 mod openapi;
 #[path = "../relevance/mod.rs"]
 mod relevance;
