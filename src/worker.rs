@@ -5,7 +5,13 @@ use chrono::NaiveTime;
 use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
+use crate::config::Analytics;
 use crate::error::Result;
+use crate::features::accounts::Account;
+use crate::features::analytics::TakeSnapshots;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::notifications::{self, RemoveOldNotifications, TellOverdue};
@@ -14,24 +20,26 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default()
-        .with::<RemoveEndedSessions>()
-        .with::<RemoveOld>()
-        .with::<storage::RemoveExpired>()
-        .with::<RemoveOldNotifications>()
-        .with::<TellOverdue>()
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    let kinds = bulk.with::<RemoveEndedSessions>().with::<RemoveOld>();
+    let kinds = kinds.with::<RemoveOldNotifications>().with::<TellOverdue>();
+    kinds.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
 }
 
 /// What runs every day, while few users work.
 pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
     let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    Ok(vec![
+    let mut schedules = vec![
         Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
         Schedule::daily::<RemoveOldNotifications>(hour(5), zone)?,
         Schedule::daily::<TellOverdue>(hour(6), zone)?,
-    ])
+    ];
+    if app.config.search.analytics != Analytics::Off {
+        schedules.push(Schedule::daily::<TakeSnapshots>(hour(0), zone)?);
+    }
+    Ok(schedules)
 }
 
 /// Works until the application is stopped.

@@ -1,6 +1,7 @@
 //! Searches in Postgres: the default without Elasticsearch, and the fallback while it is down.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
 use uuid::Uuid;
@@ -33,6 +34,20 @@ impl Postgres {
         let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         ranking::search(&mut Searched { connection: &mut snapshot, collection }, query).await
     }
+}
+
+/// Finds the ids of all records that a filter selects, in their order; an id more than `most` if there are more.
+pub async fn matching(
+    connection: &mut PgConnection,
+    collection: &Collection,
+    filter: &Filter,
+    most: u32,
+) -> sqlx::Result<Vec<Uuid>> {
+    let mut sql = QueryBuilder::new("select ");
+    sql.push(collection.id).push(" as id\nfrom ").push(collection.from).push("\nwhere ");
+    compile::filter(&mut sql, filter);
+    sql.push("\norder by id\nlimit ").push_bind(i64::from(most) + 1);
+    sql.build_query_scalar::<Uuid>().fetch(connection).try_collect().await
 }
 
 /// The tables that a search asks.
