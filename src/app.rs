@@ -17,6 +17,7 @@ use crate::outgoing::Outgoing;
 use crate::rate_limits::RateLimits;
 use crate::search::Search;
 use crate::turns::Turns;
+use crate::usage::Usage;
 use crate::values::clock::Clock;
 use crate::values::network::Network;
 
@@ -33,6 +34,8 @@ pub struct State {
     pub db: Pools,
     /// Answers of Postgres, for seconds.
     pub cache: Arc<Cache>,
+    /// What users do.
+    pub usage: Usage,
     /// Figures that many dashboards show.
     pub figures: Shared,
     /// What is read and revealed.
@@ -69,6 +72,7 @@ impl App {
         let audit =
             Arc::new(Recorder::new(db.server.clone(), Keys::new(config.access.key(), config.access.keys()), config.audit.reads));
         let rate_limits = RateLimits::open(&config.limits, redis_url, &name).context("REDIS_URL is not an address of Redis")?;
+        let usage = Usage::new(db.server.clone(), clock.clone());
         let search = Search::open(&config, db.search.clone())?;
         let outgoing = Outgoing::open(&config.mail)?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
@@ -80,6 +84,7 @@ impl App {
             clock,
             db,
             cache,
+            usage,
             figures: Shared::default(),
             audit,
             feed,

@@ -47,11 +47,12 @@ pub struct Announced {
     pub counter: &'static str,
 }
 
-/// Every such table: a session begins and ends, a user is locked, a job gets on.
-pub static ANNOUNCED: [Announced; 3] = [
+/// Every such table: a session begins and ends, a user is locked, a job gets on, a user is told.
+pub static ANNOUNCED: [Announced; 4] = [
     Announced { table: "sessions", counter: "embedded_changes" },
     Announced { table: "users", counter: "summary_changes" },
     Announced { table: "jobs", counter: "embedded_changes" },
+    Announced { table: "notifications", counter: "embedded_changes" },
 ];
 
 /// A fan-out edge: a change of a row makes one document dirty, or all its children.

@@ -9,15 +9,15 @@
 //! ```text
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
-//! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  saved_searches  universal  openapi  realtime  kibana   work over all features
+//! 9 health  dashboard           probes, metrics and figures of everything below
+//! 8 sync  imports  saved_searches  universal  notifications  openapi  realtime  kibana   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments < activities < analytics, users, jobs: routes, rules, SQL, document
 //! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache outgoing audit rate_limits sheets   drivers
+//! 1 db search freshness feed cache outgoing audit rate_limits sheets usage   drivers
 //! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
@@ -81,6 +81,7 @@ pub mod cache;
 pub mod cli;
 pub mod collections;
 pub mod config;
+pub mod dashboard;
 pub mod db;
 pub mod error;
 pub mod failpoint;
@@ -93,6 +94,7 @@ pub mod imports;
 pub mod jobs;
 pub mod kibana;
 pub mod metrics;
+pub mod notifications;
 pub mod openapi;
 pub mod operation;
 pub mod outgoing;
@@ -107,6 +109,7 @@ pub mod sync;
 pub mod telemetry;
 pub mod turns;
 pub mod universal;
+pub mod usage;
 pub mod validate;
 pub mod values;
 pub mod worker;

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::realtime::{self, Hub};
-use crate::{auth, health, imports, openapi, saved_searches, sync, universal};
+use crate::{auth, dashboard, health, imports, notifications, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -38,6 +38,8 @@ fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
         sync::routes(app),
         universal::routes(app),
         realtime::routes(hub),
+        dashboard::routes(app),
+        notifications::routes(app),
     ]);
     let mut all = vec![api.under("api/v1"), api.under("api")];
     match app.config.http.admin_port {
@@ -85,6 +87,10 @@ pub async fn start(app: &App) -> std::io::Result<Running> {
         async move { audit.run(answered).await }
     });
     followers.spawn(Arc::clone(&app.rate_limits).follow(answered.clone()));
+    followers.spawn({
+        let (app, answered) = (app.clone(), answered.clone());
+        async move { app.usage.run(answered).await }
+    });
     // Also in a process that runs the sync: another one may lead.
     followers.spawn(sync::leader::follower::run(app.clone(), answered.clone()));
     followers.spawn(sync::leader::identity::run(app.clone(), answered.clone()));

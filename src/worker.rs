@@ -15,6 +15,7 @@ use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::imports::run::{Commit, RemoveOldRows, Undo, Validate};
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
+use crate::notifications::{self, RemoveOldNotifications, TellOverdue};
 use crate::storage;
 
 /// Every kind of job.
@@ -22,7 +23,8 @@ use crate::storage;
 pub fn kinds() -> Kinds {
     let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
     let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
-    let removals = imports.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
+    let news = imports.with::<RemoveOldNotifications>().with::<TellOverdue>();
+    let removals = news.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
     removals.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
 }
 
@@ -34,6 +36,8 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
         Schedule::daily::<RemoveOldRows>(hour(5), zone)?,
+        Schedule::daily::<RemoveOldNotifications>(hour(5), zone)?,
+        Schedule::daily::<TellOverdue>(hour(6), zone)?,
     ];
     if app.config.search.analytics != Analytics::Off {
         schedules.push(Schedule::daily::<TakeSnapshots>(hour(0), zone)?);
@@ -45,5 +49,6 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
 pub async fn run(app: App) -> Result<()> {
     let schedules = schedules(&app)?;
     let sealing = audit::run(&app.db.server, &app.audit.keys, &app.clock, &app.stop);
-    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing).map(drop)
+    let telling = notifications::run(app.clone());
+    tokio::try_join!(jobs::run(app.clone(), kinds(), schedules), users::deliver_mail(app.clone()), sealing, telling).map(drop)
 }

@@ -94,6 +94,9 @@ impl Request {
 
     /// Notes in the audit log that the caller was shown a list: what its conditions are about, and a keyed hash of what was typed.
     pub fn log_search(&self, kind: &'static str, about: &BTreeSet<String>, typed: &str) {
+        if let Some(caller) = self.context.caller() {
+            self.app.usage.search(caller);
+        }
         self.app.audit.note(|| {
             let typed = (!typed.is_empty()).then(|| self.app.audit.keys.mask(typed));
             let details = json!({ "fields": about, "q": typed });

@@ -126,6 +126,7 @@ pub fn may(app: &App, permission: Permission) -> BoxedFilter<(Caller,)> {
                 let denied = |error| warp::reject::custom(Denied::from(error));
                 let caller = authenticate(&app, &headers).await.map_err(denied)?;
                 context.identify(caller.id);
+                app.usage.call(caller.id);
                 context.disclose(caller.disclosure());
                 check(app.rate_limits.user(caller.id).await, &context).map_err(denied)?;
                 caller.require(permission).map(|()| caller).map_err(denied)

@@ -10,6 +10,7 @@ mod bench;
 mod cache;
 mod canaries;
 mod cli;
+mod dashboard;
 mod db;
 mod faults;
 mod features;
@@ -22,6 +23,7 @@ mod imports;
 mod jobs;
 mod limits;
 mod masking;
+mod notifications;
 mod openapi;
 mod realtime;
 #[path = "../relevance/mod.rs"]

@@ -14,6 +14,7 @@ mod simulate;
 mod status;
 
 pub use fields::COLLECTION;
+pub use figures::{Stats, stats_of};
 pub use payment::Payment;
 pub use routes::{account_routes, routes};
 pub use rules::{Payee, change, record, remove};

@@ -4,12 +4,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fields::{COLLECTION, of_account};
-use super::figures::{AboutFailures, AboutStats, Failures, Stats, failures, stats};
+use super::figures::{Failures, Stats, failures, stats};
 use super::payment::{self, Payment};
 use super::recording::{NewPayment, Recorded, create, create_on_account};
 use super::rules;
 use super::simulate::{Simulation, simulate};
-use crate::api::figures::Figures;
+use crate::api::figures::{About, Figures};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
@@ -35,9 +35,9 @@ pub fn routes(app: &App) -> Routes {
         /// Changes many payments: those with these ids, those that a filter selects, or each in its own way.
         patch  ("batch")               may(Edit)   => resource::change_many::<Payment>: ChangesOfMany<Payment> -> OrJob<BulkChanged, Begun>;
         /// Says how much came, how much failed and how it was paid, in one currency and in each.
-        get    ("stats")               may(Read)   => stats:                        AboutStats -> Figures<Stats>;
+        get    ("stats")               may(Read)   => stats:                        About<Stats> -> Figures<Stats>;
         /// Counts failed payments by their code, their method and the hour of the day.
-        get    ("failures")            may(Read)   => failures:                     AboutFailures -> Figures<Failures>;
+        get    ("failures")            may(Read)   => failures:                     About<Failures> -> Figures<Failures>;
         /// Records a payment that was never made, with the outcome that is asked for; not in production.
         post   ("simulate")            may(Edit)   => simulate:                     Simulation -> Recorded;
         get    (PaymentId)             may(Read)   => resource::read::<Payment>:    Shape<Payment> -> View<Payment>;

@@ -174,7 +174,8 @@ struct Settings {
     config: Config,
 }
 
-fn open(url: &str) -> App {
+/// An application without Redis and Elasticsearch, whose leases are short.
+pub fn open(url: &str) -> App {
     let arguments = ["it", "--environment", "test", "--database-url", url, "--redis-url", "", "--elasticsearch-url", ""];
     let mut config = Settings::parse_from(arguments).config;
     config.search.url = None;

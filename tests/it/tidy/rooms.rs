@@ -8,15 +8,15 @@ use super::files;
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits", "sheets"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits", "usage", "sheets"]),
     (2, &["app"]),
     (3, &["http"]),
     (4, &["api", "jobs"]),
     (5, &["auth", "storage"]),
     (6, &["features"]),
     (7, &["collections"]),
-    (8, &["sync", "imports", "saved_searches", "universal", "openapi", "realtime", "kibana"]),
-    (9, &["health"]),
+    (8, &["sync", "imports", "saved_searches", "universal", "notifications", "openapi", "realtime", "kibana"]),
+    (9, &["health", "dashboard"]),
     (10, &["server", "worker"]),
     (11, &["cli", "main"]),
 ];

@@ -4,14 +4,13 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::asked::Asked;
 use super::{
     CURRENCY, FAILURE_CODE, METHOD, MethodShare, Percent, RECEIVED_AT, WORDS, by, count, existing, received, with_status,
 };
-use crate::api::figures::figures;
+use crate::api::figures::{self, Asked, Charted};
 use crate::api::{Reply, Request};
 use crate::auth::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features::payments::fields::COLLECTION;
 use crate::features::payments::status::Status;
 use crate::search::Filter;
@@ -59,9 +58,14 @@ struct Hour {
     count: u64,
 }
 
+impl Charted for Failures {
+    const PARAMETERS: &'static [&'static str] = &["tz", "from", "to", "currency"];
+}
+
 pub(in crate::features::payments) async fn failures(_caller: Caller, request: Request) -> Result<Reply> {
-    let asked = Asked::failures(&request)?;
-    figures(&request, &COLLECTION, &asked.key, &query(&asked), |counted| read(&asked, counted)).await
+    let asked = Asked::read::<Failures>(&request)?;
+    let seen = figures::count(&request, &COLLECTION, &asked.key, &query(&asked), |counted| read(&asked, counted)).await?;
+    seen.reply(&request.app)
 }
 
 fn query(asked: &Asked) -> Query {
@@ -80,28 +84,21 @@ fn query(asked: &Asked) -> Query {
 }
 
 fn read(asked: &Asked, counted: Vec<Counted>) -> Result<Failures> {
-    let wrong = || Error::internal("counted something else");
-    let groups = counted.into_iter().map(|counted| match counted {
-        Counted::Groups { buckets, other, .. } => Some((buckets, other)),
-        Counted::Distinct { .. } => None,
-    });
-    let groups: Vec<(Vec<Bucket>, u64)> = groups.collect::<Option<_>>().ok_or_else(wrong)?;
-    let Ok([(codes, other_codes), (methods, _), (hours, _)]) = <[(Vec<Bucket>, u64); 3]>::try_from(groups) else {
-        return Err(wrong());
-    };
+    let [codes, methods, hours] = figures::groups(counted)?;
+    let other_codes = codes.other;
     // Every payment has a method.
-    let all = methods.iter().map(|bucket| bucket.count).sum();
-    let without = all - other_codes - codes.iter().map(|bucket| bucket.count).sum::<u64>();
+    let all = methods.buckets.iter().map(|bucket| bucket.count).sum();
+    let without = all - other_codes - codes.buckets.iter().map(|bucket| bucket.count).sum::<u64>();
     let code = |failure_code, count| Code { failure_code, count, percentage: Percent::of(count, all) };
-    let mut by_code: Vec<Code> = codes.into_iter().map(|bucket| code(Some(bucket.value), bucket.count)).collect();
+    let mut by_code: Vec<Code> = codes.buckets.into_iter().map(|bucket| code(Some(bucket.value), bucket.count)).collect();
     by_code.extend((without > 0).then(|| code(None, without)));
     let method = |Bucket { value, count, .. }| MethodShare { method: value, count, percentage: Percent::of(count, all) };
     Ok(Failures {
         failed_transactions: all,
         by_code,
         other_codes,
-        by_method: methods.into_iter().map(method).collect(),
-        by_hour: by_hour(&hours),
+        by_method: methods.buckets.into_iter().map(method).collect(),
+        by_hour: by_hour(&hours.buckets),
         from: asked.first,
         to: asked.last,
         tz: asked.zone.to_string(),

@@ -1,12 +1,11 @@
 //! Figures of payments. Amounts of different currencies are never added up.
 
-mod asked;
 mod failures;
 mod stats;
 
-pub(super) use asked::{AboutFailures, AboutStats};
 pub(super) use failures::{Failures, failures};
-pub(super) use stats::{Stats, stats};
+pub(super) use stats::stats;
+pub use stats::{Stats, stats_of};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};

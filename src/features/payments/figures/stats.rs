@@ -6,14 +6,13 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::asked::Asked;
 use super::{
     AMOUNT, CURRENCY, METHOD, MethodShare, Percent, RECEIVED_AT, STATUS, WORDS, by, count, existing, received, with_status,
 };
-use crate::api::figures::figures;
+use crate::api::figures::{self, Asked, Charted, Seen};
 use crate::api::{Reply, Request};
 use crate::auth::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features::payments::fields::COLLECTION;
 use crate::features::payments::status::Status;
 use crate::search::Filter;
@@ -25,7 +24,7 @@ use crate::values::money::{Currency, Money};
 #[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PaymentStats")]
-pub(in crate::features::payments) struct Stats {
+pub struct Stats {
     #[serde(flatten)]
     summary: Summary,
     /// The revenue of each interval of the period, also of those without any.
@@ -68,10 +67,19 @@ struct Point {
     amount: Option<Money>,
 }
 
+impl Charted for Stats {
+    const PARAMETERS: &'static [&'static str] = &["interval", "tz", "from", "to", "currency"];
+}
+
 pub(in crate::features::payments) async fn stats(_caller: Caller, request: Request) -> Result<Reply> {
-    let asked = Asked::stats(&request)?;
+    let seen = stats_of(&request, &Asked::read::<Stats>(&request)?).await?;
+    seen.reply(&request.app)
+}
+
+/// Returns the statistics that a request asks for.
+pub async fn stats_of(request: &Request, asked: &Asked) -> Result<Seen<Stats>> {
     let currency = asked.currency.unwrap_or(request.app.config.default_currency);
-    figures(&request, &COLLECTION, &asked.key, &query(&asked), |counted| read(&asked, currency, counted)).await
+    figures::count(request, &COLLECTION, &asked.key, &query(asked), |counted| read(asked, currency, counted)).await
 }
 
 /// Counts today, the week, the period and what the revenue is of, all by status; then the chart and the methods.
@@ -99,22 +107,15 @@ fn summed(name: &str, among: Filter, group: Group) -> Aggregation {
 }
 
 fn read(asked: &Asked, currency: Currency, counted: Vec<Counted>) -> Result<Stats> {
-    let groups = counted.into_iter().map(|counted| match counted {
-        Counted::Groups { buckets, .. } => Some(buckets),
-        Counted::Distinct { .. } => None,
-    });
-    let groups: Vec<Vec<Bucket>> = groups.collect::<Option<_>>().ok_or_else(|| Error::internal("counted something else"))?;
-    let Ok([today, week, period, revenue, chart, methods]) = <[Vec<Bucket>; 6]>::try_from(groups) else {
-        return Err(Error::internal("counted something else"));
-    };
-    let [today, week, period, revenue] = [today, week, period, revenue].map(|buckets| outcomes(&buckets));
+    let [today, week, period, revenue, chart, methods] = figures::groups(counted)?;
+    let [today, week, period, revenue] = [today, week, period, revenue].map(|groups| outcomes(&groups.buckets));
     let summary = |currency| Summary::new(currency, [&today, &week, &period, &revenue]);
     let currencies: BTreeSet<Currency> =
         [&today, &week, &period, &revenue].into_iter().flat_map(BTreeMap::keys).copied().collect();
     Ok(Stats {
         summary: summary(currency),
-        revenue_chart: points(asked, currency, &chart),
-        method_distribution: shares(currency, &methods),
+        revenue_chart: points(asked, currency, &chart.buckets),
+        method_distribution: shares(currency, &methods.buckets),
         by_currency: currencies.into_iter().map(summary).collect(),
         interval: asked.interval.name(),
         from: asked.first,

@@ -1,20 +1,26 @@
 //! Figures: what is counted of a collection, for many readers at once.
 
+mod asked;
+
+pub use asked::{About, Asked, Charted};
+
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::paging::{self, READ_SOURCE};
+use super::paging::{self, READ_SOURCE, rules};
 use super::{Reply, Request, json};
+use crate::app::App;
 use crate::cache::Found;
 use crate::error::{Error, Result};
 use crate::operation::{Answers, Operation};
-use crate::search::aggregate::Counted;
+use crate::search::aggregate::{Bucket, Counted};
 use crate::search::query::Query;
-use crate::search::{Collection, Reading};
+use crate::search::{Collection, Reading, parse};
 use crate::values::clock::milliseconds;
 use crate::values::lsn::Lsn;
 
@@ -36,7 +42,7 @@ struct Read<T> {
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "{T}Figures")]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a, T> {
+pub struct Shown<'a, T> {
     #[serde(flatten)]
     figures: &'a T,
     engine: &'static str,
@@ -52,6 +58,41 @@ struct Shown<'a, T> {
     lag_ms: u64,
 }
 
+/// Figures that were read now or a moment ago.
+pub struct Seen<T> {
+    read: Arc<Read<T>>,
+    /// They are the last ones, because no engine answers.
+    is_last: bool,
+}
+
+impl<T> Seen<T> {
+    /// Answers with the figures.
+    pub fn reply(&self, app: &App) -> Result<Reply>
+    where
+        T: Serialize,
+    {
+        Ok(json(&self.shown(app))?.with(READ_SOURCE, self.read.engine))
+    }
+
+    #[must_use]
+    pub fn figures(&self) -> &T {
+        &self.read.figures
+    }
+
+    /// The figures, for a part of an answer.
+    pub fn shown(&self, app: &App) -> Shown<'_, T> {
+        let read = &self.read;
+        Shown {
+            figures: &read.figures,
+            engine: read.engine,
+            degraded: read.degraded,
+            stale: read.is_stale || self.is_last,
+            indexed_at: read.indexed_at,
+            lag_ms: u64::try_from((app.clock.now() - read.indexed_at).num_milliseconds()).unwrap_or(0),
+        }
+    }
+}
+
 /// What a route of figures answers.
 pub struct Figures<T>(PhantomData<T>);
 
@@ -62,22 +103,22 @@ impl<T: JsonSchema> Answers for Figures<T> {
     }
 }
 
-/// Answers with what a query of a collection counts, as `read` reads it.
+/// Returns what a query of a collection counts, as `read` reads it.
 ///
 /// All who ask for the same `key` within a second share one search; who has written since gets another one. If no engine answers, the
 /// last figures do, and are marked.
 ///
 /// # Errors
 /// Those of a list, and figures that take too long, if there were none before.
-pub async fn figures<T: Serialize + Send + Sync + 'static>(
+pub async fn count<T: Send + Sync + 'static>(
     request: &Request,
     collection: &'static Collection,
     key: &str,
     query: &Query,
     read: impl FnOnce(Vec<Counted>) -> Result<T>,
-) -> Result<Reply> {
+) -> Result<Seen<T>> {
     let (app, wanted) = (&request.app, request.wanted_lsn().await?);
-    let count = async {
+    let work = async {
         let deadline = app.config.http.request_timeout / SHARE_OF_REQUEST;
         let asking = paging::ask(request, collection, query, Reading::Live { scored_by: None });
         let answer = timeout(deadline, asking).await.map_err(|_| too_slow())??;
@@ -91,18 +132,33 @@ pub async fn figures<T: Serialize + Send + Sync + 'static>(
             includes: wanted,
         })
     };
-    let found = app.figures.get(key, |read: &Read<T>| wanted <= read.includes, count).await?;
+    let found = app.figures.get(key, |read: &Read<T>| wanted <= read.includes, work).await?;
     let is_last = matches!(found, Found::Last(_));
     let (Found::Current(read) | Found::Last(read)) = found;
-    let shown = Shown {
-        figures: &read.figures,
-        engine: read.engine,
-        degraded: read.degraded,
-        stale: read.is_stale || is_last,
-        indexed_at: read.indexed_at,
-        lag_ms: u64::try_from((app.clock.now() - read.indexed_at).num_milliseconds()).unwrap_or(0),
-    };
-    Ok(json(&shown)?.with(READ_SOURCE, read.engine))
+    Ok(Seen { read, is_last })
+}
+
+/// A query that only counts, in the words of a list: its aggregations and its conditions.
+pub fn query(request: &Request, collection: &'static Collection, parameters: &[(&str, &str)]) -> Result<Query> {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let listed = parse::parse(collection, parameters, &rules(request))?.query;
+    Ok(Query::counting(listed.filter, listed.aggregates.list))
+}
+
+/// The groups of one aggregation.
+pub struct Groups {
+    pub buckets: Vec<Bucket>,
+    /// Documents in none of them.
+    pub other: u64,
+}
+
+/// Hands out what each of a query's aggregations has counted, in their order.
+pub fn groups<const N: usize>(counted: Vec<Counted>) -> Result<[Groups; N]> {
+    let groups = counted.into_iter().filter_map(|counted| match counted {
+        Counted::Groups { buckets, other, .. } => Some(Groups { buckets, other }),
+        Counted::Distinct { .. } => None,
+    });
+    groups.collect::<Vec<_>>().try_into().map_err(|_| Error::internal("something else was counted"))
 }
 
 fn too_slow() -> Error {

@@ -1,4 +1,6 @@
-//! What the parameters of figures ask for.
+//! The period, the zone and the currency that figures are asked for.
+
+use std::marker::PhantomData;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -11,88 +13,73 @@ use crate::search::parse::{self, Period};
 use crate::values::money::Currency;
 use crate::values::zone::Zone;
 
-/// Longest period of which failures are counted: by hour, a quarter has as many groups as an answer may have.
-const MOST_DAYS: i64 = 92;
-
 /// What a point of a chart may stand for.
 const CHARTS: [Interval; 3] = [Interval::Day, Interval::Week, Interval::Month];
 
-const STATS: [&str; 5] = ["interval", "tz", "from", "to", "currency"];
-const FAILURES: [&str; 4] = ["tz", "from", "to", "currency"];
+/// Longest period without a chart: by hour, a quarter has as many groups as an answer may have.
+const MOST_DAYS: i64 = 92;
 
-/// The parameters of statistics.
-pub(in crate::features::payments) struct AboutStats;
+/// Which parameters figures take.
+pub trait Charted {
+    const PARAMETERS: &'static [&'static str];
+}
 
-impl Takes for AboutStats {
+/// The parameters of figures.
+pub struct About<F>(PhantomData<F>);
+
+impl<F: Charted> Takes for About<F> {
     fn describe(operation: &mut Operation<'_>) {
-        let interval = json!({ "type": "string", "enum": CHARTS.map(Interval::name), "default": "day" });
-        operation.query("interval", "What a point of the chart stands for.", interval);
-        describe(operation);
+        F::PARAMETERS.iter().for_each(|name| describe(operation, name));
+        operation.reads_writes();
     }
 }
 
-/// The parameters of failures.
-pub(in crate::features::payments) struct AboutFailures;
-
-impl Takes for AboutFailures {
-    fn describe(operation: &mut Operation<'_>) {
-        describe(operation);
-    }
-}
-
-fn describe(operation: &mut Operation<'_>) {
+fn describe(operation: &mut Operation<'_>, name: &str) {
     let text = |examples: Value| json!({ "type": "string", "minLength": 1, "examples": examples });
-    operation.query("from", "The first day or moment.", text(json!(["2026-01-01", "now-30d"])));
-    operation.query("to", "The last day or moment; a day is included whole.", text(json!(["2026-01-31"])));
-    operation.query("tz", "Where days begin, and times without an offset are.", text(json!(["Europe/Berlin", "+02:00"])));
-    let currency = json!({ "type": "string", "pattern": "^[A-Za-z]{3}$", "examples": ["EUR"] });
-    operation.query("currency", "The currency of the figures.", currency);
-    operation.reads_writes();
+    let (about, schema) = match name {
+        "interval" => {
+            let interval = json!({ "type": "string", "enum": CHARTS.map(Interval::name), "default": "day" });
+            ("What a point of the chart stands for.", interval)
+        }
+        "from" => ("The first day or moment.", text(json!(["2026-01-01", "now-30d"]))),
+        "to" => ("The last day or moment; a day is included whole.", text(json!(["2026-01-31"]))),
+        "tz" => ("Where days begin, and times without an offset are.", text(json!(["Europe/Berlin", "+02:00"]))),
+        _ => ("The currency of the figures.", json!({ "type": "string", "pattern": "^[A-Za-z]{3}$", "examples": ["EUR"] })),
+    };
+    operation.query(name, about, schema);
 }
 
-pub(super) struct Asked {
-    pub(super) interval: Interval,
-    pub(super) zone: Zone,
-    pub(super) currency: Option<Currency>,
-    pub(super) today: NaiveDate,
+/// What a request for figures asks.
+pub struct Asked {
+    pub interval: Interval,
+    pub zone: Zone,
+    pub currency: Option<Currency>,
+    pub today: NaiveDate,
     /// Whether the request names an end of the period.
-    pub(super) has_period: bool,
+    pub has_period: bool,
     from: DateTime<Utc>,
     before: DateTime<Utc>,
     /// The days in which the period begins and ends.
-    pub(super) first: NaiveDate,
-    pub(super) last: NaiveDate,
+    pub first: NaiveDate,
+    pub last: NaiveDate,
     /// The same for requests that ask for the same.
-    pub(super) key: String,
+    pub key: String,
 }
 
 impl Asked {
-    pub(super) fn stats(request: &Request) -> Result<Self> {
-        Self::read(request, &STATS, |asked, violations| {
-            let most = asked.interval.most() as usize;
-            if asked.points().take(most + 1).count() > most {
-                let message = format!("begins more than {most} points of the chart before the end; take a longer interval");
-                violations.add("from", "too_long", message);
-            }
-        })
-    }
-
-    pub(super) fn failures(request: &Request) -> Result<Self> {
-        Self::read(request, &FAILURES, |asked, violations| {
-            if asked.before - asked.from > TimeDelta::days(MOST_DAYS) {
-                violations.add("from", "too_long", format!("begins more than {MOST_DAYS} days before the end"));
-            }
-        })
-    }
-
-    fn read(request: &Request, known: &[&str], check: impl FnOnce(&Self, &mut Violations)) -> Result<Self> {
+    /// Reads the parameters of figures.
+    ///
+    /// # Errors
+    /// A violation for each that is unknown or wrong, and a period that is too long.
+    pub fn read<F: Charted>(request: &Request) -> Result<Self> {
         let (rules, mut violations) = (paging::rules(request), Violations::default());
         for (name, _) in request.parameters() {
-            if name != "syncToken" && !known.contains(&&*name) {
-                violations.add(clipped(&name), "unknown_parameter", format!("takes {}", known.join(", ")));
+            if name != "syncToken" && !F::PARAMETERS.contains(&&*name) {
+                violations.add(clipped(&name), "unknown_parameter", format!("takes {}", F::PARAMETERS.join(", ")));
             }
         }
-        let [interval, zone, from, to, currency] = STATS.map(|name| request.parameter(name));
+        let [interval, zone, from, to, currency] =
+            ["interval", "tz", "from", "to", "currency"].map(|name| request.parameter(name));
         let key = format!("{} {interval:?} {zone:?} {from:?} {to:?} {currency:?}", request.path.replacen("/v1/", "/", 1));
         let interval = interval.map_or(Some(Interval::Day), |word| CHARTS.into_iter().find(|known| known.name() == word));
         if interval.is_none() {
@@ -114,7 +101,7 @@ impl Asked {
             if from >= before {
                 violations.add("from", "reversed", "begins after today; name the end, too");
             } else {
-                check(&asked, &mut violations);
+                asked.check_length(F::PARAMETERS.contains(&"interval"), &mut violations);
             }
             if violations.is_empty() {
                 return Ok(asked);
@@ -123,18 +110,29 @@ impl Asked {
         Err(Error::Malformed { code: "bad_parameter", detail: detail(&violations), violations })
     }
 
-    pub(super) fn period(&self) -> Period {
+    fn check_length(&self, has_chart: bool, violations: &mut Violations) {
+        let most = self.interval.most() as usize;
+        if !has_chart && self.before - self.from > TimeDelta::days(MOST_DAYS) {
+            violations.add("from", "too_long", format!("begins more than {MOST_DAYS} days before the end"));
+        } else if has_chart && self.points().take(most + 1).count() > most {
+            let message = format!("begins more than {most} points of the chart before the end; take a longer interval");
+            violations.add("from", "too_long", message);
+        }
+    }
+
+    /// The period that the request names, or the usual one.
+    pub fn period(&self) -> Period {
         Period { from: Some(self.from), before: Some(self.before) }
     }
 
     /// The last so many days, up to the end of today.
-    pub(super) fn last_days(&self, days: u64) -> Period {
+    pub fn last_days(&self, days: u64) -> Period {
         let first = self.today.checked_sub_days(Days::new(days - 1)).unwrap_or(self.today);
         Period { from: Some(self.zone.midnight(first)), before: Some(end_of(self.zone, self.today)) }
     }
 
     /// The first days of the chart's intervals. The period may begin in the first and end in the last.
-    pub(super) fn points(&self) -> impl Iterator<Item = NaiveDate> {
+    pub fn points(&self) -> impl Iterator<Item = NaiveDate> {
         self.interval.between(self.interval.first_day(self.first), self.last)
     }
 }

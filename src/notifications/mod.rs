@@ -1,0 +1,20 @@
+//! What users are told of: money that came, debts that are overdue, new customers, accounts assigned to them, work that ended.
+//!
+//! Nothing that makes a change tells of it. The notifier reads the audit log, which has every change in the transaction that made it,
+//! behind a place that it keeps beside what it writes: so each user is told once, whatever is killed. What one transaction did is one
+//! notification, and so is what one import or job did. Rows hold no names; texts are made for each reader.
+
+mod kind;
+mod notification;
+mod notifier;
+mod overdue;
+mod preferences;
+mod removal;
+mod routes;
+mod store;
+
+pub use kind::Kind;
+pub use notifier::{catch_up, run};
+pub use overdue::TellOverdue;
+pub use removal::RemoveOldNotifications;
+pub use routes::routes;
