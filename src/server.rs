@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, activities, audit, customers, jobs, payments, users};
+use crate::features::{accounts, activities, audit, customers, jobs, payments, timeline, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -24,6 +24,8 @@ pub fn routes(app: &App) -> Routes {
         activities::account_routes(app),
         activities::customer_routes(app),
         activities::routes(app),
+        timeline::account_routes(app),
+        timeline::customer_routes(app),
         audit::routes(app),
         saved_searches::routes(app),
         jobs::routes(app),
