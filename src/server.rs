@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, activities, audit, customers, jobs, payments, timeline, users};
+use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, timeline, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, health, openapi, saved_searches, sync, universal};
 
@@ -26,6 +26,7 @@ pub fn routes(app: &App) -> Routes {
         activities::routes(app),
         timeline::account_routes(app),
         timeline::customer_routes(app),
+        analytics::routes(app),
         audit::routes(app),
         saved_searches::routes(app),
         jobs::routes(app),
