@@ -25,6 +25,9 @@ create table audit_log (
 );
 
 create index audit_log_subject on audit_log (subject, xid, id) where subject is not null;
+-- Timelines list the changes of a record by their moments.
+create index audit_log_changes on audit_log (subject, at desc, id)
+  where kind in ('accounts', 'customers') and action in ('create', 'change', 'delete');
 create index audit_log_actor on audit_log (actor, xid, id) where actor is not null;
 create index audit_log_at on audit_log using brin (at) with (autosummarize = on);
 

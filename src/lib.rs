@@ -12,7 +12,7 @@
 //! 9 health  dashboard           probes, metrics and figures of everything below
 //! 8 sync  imports  saved_searches  universal  notifications  openapi  realtime  kibana   work over all features
 //! 7 collections                 the list of searchable collections
-//! 6 features                    ledger < customers < accounts < payments < activities < analytics, users, jobs: routes, rules, SQL, document
+//! 6 features                    ledger < customers < accounts < payments < activities < timeline < analytics, users, jobs: routes, rules, SQL, document
 //! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem

@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, users};
+use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, timeline, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::realtime::{self, Hub};
 use crate::{auth, dashboard, health, imports, notifications, openapi, saved_searches, sync, universal};
@@ -29,6 +29,8 @@ fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
         activities::account_routes(app),
         activities::customer_routes(app),
         activities::routes(app),
+        timeline::account_routes(app),
+        timeline::customer_routes(app),
         analytics::routes(app),
         audit::routes(app),
         saved_searches::routes(app),

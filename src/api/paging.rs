@@ -185,13 +185,24 @@ pub(crate) fn reply(request: &Request, body: Vec<u8>, end: &PageEnd<'_>) -> Repl
 
 /// Writes the cursor of a list that has one order and no filters, after a record.
 pub(crate) fn cursor_after(request: &Request, id: Uuid) -> Result<String> {
-    let position = SortPosition { keys: Vec::new(), id, loose: None };
-    request.app.search.cursor(&[address(request)], Place { position, scored_by: None, view: None })
+    cursor_at(request, &[], SortPosition { keys: Vec::new(), id, loose: None })
+}
+
+/// Writes the cursor of a list of rows behind a position in its order; `about` is what decides besides the address which rows it has.
+pub(crate) fn cursor_at(request: &Request, about: &[(String, String)], position: SortPosition) -> Result<String> {
+    let hashed = [&[address(request)], about].concat();
+    request.app.search.cursor(&hashed, Place { position, scored_by: None, view: None })
 }
 
 /// Reads a cursor of [`cursor_after`].
 pub(crate) fn resume_after(request: &Request, cursor: &str) -> Result<Uuid> {
-    Ok(request.app.search.resume(cursor, &[address(request)])?.position.id)
+    Ok(resume_at(request, &[], cursor)?.id)
+}
+
+/// Reads a cursor of [`cursor_at`].
+pub(crate) fn resume_at(request: &Request, about: &[(String, String)], cursor: &str) -> Result<SortPosition> {
+    let hashed = [&[address(request)], about].concat();
+    Ok(request.app.search.resume(cursor, &hashed)?.position)
 }
 
 /// The part of a list of rows that a request asks for. Such a list has one order.

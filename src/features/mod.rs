@@ -9,4 +9,5 @@ pub mod jobs;
 pub mod ledger;
 pub mod payments;
 pub mod resource;
+pub mod timeline;
 pub mod users;

@@ -19,7 +19,7 @@ use crate::search::parse::PAGE_SIZE;
 use crate::search::query::Engine;
 use crate::validate::{Change, MOST_MONEY, Words};
 use crate::values::clock::milliseconds;
-use crate::values::ids::{AccountId, LedgerEntryId};
+use crate::values::ids::AccountId;
 use crate::values::json::Object;
 use crate::values::money::{Amount, Currency, Money};
 
@@ -47,9 +47,8 @@ pub(super) struct NewEntry {
 /// An entry as it is shown.
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "LedgerEntry")]
-pub(super) struct Posted {
-    id: Uuid,
+pub struct LedgerEntry {
+    pub id: Uuid,
     account_id: Uuid,
     kind: String,
     amount: Money,
@@ -68,7 +67,7 @@ pub(super) struct Posted {
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "LedgerPage")]
 pub(super) struct Ledger<'a> {
-    data: &'a [Posted],
+    data: &'a [LedgerEntry],
     #[serde(flatten)]
     end: &'a PageEnd<'a>,
     currency: Currency,
@@ -146,7 +145,7 @@ pub(super) async fn post(id: AccountId, caller: Caller, mut request: Request) ->
             let entry = new.entry(&account, now, &mut violations);
             violations.check()?;
             let posted = ledger::post(connection, &entry, Some(caller.id)).await?;
-            let posted = read(connection, posted).await?;
+            let posted = ledger_entries(connection, &[posted.0]).await?.pop().ok_or(Error::NotFound("ledger entry"))?;
             created(&format!("/api/v1/accounts/{id}/ledger"), &posted)
         })
         .await
@@ -233,10 +232,10 @@ async fn count(connection: &mut PgConnection, account: AccountId) -> Result<u64>
     u64::try_from(count.fetch_one(connection).await?).map_err(Error::internal)
 }
 
-async fn page(connection: &mut PgConnection, account: AccountId, after: Option<Uuid>, limit: i64) -> Result<Vec<Posted>> {
+async fn page(connection: &mut PgConnection, account: AccountId, after: Option<Uuid>, limit: i64) -> Result<Vec<LedgerEntry>> {
     // Entries never change, so the one at which the last page ended is a good place to go on from.
     let entries = sqlx::query_as!(
-        Posted,
+        LedgerEntry,
         r#"
         select
           e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
@@ -263,9 +262,10 @@ async fn page(connection: &mut PgConnection, account: AccountId, after: Option<U
     Ok(entries.fetch_all(connection).await?)
 }
 
-async fn read(connection: &mut PgConnection, id: LedgerEntryId) -> Result<Posted> {
-    let entry = sqlx::query_as!(
-        Posted,
+/// Reads entries of any ledger; ids without one are passed over.
+pub async fn ledger_entries(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<LedgerEntry>> {
+    let entries = sqlx::query_as!(
+        LedgerEntry,
         r#"
         select
           e.id as "id!", e.account_id as "account_id!", e.kind as "kind!", (e.amount, a.currency) as "amount!: Money",
@@ -275,9 +275,9 @@ async fn read(connection: &mut PgConnection, id: LedgerEntryId) -> Result<Posted
         from ledger_entries e
         join accounts a on a.id = e.account_id
         left join users u on u.id = e.created_by
-        where e.id = $1
+        where e.id = any($1)
         "#,
-        id.0,
+        ids,
     );
-    Ok(entry.fetch_one(connection).await?)
+    Ok(entries.fetch_all(connection).await?)
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::account::{self, Account};
 use super::fields::COLLECTION;
-use super::ledger_routes::{self, Ledger, NewEntry, Paging, Posted};
+use super::ledger_routes::{self, Ledger, LedgerEntry, NewEntry, Paging};
 use super::rules::{self, NewAccount};
 use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
@@ -44,7 +44,7 @@ pub fn routes(app: &App) -> Routes {
         /// Lists the entries of an account's ledger, newest first, with the balance that they add up to.
         get    (AccountId / "ledger")  may(Read)   => ledger_routes::list:          Paging -> Ledger;
         /// Posts an entry to an account's ledger by hand.
-        post   (AccountId / "ledger")  may(Manage) => ledger_routes::post:          NewEntry -> Created<Posted>;
+        post   (AccountId / "ledger")  may(Manage) => ledger_routes::post:          NewEntry -> Created<LedgerEntry>;
     }
 }
 

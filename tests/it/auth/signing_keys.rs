@@ -36,10 +36,16 @@ async fn a_rotation_of_keys_fails_no_request() {
         assert_eq!(status, if std::ptr::eq(client, &switched) { 200 } else { 401 }, "a retired key is refused");
     }
     let refreshed = finished.post("/auth/refresh", &json!({ "token": login["refresh_token"] })).await.expect(200);
-    finished.with_token(text(&refreshed, "token")).get("/auth/me").await.expect(200);
+    let finished = finished.with_token(text(&refreshed, "token"));
+    finished.get("/auth/me").await.expect(200);
+    // The digest of a request is keyed, so that it cannot be told from one by a retired key.
+    let (before, payment) = (before.with_token(text(&login, "token")), json!({ "amount": 1, "method": "cash" }));
+    let [before, finished] = [before, finished].map(|client| client.with("idempotency-key", "retired"));
+    before.post("/payments", &payment).await.expect(201);
+    assert_eq!(finished.post("/payments", &payment).await.code(), "idempotency_key_reused");
 }
 
-/// Uses at one server what another has issued: an access token, a refresh token, its repetition, and a cursor.
+/// Uses at one server what another has issued: an access token, a refresh token, its repetition, a cursor, and a stored answer.
 async fn check(issuer: &Client, reader: &Client) {
     let body = json!({ "username": "jane", "password": crate::harness::app::PASSWORD });
     let login = issuer.post("/auth/login", &body).await.expect(200);
@@ -48,6 +54,11 @@ async fn check(issuer: &Client, reader: &Client) {
     let page = issuer.get("/customers?limit=1&sort=name").await.expect(200);
     let next = format!("/customers?limit=1&sort=name&cursor={}", text(&page, "nextCursor"));
     assert_eq!(reader.get(&next).await.expect(200)["data"][0]["name"], "Bob");
+    let key = collections::values::ids::new().to_string();
+    let [first, again] = [&issuer, &reader].map(|client| client.with("idempotency-key", &key));
+    let payment = json!({ "amount": 1, "method": "cash" });
+    first.post("/payments", &payment).await.expect(201);
+    assert_eq!(again.post("/payments", &payment).await.header("idempotent-replayed"), "true");
     let token = json!({ "token": login["refresh_token"] });
     let successor = issuer.post("/auth/refresh", &token).await.expect(200);
     let repeated = reader.send(Method::POST, "/auth/refresh", Some(&token)).await.expect(200);

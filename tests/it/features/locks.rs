@@ -42,14 +42,25 @@ impl Records {
     async fn step(&self, client: &Client, dice: &mut Dice) -> Answer {
         let mut pick = |ids: &[String]| ids[usize::try_from(dice.roll(ids.len() as u64)).unwrap()].clone();
         let (customer, account, payment) = (pick(&self.customers), pick(&self.accounts), pick(&self.payments));
+        let (other_customer, other_account, other_payment) = (pick(&self.customers), pick(&self.accounts), pick(&self.payments));
         let nothing = Value::Null;
-        match dice.roll(12) {
+        match dice.roll(14) {
             0..=1 => client.delete(&format!("/customers/{customer}?force=true")).await,
             2..=4 => client.post(&format!("/customers/{customer}/restore"), &nothing).await,
             5 => client.delete(&format!("/accounts/{account}")).await,
             6 => client.post(&format!("/accounts/{account}/restore"), &nothing).await,
             7..=8 => client.patch(&format!("/accounts/{account}"), &json!({ "customerId": customer })).await,
             9 => client.patch(&format!("/payments/{payment}"), &json!({ "accountId": account })).await,
+            12 => {
+                let items = [(&account, &customer), (&other_account, &other_customer)];
+                let items = items.map(|(account, customer)| json!({ "id": account, "customerId": customer }));
+                client.post("/accounts/bulk-update", &json!({ "items": items })).await
+            }
+            13 => {
+                let items = [(&payment, &account), (&other_payment, &other_account)];
+                let items = items.map(|(payment, account)| json!({ "id": payment, "accountId": account }));
+                client.patch("/payments/batch", &json!({ "items": items })).await
+            }
             10 => {
                 client
                     .post(

@@ -10,5 +10,6 @@ pub(crate) mod locks;
 pub(crate) mod log;
 pub(crate) mod payments;
 pub(crate) mod rights;
+mod timeline;
 pub(crate) mod users;
 pub(crate) mod values;

@@ -22,8 +22,8 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 10] =
-    ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments", "activities", "analytics"];
+const FEATURES: [&str; 11] =
+    ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments", "activities", "timeline", "analytics"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];

@@ -174,7 +174,7 @@ async fn customers_change_in_bulk_with_their_contact_points() {
 
 #[tokio::test]
 async fn the_same_key_changes_records_once_and_ten_bulk_changes_a_minute_are_admitted() {
-    let test = TestApp::start_api(&[]).await;
+    let test = TestApp::start_api(&["--rate-limit-bulk", "10"]).await;
     let agent = test.agent().await;
     let ids = accounts(&agent, 1).await;
     let body = json!({ "ids": ids, "set": { "product": "loan" } });

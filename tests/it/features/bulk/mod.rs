@@ -13,7 +13,7 @@ use crate::harness::client::Client;
 const ABSENT: &str = "01900000-0000-7000-8000-000000000000";
 
 async fn start() -> TestApp {
-    TestApp::start_api(&["--rate-limit-bulk", "0"]).await
+    TestApp::start_api(&[]).await
 }
 
 /// The id of a record that an answer shows.
