@@ -138,7 +138,7 @@ impl Record {
     }
 
     /// Makes errors of the warnings: the row as a whole is refused for what it could have done without.
-    pub(in crate::imports) fn forgive_nothing(&mut self) {
+    pub(in crate::imports) fn refuse(&mut self) {
         if !self.has_failed() {
             self.issues.iter_mut().for_each(|issue| issue.severity = Severity::Error);
         }
@@ -173,7 +173,9 @@ impl Record {
 
     fn add_issue(&mut self, layout: &Layout, field: &'static Field, severity: Severity, code: &str, message: String) {
         let at = layout.header.position(field.name);
-        let value = at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.to_string().trim()));
+        // Postgres stores no NUL; this sign shows one.
+        let shown = |cell: &Cell| shorten(cell.to_string().replace('\0', "\u{2400}").trim());
+        let value = at.and_then(|at| self.cells.get(at)).map(shown);
         self.issues.push(Issue {
             severity,
             column: at.map(|at| layout.header.columns[at].heading.clone()),
