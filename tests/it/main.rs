@@ -34,3 +34,4 @@ mod storage;
 mod sync;
 mod text;
 mod tidy;
+mod uploads;
