@@ -37,3 +37,4 @@ mod storage;
 mod sync;
 mod text;
 mod tidy;
+mod uploads;

@@ -55,9 +55,6 @@ pub(super) async fn template(caller: Caller, request: Request) -> Result<Reply> 
 /// Answers with the rows that failed, as far as the import has come.
 pub(super) async fn errors(id: ImportId, caller: Caller, request: Request) -> Result<Reply> {
     let import = visible(id, &caller, &request).await?;
-    if import.columns.is_none() {
-        return Err(Error::conflict("not_validated", "the import has not been validated yet, so no row has failed"));
-    }
     let stem = import.file_name.rsplit_once('.').map_or(&*import.file_name, |(stem, _)| stem);
     let (app, name) = (request.app.clone(), format!("{stem}_errors.xlsx"));
     Ok(files::generated(&name, MEDIA_TYPE, move |sink| async move {

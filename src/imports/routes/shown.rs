@@ -15,6 +15,7 @@ use crate::imports::store::{Blank, Column, Counts, Import, Mode, Options, State,
 use crate::jobs::Job;
 use crate::sheets::{self, Cell};
 use crate::values::clock::milliseconds;
+use crate::values::json::Object;
 
 /// An import: what was asked, and how far it has come.
 #[derive(JsonSchema, Serialize)]
@@ -36,6 +37,8 @@ pub(super) struct Shown {
     sheet: Option<String>,
     /// The row with the headings, as a spreadsheet counts.
     header_row: i64,
+    /// How the file is read, as it was said.
+    #[schemars(with = "Object")]
     options: Options,
     /// The headings and their fields; null until it is mapped.
     columns: Option<Vec<Column>>,
