@@ -5,7 +5,7 @@ create table permissions (
     constraint permissions_role_known check (role in ('admin', 'manager', 'agent', 'viewer')),
   permission text not null
     constraint permissions_permission_known check (
-      permission in ('read', 'personal', 'reveal', 'edit', 'manage', 'supervise', 'operate', 'administer')),
+      permission in ('read', 'personal', 'reveal', 'edit', 'export', 'manage', 'supervise', 'operate', 'administer')),
   constraint permissions_pkey primary key (role, permission),
   -- A user with another role could be made by one who is no admin.
   constraint permissions_administer_is_for_admins check (permission <> 'administer' or role = 'admin')
@@ -22,12 +22,14 @@ values
   ('manager', 'personal'),
   ('manager', 'reveal'),
   ('manager', 'edit'),
+  ('manager', 'export'),
   ('manager', 'manage'),
   ('manager', 'supervise'),
   ('admin', 'read'),
   ('admin', 'personal'),
   ('admin', 'reveal'),
   ('admin', 'edit'),
+  ('admin', 'export'),
   ('admin', 'manage'),
   ('admin', 'supervise'),
   ('admin', 'operate'),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::features::{accounts, activities, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
-use crate::{auth, health, openapi, saved_searches, sync, universal};
+use crate::{auth, exports, health, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -17,6 +17,7 @@ pub fn routes(app: &App) -> Routes {
     let api = Routes::join(vec![
         http::with_secrets(auth::routes(app)),
         http::with_secrets(users::routes(app)),
+        exports::routes(app),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
+use crate::exports::ExportRecords;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
@@ -13,7 +14,7 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>()
+    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>().with::<ExportRecords>()
 }
 
 /// What runs every day, while few users work.

@@ -39,6 +39,8 @@ pub enum Permission {
     Reveal,
     /// Create and change customers and accounts, record payments.
     Edit,
+    /// Take whole lists away as files.
+    Export,
     /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
     Manage,
     /// See, create, change and disable users whose roles can do no more than the caller: agents and viewers.
@@ -50,8 +52,17 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 8] =
-        [Self::Read, Self::Personal, Self::Reveal, Self::Edit, Self::Manage, Self::Supervise, Self::Operate, Self::Administer];
+    pub const ALL: [Self; 9] = [
+        Self::Read,
+        Self::Personal,
+        Self::Reveal,
+        Self::Edit,
+        Self::Export,
+        Self::Manage,
+        Self::Supervise,
+        Self::Operate,
+        Self::Administer,
+    ];
 
     /// The word in JSON and SQL.
     #[must_use]
@@ -61,6 +72,7 @@ impl Permission {
             Self::Personal => "personal",
             Self::Reveal => "reveal",
             Self::Edit => "edit",
+            Self::Export => "export",
             Self::Manage => "manage",
             Self::Supervise => "supervise",
             Self::Operate => "operate",

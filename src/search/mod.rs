@@ -27,5 +27,5 @@ pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
 pub use query::Engine;
-pub use router::{Answer, Asked, ListedIndex, Reading, Search};
+pub use router::{Answer, Asked, Bookmark, ListedIndex, Reading, Search, Walk};
 pub use template::{Difference, Template};

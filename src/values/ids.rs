@@ -69,3 +69,4 @@ id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);
 id!(FileId);
+id!(ExportId);

@@ -10,6 +10,7 @@ mod cache;
 mod canaries;
 mod cli;
 mod db;
+mod exports;
 mod faults;
 mod features;
 mod feed;

@@ -1,14 +1,18 @@
-//! `Prefer`: whether a client wants the record back that it has written (RFC 7240).
+//! `Prefer`: whether a client wants the record back that it has written, and whether it waits for the work (RFC 7240).
 
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderName};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use serde::Serialize;
 
 use crate::api::reply::Body;
-use crate::api::{Reply, Request};
+use crate::api::{Reply, Request, json};
+use crate::error::Result;
+use crate::values::ids::JobId;
 
 const PREFER: &str = "prefer";
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const RESPOND_ASYNC: &str = "respond-async";
 
 /// What the preference `return` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +26,28 @@ impl Request {
     /// Leaves out the body of a write's answer if the client prefers that. Other preferences are ignored, as the standard says.
     pub(super) fn as_preferred(&self, reply: Reply) -> Reply {
         match preferred(&self.headers) {
-            Some(Return::Minimal) => without_body(reply).with(APPLIED, "return=minimal"),
-            Some(Return::Representation) if !reply.body.is_absent() => reply.with(APPLIED, "return=representation"),
+            Some(Return::Minimal) => applied(without_body(reply), "return=minimal"),
+            Some(Return::Representation) if !reply.body.is_absent() => applied(reply, "return=representation"),
             _ => reply,
         }
     }
+
+    /// Whether the client prefers a job to waiting, where work can be one.
+    #[must_use]
+    pub fn prefers_async(&self) -> bool {
+        preferences(&self.headers).any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
+    }
+
+    /// Answers 202: a job does the work, and its address says how far it is. The value has its id as `jobId`.
+    pub fn accepted(&self, job: JobId, value: &impl Serialize) -> Result<Reply> {
+        let reply = json(value)?.with(LOCATION, &format!("/api/v1/jobs/{job}")).with_status(StatusCode::ACCEPTED);
+        Ok(if self.prefers_async() { applied(reply, RESPOND_ASYNC) } else { reply })
+    }
+}
+
+fn applied(mut reply: Reply, preference: &'static str) -> Reply {
+    reply.headers.append(APPLIED, HeaderValue::from_static(preference));
+    reply
 }
 
 fn without_body(mut reply: Reply) -> Reply {
@@ -38,11 +59,16 @@ fn without_body(mut reply: Reply) -> Reply {
     reply
 }
 
+/// Each preference without its parameters.
+fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| unquoted(line, ',')).filter_map(|preference| unquoted(preference, ';').next())
+}
+
 /// The first value of `return`; none if there is none that is known.
 fn preferred(headers: &HeaderMap) -> Option<Return> {
-    let lines = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    let mut values = lines.flat_map(|line| unquoted(line, ',')).filter_map(|preference| {
-        let (name, value) = unquoted(preference, ';').next()?.split_once('=')?;
+    let mut values = preferences(headers).filter_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
         name.trim().eq_ignore_ascii_case("return").then(|| value.trim().trim_matches('"'))
     });
     let value = values.next()?;

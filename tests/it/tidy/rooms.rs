@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["auth", "storage"]),
     (6, &["features"]),
     (7, &["collections"]),
-    (8, &["sync", "imports", "saved_searches", "universal", "openapi"]),
+    (8, &["sync", "imports", "exports", "saved_searches", "universal", "openapi"]),
     (9, &["health"]),
     (10, &["server", "worker"]),
     (11, &["cli", "main"]),
