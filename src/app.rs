@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Keys, Recorder};
-use crate::cache::Cache;
+use crate::cache::{Cache, Shared};
 use crate::config::Config;
 use crate::db::Pools;
 use crate::feed::Feed;
@@ -33,6 +33,8 @@ pub struct State {
     pub db: Pools,
     /// Answers of Postgres, for seconds.
     pub cache: Arc<Cache>,
+    /// Figures that many dashboards show.
+    pub figures: Shared,
     /// What is read and revealed.
     pub audit: Arc<Recorder>,
     /// Announcements of changed rows.
@@ -78,6 +80,7 @@ impl App {
             clock,
             db,
             cache,
+            figures: Shared::default(),
             audit,
             feed,
             rate_limits,

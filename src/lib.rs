@@ -17,7 +17,7 @@
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
-//! 1 db search freshness feed cache outgoing audit rate_limits   drivers
+//! 1 db search freshness feed cache outgoing audit rate_limits sheets   drivers
 //! 0 config error values validate operation metrics telemetry turns failpoint   plain types
 //! ```
 //!
@@ -96,6 +96,7 @@ pub mod rate_limits;
 pub mod saved_searches;
 pub mod search;
 pub mod server;
+pub mod sheets;
 pub mod storage;
 pub mod sync;
 pub mod telemetry;

@@ -23,7 +23,8 @@ pub struct Context<'a> {
 }
 
 /// How far a caller may move balances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Authority {
     /// By what happens every day: debts that are owed, and payments that come.
     Ordinary,

@@ -3,6 +3,7 @@
 mod authors;
 mod context;
 pub mod fields;
+pub mod figures;
 pub mod files;
 pub(crate) mod json;
 pub mod paging;

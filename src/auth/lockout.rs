@@ -52,14 +52,14 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Forgets the failures of the account after the right password. Refuses the log-in if others have locked it meanwhile: of
-    /// passwords that are tried at once, no more count than one after the other.
+    /// Forgets the failures of the account after the right password, but no lock. Refuses the log-in if others have locked it
+    /// meanwhile: of passwords that are tried at once, no more count than one after the other.
     pub(super) async fn succeed(self) -> Result<()> {
-        self.check().await?;
         for count in self.counts.iter().filter(|count| count.kind == Kind::Account) {
-            sqlx::query!("delete from login_failures where key = $1", count.key).execute(&self.app.db.server).await?;
+            let forgotten = sqlx::query!("delete from login_failures where key = $1 and failures < $2", count.key, count.most);
+            forgotten.execute(&self.app.db.server).await?;
         }
-        Ok(())
+        self.check().await
     }
 
     async fn check(&self) -> Result<()> {

@@ -1,6 +1,9 @@
 //! Answers of Postgres that are kept for seconds, so that not every request asks again: sessions, and the overview of the sync.
 
 mod invalidation;
+mod shared;
+
+pub use shared::{Found, Shared};
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -24,14 +24,14 @@ pub use access::{Access, Registration};
 pub use database::Database;
 pub use exports::Exports;
 pub use http::Http;
-pub use imports::Imports;
+pub use imports::{Imports, SheetLimits};
 pub use jobs::Jobs;
 pub use search::Search;
 pub use sync::Sync;
 pub use sync::feed::Feed;
 pub use sync::reindex::Rebuild;
 pub use telemetry::Telemetry;
-pub use writes::Writes;
+pub use writes::{PaymentMode, Writes};
 
 #[derive(Args, Clone, Debug)]
 pub struct Config {
@@ -97,6 +97,13 @@ impl Config {
     pub fn registration(&self) -> Registration {
         let default = if self.environment == Environment::Development { Registration::Open } else { Registration::Invite };
         self.access.registration.unwrap_or(default)
+    }
+
+    /// Whether payments can be simulated.
+    #[must_use]
+    pub fn payment_mode(&self) -> PaymentMode {
+        let default = if self.environment == Environment::Production { PaymentMode::Live } else { PaymentMode::Mock };
+        self.writes.payment_mode.unwrap_or(default)
     }
 }
 

@@ -18,4 +18,15 @@ pub struct Writes {
         action = clap::ArgAction::Set
     )]
     pub require_idempotency: bool,
+    /// `mock` opens POST /payments/simulate, which records payments that were never made; the default but in production, where it is
+    /// `live`.
+    #[arg(id = "payment_mode", long = "payment-mode", env = "PAYMENT_MODE")]
+    pub payment_mode: Option<PaymentMode>,
+}
+
+/// Whether payments can be simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PaymentMode {
+    Mock,
+    Live,
 }

@@ -3,12 +3,17 @@
 use std::sync::LazyLock;
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::features::{accounts, customers, payments};
 use crate::search::{self, Cell, FieldKind};
 
 /// What rows become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, JsonSchema, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ImportTarget")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Target {
     /// People and companies that owe.
     Customers,

@@ -2,21 +2,15 @@
 //!
 //! A file is read twice. The survey checks that it can be read and what its columns hold, before anything is written. Then a
 //! thread reads rows, at most two batches ahead of the transactions that insert them, so memory does not grow with the file.
-//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `csv`
+//! Every row has a key, and a row whose key exists is skipped: an interrupted import is resumed by running it again. Only `sheets`
 //! knows the format of the file.
 
-mod accounts;
-mod batch;
-mod csv;
-mod customers;
 mod fields;
-mod header;
-mod payments;
-mod record;
+mod read;
 mod report;
-mod survey;
-mod text;
-mod value;
+mod run;
+pub mod store;
+mod targets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,15 +22,16 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 pub use crate::imports::fields::Target;
-pub use crate::imports::header::Mapping;
+pub use crate::imports::read::header::Mapping;
+pub use crate::imports::read::value::{DayOrder, Decimal, Forms};
 pub use crate::imports::report::{Event, Issue, Severity, Summary};
-pub use crate::imports::value::{DayOrder, Decimal};
 
 use crate::api::{self, Authority};
 use crate::config;
-use crate::imports::batch::{Draft, Seen};
-use crate::imports::record::Record;
-use crate::imports::survey::Survey;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::{self, Survey};
+use crate::imports::run::batch::{self, Draft, Seen};
+use crate::imports::targets::{accounts, customers, payments};
 use crate::values::money::Currency;
 
 /// A file to import, and how.
@@ -137,7 +132,7 @@ async fn import_as<D: Draft>(
 fn read(import: &Import, survey: &Survey, sender: &mpsc::Sender<Vec<Record>>) -> anyhow::Result<()> {
     let (_, mut rows) = survey::open(import)?;
     let mut batch = Vec::new();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         batch.push(match row {
             Ok(row) => Record::read(row, survey),
             Err(broken) => Record::broken(broken),

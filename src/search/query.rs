@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::aggregate::{Aggregates, Counted};
+use super::aggregate::{Aggregates, Aggregation, Counted};
 use super::field::Field;
 use super::filter::Filter;
 use super::phrase::{Phrase, Rarity};
@@ -163,6 +163,20 @@ impl Total {
 }
 
 impl Query {
+    /// A list that only counts: it shows no documents.
+    #[must_use]
+    pub fn counting(filter: Filter, list: Vec<Aggregation>) -> Self {
+        Self {
+            filter,
+            phrase: None,
+            sort: Vec::new(),
+            page: Page::Number(1),
+            limit: 0,
+            count: Count::None,
+            aggregates: Aggregates { choices: Vec::new(), list },
+        }
+    }
+
     /// Whether the order depends on how an engine scores.
     #[must_use]
     pub fn is_scored(&self) -> bool {

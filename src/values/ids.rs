@@ -68,5 +68,6 @@ id!(SessionId);
 id!(ApiKeyId);
 id!(SavedSearchId);
 id!(JobId);
+id!(ImportId);
 id!(FileId);
 id!(ExportId);

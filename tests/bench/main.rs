@@ -20,8 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, pgsync, record_reads,
-    reindex, reindex_latency, resources, sync_rate, trials, typing,
+    announcements, builds, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, payment_writes, pgsync,
+    record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
 };
 
 #[global_allocator]
@@ -34,12 +34,15 @@ struct Options {
     /// Customers in the database; with several sizes everything is measured at each.
     #[arg(long, value_delimiter = ',', default_value = "10000,200000")]
     customers: Vec<u64>,
-    /// Measure only these; everything but p6, p17, p20 and the trials if absent.
+    /// Measure only these; everything but p6, p13, p17, p20 and the trials if absent.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Also measure p6, against PGSync, which needs Python and fetches a package.
     #[arg(long)]
     p6: bool,
+    /// Also measure p13, against openpyxl and SheetJS, which needs Python and Node and fetches four packages.
+    #[arg(long)]
+    p13: bool,
     /// Also measure p17, against Express and pg, which needs Node and fetches two packages.
     #[arg(long)]
     p17: bool,
@@ -96,6 +99,10 @@ enum Part {
     P10,
     /// One record by id.
     P11,
+    /// Payments recorded per second.
+    P12,
+    /// Import of a workbook.
+    P13,
     /// Lists and memory against a minimal implementation with Express and pg.
     P17,
     /// Memory and startup time.
@@ -116,12 +123,13 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 19] = [
+    const ORDER: [Self; 21] = [
         Self::P1,
         Self::P3,
         Self::P4,
         Self::P17,
         Self::P11,
+        Self::P12,
         Self::P7,
         Self::P7Hot,
         Self::P8,
@@ -130,6 +138,7 @@ impl Part {
         Self::P10,
         Self::P5,
         Self::P6,
+        Self::P13,
         Self::P19,
         Self::Drift,
         Self::ReindexCrash,
@@ -179,6 +188,7 @@ impl Options {
         self.only.contains(&part)
             || match part {
                 Part::P6 => self.p6,
+                Part::P13 => self.p13,
                 Part::P17 => self.p17,
                 Part::P20 => self.p20,
                 _ => self.only.is_empty() && !part.is_trial(),
@@ -220,6 +230,8 @@ impl Options {
                 Part::P9Live => reindex_latency::measure(&context).boxed_local().await,
                 Part::P10 => coalescing::measure(&context).boxed_local().await,
                 Part::P11 => record_reads::measure(&context).boxed_local().await,
+                Part::P12 => payment_writes::measure(&context).boxed_local().await,
+                Part::P13 => workbooks::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,

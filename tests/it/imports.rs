@@ -158,7 +158,10 @@ async fn every_fault_of_every_row_is_reported_with_its_cell() {
     );
     assert_eq!(outcome, summary(2, 0, 7, 1));
     let issue = &issues[1];
-    assert_eq!((issue.column.as_deref(), issue.field, issue.value.as_deref()), (Some("kind"), Some("kind"), Some("robot")));
+    assert_eq!(
+        (issue.column.as_deref(), issue.field.as_deref(), issue.value.as_deref()),
+        (Some("kind"), Some("kind"), Some("robot"))
+    );
     assert_eq!(issues[3].severity, Severity::Warning);
 }
 

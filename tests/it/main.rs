@@ -28,6 +28,7 @@ mod relevance;
 mod saved_searches;
 mod search;
 mod searchable;
+mod sheets;
 mod soak;
 mod storage;
 mod sync;

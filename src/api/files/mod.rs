@@ -2,11 +2,11 @@
 
 mod download;
 mod form;
-mod format;
 mod name;
 mod upload;
 
 pub use download::{Sink, file, generated};
 pub use form::Form;
-pub use format::Format;
 pub use upload::Upload;
+
+pub use crate::sheets::Format;

@@ -9,11 +9,11 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::form::{FilePart, Form, Part, Parts, bad_form};
-use super::format::{self, Format};
 use super::name;
 use crate::api::Request;
 use crate::error::{Error, Result};
 use crate::http::message;
+use crate::sheets::{self, Format};
 
 /// An uploaded file. It has no name on the disk, so it is gone when this value is, even if the process is killed.
 #[derive(Debug)]
@@ -87,13 +87,13 @@ struct Sink {
 
 impl Sink {
     fn new(file: File) -> Self {
-        Self { file: file.into(), bytes: 0, digest: Sha256::new(), head: Vec::with_capacity(format::HEAD_BYTES) }
+        Self { file: file.into(), bytes: 0, digest: Sha256::new(), head: Vec::with_capacity(sheets::HEAD_BYTES) }
     }
 
     async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.bytes += chunk.len() as u64;
         self.digest.update(chunk);
-        self.head.extend_from_slice(&chunk[..chunk.len().min(format::HEAD_BYTES - self.head.len())]);
+        self.head.extend_from_slice(&chunk[..chunk.len().min(sheets::HEAD_BYTES - self.head.len())]);
         self.file.write_all(chunk).await
     }
 

@@ -5,9 +5,12 @@
 //! the same transaction.
 
 mod fields;
+mod figures;
 mod payment;
+mod recording;
 mod routes;
 mod rules;
+mod simulate;
 mod status;
 
 pub use fields::COLLECTION;

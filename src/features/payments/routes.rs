@@ -1,30 +1,29 @@
 //! The addresses of payments, also of those on an account.
 
-use hyper::header::HeaderName;
-use schemars::JsonSchema;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fields::{COLLECTION, of_account};
+use super::figures::{AboutFailures, AboutStats, Failures, Stats, failures, stats};
 use super::payment::{self, Payment};
+use super::recording::{NewPayment, Recorded, create, create_on_account};
 use super::rules;
-use crate::api::{Contended, Context, Reply, Request, fields};
+use super::simulate::{Simulation, simulate};
+use crate::api::figures::Figures;
+use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
-use crate::error::{Error, Result, Violations};
-use crate::features::accounts;
+use crate::error::Result;
 use crate::features::resource::{
     self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Answers, Created, NoContent, Nothing, Operation};
+use crate::operation::{NoContent, Nothing};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
 use crate::values::json::Object;
-
-const TWIN: HeaderName = HeaderName::from_static("x-possible-duplicate-of");
 
 /// The access matrix of payments.
 pub fn routes(app: &App) -> Routes {
@@ -32,6 +31,12 @@ pub fn routes(app: &App) -> Routes {
         get    ()                      may(Read)   => resource::list::<Payment>:    List<Payment> -> Page<Payment>;
         post   ()                      may(Edit)   => create:                       New<Payment> -> Recorded;
         post   ("search")              may(Read)   => resource::search::<Payment>:  Search<Payment> -> Page<Payment>;
+        /// Says how much came, how much failed and how it was paid, in one currency and in each.
+        get    ("stats")               may(Read)   => stats:                        AboutStats -> Figures<Stats>;
+        /// Counts failed payments by their code, their method and the hour of the day.
+        get    ("failures")            may(Read)   => failures:                     AboutFailures -> Figures<Failures>;
+        /// Records a payment that was never made, with the outcome that is asked for; not in production.
+        post   ("simulate")            may(Edit)   => simulate:                     Simulation -> Recorded;
         get    (PaymentId)             may(Read)   => resource::read::<Payment>:    Shape<Payment> -> View<Payment>;
         patch  (PaymentId)             may(Edit)   => resource::change::<Payment>:  Changes<Payment> -> Payment;
         put    (PaymentId)             may(Edit)   => resource::replace::<Payment>: Replacement<Payment> -> Payment;
@@ -47,22 +52,6 @@ pub fn account_routes(app: &App) -> Routes {
     routes! { app, "accounts";
         get  (AccountId / "payments") may(Read) => list_on_account:   List<Payment> -> Page<Payment>;
         post (AccountId / "payments") may(Edit) => create_on_account: New<Payment> -> Recorded;
-    }
-}
-
-/// What a new payment needs.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = ["amount", "method"]))]
-#[schemars(extend("examples" = [{ "amount": "29.90", "currency": "EUR", "method": "credit_card" }]))]
-pub struct NewPayment {}
-
-/// A new payment; a header names one that looks the same.
-struct Recorded;
-
-impl Answers for Recorded {
-    fn describe(operation: &mut Operation<'_>) {
-        Created::<Payment>::describe(operation);
-        operation.headers.insert("X-Possible-Duplicate-Of");
     }
 }
 
@@ -106,45 +95,4 @@ impl Resource for Payment {
 /// An account that does not exist has no payments; whether it exists is asked by its own address.
 async fn list_on_account(id: AccountId, caller: Caller, request: Request) -> Result<Reply> {
     resource::list_part::<Payment>(&caller, &request, of_account(id)).await
-}
-
-async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut body = request.object().await?;
-    let mut violations = Violations::default();
-    let account = fields::take(&mut body, "accountId", &mut violations).value();
-    violations.check()?;
-    record(body, account, &caller, &request).await
-}
-
-async fn create_on_account(id: AccountId, caller: Caller, mut request: Request) -> Result<Reply> {
-    let mut body = request.object().await?;
-    accounts::take_repeated_account(&mut body, id)?;
-    record(body, Some(id.0), &caller, &request).await.map_err(accounts::unknown_in_address)
-}
-
-async fn record(body: Object, account: Option<Uuid>, caller: &Caller, request: &Request) -> Result<Reply> {
-    let settings = &request.app.config.writes;
-    if settings.require_idempotency && request.is_canonical() && !request.has_idempotency_key() {
-        return Err(Error::malformed("idempotency_key_required", "a payment needs an Idempotency-Key header"));
-    }
-    let context = request.rule_context(caller.id, caller.authority());
-    let contended = account.map_or(Contended::Nothing, Contended::Record);
-    request
-        .write(caller.id, contended, async |connection| {
-            let payee = rules::lock_payee(connection, account).await?;
-            if payee.is_some_and(|payee| payee.deleted_at.is_some()) {
-                return Err(accounts::unknown_account());
-            }
-            let mut violations = Violations::default();
-            let payment = Payment::read_new(body, payee.as_ref(), &context, &mut violations);
-            violations.check()?;
-            let id = rules::record(connection, &payment, Some(caller.id)).await?;
-            let twin = rules::find_twin(connection, &payment).await?;
-            let reply = resource::created::<Payment>(connection, id.0, request).await?;
-            Ok(match twin {
-                Some(twin) => reply.with(TWIN, &twin.to_string()),
-                None => reply,
-            })
-        })
-        .await
 }

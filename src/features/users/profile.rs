@@ -152,12 +152,7 @@ struct Reset {
 async fn reset(mut request: Request) -> Result<Reply> {
     let given: Reset = request.json().await?;
     let (db, now) = (&request.app.db.server, request.app.clock.now());
-    let client = request.context.client();
-    lockout::check_address(&request.app, client).await?;
-    let Some(token) = tokens::find(db, Purpose::Reset, &given.token, now).await? else {
-        lockout::count_failure(&request.app, client).await?;
-        return Err(bad_token());
-    };
+    let token = tokens::find(&request, Purpose::Reset, &given.token).await?.ok_or_else(bad_token)?;
     let id = UserId(token.user_id.ok_or_else(bad_token)?);
     let user = store::find(db, id).await?.filter(|user| user.is_active).ok_or_else(bad_token)?;
     let mut violations = Violations::default();

@@ -83,10 +83,9 @@ async fn register(mut request: Request) -> Result<Reply> {
 
 /// Finds the invitation of a registration; fails if there has to be one.
 async fn admit(request: &Request, secret: Option<String>, admin: Option<&Caller>) -> Result<Option<Token>> {
-    let app = &request.app;
-    match (secret, app.config.registration()) {
+    match (secret, request.app.config.registration()) {
         (Some(secret), Registration::Open | Registration::Invite) => {
-            let found = tokens::find(&app.db.server, Purpose::Invitation, &secret, app.clock.now()).await?;
+            let found = tokens::find(request, Purpose::Invitation, &secret).await?;
             found.map(Some).ok_or_else(bad_invitation)
         }
         (None, Registration::Open) => Ok(None),

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use crate::auth::Role;
+use crate::api::Request;
+use crate::auth::{Role, lockout};
+use crate::error::Result;
 use crate::values::ids::{self, UserId};
 
 /// What a token is good for.
@@ -202,13 +204,10 @@ pub(super) struct Token {
     pub(super) created_by: Option<Uuid>,
 }
 
-/// Finds a token that can be used now.
-pub(super) async fn find(
-    db: impl PgExecutor<'_>,
-    purpose: Purpose,
-    secret: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<Token>> {
+/// Finds the token that a client sends, if it can be used now. A wrong one counts like a wrong password of the client's address.
+pub(super) async fn find(request: &Request, purpose: Purpose, secret: &str) -> Result<Option<Token>> {
+    let (app, client) = (&request.app, request.context.client());
+    lockout::check_address(app, client).await?;
     let found = sqlx::query_as!(
         Token,
         r#"
@@ -221,9 +220,13 @@ pub(super) async fn find(
         "#,
         hash(secret),
         purpose.as_str(),
-        now,
+        app.clock.now(),
     );
-    found.fetch_optional(db).await
+    let found = found.fetch_optional(&app.db.server).await?;
+    if found.is_none() {
+        lockout::count_failure(app, client).await?;
+    }
+    Ok(found)
 }
 
 /// Uses a token up; false if another request was faster.

@@ -7,10 +7,12 @@ use crate::values::zone::Zone;
 
 mod answer;
 mod counted;
+mod interval;
 
 pub use answer::Aggregated;
 pub(in crate::search) use counted::complete;
 pub use counted::{Bucket, Counted, EXACT_LIMIT, Sums};
+pub use interval::Interval;
 
 /// The facets and aggregations of a list.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +36,8 @@ pub struct Aggregation {
     /// In the answer.
     pub name: String,
     pub scope: Scope,
+    /// Which of those in scope.
+    pub among: Filter,
     pub group: Group,
     /// What is added up in each group.
     pub stats: Option<Stats>,
@@ -61,7 +65,8 @@ pub enum Group {
         /// Of the documents that are counted, where the conditions compare amounts.
         currency: Option<Currency>,
     },
-    /// One for each period that has documents, the earliest first, up to [`MAX_PERIODS`].
+    /// One for each period that has documents, the earliest first, up to [`Interval::most`]. An hour that comes twice, because clocks
+    /// are put back, may be two.
     Periods { field: &'static Field, interval: Interval, zone: Zone },
     /// None: only how many different values there are.
     Distinct(&'static Field),
@@ -85,19 +90,6 @@ pub struct Stats {
     pub currency: Option<&'static Field>,
 }
 
-/// A calendar period; weeks begin on Monday (ISO 8601).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interval {
-    Day,
-    Week,
-    Month,
-    Quarter,
-    Year,
-}
-
-/// Most periods of an answer: the days of a year and a month.
-pub const MAX_PERIODS: u32 = 400;
-
 impl Group {
     /// Whether the list's own conditions name this value.
     fn is_chosen(&self, value: &str) -> bool {
@@ -109,31 +101,15 @@ impl Group {
     }
 }
 
-impl Interval {
-    pub const ALL: [Self; 5] = [Self::Day, Self::Week, Self::Month, Self::Quarter, Self::Year];
-
-    /// The name that clients, Elasticsearch and Postgres have for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Quarter => "quarter",
-            Self::Year => "year",
-        }
-    }
-}
-
 impl Aggregates {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The choices that hold for what an aggregation counts.
-    pub fn choices_of(&self, aggregation: &Aggregation) -> impl Iterator<Item = &Filter> {
-        let scope = aggregation.scope;
-        self.choices.iter().filter(move |choice| scope != Scope::Facet(choice.of)).map(|choice| &choice.filter)
+    /// The conditions on what an aggregation counts, besides those of the list that are no choices.
+    pub fn filters_of<'a>(&'a self, aggregation: &'a Aggregation) -> impl Iterator<Item = &'a Filter> {
+        let choices = self.choices.iter().filter(|choice| aggregation.scope != Scope::Facet(choice.of));
+        choices.map(|choice| &choice.filter).chain([&aggregation.among])
     }
 }

@@ -5,15 +5,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{ElasticError, compile};
-use crate::search::aggregate::{
-    Aggregates, Aggregation, Bucket, Counted, EXACT_LIMIT, Group, MAX_PERIODS, Stats, Sums, complete,
-};
+use crate::search::aggregate::{Aggregates, Aggregation, Bucket, Counted, EXACT_LIMIT, Group, Interval, Stats, Sums, complete};
 use crate::search::field::FieldKind;
 
 /// More currencies than there are.
 const MAX_CURRENCIES: u32 = 300;
 /// Different values up to which they are counted one by one, which takes eight bytes for each.
 const EXACT_VALUES: u64 = 3_000;
+
+/// How an hour is named.
+const HOUR: &str = "%Y-%m-%dT%H:%M";
 
 /// Compiles into the member `aggs`. The choices are the request's `post_filter`, so each aggregation filters by its own ones.
 pub(super) fn body(aggregates: &Aggregates) -> Json {
@@ -27,7 +28,7 @@ fn name(number: usize) -> String {
 }
 
 fn scoped(aggregates: &Aggregates, aggregation: &Aggregation) -> Json {
-    let mut filters: Vec<Json> = aggregates.choices_of(aggregation).map(compile::compile).collect();
+    let mut filters: Vec<Json> = aggregates.filters_of(aggregation).map(compile::compile).collect();
     let stats = aggregation.stats.map(stats);
     let group = |mut group: Json| {
         if let Some(stats) = &stats {
@@ -58,7 +59,7 @@ fn scoped(aggregates: &Aggregates, aggregation: &Aggregation) -> Json {
             }
             // A plain histogram has as many buckets as there are periods between two dates that anyone could have written.
             let sources = json!([{ "at": { "date_histogram": histogram } }]);
-            json!({ "groups": group(json!({ "composite": { "sources": sources, "size": MAX_PERIODS } })) })
+            json!({ "groups": group(json!({ "composite": { "sources": sources, "size": interval.most() } })) })
         }
         Group::Distinct(field) => {
             json!({ "distinct": { "cardinality": { "field": field.path, "precision_threshold": EXACT_VALUES } } })
@@ -150,12 +151,13 @@ impl Scoped {
                 let buckets = list.iter().zip(self.groups?.buckets).map(|(condition, entry)| entry.named(condition.name.clone()));
                 Some(Counted::Groups { buckets: buckets.collect::<Option<_>>()?, other: 0, error_bound: 0 })
             }
-            Group::Periods { field, zone, .. } => {
+            Group::Periods { field, zone, interval } => {
                 let is_local = matches!(field.kind, FieldKind::Moment);
                 let period = |entry: Entry| {
                     let start = DateTime::from_timestamp_millis(entry.key["at"].as_i64()?)?;
-                    let day = if is_local { zone.day_of(start) } else { start.date_naive() };
-                    entry.named(day.to_string())
+                    let local = if is_local { zone.local(start) } else { start.naive_utc() };
+                    let is_hour = *interval == Interval::Hour;
+                    entry.named(if is_hour { local.format(HOUR).to_string() } else { local.date().to_string() })
                 };
                 let buckets = self.groups?.buckets.into_iter().map(period).collect::<Option<Vec<_>>>()?;
                 let other = documents.saturating_sub(buckets.iter().map(|bucket| bucket.count).sum());

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::{compile, matches};
 use crate::search::Collection;
-use crate::search::aggregate::{Aggregation, Bucket, Counted, EXACT_LIMIT, Group, MAX_PERIODS, Sums, complete};
+use crate::search::aggregate::{Aggregation, Bucket, Counted, EXACT_LIMIT, Group, Interval, Sums, complete};
 use crate::search::field::{Field, FieldKind};
 use crate::search::query::{Matching, Query};
 use crate::values::money::Currency;
@@ -108,7 +108,7 @@ fn groups(collection: &Collection, query: &Query, matching: &Matching, aggregati
     let limit = EXACT_LIMIT + 1;
     let (order, most) = match &aggregation.group {
         Group::Terms { size, .. } => ("total desc, bucket", *size),
-        Group::Periods { .. } => ("bucket", MAX_PERIODS),
+        Group::Periods { interval, .. } => ("bucket", interval.most()),
         Group::Whole | Group::Conditions { .. } | Group::Distinct(_) => ("bucket", u32::MAX),
     };
     let mut sql = selection(collection, query, matching, aggregation, |sql| {
@@ -145,7 +145,7 @@ fn selection(
     aggregation: &Aggregation,
     columns: impl FnOnce(&mut Sql),
 ) -> Sql {
-    matches(collection, query, matching, query.aggregates.choices_of(aggregation), columns)
+    matches(collection, query, matching, query.aggregates.filters_of(aggregation), columns)
 }
 
 fn bucket(sql: &mut Sql, group: &Group) {
@@ -164,7 +164,7 @@ fn bucket(sql: &mut Sql, group: &Group) {
             sql.push(" end");
         }
         Group::Periods { field, interval, zone } => {
-            sql.push(format!("date_trunc('{}', ", interval.name())).push(field.sql);
+            sql.push(format!("to_char(date_trunc('{}', ", interval.name())).push(field.sql);
             if matches!(field.kind, FieldKind::Moment) {
                 sql.push(" at time zone ").push_bind(zone.to_string());
                 // As a text, an offset would be read with its sign turned around (POSIX).
@@ -174,7 +174,7 @@ fn bucket(sql: &mut Sql, group: &Group) {
             } else {
                 sql.push("::timestamp");
             }
-            sql.push(")::date");
+            sql.push(if *interval == Interval::Hour { "), 'YYYY-MM-DD\"T\"HH24:MI')" } else { "), 'YYYY-MM-DD')" });
         }
     }
 }

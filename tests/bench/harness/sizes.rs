@@ -33,6 +33,9 @@ pub struct Sizes {
     /// Changes in one round of p6.
     #[arg(long, default_value_t = 20_000)]
     pub pgsync_changes: i64,
+    /// Rows of the workbook of p13.
+    #[arg(long, default_value_t = 100_000)]
+    pub import_rows: u32,
 }
 
 impl Sizes {

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod activities;
 mod customers;
+mod figures;
 pub(crate) mod ledger;
 pub(crate) mod locks;
 pub(crate) mod log;

@@ -162,6 +162,20 @@ async fn an_address_that_guesses_many_names_is_locked() {
 }
 
 #[tokio::test]
+async fn wrong_tokens_count_like_wrong_passwords_of_their_address() {
+    let test = start(&["--login-max-failures-per-address", "6", "--registration", "invite"]).await;
+    let client = test.anonymous().with("x-forwarded-for", "192.0.2.1");
+    let (reset, register) = (json!({ "token": "x", "password": WRONG }), json!({ "invitation": "x", "username": "joan" }));
+    for _ in 0..3 {
+        client.post("/auth/password/reset", &reset).await.expect(422);
+        client.post("/auth/register", &register).await.expect(422);
+    }
+    client.post("/auth/register", &register).await.expect(429);
+    client.post("/auth/password/reset", &reset).await.expect(429);
+    log_in(&test, "192.0.2.2", "jane", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
 async fn an_operator_unlocks_an_account() {
     let test = start(&[]).await;
     assert_eq!(statuses(&test, "192.0.2.1", "jane", &[WRONG; 6]).await[5], 423);

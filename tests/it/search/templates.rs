@@ -160,7 +160,8 @@ struct Member {
 /// Reads the members of a struct in a folder, by their names on the wire.
 fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
     let head = format!("pub struct {name} {{\n");
-    let files = fs::read_dir(root(folder)).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let paths = fs::read_dir(root(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let files = paths.map(|path| fs::read_to_string(path).unwrap());
     let source = files.into_iter().find_map(|text| Some(text.split_once(&head)?.1.split_once("\n}")?.0.to_owned()));
     let source = source.unwrap_or_else(|| panic!("no struct {name} in {folder}"));
     let (mut members, mut meaning, mut renamed) = (BTreeMap::new(), String::new(), None);

@@ -8,7 +8,7 @@ use super::files;
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
-    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits"]),
+    (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits", "sheets"]),
     (2, &["app"]),
     (3, &["http"]),
     (4, &["api", "jobs"]),

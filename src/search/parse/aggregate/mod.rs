@@ -28,6 +28,9 @@ const MAX_SIZE: u32 = 100;
 /// Most bounds of ranges.
 const MAX_BOUNDS: usize = 20;
 
+/// Aggregations count all that the list has.
+const ANY: Filter = Filter::All(Vec::new());
+
 /// What aggregations are there, and how they are written.
 const FORMS: [(&str, &str); 5] = [
     ("terms", "terms(field) or terms(field,amount)"),
@@ -134,7 +137,7 @@ impl Reader<'_> {
                     (field.name, self.ranges(field, &arguments)?)
                 }
             };
-            self.add(Aggregation { name: text.to_owned(), scope: Scope::Facet(of), group, stats: None })?;
+            self.add(Aggregation { name: text.to_owned(), scope: Scope::Facet(of), among: ANY, group, stats: None })?;
         }
         Ok(())
     }
@@ -142,14 +145,14 @@ impl Reader<'_> {
     fn aggregations(&mut self, text: &str) -> Result<(), ParameterError> {
         for call in calls(text)? {
             let (group, stats) = self.aggregation(&call)?;
-            self.add(Aggregation { name: call.text.to_owned(), scope: Scope::List, group, stats })?;
+            self.add(Aggregation { name: call.text.to_owned(), scope: Scope::List, among: ANY, group, stats })?;
         }
         Ok(())
     }
 
     fn named(&mut self, name: &str, text: &str) -> Result<(), ParameterError> {
         let (group, stats) = self.aggregation(&call(text.trim())?)?;
-        self.add(Aggregation { name: name.to_owned(), scope: Scope::List, group, stats })
+        self.add(Aggregation { name: name.to_owned(), scope: Scope::List, among: ANY, group, stats })
     }
 
     fn aggregation(&self, call: &Call<'_>) -> Result<(Group, Option<Stats>), ParameterError> {

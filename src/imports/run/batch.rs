@@ -8,17 +8,17 @@ use std::hash::{BuildHasher, RandomState};
 use anyhow::Context;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::Import;
-use super::record::Record;
-use super::report::{Issue, Severity, Summary};
-use super::survey::Survey;
 use crate::error::{Error, Result, Violation};
+use crate::imports::Import;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::Survey;
+use crate::imports::report::{Issue, Severity, Summary};
 
 /// Keys that are remembered to find repeated rows (16 MB); later repetitions count as existing records.
 const REMEMBERED_KEYS: usize = 1_000_000;
 
 /// A record on its way from a row of a file into its table.
-pub(super) trait Draft: Sized + Send + Sync {
+pub(in crate::imports) trait Draft: Sized + Send + Sync {
     /// The records that rows refer to.
     type Known: Send;
 
@@ -40,7 +40,7 @@ pub(super) trait Draft: Sized + Send + Sync {
 
 /// Hashes of the keys of earlier rows, to find repeated rows.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(in crate::imports) struct Seen {
     rows: HashMap<u64, u64>,
     hasher: RandomState,
 }
@@ -63,9 +63,9 @@ impl Seen {
 
 /// What became of a batch.
 #[derive(Default)]
-pub(super) struct Outcome {
-    pub(super) summary: Summary,
-    pub(super) issues: Vec<Issue>,
+pub(in crate::imports) struct Outcome {
+    pub(in crate::imports) summary: Summary,
+    pub(in crate::imports) issues: Vec<Issue>,
 }
 
 impl Outcome {
@@ -81,7 +81,7 @@ impl Outcome {
 }
 
 /// Imports a batch. A dry run rolls it back.
-pub(super) async fn write<D: Draft>(
+pub(in crate::imports) async fn write<D: Draft>(
     pool: &PgPool,
     import: &Import,
     survey: &Survey,

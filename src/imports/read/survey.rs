@@ -6,38 +6,33 @@ use std::fs::File;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::Import;
-use super::csv::{Row, Rows};
-use super::fields::Kind;
 use super::header::Header;
-use super::text::{self, Text};
 use super::value::{DayOrder, Decimal, Votes, amount_vote, day_vote};
-
-/// Columns of a file; spreadsheets that people make have fewer.
-const MAX_COLUMNS: usize = 200;
-/// Bytes of a row: beyond them a quote counts as never closed.
-const MAX_ROW_BYTES: usize = 1_048_576;
+use crate::imports::Import;
+use crate::imports::fields::Kind;
+use crate::sheets::text::{self, MAX_ROW_BYTES, Rows, Text};
+use crate::sheets::{Cell, Row};
 
 /// What the first pass finds.
-pub(super) struct Survey {
-    pub(super) header: Header,
+pub(in crate::imports) struct Survey {
+    pub(in crate::imports) header: Header,
     /// How each column of days is read.
-    pub(super) days: HashMap<usize, DayOrder>,
+    pub(in crate::imports) days: HashMap<usize, DayOrder>,
     /// How each column of amounts is read.
-    pub(super) decimals: HashMap<usize, Decimal>,
+    pub(in crate::imports) decimals: HashMap<usize, Decimal>,
     /// Rows after the header, broken ones too.
-    pub(super) rows: u64,
+    pub(in crate::imports) rows: u64,
 }
 
 /// Opens the file. Returns its header and the rows after it.
-pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
+pub(in crate::imports) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     let file = File::open(&import.path).context("the file cannot be opened")?;
     let size = file.metadata()?.len();
-    let limit = import.limits.max_file_bytes;
+    let limit = import.limits.sheets.max_file_bytes;
     ensure!(size <= limit, "the file has {size} bytes, more than the limit of {limit} (--import-max-file-bytes)");
     let text = text::open(file, import.encoding)?;
     let mut rows = Rows::new(text, import.delimiter, MAX_ROW_BYTES)?;
-    let header = rows.next()?.ok_or_else(|| anyhow!("the file is empty"))?;
+    let header = rows.next_row()?.ok_or_else(|| anyhow!("the file is empty"))?;
     match header {
         Ok(header) => Ok((header, rows)),
         Err(broken) if broken.code == "not_utf8" => Err(not_utf8(broken.line)),
@@ -45,28 +40,34 @@ pub(super) fn open(import: &Import) -> anyhow::Result<(Row, Rows<Text>)> {
     }
 }
 
-pub(super) fn survey(import: &Import) -> anyhow::Result<Survey> {
+pub(in crate::imports) fn survey(import: &Import) -> anyhow::Result<Survey> {
     let (headings, mut rows) = open(import)?;
+    let headings: Vec<String> = headings.cells.iter().map(Cell::to_string).collect();
     ensure!(
-        !headings.cells[0].starts_with("PK\u{3}\u{4}"),
+        !headings[0].starts_with("PK\u{3}\u{4}"),
         "the file is a workbook or an archive; save the sheet as CSV (UTF-8) and import that"
     );
     ensure!(
-        !headings.cells.iter().any(|heading| heading.contains('\0')),
+        !headings.iter().any(|heading| heading.contains('\0')),
         "the header holds NUL characters: the file is not text, or it is UTF-16 (pass --encoding utf-16le)"
     );
-    let (columns, limit) = (headings.cells.len(), MAX_COLUMNS);
+    let (columns, limit) = (headings.len(), import.limits.sheets.max_columns);
     ensure!(columns <= limit, "the file has {columns} columns, more than the limit of {limit}");
-    let header = Header::read(import.target, &headings.cells, &import.mappings).map_err(|wrong| anyhow!(wrong))?;
+    let header = Header::read(import.target, &headings, &import.mappings).map_err(|wrong| anyhow!(wrong))?;
     let mut days: HashMap<usize, Votes<DayOrder>> = HashMap::new();
     let mut amounts: HashMap<usize, Votes<Decimal>> = HashMap::new();
     let mut count = 0;
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         count += 1;
-        ensure!(count <= import.limits.max_rows, "the file has more than {} rows (--import-max-rows)", import.limits.max_rows);
+        ensure!(
+            count <= import.limits.sheets.max_rows,
+            "the file has more than {} rows (--import-max-rows)",
+            import.limits.sheets.max_rows
+        );
         match row {
             Ok(row) => {
                 for (at, (column, cell)) in header.columns.iter().zip(&row.cells).enumerate() {
+                    let cell = cell.to_string();
                     let cell = cell.trim();
                     match column.field.map(|field| field.kind) {
                         Some(Kind::Day | Kind::ForgivenDay | Kind::Moment) => {

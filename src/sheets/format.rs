@@ -1,7 +1,9 @@
 //! What kind of file it is, by its first bytes and not by what the client says.
 
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+
 /// Bytes at the beginning that [`Format::of`] looks at.
-pub(super) const HEAD_BYTES: usize = 4 * 1024;
+pub const HEAD_BYTES: usize = 4 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -32,11 +34,22 @@ impl Format {
     }
 }
 
-/// Text has no control characters but blanks; only that of UTF-16 has NUL bytes, after a byte order mark.
+/// Text has no control characters but blanks; only that of UTF-16 has NUL bytes.
 fn is_text(head: &[u8]) -> bool {
-    let is_utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    let is_utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) || utf16_without_mark(head).is_some();
     let is_unfit = |byte: &u8| *byte < b' ' && !b"\t\n\x0c\r\x1b".contains(byte);
     (is_utf16 || !head.iter().any(is_unfit)) && !head.starts_with(b"%PDF")
+}
+
+/// Tells UTF-16 without a byte order mark: most of its characters are Latin, with a NUL as their high byte and none as the low one.
+pub(super) fn utf16_without_mark(head: &[u8]) -> Option<&'static Encoding> {
+    let (pairs, _) = head.as_chunks::<2>();
+    let nuls = |at: usize| pairs.iter().filter(|pair| pair[at] == 0).count();
+    match (nuls(0), nuls(1)) {
+        (0, high) if high > pairs.len() / 2 => Some(UTF_16LE),
+        (high, 0) if high > pairs.len() / 2 => Some(UTF_16BE),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +71,9 @@ mod tests {
             (b"%PDF-1.7\n", Format::Binary),
             (b"\x89PNG\r\n\x1a\n\x00", Format::Binary),
             (b"\x7fELF\x02\x01", Format::Binary),
-            (b"n\x00a\x00m\x00e\x00", Format::Binary),
+            (b"n\x00a\x00m\x00e\x00", Format::Text),
+            (b"\x00n\x00a\x00m\x00e", Format::Text),
+            (b"n\x00\x00\x00m\x00e\x00", Format::Binary),
         ] {
             assert_eq!(Format::of(head), format, "{head:?}");
         }

@@ -5,10 +5,10 @@ use std::io::{self, Cursor, Read};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 /// Bytes that should be UTF-8. The reader of rows checks them, because it knows the line.
-pub(super) type Text = Box<dyn Read + Send>;
+pub type Text = Box<dyn Read + Send>;
 
 /// Decodes by the byte order mark, which is removed, else by the given encoding, else as UTF-8.
-pub(super) fn open(mut file: impl Read + Send + 'static, given: Option<&'static Encoding>) -> io::Result<Text> {
+pub fn open(mut file: impl Read + Send + 'static, given: Option<&'static Encoding>) -> io::Result<Text> {
     let mut start = Vec::new();
     file.by_ref().take(3).read_to_end(&mut start)?;
     let (encoding, mark) = Encoding::for_bom(&start).unwrap_or((given.unwrap_or(UTF_8), 0));

@@ -5,26 +5,10 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// One row of a sheet.
-#[derive(Debug, PartialEq)]
-pub(super) struct Row {
-    /// As a spreadsheet counts: the header is row 1.
-    pub(super) number: u64,
-    pub(super) cells: Vec<String>,
-}
-
-/// A row that cannot be parsed.
-#[derive(Debug, PartialEq)]
-pub(super) struct BrokenRow {
-    pub(super) number: u64,
-    /// As a text editor counts, from 1.
-    pub(super) line: u64,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-}
+use super::super::book::{BrokenRow, Cell, Row};
 
 /// Reads rows; blank ones are counted and skipped.
-pub(super) struct Rows<R> {
+pub struct Rows<R> {
     source: R,
     delimiter: u8,
     max_row_bytes: usize,
@@ -35,7 +19,7 @@ pub(super) struct Rows<R> {
     number: u64,
     line: u64,
     /// Bytes of the source before the next row.
-    pub(super) consumed: u64,
+    consumed: u64,
 }
 
 /// The result of parsing one row.
@@ -50,7 +34,7 @@ enum Split {
 
 impl<R: Read> Rows<R> {
     /// Begins to read. The default delimiter is the most frequent one of the first line.
-    pub(super) fn new(source: R, delimiter: Option<u8>, max_row_bytes: usize) -> io::Result<Self> {
+    pub fn new(source: R, delimiter: Option<u8>, max_row_bytes: usize) -> io::Result<Self> {
         let mut rows = Self {
             source,
             delimiter: b',',
@@ -63,12 +47,18 @@ impl<R: Read> Rows<R> {
             consumed: 0,
         };
         rows.fill()?;
-        rows.delimiter = delimiter.unwrap_or_else(|| sniff(&rows.buffer));
+        let named = named_delimiter(&rows.buffer);
+        rows.delimiter = delimiter.or(named).unwrap_or_else(|| sniff(&rows.buffer));
+        if named.is_some() {
+            // Spreadsheets do not count this line.
+            rows.skip_line()?;
+            rows.number = 0;
+        }
         Ok(rows)
     }
 
     /// Returns the next row that is not blank; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
+    pub fn next_row(&mut self) -> io::Result<Option<Result<Row, BrokenRow>>> {
         loop {
             if self.start == self.buffer.len() && self.ended {
                 return Ok(None);
@@ -86,34 +76,45 @@ impl<R: Read> Rows<R> {
                 Split::Unfinished { .. } if !self.ended && rest.len() < self.max_row_bytes => self.fill()?,
                 Split::Unfinished { quoted: false } => {
                     let message = format!("the row is longer than {} bytes", self.max_row_bytes);
-                    return self.skip_line("row_too_long", message).map(Some);
+                    return self.broken("row_too_long", message).map(Some);
                 }
                 Split::Unfinished { quoted: true } => {
                     let message = "a quote is opened and never closed".to_owned();
-                    return self.skip_line("unbalanced_quotes", message).map(Some);
+                    return self.broken("unbalanced_quotes", message).map(Some);
                 }
                 Split::Unbalanced => {
                     let message = "text follows a closing quote; a quote inside a cell is written twice".to_owned();
-                    return self.skip_line("unbalanced_quotes", message).map(Some);
+                    return self.broken("unbalanced_quotes", message).map(Some);
                 }
             }
         }
     }
 
+    /// The line of the next row, as a text editor counts, from 1.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Skips the line in which a broken row begins.
-    fn skip_line(&mut self, code: &'static str, message: String) -> io::Result<Result<Row, BrokenRow>> {
+    fn broken(&mut self, code: &str, message: String) -> io::Result<Result<Row, BrokenRow>> {
         let line = self.line;
+        self.skip_line()?;
+        Ok(Err(BrokenRow { number: self.number, line, code: code.to_owned(), message }))
+    }
+
+    fn skip_line(&mut self) -> io::Result<()> {
         loop {
             let rest = &self.buffer[self.start..];
             let end = rest.iter().position(|byte| *byte == b'\n' || *byte == b'\r');
             match end.and_then(|end| line_end(&rest[end..], self.ended).map(|length| end + length)) {
                 Some(length) => {
                     self.advance(length);
-                    break;
+                    return Ok(());
                 }
                 None if self.ended => {
                     self.advance(rest.len());
-                    break;
+                    return Ok(());
                 }
                 None => {
                     // Only a carriage return is kept: its line feed may follow.
@@ -125,16 +126,16 @@ impl<R: Read> Rows<R> {
                 }
             }
         }
-        Ok(Err(BrokenRow { number: self.number, line, code, message }))
     }
 
     fn decode(&self, cells: Vec<Vec<u8>>, line: u64) -> Result<Row, BrokenRow> {
         let number = self.number;
-        let cells = cells.into_iter().map(String::from_utf8).collect::<Result<_, _>>();
-        cells.map(|cells| Row { number, cells }).map_err(|_| BrokenRow {
+        let read = |bytes| String::from_utf8(bytes).map(|text| if text.is_empty() { Cell::Blank } else { Cell::Text(text) });
+        let cells = cells.into_iter().map(read).collect::<Result<_, _>>();
+        cells.map(|cells| Row { number, is_hidden: false, cells }).map_err(|_| BrokenRow {
             number,
             line,
-            code: "not_utf8",
+            code: "not_utf8".to_owned(),
             message: "the row is not UTF-8".to_owned(),
         })
     }
@@ -223,6 +224,14 @@ fn line_end(bytes: &[u8], ended: bool) -> Option<usize> {
     }
 }
 
+/// Returns the delimiter that a first line such as `sep=;` names, as some spreadsheets write it.
+fn named_delimiter(bytes: &[u8]) -> Option<u8> {
+    match bytes {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter, b'\r' | b'\n', ..] => Some(*delimiter),
+        _ => None,
+    }
+}
+
 /// Returns the most frequent delimiter of the first line, outside of quotes.
 fn sniff(bytes: &[u8]) -> u8 {
     let mut inside = false;
@@ -256,9 +265,9 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<String> {
         let mut rows = Rows::new(Trickle(bytes.to_vec()), None, MAX_ROW_BYTES).unwrap();
         let mut found = Vec::new();
-        while let Some(row) = rows.next().unwrap() {
+        while let Some(row) = rows.next_row().unwrap() {
             found.push(match row {
-                Ok(row) => format!("{} {}", row.number, row.cells.join("·")),
+                Ok(row) => format!("{} {}", row.number, row.cells.iter().map(Cell::to_string).collect::<Vec<_>>().join("·")),
                 Err(broken) => format!("{} {} in line {}", broken.number, broken.code, broken.line),
             });
         }
@@ -279,6 +288,13 @@ mod tests {
         check("\n\n", &[]);
         check("a;\"x,y,z\"\n1;2", &["1 a·x,y,z", "2 1·2"]);
         check("a,b\n\n , \n1,2", &["1 a·b", "4 1·2"]);
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_delimiter() {
+        check("sep=;\r\na,x;b\r\n1;2", &["1 a,x·b", "2 1·2"]);
+        check("sep=\t\na\tb,c\n", &["1 a·b,c"]);
+        check("sep=a,b\n1,2", &["1 sep=a·b", "2 1·2"]);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use super::record::Record;
-use super::survey::Survey;
-use super::{Import, batch};
 use crate::error::{Result, Violation, Violations};
 use crate::features::payments::{self, Payee, Payment};
+use crate::imports::Import;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::Survey;
+use crate::imports::run::batch;
 use crate::values::money::Currency;
 
-pub(super) struct Draft(Payment);
+pub(in crate::imports) struct Draft(Payment);
 
 impl batch::Draft for Draft {
     /// Accounts by their numbers.

@@ -5,19 +5,21 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::record::Record;
-use super::survey::Survey;
-use super::{Import, batch, customers as customers_of_rows};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
+use crate::imports::Import;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::Survey;
+use crate::imports::run::batch;
+use crate::imports::targets::customers as customers_of_rows;
 use crate::values::json::{Object, Value};
 
 /// The columns of the customer, and their names in the API.
 const OWNER: &[(&str, &str)] =
     &[("customerExternalId", "externalId"), ("customerName", "name"), ("customerPhone", "phone"), ("customerEmail", "email")];
 
-pub(super) struct Draft {
+pub(in crate::imports) struct Draft {
     account: Account,
     /// The customer, if this row is the first to name it.
     owner: Option<Customer>,

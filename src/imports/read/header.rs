@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::fields::{Field, Match, Target, plain};
+use crate::imports::fields::{Field, Match, Target, plain};
 
 #[derive(Debug)]
-pub(super) struct Header {
+pub(in crate::imports) struct Header {
     /// In the order of the file.
-    pub(super) columns: Vec<Column>,
+    pub(in crate::imports) columns: Vec<Column>,
 }
 
 #[derive(Debug)]
-pub(super) struct Column {
-    pub(super) heading: String,
+pub(in crate::imports) struct Column {
+    pub(in crate::imports) heading: String,
     /// `None` if it is not imported.
-    pub(super) field: Option<&'static Field>,
+    pub(in crate::imports) field: Option<&'static Field>,
 }
 
 /// A heading and the field that the operator assigns it: `theirs=ours`, or `theirs=` to leave the column out.
@@ -35,7 +35,7 @@ impl std::str::FromStr for Mapping {
 
 impl Header {
     /// Assigns fields to the headings. An error lists all faults and how to correct them.
-    pub(super) fn read(target: Target, headings: &[String], mappings: &[Mapping]) -> Result<Self, String> {
+    pub(in crate::imports) fn read(target: Target, headings: &[String], mappings: &[Mapping]) -> Result<Self, String> {
         let mut wrong = String::new();
         let headings: Vec<&str> = headings.iter().map(|heading| heading.trim()).collect();
         let mut found: Vec<Option<(&'static Field, Match)>> = headings.iter().map(|heading| target.find(heading)).collect();
@@ -75,12 +75,12 @@ impl Header {
         }
     }
 
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
+    pub(in crate::imports) fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.field.is_some_and(|field| field.name == name))
     }
 
     /// One line for each column: its field, or a suggestion.
-    pub(super) fn show(&self, target: Target) -> String {
+    pub(in crate::imports) fn show(&self, target: Target) -> String {
         let width = self.columns.iter().map(|column| column.heading.chars().count()).max().unwrap_or(0);
         let lines = self.columns.iter().map(|column| {
             let heading = &column.heading;

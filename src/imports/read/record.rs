@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::csv::{BrokenRow, Row};
-use super::fields::{Field, Kind, Target};
-use super::report::{Issue, Severity, column_name};
 use super::survey::Survey;
 use super::value::{self, DayOrder, Decimal};
 use crate::error::Violation;
+use crate::imports::fields::{Field, Kind, Target};
+use crate::imports::report::{Issue, Severity};
 use crate::search::FieldKind;
+use crate::sheets::{BrokenRow, Cell, Row, column_name};
 use crate::values::json::Object;
 
 /// Characters of a cell, as in a workbook.
@@ -16,17 +16,18 @@ const MAX_CELL: usize = 32_767;
 
 /// One row of a file.
 #[derive(Debug)]
-pub(super) struct Record {
-    pub(super) row: u64,
+pub(in crate::imports) struct Record {
+    pub(in crate::imports) row: u64,
     cells: Vec<String>,
     values: HashMap<&'static str, String>,
-    pub(super) issues: Vec<Issue>,
+    pub(in crate::imports) issues: Vec<Issue>,
 }
 
 impl Record {
     /// Reads the cells; blank ones are absent.
-    pub(super) fn read(row: Row, survey: &Survey) -> Self {
-        let mut record = Self { row: row.number, cells: row.cells, values: HashMap::new(), issues: Vec::new() };
+    pub(in crate::imports) fn read(row: Row, survey: &Survey) -> Self {
+        let cells = row.cells.iter().map(Cell::to_string).collect();
+        let mut record = Self { row: row.number, cells, values: HashMap::new(), issues: Vec::new() };
         let columns = &survey.header.columns;
         let surplus = record.cells.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
         if surplus || record.cells.len() < columns.len() {
@@ -53,21 +54,21 @@ impl Record {
     }
 
     /// A row that could not be parsed.
-    pub(super) fn broken(row: BrokenRow) -> Self {
-        let issue = issue(row.number, row.code, format!("{} (line {})", row.message, row.line));
+    pub(in crate::imports) fn broken(row: BrokenRow) -> Self {
+        let issue = issue(row.number, &row.code, format!("{} (line {})", row.message, row.line));
         Self { row: row.number, cells: Vec::new(), values: HashMap::new(), issues: vec![issue] }
     }
 
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    pub(in crate::imports) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(in crate::imports) fn take(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 
     /// Takes the record's own fields, as members of a request's body.
-    pub(super) fn take_members(&mut self, target: Target) -> Object {
+    pub(in crate::imports) fn take_members(&mut self, target: Target) -> Object {
         let own = target.table().iter().filter(|field| field.cell.is_some());
         let members = own.filter_map(|field| {
             let text = self.take(field.name)?;
@@ -77,24 +78,24 @@ impl Record {
     }
 
     /// Returns a violation for each of these fields that is blank.
-    pub(super) fn require(&self, names: &[&'static str]) -> Vec<Violation> {
+    pub(in crate::imports) fn require(&self, names: &[&'static str]) -> Vec<Violation> {
         let absent = names.iter().filter(|name| self.value(name).is_none());
         let violation =
             |name: &&str| Violation { pointer: format!("/{name}"), code: "required".into(), message: "must not be blank".into() };
         absent.map(violation).collect()
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(in crate::imports) fn has_failed(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
     }
 
     /// Adds a warning about the whole row.
-    pub(super) fn warn(&mut self, code: &str, message: &str) {
+    pub(in crate::imports) fn warn(&mut self, code: &str, message: &str) {
         self.issues.push(Issue { severity: Severity::Warning, ..issue(self.row, code, message.to_owned()) });
     }
 
     /// Adds violations as issues of the cells that they come from.
-    pub(super) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], violations: Vec<Violation>) {
+    pub(in crate::imports) fn add(&mut self, survey: &Survey, target_fields: &'static [Field], violations: Vec<Violation>) {
         for violation in violations {
             // The last known name of a pointer is the field: `/addresses/0/postalCode`.
             let named = |segment: &str| target_fields.iter().find(|field| field.name == segment);
@@ -103,7 +104,7 @@ impl Record {
                 continue;
             };
             // A cell that could not be read has its issue; that its value is missing follows from it.
-            if self.issues.iter().all(|issue| issue.field != Some(field.name)) {
+            if self.issues.iter().all(|issue| issue.field.as_deref() != Some(field.name)) {
                 let severity = if field.kind == Kind::ForgivenDay { Severity::Warning } else { Severity::Error };
                 self.add_issue(survey, field, severity, &violation.code, violation.message);
             }
@@ -117,7 +118,7 @@ impl Record {
             severity,
             column: at.map(|at| survey.header.columns[at].heading.clone()),
             cell: at.map(|at| format!("{}{}", column_name(at), self.row)),
-            field: Some(field.name),
+            field: Some(field.name.to_owned()),
             value: at.and_then(|at| self.cells.get(at)).map(|cell| shorten(cell.trim())).filter(|value| !value.is_empty()),
             ..issue(self.row, code, message)
         });
@@ -126,7 +127,18 @@ impl Record {
 
 /// An error about the whole row.
 fn issue(row: u64, code: &str, message: String) -> Issue {
-    Issue { severity: Severity::Error, row, column: None, cell: None, field: None, code: code.to_owned(), message, value: None }
+    Issue {
+        severity: Severity::Error,
+        sheet: None,
+        row,
+        column: None,
+        cell: None,
+        field: None,
+        code: code.to_owned(),
+        message,
+        value: None,
+        suggestion: None,
+    }
 }
 
 /// Brings a cell into the form of the API. A day that cannot be read stays as it is, for the rule of its field to refuse.

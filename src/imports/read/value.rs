@@ -1,10 +1,15 @@
 //! Days and amounts as people and spreadsheets write them, and the form of a whole column.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What comes first in a day such as 03/04/2025.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DayOrder {
     /// The day, as in most of the world.
     Dmy,
@@ -13,7 +18,8 @@ pub enum DayOrder {
 }
 
 /// What separates the decimals of an amount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decimal {
     /// As in 1,234.56.
     Dot,
@@ -21,9 +27,16 @@ pub enum Decimal {
     Comma,
 }
 
+/// How the columns of a sheet are read, by their places.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Forms {
+    pub days: HashMap<usize, DayOrder>,
+    pub decimals: HashMap<usize, Decimal>,
+}
+
 /// Votes of the values of a column on how to read it. The whole column is read one way.
 #[derive(Debug)]
-pub(super) struct Votes<T> {
+pub(in crate::imports) struct Votes<T> {
     /// Each reading with the first row that can only be read that way.
     certain: Vec<(T, u64)>,
     /// The first row that can be read both ways, and its value.
@@ -38,7 +51,7 @@ impl<T> Default for Votes<T> {
 
 /// How one value can be read.
 #[derive(Debug, PartialEq)]
-pub(super) enum Vote<T> {
+pub(in crate::imports) enum Vote<T> {
     Certain(T),
     Unsure,
     /// The same either way, or not at all.
@@ -46,7 +59,7 @@ pub(super) enum Vote<T> {
 }
 
 impl<T: Copy + PartialEq> Votes<T> {
-    pub(super) fn count(&mut self, row: u64, text: &str, vote: Vote<T>) {
+    pub(in crate::imports) fn count(&mut self, row: u64, text: &str, vote: Vote<T>) {
         match vote {
             Vote::Certain(reading) if !self.certain.iter().any(|(known, _)| *known == reading) => {
                 self.certain.push((reading, row))
@@ -57,7 +70,7 @@ impl<T: Copy + PartialEq> Votes<T> {
     }
 
     /// Decides how the column is read. An error says why the operator has to decide.
-    pub(super) fn decide(&self, default: T) -> Result<T, String> {
+    pub(in crate::imports) fn decide(&self, default: T) -> Result<T, String> {
         match (self.certain.as_slice(), &self.unsure) {
             ([(reading, _)], _) => Ok(*reading),
             ([], None) => Ok(default),
@@ -67,7 +80,7 @@ impl<T: Copy + PartialEq> Votes<T> {
     }
 }
 
-pub(super) fn day_vote(text: &str) -> Vote<DayOrder> {
+pub(in crate::imports) fn day_vote(text: &str) -> Vote<DayOrder> {
     match parts(day_of(text)) {
         Some(Parts::Either(first, second, _)) => match (first, second) {
             (13..=31, 1..=12) => Vote::Certain(DayOrder::Dmy),
@@ -81,7 +94,7 @@ pub(super) fn day_vote(text: &str) -> Vote<DayOrder> {
 
 /// Reads a day: 2025-12-31, 20251231, 31.12.2025, and 31/12/2025 or 12/31/2025 by the order. A time must be midnight, as
 /// spreadsheets write days.
-pub(super) fn day(text: &str, order: DayOrder) -> Option<NaiveDate> {
+pub(in crate::imports) fn day(text: &str, order: DayOrder) -> Option<NaiveDate> {
     let day_text = day_of(text);
     let time = text[day_text.len()..].trim_start_matches(['T', ' ']).trim_end_matches('Z');
     if !time.bytes().all(|sign| matches!(sign, b'0' | b':' | b'.')) {
@@ -97,7 +110,7 @@ pub(super) fn day(text: &str, order: DayOrder) -> Option<NaiveDate> {
 }
 
 /// Reads a moment and returns it as RFC 3339. The default offset is UTC, the default time midnight.
-pub(super) fn moment(text: &str, order: DayOrder) -> Option<String> {
+pub(in crate::imports) fn moment(text: &str, order: DayOrder) -> Option<String> {
     let day_text = day_of(text);
     let day = day(day_text, order)?;
     let time = text[day_text.len()..].trim_start_matches(['T', ' ']).trim();
@@ -137,7 +150,7 @@ fn parts(text: &str) -> Option<Parts> {
     Some(if separator == '.' { Parts::Certain(year, second, first) } else { Parts::Either(first, second, year) })
 }
 
-pub(super) fn amount_vote(text: &str) -> Vote<Decimal> {
+pub(in crate::imports) fn amount_vote(text: &str) -> Vote<Decimal> {
     let (dots, commas) = (text.matches('.').count(), text.matches(',').count());
     let decimals = text.rsplit(['.', ',']).next().map_or(0, |tail| tail.bytes().filter(u8::is_ascii_digit).count());
     match (dots, commas) {
@@ -152,7 +165,7 @@ pub(super) fn amount_vote(text: &str) -> Vote<Decimal> {
 }
 
 /// Brings an amount into the form 1234.56: without grouping and currency signs. Parentheses mean a negative amount.
-pub(super) fn amount(text: &str, decimal: Decimal) -> Option<String> {
+pub(in crate::imports) fn amount(text: &str, decimal: Decimal) -> Option<String> {
     let (group, point) = match decimal {
         Decimal::Dot => (',', '.'),
         Decimal::Comma => ('.', ','),
@@ -187,7 +200,7 @@ pub(super) fn amount(text: &str, decimal: Decimal) -> Option<String> {
 }
 
 /// Whether a spreadsheet has rounded an identifier, as in 4.71E+15.
-pub(super) fn is_rounded(text: &str) -> bool {
+pub(in crate::imports) fn is_rounded(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|sign| sign.is_ascii_digit() || sign == b'.' || sign == b',');
     digits(mantissa) && exponent.strip_prefix('+').is_some_and(digits)

@@ -2,15 +2,16 @@
 
 use sqlx::PgConnection;
 
-use super::fields::Target;
-use super::record::Record;
-use super::survey::Survey;
-use super::{Import, batch};
 use crate::error::{Result, Violation, Violations};
 use crate::features::customers::{self, Customer};
+use crate::imports::Import;
+use crate::imports::fields::Target;
+use crate::imports::read::record::Record;
+use crate::imports::read::survey::Survey;
+use crate::imports::run::batch;
 use crate::values::json::Object;
 
-pub(super) struct Draft(Customer);
+pub(in crate::imports) struct Draft(Customer);
 
 impl batch::Draft for Draft {
     type Known = ();
@@ -69,7 +70,7 @@ fn body(record: &mut Record, target: Target) -> Object {
 }
 
 /// Checks the customer by the rules of a request.
-pub(super) fn check(body: Object, import: &Import) -> (Customer, Vec<Violation>) {
+pub(in crate::imports) fn check(body: Object, import: &Import) -> (Customer, Vec<Violation>) {
     let mut violations = Violations::default();
     let customer = Customer::read_new(body, &import.context(), &mut violations);
     (customer, violations.take())

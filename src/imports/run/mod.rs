@@ -1,0 +1,3 @@
+//! The run of an import.
+
+pub(super) mod batch;

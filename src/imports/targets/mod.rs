@@ -1,0 +1,5 @@
+//! What rows become: one module for each collection.
+
+pub(super) mod accounts;
+pub(super) mod customers;
+pub(super) mod payments;
