@@ -3,7 +3,6 @@
 mod audit;
 mod connect;
 mod export;
-mod foreign;
 mod health;
 mod import;
 mod jobs;
@@ -95,7 +94,7 @@ fn parse() -> anyhow::Result<Cli> {
     }
     let file = settings::file_argument(&arguments).map(|path| settings::read_file(&command, path)).transpose()?;
     let file = file.unwrap_or_default();
-    let translation = foreign::translate(&file.clone().into_iter().chain(environment()).collect());
+    let translation = settings::translate(&file.clone().into_iter().chain(environment()).collect());
     for warning in translation.warnings {
         eprintln!("warning: {warning}");
     }

@@ -39,33 +39,8 @@ pub(super) struct FileOrJob;
 
 impl Answers for FileOrJob {
     fn describe(operation: &mut Operation<'_>) {
-        operation.answers_file(Format::ALL.map(media_type));
+        operation.answers_file(Format::ALL.map(Format::bare_media_type));
         operation.headers.extend(["X-Read-Source", "X-Total-Count"]);
         operation.also_answers::<Shown>(202);
     }
-}
-
-/// The file that a job has written.
-pub(super) struct StoredFile;
-
-impl Answers for StoredFile {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.answers_file(Format::ALL.map(media_type));
-    }
-}
-
-/// The parameters of a signed link.
-pub(super) struct Link;
-
-impl Takes for Link {
-    fn describe(operation: &mut Operation<'_>) {
-        let text = || json!({ "type": "string" });
-        operation.query("user", "Whose link it is.", text());
-        operation.query("until", "Until when it is good, in seconds since 1970.", text());
-        operation.query("signature", "Stands for a session; `downloadUrl` of an export has all three.", text());
-    }
-}
-
-fn media_type(format: Format) -> &'static str {
-    format.media_type().split(';').next().unwrap_or_default()
 }

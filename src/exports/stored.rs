@@ -5,9 +5,9 @@ use futures_util::TryStreamExt;
 use hyper::header::CONTENT_LENGTH;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::PgConnection;
 
-use super::described::{Link, StoredFile};
 use super::link;
 use super::plan::Plan;
 use super::store::{self, Export};
@@ -21,7 +21,7 @@ use crate::auth::{self, Caller, may, public};
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::jobs::store::Command;
-use crate::operation::{NoContent, Nothing, Operation, Reading, Takes};
+use crate::operation::{Answers, NoContent, Nothing, Operation, Reading, Takes};
 use crate::routes;
 use crate::storage;
 use crate::values::clock::milliseconds;
@@ -76,6 +76,29 @@ impl Takes for Listing {
     fn describe(operation: &mut Operation<'_>) {
         operation.pages();
         operation.reads_writes();
+    }
+}
+
+/// The file that a job has written.
+struct StoredFile;
+
+impl Answers for StoredFile {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_file(Format::ALL.map(Format::bare_media_type));
+        // The row is open to signed links, and asks others for a session and the permission.
+        operation.problems.extend([401, 403, 409]);
+    }
+}
+
+/// The parameters of a signed link.
+struct Link;
+
+impl Takes for Link {
+    fn describe(operation: &mut Operation<'_>) {
+        let text = || json!({ "type": "string" });
+        operation.query("user", "Whose link it is.", text());
+        operation.query("until", "Until when it is good, in seconds since 1970.", text());
+        operation.query("signature", "Stands for a session; `downloadUrl` of an export has all three.", text());
     }
 }
 

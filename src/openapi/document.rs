@@ -107,7 +107,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let is_get = row.method == "GET";
     let mut operation = Operation::new(schemas, if is_get { Effect::Reads } else { Effect::Writes });
     (row.describe)(&mut operation);
-    let Operation { effect, mut parameters, body, status, answer, files, headers, alternatives, .. } = operation;
+    let Operation { effect, mut parameters, body, status, answer, files, headers, alternatives, problems: more, .. } = operation;
 
     let (is_public, has_ids) = (row.access == "public", row.path.contains('{'));
     let is_change = matches!(row.method.as_str(), "PATCH" | "PUT");
@@ -149,7 +149,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
         responses["304"] = json!({ "description": "The client has it already." });
     }
     let traits = Traits { is_public, has_ids, has_body: body.is_some(), is_list, is_keyed, is_conditional, effect };
-    for status in problems::of(&traits) {
+    for status in problems::of(&traits).into_iter().chain(more) {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/Problem{status}") });
     }
     for (status, schema) in alternatives {

@@ -32,6 +32,8 @@ pub struct Operation<'a> {
     pub files: Vec<&'static str>,
     /// Schemas of JSON that comes with other statuses, which a problem may have as well.
     pub alternatives: Vec<(u16, Value)>,
+    /// Statuses of problems besides those that follow from method, path and permission.
+    pub problems: Vec<u16>,
     /// Names of the headers of that answer, besides those of every answer.
     pub headers: BTreeSet<&'static str>,
 }
@@ -57,6 +59,7 @@ impl<'a> Operation<'a> {
             answer: None,
             files: Vec::new(),
             alternatives: Vec::new(),
+            problems: Vec::new(),
             headers: BTreeSet::new(),
         }
     }

@@ -52,7 +52,7 @@ impl Column {
     }
 
     fn cell<'a>(&self, value: &'a [u8]) -> serde_json::Result<Cell<'a>> {
-        if value == b"null" {
+        if matches!(value, b"null" | b"[]" | b"{}") {
             return Ok(Cell::Blank);
         }
         Ok(match self.kind {

@@ -50,6 +50,11 @@ impl Format {
         }
     }
 
+    /// Without its parameters.
+    pub(in crate::exports) fn bare_media_type(self) -> &'static str {
+        self.media_type().split(';').next().unwrap_or_default()
+    }
+
     /// Reads a format; `excel` is an older name.
     pub(in crate::exports) fn read(text: &str) -> Result<Self> {
         let word = if text.eq_ignore_ascii_case("excel") { "xlsx" } else { text };

@@ -89,7 +89,7 @@ fn table(text: &str) -> Vec<Vec<String>> {
 /// What a table shows of a member.
 fn shown(member: &RawValue) -> String {
     let json = member.get();
-    if json == "null" {
+    if matches!(json, "null" | "[]" | "{}") {
         return String::new();
     }
     if let Ok(words) = serde_json::from_str::<Vec<String>>(json) {

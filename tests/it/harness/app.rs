@@ -70,6 +70,8 @@ pub fn config(database: &Database, more: &[&str]) -> Config {
         "0",
         "--rate-limit-auth",
         "0",
+        "--rate-limit-bulk",
+        "0",
         "--login-max-failures",
         "1000",
         "--login-max-failures-per-address",

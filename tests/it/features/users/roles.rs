@@ -43,7 +43,7 @@ async fn roles_begin_with_a_ladder_of_permissions() {
         [
             json!(["viewer", ["read"]]),
             json!(["agent", ["read", "personal", "reveal", "edit"]]),
-            json!(["manager", ["read", "personal", "reveal", "edit", "manage", "supervise"]]),
+            json!(["manager", ["read", "personal", "reveal", "edit", "export", "manage", "supervise"]]),
             json!(["admin", ["read", "personal", "reveal", "edit", "export", "manage", "supervise", "operate", "administer"]]),
         ]
     );

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What one of these names means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(in crate::cli) enum Meaning {
     /// The same as a setting.
     Is(&'static str),
     /// A part of an address, which is composed if the setting is absent.
@@ -18,7 +18,7 @@ pub(super) enum Meaning {
 use Meaning::{Is, PartOf, Unused};
 
 /// Of two names with one meaning the first wins; a setting under its own name wins over both.
-pub(super) const NAMES: &[(&str, Meaning)] = &[
+pub(in crate::cli) const NAMES: &[(&str, Meaning)] = &[
     ("NODE_ENV", Is("APP_ENV")),
     ("DB_HOST", PartOf("DATABASE_URL")),
     ("DB_PORT", PartOf("DATABASE_URL")),
@@ -47,15 +47,15 @@ pub(super) const NAMES: &[(&str, Meaning)] = &[
 
 /// What the environment says under these names.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Translation {
+pub(in crate::cli) struct Translation {
     /// Settings that are absent under their own names.
-    pub(super) settings: BTreeMap<&'static str, String>,
+    pub(in crate::cli) settings: BTreeMap<&'static str, String>,
     /// One sentence for each name, or address, that has no effect.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::cli) warnings: Vec<String>,
 }
 
 /// Translates variables. Empty ones count as absent, since files of compose leave them empty.
-pub(super) fn translate(variables: &BTreeMap<String, String>) -> Translation {
+pub(in crate::cli) fn translate(variables: &BTreeMap<String, String>) -> Translation {
     let given = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let mut translation = Translation::default();
     let mut shadowed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

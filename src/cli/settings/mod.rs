@@ -1,5 +1,7 @@
 //! Settings from a file, and `collections settings`, which documents them all.
 
+mod foreign;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::{Arg, Command};
 
-use super::foreign::{self, Meaning};
+use foreign::Meaning;
+pub(super) use foreign::translate;
 
 /// Reads a file of `KEY=value` lines. Refuses keys that the command does not know.
 pub(super) fn read_file(command: &Command, path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
