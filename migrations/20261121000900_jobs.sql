@@ -61,6 +61,15 @@ create table job_items (
 
 create index job_items_job_id on job_items (job_id, id);
 
+-- What a job works on, if that is too much for its arguments: one row for each chunk.
+create table job_parts (
+  job_id uuid not null
+    constraint job_parts_job_id_fkey references jobs on delete restrict,
+  number integer not null,
+  content json not null,
+  constraint job_parts_pkey primary key (job_id, number)
+);
+
 -- The moment for which a schedule last enqueued its job.
 create table job_schedules (
   name text primary key,
@@ -81,4 +90,4 @@ create trigger jobs_notify
   after insert or update of state on jobs
   for each row when (new.state = 'queued') execute function notify_workers();
 
-grant select, insert, update, delete on jobs, job_items, job_schedules to collections_server;
+grant select, insert, update, delete on jobs, job_items, job_parts, job_schedules to collections_server;

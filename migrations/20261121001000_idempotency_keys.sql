@@ -5,6 +5,7 @@ create table idempotency_keys (
   caller text not null,
   key text not null
     constraint idempotency_keys_key_length check (char_length(key) between 1 and 255),
+  -- Keyed, so that what a small body says cannot be guessed.
   request_hash bytea not null,
   status smallint not null,
   response bytea not null,

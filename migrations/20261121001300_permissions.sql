@@ -5,7 +5,8 @@ create table permissions (
     constraint permissions_role_known check (role in ('admin', 'manager', 'agent', 'viewer')),
   permission text not null
     constraint permissions_permission_known check (
-      permission in ('read', 'personal', 'reveal', 'edit', 'export', 'manage', 'supervise', 'operate', 'administer')),
+      permission in (
+        'read', 'personal', 'reveal', 'edit', 'manage', 'import', 'export', 'supervise', 'operate', 'administer')),
   constraint permissions_pkey primary key (role, permission),
   -- A user with another role could be made by one who is no admin.
   constraint permissions_administer_is_for_admins check (permission <> 'administer' or role = 'admin')
@@ -22,15 +23,17 @@ values
   ('manager', 'personal'),
   ('manager', 'reveal'),
   ('manager', 'edit'),
-  ('manager', 'export'),
   ('manager', 'manage'),
+  ('manager', 'import'),
+  ('manager', 'export'),
   ('manager', 'supervise'),
   ('admin', 'read'),
   ('admin', 'personal'),
   ('admin', 'reveal'),
   ('admin', 'edit'),
-  ('admin', 'export'),
   ('admin', 'manage'),
+  ('admin', 'import'),
+  ('admin', 'export'),
   ('admin', 'supervise'),
   ('admin', 'operate'),
   ('admin', 'administer');

@@ -7,6 +7,10 @@ use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::error::Result;
 use crate::exports::ExportRecords;
+use crate::features::accounts::Account;
+use crate::features::customers::Customer;
+use crate::features::payments::Payment;
+use crate::features::resource::ChangeMany;
 use crate::features::users;
 use crate::jobs::{self, Kinds, RemoveOld, Schedule};
 use crate::storage;
@@ -14,7 +18,8 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::default().with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>().with::<ExportRecords>()
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>().with::<ExportRecords>()
 }
 
 /// What runs every day, while few users work.

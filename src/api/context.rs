@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
 use crate::values::money::Currency;
@@ -32,7 +33,22 @@ pub enum Authority {
     Full,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// What work for a user depends on, by the rules of `/api/v1`.
+    #[must_use]
+    pub fn of(app: &'a App, by: UserId, authority: Authority) -> Self {
+        let config = &app.config;
+        Self {
+            by: Some(by),
+            now: app.clock.now(),
+            currency: config.default_currency,
+            region: &config.default_region,
+            payment_max: config.writes.payment_max,
+            authority,
+            is_strict: true,
+        }
+    }
+
     /// The largest payment in minor units of a currency.
     #[must_use]
     pub fn largest_payment(&self, currency: Currency) -> i64 {

@@ -84,16 +84,7 @@ impl Request {
     /// What the rules of a write depend on.
     #[must_use]
     pub fn rule_context(&self, by: UserId, authority: Authority) -> Context<'_> {
-        let config = &self.app.config;
-        Context {
-            by: Some(by),
-            now: self.app.clock.now(),
-            currency: config.default_currency,
-            region: &config.default_region,
-            payment_max: config.writes.payment_max,
-            authority,
-            is_strict: self.is_canonical(),
-        }
+        Context { is_strict: self.is_canonical(), ..Context::of(&self.app, by, authority) }
     }
 
     /// Notes in the audit log that the caller was shown a record.

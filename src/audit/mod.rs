@@ -4,12 +4,14 @@
 //! migration. Reads are written soon after, many at once, by the [`Recorder`]. The [`sealer`](seal) chains both in the background:
 //! a writer that chained its own entries would wait for all others. [`verify`] finds the first entry that is not as it was sealed.
 
+mod actor;
 mod chain;
 mod entry;
 mod recorder;
 mod seal;
 mod verify;
 
+pub use actor::begin;
 pub use chain::{Head, Keys};
 pub use entry::{Action, Entry};
 pub use recorder::Recorder;

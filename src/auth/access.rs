@@ -57,7 +57,7 @@ impl Caller {
 
     /// Refuses a caller without the permission.
     pub fn require(&self, permission: Permission) -> Result<()> {
-        if self.has(permission) { Ok(()) } else { Err(Error::Forbidden(permission.name())) }
+        self.permissions.require(permission)
     }
 
     /// Whether the caller may read a collection; no caller has a permission that is unknown.
@@ -69,13 +69,13 @@ impl Caller {
     /// How much of the personal data of debtors the caller sees.
     #[must_use]
     pub fn disclosure(&self) -> Disclosure {
-        if self.has(Permission::Personal) { Disclosure::Full } else { Disclosure::Masked }
+        self.permissions.disclosure()
     }
 
     /// How far the caller may move balances.
     #[must_use]
     pub fn authority(&self) -> Authority {
-        if self.has(Permission::Manage) { Authority::Full } else { Authority::Ordinary }
+        self.permissions.authority()
     }
 
     /// Refuses a caller who could not restore deleted records, and so does not see them.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
+use super::Permissions;
 use crate::error::Result;
 use crate::values::ids::UserId;
 
@@ -56,6 +57,21 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<Credent
     .fetch_optional(db)
     .await?;
     Ok(found)
+}
+
+/// What a user may do now; nothing while it is disabled.
+pub async fn permissions_of(db: impl PgExecutor<'_>, id: UserId) -> Result<Permissions> {
+    let names = sqlx::query_scalar!(
+        r#"
+        select permission
+        from permissions
+        join users on users.role = permissions.role
+        where users.id = $1
+        and users.disabled_at is null
+        "#,
+        id.0,
+    );
+    Ok(Permissions::named(&names.fetch_all(db).await?))
 }
 
 /// Stores a stronger hash of an unchanged password, which ends no session. Returns false if the password was changed meanwhile.

@@ -1,5 +1,8 @@
 //! Roles and permissions. Which role has which permission is data: rows of the table `permissions`.
 
+use crate::api::Authority;
+use crate::error::{Error, Result};
+use crate::values::personal::Disclosure;
 use crate::words;
 
 words! {
@@ -39,10 +42,12 @@ pub enum Permission {
     Reveal,
     /// Create and change customers and accounts, record payments.
     Edit,
-    /// Take whole lists away as files.
-    Export,
     /// Delete, restore and see deleted customers, accounts and payments; post to the ledger by hand, write off, refund.
     Manage,
+    /// Create and change many records by a file, with the permissions that single ones need.
+    Import,
+    /// Take many records away as a file.
+    Export,
     /// See, create, change and disable users whose roles can do no more than the caller: agents and viewers.
     Supervise,
     /// See and control the sync.
@@ -52,13 +57,14 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Read,
         Self::Personal,
         Self::Reveal,
         Self::Edit,
-        Self::Export,
         Self::Manage,
+        Self::Import,
+        Self::Export,
         Self::Supervise,
         Self::Operate,
         Self::Administer,
@@ -72,8 +78,9 @@ impl Permission {
             Self::Personal => "personal",
             Self::Reveal => "reveal",
             Self::Edit => "edit",
-            Self::Export => "export",
             Self::Manage => "manage",
+            Self::Import => "import",
+            Self::Export => "export",
             Self::Supervise => "supervise",
             Self::Operate => "operate",
             Self::Administer => "administer",
@@ -107,6 +114,23 @@ impl Permissions {
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Refuses a set without the permission.
+    pub fn require(self, permission: Permission) -> Result<()> {
+        if self.contains(permission) { Ok(()) } else { Err(Error::Forbidden(permission.name())) }
+    }
+
+    /// How much of the personal data of debtors they show.
+    #[must_use]
+    pub fn disclosure(self) -> Disclosure {
+        if self.contains(Permission::Personal) { Disclosure::Full } else { Disclosure::Masked }
+    }
+
+    /// How far they move balances.
+    #[must_use]
+    pub fn authority(self) -> Authority {
+        if self.contains(Permission::Manage) { Authority::Full } else { Authority::Ordinary }
     }
 
     /// A number that no other set has.

@@ -49,6 +49,30 @@ pub async fn lock(connection: &mut PgConnection, table: &'static str, id: Uuid) 
     sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await
 }
 
+/// Locks several rows, by their ids in order; ids without a row are passed over.
+pub async fn lock_all(connection: &mut PgConnection, table: &'static str, ids: &[Uuid]) -> sqlx::Result<()> {
+    let sql = format!("select id from {table} where id = any($1) order by id for no key update");
+    sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(connection).await.map(drop)
+}
+
+/// As [`hold`] for several rows, by their ids in order.
+pub async fn hold_all(connection: &mut PgConnection, table: &'static str, ids: &[Uuid]) -> sqlx::Result<()> {
+    let sql = format!("select id from {table} where id = any($1) order by id for share");
+    sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(connection).await.map(drop)
+}
+
+/// Reads the versions of rows.
+pub async fn versions(connection: &mut PgConnection, table: &'static str, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, i64)>> {
+    let sql = format!("select id, version from {table} where id = any($1)");
+    sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await
+}
+
+/// Counts the rows that are not deleted.
+pub async fn count(connection: &mut PgConnection, table: &'static str) -> sqlx::Result<i64> {
+    let sql = format!("select count(*) from {table} where deleted_at is null");
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await
+}
+
 /// Keeps a row from being deleted or restored until the transaction ends; false if it is deleted, or there is none.
 pub async fn hold(connection: &mut PgConnection, table: &'static str, id: Uuid) -> sqlx::Result<bool> {
     // A deleted row is locked too: it could be restored before a second look, which would then wait out of order.
@@ -91,6 +115,25 @@ pub async fn update(
     let sql = update_statement(table, row);
     sqlx::query(AssertSqlSafe(sql)).bind(id).bind(text(row)?).bind(by).execute(connection).await?;
     Ok(())
+}
+
+/// As [`update`] for several rows, each with its `id`, that have the same columns.
+pub async fn update_all(
+    connection: &mut PgConnection,
+    table: &'static str,
+    rows: &[Object],
+    by: Option<Uuid>,
+) -> sqlx::Result<()> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    let columns: Vec<String> =
+        names(first).iter().filter(|name| **name != "id").map(|name| format!("{name} = new.{name}")).collect();
+    let sql = format!(
+        "update {table} set {}, updated_by = $2,
+        updated_at = greatest(clock_timestamp(), {table}.updated_at + interval '1 millisecond')
+        from json_populate_recordset(null::{table}, cast($1 as json)) as new where {table}.id = new.id",
+        columns.join(", ")
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(text(rows)?).bind(by).execute(connection).await.map(drop)
 }
 
 /// As [`update`], for a row whose unique column changes.

@@ -39,7 +39,7 @@ pub(super) struct FileOrJob;
 
 impl Answers for FileOrJob {
     fn describe(operation: &mut Operation<'_>) {
-        operation.answers_file(Format::ALL.map(Format::bare_media_type));
+        operation.answers_files(Format::ALL.map(Format::bare_media_type));
         operation.headers.extend(["X-Read-Source", "X-Total-Count"]);
         operation.also_answers::<Shown>(202);
     }

@@ -84,7 +84,7 @@ struct StoredFile;
 
 impl Answers for StoredFile {
     fn describe(operation: &mut Operation<'_>) {
-        operation.answers_file(Format::ALL.map(Format::bare_media_type));
+        operation.answers_files(Format::ALL.map(Format::bare_media_type));
         // The row is open to signed links, and asks others for a session and the permission.
         operation.problems.extend([401, 403, 409]);
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::features::{accounts, customers, payments};
-use crate::search::{self, Cell, FieldKind};
+use crate::search::{self, Cell, Collection, FieldKind};
 
 /// What rows become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, JsonSchema, Serialize, Deserialize, sqlx::Type)]
@@ -30,7 +30,7 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     /// Other headings, in the form of [`plain`].
-    synonyms: &'static [&'static str],
+    pub(super) synonyms: &'static [&'static str],
 }
 
 /// How a cell is read.
@@ -69,13 +69,25 @@ impl Target {
         }
     }
 
+    /// The collection of the records.
+    #[must_use]
+    pub fn collection(self) -> &'static Collection {
+        match self {
+            Self::Customers => &customers::COLLECTION,
+            Self::Accounts => &accounts::COLLECTION,
+            Self::Payments => &payments::COLLECTION,
+        }
+    }
+
+    /// The name in addresses and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.collection().name
+    }
+
     /// The table of the record's own fields.
     pub(super) fn table(self) -> &'static [search::Field] {
-        match self {
-            Self::Customers => customers::COLLECTION.fields,
-            Self::Accounts => accounts::COLLECTION.fields,
-            Self::Payments => payments::COLLECTION.fields,
-        }
+        self.collection().fields
     }
 
     /// All fields of a file: the record's own, and those of its address, owner or account.

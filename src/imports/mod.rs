@@ -6,11 +6,15 @@
 //! knows the format of the file.
 
 mod fields;
+pub mod guide;
+pub mod mapping;
 mod read;
 mod report;
 mod run;
 pub mod store;
+pub mod suggestion;
 mod targets;
+pub mod workbooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;

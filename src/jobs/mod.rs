@@ -11,6 +11,7 @@ mod job;
 mod kind;
 mod listener;
 mod outcome;
+pub mod parts;
 pub mod queue;
 mod removal;
 mod runner;

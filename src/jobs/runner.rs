@@ -20,6 +20,7 @@ use super::outcome::{self, Outlook, Recovery};
 use super::queue::{self, Taken};
 use super::schedule::{self, Schedule};
 use crate::app::App;
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::failpoint::abort_at;
 use crate::metrics;
@@ -170,7 +171,8 @@ impl Workers {
     /// Does one chunk and commits it, while the lease is held.
     async fn chunk(&self, job: &mut Taken) -> Result<State, Interrupted> {
         let mut connection = self.app.db.jobs.acquire().await?;
-        let mut transaction = connection.begin().await?;
+        let (by, origin) = (job.created_by.map(UserId), format!("job-{}", job.id));
+        let mut transaction = connection.begin_with(audit::begin(by, &origin)).await?;
         let (report, cursor, outlook) = if job.requested.is_some() {
             // Requested of a worker that was killed.
             (Report::default(), job.cursor.take(), Outlook::GoesOn)

@@ -189,7 +189,7 @@ async fn retry(connection: &mut PgConnection, id: JobId) -> Result<()> {
     queued.execute(connection).await.on_constraint("jobs_unique_key", taken).map(drop)
 }
 
-/// Deletes jobs that finished before a moment, with their items; answers how many.
+/// Deletes jobs that finished before a moment, with their items and parts; answers how many.
 pub(super) async fn remove_finished(connection: &mut PgConnection, before: DateTime<Utc>, most: i64) -> sqlx::Result<i64> {
     let old = sqlx::query_scalar!(
         "select id from jobs where finished_at < $1 order by finished_at limit $2 for update skip locked",
@@ -198,6 +198,7 @@ pub(super) async fn remove_finished(connection: &mut PgConnection, before: DateT
     );
     let old = old.fetch_all(&mut *connection).await?;
     sqlx::query!("delete from job_items where job_id = any($1)", &old).execute(&mut *connection).await?;
+    sqlx::query!("delete from job_parts where job_id = any($1)", &old).execute(&mut *connection).await?;
     let deleted = sqlx::query!("delete from jobs where id = any($1)", &old).execute(connection).await?;
     Ok(i64::try_from(deleted.rows_affected()).unwrap_or(i64::MAX))
 }

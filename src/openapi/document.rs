@@ -9,7 +9,7 @@ use super::{names, shared};
 use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{Effect, Operation, PAGE_SIZE, Schemas};
+use crate::operation::{Effect, FORM, Operation, PAGE_SIZE, Schemas};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
@@ -22,6 +22,10 @@ const ABOUT_ALIAS: &str =
     "A permanent alias for older clients: PUT changes only what it names, and pages have up to 100 records.";
 const ABOUT_KEY: &str =
     "A name of this attempt. The same request with the same key is done once, and gets the same answer again for a day.";
+
+const ABOUT_MINIMAL: &str = "`return=minimal` leaves the body out of the answer, which is a 204 then, unless it is a 201.";
+const ABOUT_ASYNC: &str =
+    "`respond-async` makes a job of it, whose address is in `Location`, also where it would be done at once.";
 
 /// Describes the rows. The alias is a second server, and none of its rows is described twice.
 #[must_use]
@@ -117,6 +121,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let needs_key = config.writes.require_idempotency && effect == Effect::Adds && segments.last() == Some(&NEED_KEYS);
     parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));
     parameters.extend(is_conditional.then(|| reference("IfMatch")));
+    let may_be_job = alternatives.iter().any(|(status, _)| *status == 202);
+    parameters.extend(is_keyed.then(|| reference(if may_be_job { "PreferAsync" } else { "Prefer" })));
     parameters.extend((is_get && headers.contains("ETag")).then(|| reference("IfNoneMatch")));
     let ids = segments.iter().filter(|segment| segment.starts_with('{')).map(|id| {
         let schema = match *id {
@@ -136,7 +142,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     }
     let shown: Map<String, Value> =
         shown.into_iter().map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))).collect();
-    let mut success = json!({ "description": meaning(status), "headers": shown });
+    let success_headers = Value::Object(shown);
+    let mut success = json!({ "description": meaning(status), "headers": success_headers });
     let is_list = answer.as_ref().is_some_and(|(_, schema)| is_list(schema));
     if let Some((media_type, schema)) = answer {
         success["content"] = json!({ media_type: { "schema": schema } });
@@ -148,18 +155,20 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if is_get && headers.contains("ETag") {
         responses["304"] = json!({ "description": "The client has it already." });
     }
-    let traits = Traits { is_public, has_ids, has_body: body.is_some(), is_list, is_keyed, is_conditional, effect };
+    let (has_body, has_file) = (body.is_some(), body.as_ref().is_some_and(|(media_type, _)| *media_type == FORM));
+    let traits = Traits { is_public, has_ids, has_body, has_file, is_list, is_keyed, is_conditional, effect };
     for status in problems::of(&traits).into_iter().chain(more) {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/Problem{status}") });
     }
     for (status, schema) in alternatives {
-        responses[status.to_string()] = json!({
-            "description": meaning(status),
-            "content": {
-                "application/json": { "schema": schema },
-                "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
-            },
-        });
+        let mut response = json!({ "description": meaning(status), "content": { "application/json": { "schema": schema } } });
+        if status >= 400 {
+            response["content"]["application/problem+json"] = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+        } else {
+            response["headers"] = success_headers.clone();
+            response["headers"]["Location"] = json!({ "$ref": "#/components/headers/Location" });
+        }
+        responses[status.to_string()] = response;
     }
 
     let words = names::words(row, segments, status, is_list);
@@ -179,8 +188,8 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if is_public {
         described["security"] = json!([]);
     }
-    if let Some(schema) = body {
-        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    if let Some((media_type, schema)) = body {
+        described["requestBody"] = json!({ "required": true, "content": { media_type: { "schema": schema } } });
     }
     described
 }
@@ -224,11 +233,18 @@ fn parameters(config: &Config) -> Value {
         header["required"] = true.into();
         header
     };
+    // Servers ignore what they do not know of these, and an empty value.
+    let ignorable = |mut header: Value| {
+        header["schema"] = json!({ "type": "string", "maxLength": 255 });
+        header
+    };
     let key = header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324");
     let mut parameters = json!({
         "IdempotencyKey": key,
         "IfMatch": header("If-Match", "The `ETag` that the client has read; 412 if the record has changed since.", "\"v17\""),
-        "IfNoneMatch": header("If-None-Match", "The `ETag` that the client has; 304 if it is current.", "\"v17-5c1f2a90\""),
+        "IfNoneMatch": ignorable(header("If-None-Match", "The `ETag` that the client has; 304 if it is current.", "\"v17-5c1f2a90\"")),
+        "Prefer": ignorable(header("Prefer", ABOUT_MINIMAL, "return=minimal")),
+        "PreferAsync": ignorable(header("Prefer", ABOUT_ASYNC, "respond-async")),
         "SyncToken": header("X-Sync-Token", "`X-Sync-Token` of a write that the answer has to show.", "0/16B3748"),
     });
     if config.writes.require_idempotency {
@@ -248,8 +264,8 @@ fn headers() -> Value {
         "ETag": header("The version of the record, and a digest of what it shows."),
         "Idempotent-Replayed": header("`true` if the answer is that of an earlier request with the same key."),
         "Link": header("The pages around this one (RFC 8288)."),
-        "Location": header("The address of what was created."),
-        "Preference-Applied": header("What of `Prefer` was followed: `return=minimal` leaves the body out."),
+        "Location": header("The address of what was created, or of the job that does the work."),
+        "Preference-Applied": header("What of `Prefer` was followed."),
         "RateLimit-Limit": header("Requests that the user may send at once."),
         "RateLimit-Policy": header("The limit and its time in seconds, such as `\"user\";q=1000;w=60`."),
         "RateLimit-Remaining": header("Requests that are left."),

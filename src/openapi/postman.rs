@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::examples;
+use crate::operation::FORM;
 
 /// Keeps the token for the requests that follow.
 const KEEP_TOKEN: &str = "pm.collectionVariables.set('jwt_token', pm.response.json().access_token);";
@@ -70,7 +71,9 @@ fn request(method: &str, address: &str, operation: &Value, document: &Value) -> 
         "url": { "raw": format!("{{{{base_url}}}}/{}", path.join("/")), "host": ["{{base_url}}"], "path": path, "query": query, "variable": ids },
     });
     let content: Option<&Map<String, Value>> = operation["requestBody"]["content"].as_object();
-    if let Some((media_type, content)) = content.and_then(|content| content.iter().next()) {
+    if let Some(content) = content.and_then(|content| content.get(FORM)) {
+        request["body"] = json!({ "mode": "formdata", "formdata": parts(&content["schema"], document) });
+    } else if let Some((media_type, content)) = content.and_then(|content| content.iter().next()) {
         headers.push(json!({ "key": "Content-Type", "value": media_type }));
         let example = examples::of(&content["schema"], document);
         request["body"] = json!({ "mode": "raw", "raw": format!("{example:#}"), "options": { "raw": { "language": "json" } } });
@@ -84,6 +87,16 @@ fn request(method: &str, address: &str, operation: &Value, document: &Value) -> 
         item["event"] = json!([{ "listen": "test", "script": { "type": "text/javascript", "exec": [KEEP_TOKEN] } }]);
     }
     item
+}
+
+/// The parts of a form: a file to choose, and texts.
+fn parts(schema: &Value, document: &Value) -> Vec<Value> {
+    let schema = schema["$ref"].as_str().and_then(|reference| document.pointer(&reference[1..])).unwrap_or(schema);
+    let part = |(name, part): (&String, &Value)| match part["format"].as_str() {
+        Some("binary") => json!({ "key": name, "type": "file" }),
+        _ => json!({ "key": name, "type": "text", "value": "", "disabled": true, "description": part["description"] }),
+    };
+    schema["properties"].as_object().into_iter().flatten().map(part).collect()
 }
 
 fn resolved<'a>(parameter: &'a Value, document: &'a Value) -> &'a Value {

@@ -46,6 +46,11 @@ struct Problem {
     /// How many accounts those are in all.
     #[schemars(skip_serializing_if = "Option::is_none")]
     open_account_count: Option<u64>,
+    /// Of a bulk change: how many records the client expected its filter to select, and how many it selects now.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    expected: Option<u64>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     /// The activity that the same user wrote before.
     #[schemars(skip_serializing_if = "Option::is_none")]
     existing: Option<ExistingActivity>,
@@ -89,6 +94,8 @@ pub(super) struct Traits {
     pub(super) is_public: bool,
     pub(super) has_ids: bool,
     pub(super) has_body: bool,
+    /// Whether the body is a form with a file.
+    pub(super) has_file: bool,
     pub(super) is_list: bool,
     /// Whether it takes an idempotency key.
     pub(super) is_keyed: bool,
@@ -108,8 +115,8 @@ pub(super) fn of(traits: &Traits) -> Vec<u16> {
         408 | 413 | 415 | 501 => traits.has_body,
         412 | 428 => traits.is_conditional,
         422 => traits.has_body || traits.is_keyed,
-        // No row takes a file.
-        405 | 507 => false,
+        507 => traits.has_file,
+        405 => false,
         _ => true,
     };
     codes().into_keys().filter(applies).collect()

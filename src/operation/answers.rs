@@ -38,6 +38,16 @@ impl<T: Answers> Answers for Accepted<T> {
     }
 }
 
+/// 200 with what was done. Or 202 with the job that does it: for much work, and for clients that prefer that.
+pub struct OrJob<T, J>(PhantomData<(T, J)>);
+
+impl<T: Answers, J: JsonSchema> Answers for OrJob<T, J> {
+    fn describe(operation: &mut Operation<'_>) {
+        T::describe(operation);
+        operation.also_answers::<J>(202);
+    }
+}
+
 /// A part of a record, with the version of the whole.
 pub struct Part<T>(PhantomData<T>);
 

@@ -9,12 +9,15 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-pub use answers::{Accepted, Answers, Created, NoContent, Part, Text};
+pub use answers::{Accepted, Answers, Created, NoContent, OrJob, Part, Text};
 pub use schemas::{Schemas, inline, named};
 pub use takes::{Nothing, Reading, Takes};
 
 /// Name of the schema of `limit`, whose largest value is a setting.
 pub const PAGE_SIZE: &str = "PageSize";
+
+/// Media type of a form with a file.
+pub const FORM: &str = "multipart/form-data";
 
 /// One operation while its row describes it. What follows from method, path and permission is not said here.
 pub struct Operation<'a> {
@@ -22,15 +25,15 @@ pub struct Operation<'a> {
     pub effect: Effect,
     /// Parameter objects, in the order in which they are shown.
     pub parameters: Vec<Value>,
-    /// Schema of the JSON body.
-    pub body: Option<Value>,
+    /// Media type and schema of the body.
+    pub body: Option<(&'static str, Value)>,
     /// Status of success.
     pub status: u16,
     /// Media type and schema of the answer to it.
     pub answer: Option<(&'static str, Value)>,
     /// Media types of files, one of which is the answer.
     pub files: Vec<&'static str>,
-    /// Schemas of JSON that comes with other statuses, which a problem may have as well.
+    /// Schemas of JSON that comes with other statuses; with those of errors a problem may come as well.
     pub alternatives: Vec<(u16, Value)>,
     /// Statuses of problems besides those that follow from method, path and permission.
     pub problems: Vec<u16>,
@@ -96,7 +99,12 @@ impl<'a> Operation<'a> {
 
     /// Takes a JSON body.
     pub fn takes<T: JsonSchema>(&mut self) {
-        self.body = Some(self.schemas.taken::<T>());
+        self.body = Some(("application/json", self.schemas.taken::<T>()));
+    }
+
+    /// Takes a form whose parts are the members of a schema, one of them a file.
+    pub fn takes_form<T: JsonSchema>(&mut self) {
+        self.body = Some((FORM, self.schemas.taken::<T>()));
     }
 
     /// Answers with JSON. A record that shows its version has it as its ETag too.
@@ -112,13 +120,18 @@ impl<'a> Operation<'a> {
         self.alternatives.push((status, self.schemas.answered::<T>()));
     }
 
+    /// Answers with a file.
+    pub fn answers_file(&mut self, media_type: &'static str) {
+        self.answer = Some((media_type, json!({ "type": "string", "format": "binary" })));
+    }
+
     /// Answers with something that is not JSON.
     pub fn answers_text(&mut self, media_type: &'static str) {
         self.answer = Some((media_type, json!({ "type": "string" })));
     }
 
     /// Answers with a file of one of these media types, to be saved under a name.
-    pub fn answers_file(&mut self, media_types: impl IntoIterator<Item = &'static str>) {
+    pub fn answers_files(&mut self, media_types: impl IntoIterator<Item = &'static str>) {
         self.files.extend(media_types);
         self.headers.insert("Content-Disposition");
     }

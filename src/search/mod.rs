@@ -26,6 +26,7 @@ pub use field::{Access, Cell, Endings, Field, FieldKind, field};
 pub use filter::Filter;
 pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
+pub use postgres::matching;
 pub use query::Engine;
 pub use router::{Answer, Asked, Bookmark, ListedIndex, Reading, Search, Walk};
 pub use template::{Difference, Template};

@@ -9,8 +9,8 @@ use super::numbers::Numbers;
 use crate::error::{Error, Result, Violation, escaped};
 use crate::values::json::{Object, Value};
 
-/// Values in one body: several times what the largest record has. A value takes up to a hundred times the memory of its text.
-const MAX_VALUES: usize = 10_000;
+/// Values in one body: the ids of a bulk change and what goes with them. A value takes up to a hundred times the memory of its text.
+const MAX_VALUES: usize = 10_500;
 
 /// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;

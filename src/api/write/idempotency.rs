@@ -1,21 +1,25 @@
 //! Idempotency keys: the stored answer to a write that a client repeats.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::Mac;
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::api::reply::Body;
 use crate::api::{Reply, Request};
 use crate::error::{Error, Result};
 use crate::values::ids::UserId;
+use crate::values::keyed::derived;
 
 /// How long the answer to an idempotency key is kept: as long as a client may still repeat a request by itself.
 const KEPT: TimeDelta = TimeDelta::hours(24);
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Of the keys that the digests of requests are made with.
+const PURPOSE: &str = "idempotency key";
 
 impl Request {
     #[must_use]
@@ -33,17 +37,22 @@ impl Request {
                 "one Idempotency-Key is taken, of 1 to 255 visible ASCII characters",
             ));
         }
-        let request = Sha256::new()
+        let requests = self.app.config.access.keys().map(|key| self.keyed_digest(key)).collect();
+        let now = self.app.clock.now();
+        Ok(Some(Key { caller: caller.to_string(), text: text.to_owned(), requests, now, expires: now + KEPT }))
+    }
+
+    /// The digest of the whole request under a key of the server: from a plain one it could be guessed what a small body says.
+    fn keyed_digest(&self, key: &[u8]) -> Vec<u8> {
+        let digest = derived(key, PURPOSE)
             .chain_update(self.method.as_str())
             .chain_update([0])
             .chain_update(&self.path)
             .chain_update([0])
             .chain_update(&self.query)
             .chain_update([0])
-            .chain_update(&self.digest)
-            .finalize();
-        let now = self.app.clock.now();
-        Ok(Some(Key { caller: caller.to_string(), text: text.to_owned(), request: request.to_vec(), now, expires: now + KEPT }))
+            .chain_update(&self.digest);
+        digest.finalize().into_bytes().to_vec()
     }
 }
 
@@ -51,8 +60,8 @@ impl Request {
 pub(super) struct Key {
     caller: String,
     text: String,
-    /// The digest of the whole request.
-    request: Vec<u8>,
+    /// The keyed digests of the whole request: by the key that signs first, then by the one before.
+    requests: Vec<Vec<u8>>,
     now: DateTime<Utc>,
     expires: DateTime<Utc>,
 }
@@ -92,7 +101,7 @@ impl Key {
         .fetch_optional(connection)
         .await?;
         let Some(stored) = stored else { return Ok(None) };
-        if stored.request_hash != self.request {
+        if !self.requests.contains(&stored.request_hash) {
             return Err(Error::KeyReused);
         }
         decode(stored.status, &stored.response).map(Some)
@@ -128,7 +137,7 @@ impl Key {
             "#,
             self.caller,
             self.text,
-            self.request,
+            self.requests.first(),
             status,
             self.now,
             response,

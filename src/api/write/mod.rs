@@ -5,11 +5,12 @@ mod precondition;
 mod preference;
 
 use hyper::header::HeaderName;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::sync_token::log_end;
 use super::{Reply, Request};
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::turns::Turn;
@@ -45,10 +46,7 @@ impl Request {
         let key = self.idempotency_key(caller)?;
         let turn = self.turn(contended).await?;
         let mut connection = self.app.db.server.acquire().await?;
-        // The audit log's triggers read who it is.
-        let begin =
-            format!("begin; set local collections.actor = '{caller}'; set local collections.request = '{}'", self.context.id());
-        let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
+        let mut transaction = connection.begin_with(audit::begin(Some(caller), self.context.id())).await?;
         let worked = async {
             if let Some(key) = &key
                 && let Some(reply) = key.stored_response(&mut transaction).await?

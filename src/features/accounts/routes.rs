@@ -15,13 +15,15 @@ use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::customers::{Customer, CustomerOfAccount};
 use crate::features::resource::{
-    self, Changes, List, New, NewOf, Page, Parent, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, NewOf, Page, Parent, Patch, Reason, Removal, Replacement,
+    Resource, Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing};
+use crate::operation::{Created, NoContent, Nothing, OrJob};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, UserId};
+use crate::values::json::Object;
 use crate::values::money::{Amount, Currency};
 
 /// The access matrix of accounts.
@@ -30,6 +32,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                      may(Read)   => resource::list::<Account>:    List<Account> -> Page<Account>;
         post   ()                      may(Edit)   => create:                       New<Account> -> Created<Account>;
         post   ("search")              may(Read)   => resource::search::<Account>:  Search<Account> -> Page<Account>;
+        /// Changes many accounts: those with these ids, those that a filter selects, or each in its own way.
+        post   ("bulk-update")         may(Edit)   => resource::change_many::<Account>: ChangesOfMany<Account> -> OrJob<BulkChanged, Begun>;
         get    (AccountId)             may(Read)   => resource::read::<Account>:    Shape<Account> -> View<Account>;
         patch  (AccountId)             may(Edit)   => resource::change::<Account>:  Changes<Account> -> Account;
         put    (AccountId)             may(Edit)   => resource::replace::<Account>: Replacement<Account> -> Account;
@@ -94,6 +98,18 @@ impl Resource for Account {
 
     async fn restore(connection: &mut PgConnection, account: &Self, by: Option<UserId>) -> Result<()> {
         rules::restore(connection, account, by).await
+    }
+}
+
+impl Bulk for Account {
+    const JOB: &'static str = "change_accounts";
+
+    async fn hold_parents(connection: &mut PgConnection, changes: &[&Object]) -> Result<()> {
+        rules::hold_parents(connection, changes).await
+    }
+
+    fn changed_row(before: &Self, patch: Patch, context: &Context<'_>) -> Result<Option<Self>> {
+        rules::changed_row(before, patch, context)
     }
 }
 

@@ -99,11 +99,11 @@ pub async fn insert(connection: &mut PgConnection, account: &Account, context: &
     Ok(id)
 }
 
-/// Applies a request to a locked account.
+/// Applies a request to an account, without writing it.
 ///
 /// # Errors
-/// As [`open`], and members that cannot change.
-pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: Patch, context: &Context<'_>) -> Result<()> {
+/// Members that cannot change; a status that the caller may not give.
+fn changed(before: &Account, mut patch: Patch, context: &Context<'_>) -> Result<Account> {
     let (mut after, mut violations) = (patch.base(before), Violations::default());
     if patch.members.remove("customer").is_some() {
         violations.add("/customer", "not_changeable", "only a new account takes a new customer; name another in customerId");
@@ -113,11 +113,27 @@ pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: 
     }
     resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
-    if after == *before {
-        return Ok(());
-    }
     if after.status != before.status && [before.status, after.status].contains(&Status::WrittenOff) {
         context.require_full_authority()?;
+    }
+    Ok(after)
+}
+
+/// Applies a request to an account, if nothing follows but an update of its row that no other row can refuse.
+pub(super) fn changed_row(before: &Account, patch: Patch, context: &Context<'_>) -> Result<Option<Account>> {
+    let after = changed(before, patch, context)?;
+    let is_plain = after.customer_id == before.customer_id && after.account_number == before.account_number;
+    Ok(is_plain.then_some(after))
+}
+
+/// Applies a request to a locked account.
+///
+/// # Errors
+/// As [`open`], and members that cannot change.
+pub async fn change(connection: &mut PgConnection, before: &Account, patch: Patch, context: &Context<'_>) -> Result<()> {
+    let after = changed(before, patch, context)?;
+    if after == *before {
+        return Ok(());
     }
     if after.customer_id != before.customer_id && !rows::hold_again(connection, "customers", after.customer_id).await? {
         return Err(unknown_customer());
@@ -128,6 +144,12 @@ pub async fn change(connection: &mut PgConnection, before: &Account, mut patch: 
     } else {
         written(rows::update_unique(connection, COLLECTION.name, after.id, &row, by).await)?.or(taken)
     }
+}
+
+/// Holds the customers that changes of several accounts name.
+pub(super) async fn hold_parents(connection: &mut PgConnection, changes: &[&Object]) -> Result<()> {
+    let named = changes.iter().filter_map(|members| members.get("customerId")?.as_str()?.parse().ok());
+    Ok(rows::hold_all(connection, "customers", &named.collect::<Vec<_>>()).await?)
 }
 
 /// Holds the customer that a request names, or the account's own.

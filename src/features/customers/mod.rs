@@ -1,5 +1,6 @@
 //! Customers: the people and companies that owe.
 
+mod bulk;
 mod contact_rows;
 mod contacts;
 mod customer;

@@ -15,10 +15,11 @@ use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
 use crate::error::{Result, Violations};
 use crate::features::resource::{
-    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search,
+    Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing, Part};
+use crate::operation::{Created, NoContent, Nothing, OrJob, Part};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AddressId, ContactPointId, CustomerId, UserId};
@@ -29,6 +30,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                       may(Read)   => resource::list::<Customer>:    List<Customer> -> Page<Customer>;
         post   ()                       may(Edit)   => create:                        New<Customer> -> Created<Customer>;
         post   ("search")               may(Read)   => resource::search::<Customer>:  Search<Customer> -> Page<Customer>;
+        /// Changes many customers: those with these ids, those that a filter selects, or each in its own way.
+        patch  ("batch")                may(Edit)   => resource::change_many::<Customer>: ChangesOfMany<Customer> -> OrJob<BulkChanged, Begun>;
         get    (CustomerId)             may(Read)   => resource::read::<Customer>:    Shape<Customer> -> View<Customer>;
         patch  (CustomerId)             may(Edit)   => resource::change::<Customer>:  Changes<Customer> -> Customer;
         put    (CustomerId)             may(Edit)   => resource::replace::<Customer>: Replacement<Customer> -> Customer;

@@ -58,7 +58,7 @@ impl Customer {
         customer
     }
 
-    fn apply(&mut self, body: &mut Object, context: &Context<'_>, violations: &mut Violations) {
+    pub(super) fn apply(&mut self, body: &mut Object, context: &Context<'_>, violations: &mut Violations) {
         let name_is_derived = self.derived_name().is_some_and(|derived| derived == self.name);
         let name = fields::take(body, "name", violations);
         let points = fields::take(body, "contactPoints", violations);
@@ -107,7 +107,16 @@ impl Customer {
 ///
 /// # Errors
 /// An external id that another customer has, and members that cannot change.
-pub async fn change(connection: &mut PgConnection, before: &Customer, mut patch: Patch, context: &Context<'_>) -> Result<()> {
+pub async fn change(connection: &mut PgConnection, before: &Customer, patch: Patch, context: &Context<'_>) -> Result<()> {
+    let after = changed(before, patch, context)?;
+    update(connection, before, &after, context.by).await
+}
+
+/// Applies a request to a customer, without writing it.
+///
+/// # Errors
+/// Members that cannot change.
+pub(super) fn changed(before: &Customer, mut patch: Patch, context: &Context<'_>) -> Result<Customer> {
     let (mut after, mut violations) = (patch.base(before), Violations::default());
     // The simple form of what is there already says nothing new.
     for (name, shown) in [("phone", &before.phone), ("email", &before.email)] {
@@ -134,7 +143,7 @@ pub async fn change(connection: &mut PgConnection, before: &Customer, mut patch:
     after.apply(&mut patch.members, context, &mut violations);
     resource::apply(before, &mut after, patch, context, &mut violations)?;
     violations.check()?;
-    update(connection, before, &after, context.by).await
+    Ok(after)
 }
 
 /// Writes all that a client may change of a locked customer. The version counts a change of its contact points too.

@@ -14,12 +14,13 @@ use crate::api::{Contended, Context, Reply, Request};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
-use crate::error::Result;
+use crate::error::{Result, Violations};
 use crate::features::resource::{
-    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource,
+    Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{NoContent, Nothing};
+use crate::operation::{NoContent, Nothing, OrJob};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, PaymentId, UserId};
@@ -31,6 +32,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                      may(Read)   => resource::list::<Payment>:    List<Payment> -> Page<Payment>;
         post   ()                      may(Edit)   => create:                       New<Payment> -> Recorded;
         post   ("search")              may(Read)   => resource::search::<Payment>:  Search<Payment> -> Page<Payment>;
+        /// Changes many payments: those with these ids, those that a filter selects, or each in its own way.
+        patch  ("batch")               may(Edit)   => resource::change_many::<Payment>: ChangesOfMany<Payment> -> OrJob<BulkChanged, Begun>;
         /// Says how much came, how much failed and how it was paid, in one currency and in each.
         get    ("stats")               may(Read)   => stats:                        AboutStats -> Figures<Stats>;
         /// Counts failed payments by their code, their method and the hour of the day.
@@ -89,6 +92,19 @@ impl Resource for Payment {
 
     async fn remove(connection: &mut PgConnection, payment: &Self, _is_forced: bool, by: Option<UserId>) -> Result<()> {
         rules::remove(connection, payment, by).await
+    }
+}
+
+impl Bulk for Payment {
+    const JOB: &'static str = "change_payments";
+
+    fn check(changes: Object, context: &Context<'_>, violations: &mut Violations) {
+        rules::check_changes(changes, context, violations);
+    }
+
+    /// The accounts to which they are posted.
+    async fn lock_neighbours(connection: &mut PgConnection, payments: &[Self], changes: &[&Object]) -> Result<()> {
+        rules::lock_payees(connection, payments, changes).await
     }
 }
 

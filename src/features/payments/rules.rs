@@ -47,6 +47,26 @@ pub(super) async fn lock_payee(connection: &mut PgConnection, account: Option<Uu
     payee.fetch_optional(connection).await?.ok_or_else(unknown_account).map(Some)
 }
 
+/// Locks the accounts that payments have, and those that their changes name.
+pub(super) async fn lock_payees(connection: &mut PgConnection, payments: &[Payment], changes: &[&Object]) -> Result<()> {
+    let named = changes.iter().filter_map(|members| members.get("accountId")?.as_str()?.parse().ok());
+    let accounts: Vec<Uuid> = payments.iter().filter_map(|payment| payment.account_id).chain(named).collect();
+    Ok(rows::lock_all(connection, "accounts", &accounts).await?)
+}
+
+/// Checks changes of several payments, of which none is read yet. What an amount may be depends on the account.
+pub(super) fn check_changes(mut changes: Object, context: &Context<'_>, violations: &mut Violations) {
+    for name in ["accountId", "customerId"] {
+        fields::take::<Uuid>(&mut changes, name, violations);
+    }
+    for name in ["currency", "receivedAt"] {
+        fields::take::<String>(&mut changes, name, violations);
+    }
+    fields::take_amount(&mut changes, "amount", violations);
+    fields::apply(&mut Payment::default(), &mut changes, violations);
+    fields::refuse_rest::<Payment>(&changes, context.is_strict, violations);
+}
+
 /// Finds the account of a payment; none if there is no such payment, or it is unallocated.
 pub(super) async fn account_of(db: impl PgExecutor<'_>, payment: Uuid) -> Result<Option<Uuid>> {
     let account = sqlx::query_scalar!(r#"select account_id from payments where id = $1"#, payment);

@@ -1,5 +1,6 @@
 //! Generic handlers: list, read, change, replace, remove, restore. A feature implements [`Resource`] for what differs.
 
+mod bulk;
 mod described;
 mod personal;
 
@@ -25,7 +26,8 @@ use crate::values::ids::UserId;
 use crate::values::json::{Object, Value};
 use crate::values::personal::Disclosure;
 
-pub use described::{Changes, List, New, Page, Removal, Replacement, Search, Shape, View};
+pub use bulk::{Begun, Bulk, BulkChanged, ChangeMany, change_many};
+pub use described::{Changes, ChangesOfMany, List, New, Page, Removal, Replacement, Search, Shape, View};
 pub(crate) use described::{NewOf, ViewOf};
 pub use personal::{Reason, reveal};
 
@@ -319,7 +321,7 @@ pub async fn edit<R: Resource>(id: Uuid, caller: &Caller, request: &Request, pat
             let before = find::<R>(connection, id).await?;
             let mut patch = patch;
             take_repeated(connection, &before, &mut patch.members, request).await?;
-            personal::unmask(&before, &mut patch.members, request)?;
+            personal::unmask(&before, &mut patch.members, request.context.disclosure())?;
             R::change(connection, &before, patch, &context).await?;
             let after = find::<R>(connection, id).await?;
             answer(connection, &after, request).await

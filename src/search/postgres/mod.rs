@@ -1,6 +1,7 @@
 //! Searches in Postgres: the default without Elasticsearch, and the fallback while it is down.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row, Transaction};
 use uuid::Uuid;
@@ -42,6 +43,20 @@ pub(super) async fn snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static,
 /// Answers from a snapshot.
 pub(super) async fn search_snapshot(snapshot: &mut PgConnection, collection: &Collection, query: &Query) -> Result<Hits> {
     ranking::search(&mut Searched { connection: snapshot, collection }, query).await
+}
+
+/// Finds the ids of all records that a filter selects, in their order; an id more than `most` if there are more.
+pub async fn matching(
+    connection: &mut PgConnection,
+    collection: &Collection,
+    filter: &Filter,
+    most: u32,
+) -> sqlx::Result<Vec<Uuid>> {
+    let mut sql = QueryBuilder::new("select ");
+    sql.push(collection.id).push(" as id\nfrom ").push(collection.from).push("\nwhere ");
+    compile::filter(&mut sql, filter);
+    sql.push("\norder by id\nlimit ").push_bind(i64::from(most) + 1);
+    sql.build_query_scalar::<Uuid>().fetch(connection).try_collect().await
 }
 
 /// The tables that a search asks.

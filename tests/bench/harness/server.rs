@@ -131,6 +131,7 @@ pub fn command(sandbox: &Sandbox, arguments: &[impl AsRef<OsStr>]) -> Command {
         .env("RATE_LIMIT_MAX_REQUESTS", "1000000")
         .env("RATE_LIMIT_WINDOW", "1s")
         .env("RATE_LIMIT_AUTH", "1000000")
+        .env("RATE_LIMIT_BULK", "1000000")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

@@ -2,6 +2,7 @@
 
 pub mod announcements;
 pub mod builds;
+pub mod bulk_changes;
 pub mod coalescing;
 pub mod embedded_lists;
 pub mod express;

@@ -65,7 +65,7 @@ async fn a_profile_shows_the_user_and_its_permissions() {
         let profile = manager.get(path).await.expect(200);
         assert_eq!(
             (&profile["role"], &profile["permissions"]),
-            (&json!("manager"), &json!(["read", "personal", "reveal", "edit", "manage", "supervise"]))
+            (&json!("manager"), &json!(["read", "personal", "reveal", "edit", "manage", "import", "export", "supervise"]))
         );
         assert!(profile["id"].is_string() && profile["createdAt"].is_string() && profile["username"].is_string());
     }

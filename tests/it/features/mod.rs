@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod activities;
+mod bulk;
 mod customers;
 mod figures;
 pub(crate) mod ledger;

@@ -46,7 +46,9 @@ fn has(role: Role, permission: Permission) -> bool {
     match permission {
         Permission::Read => true,
         Permission::Personal | Permission::Reveal | Permission::Edit => role != Role::Viewer,
-        Permission::Export | Permission::Manage | Permission::Supervise => matches!(role, Role::Manager | Role::Admin),
+        Permission::Manage | Permission::Import | Permission::Export | Permission::Supervise => {
+            matches!(role, Role::Manager | Role::Admin)
+        }
         Permission::Operate | Permission::Administer => role == Role::Admin,
     }
 }

@@ -4,6 +4,6 @@ mod addresses;
 mod commands;
 mod control;
 mod kills;
-mod kinds;
+pub(crate) mod kinds;
 mod schedules;
 mod workers;

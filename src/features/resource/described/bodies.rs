@@ -101,7 +101,7 @@ impl<R: Resource> JsonSchema for SearchOf<R> {
 }
 
 /// A condition of a search, or several of them.
-struct Condition<R>(PhantomData<R>);
+pub(super) struct Condition<R>(PhantomData<R>);
 
 impl<R: Resource> JsonSchema for Condition<R> {
     fn schema_name() -> Cow<'static, str> {
@@ -144,7 +144,7 @@ impl<R: Resource> JsonSchema for Condition<R> {
 }
 
 /// The members that every write sets, with what the record's struct says of them.
-fn written<R: Resource>() -> Map<String, Value> {
+pub(super) fn written<R: Resource>() -> Map<String, Value> {
     let record = inline::<R>();
     let writable = R::MEMBERS.iter().filter(|member| member.field.access == Access::Write);
     let property = |member: &Member<R>| {
@@ -168,12 +168,12 @@ fn is_clearable<R: Resource>(member: &Member<R>) -> bool {
     violations.is_empty()
 }
 
-fn members(schema: &Schema) -> Map<String, Value> {
+pub(super) fn members(schema: &Schema) -> Map<String, Value> {
     schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 /// Gives an object these members and no others.
-fn close(schema: &mut Schema, properties: Map<String, Value>) {
+pub(super) fn close(schema: &mut Schema, properties: Map<String, Value>) {
     schema.insert("properties".into(), properties.into());
     schema.insert("additionalProperties".into(), false.into());
 }

@@ -1,6 +1,7 @@
 //! What the generic handlers take and answer. It follows from the record's struct, its table of fields and its collection.
 
 mod bodies;
+mod bulk;
 mod parameters;
 mod values;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::bodies::NewOf;
 use self::bodies::{ChangeOf, ReplacementOf, SearchOf};
+use self::bulk::ChangesOf;
 use super::Resource;
 use crate::api::paging::PageEnd;
 use crate::operation::{Answers, Effect, Operation, Takes};
@@ -73,6 +75,16 @@ pub struct Changes<R>(PhantomData<R>);
 impl<R: Resource> Takes for Changes<R> {
     fn describe(operation: &mut Operation<'_>) {
         operation.takes::<ChangeOf<R>>();
+    }
+}
+
+/// Changes of many records.
+pub struct ChangesOfMany<R>(PhantomData<R>);
+
+impl<R: Resource> Takes for ChangesOfMany<R> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.effect = Effect::Adds;
+        operation.takes::<ChangesOf<R>>();
     }
 }
 

@@ -43,8 +43,11 @@ async fn roles_begin_with_a_ladder_of_permissions() {
         [
             json!(["viewer", ["read"]]),
             json!(["agent", ["read", "personal", "reveal", "edit"]]),
-            json!(["manager", ["read", "personal", "reveal", "edit", "export", "manage", "supervise"]]),
-            json!(["admin", ["read", "personal", "reveal", "edit", "export", "manage", "supervise", "operate", "administer"]]),
+            json!(["manager", ["read", "personal", "reveal", "edit", "manage", "import", "export", "supervise"]]),
+            json!([
+                "admin",
+                ["read", "personal", "reveal", "edit", "manage", "import", "export", "supervise", "operate", "administer"]
+            ]),
         ]
     );
 }
