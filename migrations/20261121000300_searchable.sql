@@ -98,7 +98,8 @@ create function publication_identity() returns text
 --
 --   parents     Foreign keys whose documents follow a change of the row.
 --   embedded    Columns that the documents of other rows repeat; `embedded_changes` counts their changes.
---   summarized  Columns that the parent's document sums up; `summary_changes` counts their changes.
+--   summarized  Columns that the parent's document sums up, or that of the row for analysts; `summary_changes` counts their
+--               changes.
 --   readable    The only columns that the sync may read; all if empty.
 --
 -- Parents and counters are the table's replica identity. The stream carries the old key only when one of its columns changed: so

@@ -1,18 +1,43 @@
 //! The list of searchable collections, and what a change of a row makes dirty.
 
+use crate::config::Analytics;
 use crate::features::accounts::COLLECTION as ACCOUNTS;
 use crate::features::activities::COLLECTION as ACTIVITIES;
+use crate::features::analytics::accounts::COLLECTION as ANALYTICS_ACCOUNTS;
+use crate::features::analytics::activities::COLLECTION as ANALYTICS_ACTIVITIES;
+use crate::features::analytics::customers::COLLECTION as ANALYTICS_CUSTOMERS;
+use crate::features::analytics::operations::COLLECTION as OPERATIONS;
+use crate::features::analytics::payments::COLLECTION as ANALYTICS_PAYMENTS;
+use crate::features::analytics::snapshots::COLLECTION as SNAPSHOTS;
 use crate::features::customers::COLLECTION as CUSTOMERS;
 use crate::features::payments::COLLECTION as PAYMENTS;
 use crate::search::Collection;
 
-/// Every searchable collection.
+/// Every collection that clients list and search.
 pub static ALL: [&Collection; 4] = [&CUSTOMERS, &ACCOUNTS, &PAYMENTS, &ACTIVITIES];
 
-/// Returns the collection of that name.
+/// Those for analysts, which the same sync writes.
+pub static ANALYTICS: [&Collection; 6] =
+    [&ANALYTICS_CUSTOMERS, &ANALYTICS_ACCOUNTS, &ANALYTICS_PAYMENTS, &ANALYTICS_ACTIVITIES, &SNAPSHOTS, &OPERATIONS];
+
+/// Returns every collection that has an index.
+#[must_use]
+pub fn indexed(analytics: Analytics) -> Vec<&'static Collection> {
+    match analytics {
+        Analytics::Off => ALL.to_vec(),
+        Analytics::On | Analytics::Agents => every().collect(),
+    }
+}
+
+/// Returns every collection, whether the settings want an index of it or not.
+pub fn every() -> impl Iterator<Item = &'static Collection> {
+    ALL.into_iter().chain(ANALYTICS)
+}
+
+/// Returns the collection of that name, listed or for analysts.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Collection> {
-    ALL.into_iter().find(|collection| collection.name == name)
+    every().find(|collection| collection.name == name)
 }
 
 /// Tables whose rows no document shows, and which are announced all the same: a session that begins is a log-in, and one that changes
@@ -65,7 +90,7 @@ pub enum When {
 ///
 /// A comparison with the indexed parent could not replace the counts: the parent may have
 /// been read before a rename that is rolled back, while a child was read in between.
-pub static EDGES: [Edge; 15] = [
+pub static EDGES: [Edge; 26] = [
     own("customers", "id", &CUSTOMERS),
     children("customers", "id", When::Renamed("embedded_changes"), &ACCOUNTS, ACCOUNTS_OF_CUSTOMERS),
     children("customers", "id", When::Renamed("embedded_changes"), &PAYMENTS, PAYMENTS_OF_CUSTOMERS),
@@ -91,8 +116,19 @@ pub static EDGES: [Edge; 15] = [
     ),
     own("payments", "id", &PAYMENTS),
     own("activities", "id", &ACTIVITIES),
-    children("users", "id", When::Renamed("embedded_changes"), &ACCOUNTS, "select id from accounts where assignee_id = any($1)"),
-    children("users", "id", When::Renamed("embedded_changes"), &ACTIVITIES, "select id from activities where user_id = any($1)"),
+    children("users", "id", When::Renamed("embedded_changes"), &ACCOUNTS, ACCOUNTS_OF_ASSIGNEES),
+    children("users", "id", When::Renamed("embedded_changes"), &ACTIVITIES, ACTIVITIES_OF_USERS),
+    Edge { when: When::Shown("summary_changes"), ..own("customers", "id", &ANALYTICS_CUSTOMERS) },
+    own("contact_points", "customer_id", &ANALYTICS_CUSTOMERS),
+    own("addresses", "customer_id", &ANALYTICS_CUSTOMERS),
+    Edge { when: When::Shown("summary_changes"), ..own("accounts", "customer_id", &ANALYTICS_CUSTOMERS) },
+    own("accounts", "id", &ANALYTICS_ACCOUNTS),
+    own("payments", "id", &ANALYTICS_PAYMENTS),
+    own("activities", "id", &ANALYTICS_ACTIVITIES),
+    children("users", "id", When::Renamed("embedded_changes"), &ANALYTICS_ACCOUNTS, ACCOUNTS_OF_ASSIGNEES),
+    children("users", "id", When::Renamed("embedded_changes"), &ANALYTICS_ACTIVITIES, ACTIVITIES_OF_USERS),
+    own("snapshot_transitions", "id", &SNAPSHOTS),
+    own("operation_samples", "id", &OPERATIONS),
 ];
 
 const ACCOUNTS_OF_CUSTOMERS: &str = "select id from accounts where customer_id = any($1)";
@@ -104,6 +140,10 @@ const PAYMENTS_OF_CUSTOMERS: &str = "
 
 const ACTIVITIES_OF_CUSTOMERS: &str = "
     select activities.id from activities join accounts on accounts.id = activities.account_id where accounts.customer_id = any($1)";
+
+const ACCOUNTS_OF_ASSIGNEES: &str = "select id from accounts where assignee_id = any($1)";
+
+const ACTIVITIES_OF_USERS: &str = "select id from activities where user_id = any($1)";
 
 const fn own(table: &'static str, column: &'static str, collection: &'static Collection) -> Edge {
     Edge { table, column, when: When::Always, collection, children: None }

@@ -10,9 +10,9 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health                      probes and metrics of everything below
-//! 8 sync  imports  exports  saved_searches  universal  openapi   work over all features
+//! 8 sync  imports  exports  saved_searches  universal  openapi  kibana   work over all features
 //! 7 collections                 the list of searchable collections
-//! 6 features                    ledger < customers < accounts < payments < activities, users, jobs: routes, rules, SQL, document
+//! 6 features                    ledger < customers < accounts < payments < activities < analytics, users, jobs: routes, rules, SQL, document
 //! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
 //! 4 api  jobs                   conventions: request, reply, JSON, lists, writes, idempotency; durable background work
 //! 3 http                        transport: listening, limits, headers, route table, problem
@@ -50,6 +50,8 @@
 //! | sync token | read-your-writes token: the LSN of a write |
 //! | allowance | requests of a user that a server may admit without asking Redis again |
 //! | lock-out | an account or an address to which log-ins are refused, after too many wrong passwords |
+//! | analysts | who reads the indices without persons, in Kibana |
+//! | snapshot | what was owed at the end of a day, by account, and how debts moved between ageing buckets |
 //! | frozen view | a list as of one moment, which its cursors walk: a point in time of Elasticsearch |
 //!
 //! # Invariants
@@ -88,6 +90,7 @@ pub mod health;
 pub mod http;
 pub mod imports;
 pub mod jobs;
+pub mod kibana;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;

@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::features::{accounts, activities, audit, customers, jobs, payments, users};
+use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::{auth, exports, health, openapi, saved_searches, sync, universal};
 
@@ -25,6 +25,7 @@ pub fn routes(app: &App) -> Routes {
         activities::account_routes(app),
         activities::customer_routes(app),
         activities::routes(app),
+        analytics::routes(app),
         audit::routes(app),
         saved_searches::routes(app),
         jobs::routes(app),

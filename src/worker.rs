@@ -5,9 +5,11 @@ use chrono::NaiveTime;
 use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
+use crate::config::Analytics;
 use crate::error::Result;
 use crate::exports::ExportRecords;
 use crate::features::accounts::Account;
+use crate::features::analytics::TakeSnapshots;
 use crate::features::customers::Customer;
 use crate::features::payments::Payment;
 use crate::features::resource::ChangeMany;
@@ -19,17 +21,22 @@ use crate::storage;
 #[must_use]
 pub fn kinds() -> Kinds {
     let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
-    bulk.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<storage::RemoveExpired>().with::<ExportRecords>()
+    let kinds = bulk.with::<RemoveEndedSessions>().with::<RemoveOld>();
+    kinds.with::<storage::RemoveExpired>().with::<TakeSnapshots>().with::<ExportRecords>()
 }
 
 /// What runs every day, while few users work.
 pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
     let (zone, hour) = (app.config.default_time_zone, |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    Ok(vec![
+    let mut schedules = vec![
         Schedule::daily::<RemoveEndedSessions>(hour(3), zone)?,
         Schedule::daily::<RemoveOld>(hour(4), zone)?,
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
-    ])
+    ];
+    if app.config.search.analytics != Analytics::Off {
+        schedules.push(Schedule::daily::<TakeSnapshots>(hour(0), zone)?);
+    }
+    Ok(schedules)
 }
 
 /// Works until the application is stopped.

@@ -6,6 +6,7 @@ mod export;
 mod health;
 mod import;
 mod jobs;
+mod kibana;
 mod migrate;
 mod reindex;
 mod seed;
@@ -18,13 +19,13 @@ mod user;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::ensure;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::FutureExt;
 
-use crate::collections;
 use crate::search::Collection;
 use crate::telemetry;
+use crate::{collections, config};
 use connect::describe;
 
 /// A search-first collections API.
@@ -64,6 +65,8 @@ enum Command {
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
     Jobs(jobs::JobCommand),
+    /// Check, import and export the dashboards of Kibana.
+    Kibana(kibana::Kibana),
     /// Fill the database with synthetic customers.
     Seed(seed::Seed),
 }
@@ -126,6 +129,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Export(export) => export.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
+        Command::Kibana(kibana) => kibana.run().boxed_local().await,
         Command::Seed(seed) => seed.run().boxed_local().await,
     };
     match outcome {
@@ -137,12 +141,13 @@ async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// The collection of that name, or all.
-fn wanted(collection: Option<&str>) -> anyhow::Result<Vec<&'static Collection>> {
-    let Some(name) = collection else { return Ok(collections::ALL.to_vec()) };
-    let found = collections::find(name).with_context(|| {
-        let names = collections::ALL.map(|collection| collection.name);
-        format!("there is no collection {name}; there are {}", names.join(", "))
-    })?;
-    Ok(vec![found])
+/// The collection of that name, or all that have an index.
+fn wanted(collection: Option<&str>, settings: &config::Search) -> anyhow::Result<Vec<&'static Collection>> {
+    let mut indexed = collections::indexed(settings.analytics);
+    if let Some(name) = collection {
+        let names: Vec<&str> = indexed.iter().map(|collection| collection.name).collect();
+        ensure!(names.contains(&name), "there is no collection {name}; there are {}", names.join(", "));
+        indexed.retain(|collection| collection.name == name);
+    }
+    Ok(indexed)
 }

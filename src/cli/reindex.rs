@@ -43,7 +43,7 @@ pub(super) struct Reindex {
 
 impl Reindex {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let wanted = wanted(self.collection.as_deref())?;
+        let wanted = wanted(self.collection.as_deref(), &self.config.search)?;
         let app = connect::open(self.config).await?;
         ensure!(app.search.elastic().is_some(), "ELASTICSEARCH_URL is not set, so there is no index to build");
         let awaited = match (self.rollback, self.cancel) {

@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Analytics, Config};
 use crate::db::{self, Trouble};
 use crate::features::users;
 use crate::values::clock::Clock;
-use crate::{server, sync, telemetry, worker};
+use crate::{health, server, sync, telemetry, worker};
 
 /// Backoff before a retry: doubles from the first to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -84,6 +84,9 @@ impl Serve {
         }
         if runs(Part::Worker) {
             parts.spawn(supervise("worker", app.clone(), worker::run).map(Ok));
+        }
+        if app.config.search.analytics != Analytics::Off {
+            parts.spawn(supervise("samples", app.clone(), health::samples::run).map(Ok));
         }
         parts.join_all().await.into_iter().collect::<anyhow::Result<()>>()?;
         Ok(ExitCode::SUCCESS)

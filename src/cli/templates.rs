@@ -57,7 +57,7 @@ impl Templates {
 
 impl Options {
     fn show(self) -> anyhow::Result<ExitCode> {
-        let templates = wanted(self.collection.as_deref())?;
+        let templates = wanted(self.collection.as_deref(), &self.search)?;
         let templates = templates.into_iter().map(|collection| index::index_template(&self.search.index_prefix, collection));
         let templates: Map<String, Value> = templates.collect::<Result<_, _>>()?;
         println!("{}", serde_json::to_string_pretty(&templates)?);
@@ -102,7 +102,7 @@ impl Options {
     fn open(&self) -> anyhow::Result<(Elastic, Vec<&'static Collection>)> {
         let elastic = Elastic::open(&self.search)?;
         let elastic = elastic.context("ELASTICSEARCH_URL is not set, so there are no index templates")?;
-        Ok((elastic, wanted(self.collection.as_deref())?))
+        Ok((elastic, wanted(self.collection.as_deref(), &self.search)?))
     }
 }
 

@@ -26,7 +26,7 @@ pub use exports::Exports;
 pub use http::Http;
 pub use imports::{Imports, SheetLimits};
 pub use jobs::Jobs;
-pub use search::Search;
+pub use search::{Analytics, Search};
 pub use sync::Sync;
 pub use sync::feed::Feed;
 pub use sync::reindex::Rebuild;

@@ -15,6 +15,9 @@ pub struct Search {
     /// Prefix of the names of all indices and aliases, so that several deployments can share a cluster.
     #[arg(id = "index-prefix", long = "index-prefix", env = "INDEX_PREFIX", default_value = "collections")]
     pub index_prefix: String,
+    /// Indices without persons for analysts: `off`, `on`, or `agents`, which also names agents. Every change is then written twice.
+    #[arg(id = "analytics", long = "analytics", env = "ANALYTICS", default_value = "off")]
+    pub analytics: Analytics,
     /// Longest wait for the answer to a search; then Postgres answers.
     #[arg(
         id = "search-timeout",
@@ -48,4 +51,28 @@ pub struct Search {
         value_parser = duration(SECOND..=HOUR)
     )]
     pub bulk_timeout: Duration,
+}
+
+/// What there is for analysts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Analytics {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Agents have pseudonyms.
+    On,
+    /// Agents have their user names.
+    Agents,
+}
+
+impl Analytics {
+    /// As it is set and stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Agents => "agents",
+        }
+    }
 }

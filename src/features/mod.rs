@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod activities;
+pub mod analytics;
 pub mod audit;
 pub mod customers;
 pub mod jobs;

@@ -1,6 +1,7 @@
 //! Health and metrics of the server and what it depends on.
 
 mod metrics;
+pub mod samples;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;

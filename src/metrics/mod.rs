@@ -1,6 +1,7 @@
 //! Counters, gauges and histograms of the process, in Prometheus' text format and as JSON.
 
 mod report;
+mod totals;
 
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use prometheus::{
 };
 
 pub use report::Report;
+pub use totals::{Totals, totals};
 
 /// Time to answer a request, by method, address pattern and class of status.
 pub static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {

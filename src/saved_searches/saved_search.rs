@@ -155,7 +155,7 @@ impl SavedSearch {
     /// Says what keeps a caller from reading the list: what the table of fields no longer has, and what the caller may not see.
     pub(super) fn problems(&self, caller: &Caller, request: &Request) -> Violations {
         let mut problems = Violations::default();
-        let Some(collection) = collections::find(&self.collection) else {
+        let Some(collection) = collections::find(&self.collection).filter(|one| one.is_listed()) else {
             let known = collections::ALL.map(|collection| collection.name).join(", ");
             problems.add("/collection", "unknown_value", format!("takes one of {known}"));
             return problems;

@@ -32,6 +32,8 @@ pub struct Collection {
     pub from: &'static str,
     /// The column that holds the id, qualified: `c.id`.
     pub id: &'static str,
+    /// The column of the table that counts the changes of a row, which documents repeat as their member `version`.
+    pub version: &'static str,
     /// Reads rows and builds their documents, all in the snapshot of the connection's transaction. Ids without a row are absent.
     pub load: Load,
     /// Writes the members that are stored in no document, each behind a comma.
@@ -49,6 +51,12 @@ impl Collection {
         let computed = self.past_due.iter().flat_map(|_| PastDue::FIELDS);
         let names = Self::AUTHORS.map(|(_, name)| name);
         self.fields.iter().map(|field| field.name).chain(computed).chain(names)
+    }
+
+    /// Whether clients list and search it; others are for analysts.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        !self.sources.is_empty()
     }
 
     /// The table that has the ids, with its alias and without what is joined to it: `customers c`.

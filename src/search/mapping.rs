@@ -11,22 +11,33 @@ pub fn file(collection: &Collection) -> String {
         r#"{{
   "dynamic": "strict",
   "_meta": {{
-    "generatedBy": "collections, from src/features/{}/fields.rs",
+    "generatedBy": "collections, from {}",
     "dictionary": "index-templates/README.md"
   }},
   "properties": {{"#,
-        collection.name
+        source(collection)
     );
-    for field in collection.fields {
-        let _ = write!(text, "\n    \"{}\": {},", field.name, mapping(field));
+    let fields = collection.fields.iter().map(|field| format!("\n    \"{}\": {}", field.name, mapping(field)));
+    text += &fields.collect::<Vec<_>>().join(",");
+    if !collection.is_listed() {
+        return text + "\n  }\n}\n";
     }
     let amounts = collection.fields.iter().filter(|field| matches!(field.kind, FieldKind::Money) && field.indexed);
     let amounts = amounts.map(|field| format!("\"{}\": {{ \"type\": \"long\" }}", field.name));
     let endings = collection.fields.iter().filter_map(|field| field.endings);
     let endings = endings.map(|endings| format!("\"{}\": {{ \"type\": \"keyword\", \"doc_values\": false }}", endings.name));
     let own = amounts.chain(endings).collect::<Vec<_>>().join(", ");
-    let _ = write!(text, "\n    \"search\": {{ \"properties\": {{ {own} }} }}\n  }}\n}}\n");
+    let _ = write!(text, ",\n    \"search\": {{ \"properties\": {{ {own} }} }}\n  }}\n}}\n");
     text
+}
+
+/// The file with the table of a collection's fields.
+#[must_use]
+pub fn source(collection: &Collection) -> String {
+    match collection.name.split_once('-') {
+        Some((folder, name)) => format!("src/features/{folder}/{name}.rs"),
+        None => format!("src/features/{}/fields.rs", collection.name),
+    }
 }
 
 /// A value that is filtered by under another path is held here for display alone.

@@ -31,12 +31,13 @@ impl Template {
         let settings: Value = serde_json::from_str(SETTINGS)?;
         let mut mappings: Value = serde_json::from_str(collection.template)?;
         let mut search: Value = serde_json::from_str(SEARCH)?;
-        if let (Some(shared), Some(own)) =
-            (search["properties"].as_object_mut(), mappings["properties"]["search"]["properties"].as_object_mut())
-        {
+        if let (Some(shared), Some(own)) = (
+            search["properties"].as_object_mut(),
+            mappings.pointer_mut("/properties/search/properties").and_then(Value::as_object_mut),
+        ) {
             shared.append(own);
+            mappings["properties"]["search"] = search;
         }
-        mappings["properties"]["search"] = search;
         // A comment asks for no reindex.
         let mut comments = mappings.as_object_mut().and_then(|mappings| mappings.remove("_meta")).unwrap_or_default();
         let digest = Sha256::digest(format!("{settings}{mappings}{}.{}", text::VERSION, collection.revision));

@@ -12,6 +12,7 @@ use super::store::sweep_runs::{self, Summary};
 use crate::app::App;
 use crate::collections;
 use crate::freshness::status::Role;
+use crate::search::Collection;
 
 /// Rows of tables that may be large are counted up to this number.
 pub const COUNTED: i64 = 10_000;
@@ -119,9 +120,10 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
     )
     .fetch_one(pool)
     .await?;
-    let lags = collections::ALL.into_iter().filter_map(|collection| stated.statement.lag(collection.name));
+    let indexed = collections::indexed(app.config.search.analytics);
+    let lags = indexed.iter().filter_map(|collection| stated.statement.lag(collection.name));
     let reasons = match app.search.elastic() {
-        Some(_) => reasons(&stated, app.config.search.stale_after),
+        Some(_) => reasons(&stated, &indexed, app.config.search.stale_after),
         None => Vec::new(),
     };
     let health = Health {
@@ -148,7 +150,7 @@ pub async fn read(app: &App, pool: &PgPool) -> sqlx::Result<Overview> {
 }
 
 /// Why lists are late or come from Postgres.
-fn reasons(stated: &Stated, stale_after: Duration) -> Vec<String> {
+fn reasons(stated: &Stated, indexed: &[&Collection], stale_after: Duration) -> Vec<String> {
     let mut reasons: Vec<String> = stated.problem.iter().cloned().collect();
     match &stated.leader {
         None => reasons.push("no process has led the sync yet".to_owned()),
@@ -157,8 +159,8 @@ fn reasons(stated: &Stated, stale_after: Duration) -> Vec<String> {
         }
         Some(_) => {}
     }
-    for name in collections::ALL.map(|collection| collection.name) {
-        if !stated.statement.reached.live.contains_key(name) {
+    for Collection { name, .. } in indexed {
+        if !stated.statement.reached.live.contains_key(*name) {
             reasons.push(format!("{name} have no live index yet: postgres answers"));
         } else if let Some(lag) = stated.statement.lag(name).filter(|lag| *lag >= stale_after) {
             reasons.push(format!("changes of {name} have waited for {} s to become searchable", lag.as_secs()));
@@ -202,7 +204,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Stated), expected: &[&str]) {
         let mut stated = well();
         change(&mut stated);
-        assert_eq!(reasons(&stated, STALE_AFTER), expected);
+        assert_eq!(reasons(&stated, &collections::ALL, STALE_AFTER), expected);
     }
 
     #[test]

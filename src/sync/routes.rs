@@ -52,13 +52,13 @@ async fn start(_caller: Caller, mut request: Request) -> Result<Reply> {
     if app.search.elastic().is_none() {
         return Err(Error::conflict("no_index", "ELASTICSEARCH_URL is not set: Postgres answers every search"));
     }
-    let collections = match &wanted.collection {
-        None => collections::ALL.to_vec(),
-        Some(name) => {
-            let unknown = || Error::invalid("/collection", "unknown", "is not a searchable collection");
-            vec![collections::find(name).ok_or_else(unknown)?]
-        }
-    };
+    let mut collections = collections::indexed(app.config.search.analytics);
+    if let Some(name) = &wanted.collection {
+        collections.retain(|collection| collection.name == *name);
+    }
+    if collections.is_empty() {
+        return Err(Error::invalid("/collection", "unknown", "is not a searchable collection"));
+    }
     if wanted.rollback {
         roll_back(app, &collections).await?
     } else {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail where it stands")]
 #![expect(unreachable_pub, reason = "nothing outside of this binary could use what it says is public")]
 
+mod analytics;
 mod api;
 mod audit;
 mod auth;

@@ -68,7 +68,7 @@ struct Live {
 
 /// Opens the application, Elasticsearch and the live index of one collection or of all.
 async fn open(config: Config, collection: Option<&str>) -> anyhow::Result<(App, Elastic, Vec<Live>)> {
-    let wanted = wanted(collection)?;
+    let wanted = wanted(collection, &config.search)?;
     let app = connect::open(config).await?;
     let elastic = Elastic::open(&app.config.search)?
         .context("ELASTICSEARCH_URL is not set: Postgres answers every search, and there is no index")?;

@@ -20,6 +20,7 @@ pub static COLLECTION: Collection = Collection {
     sources: SOURCES,
     from: "accounts a join customers c on c.id = a.customer_id left join users u on u.id = a.assignee_id",
     id: "a.id",
+    version: "version",
     load: resource::load::<Account>,
     computed,
     permission: "read",

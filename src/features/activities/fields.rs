@@ -28,6 +28,7 @@ pub static COLLECTION: Collection = Collection {
         join customers c on c.id = a.customer_id
         left join users u on u.id = t.user_id",
     id: "t.id",
+    version: "version",
     load: resource::load::<Activity>,
     computed: resource::nothing_computed,
     permission: "read",

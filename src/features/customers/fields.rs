@@ -18,6 +18,7 @@ pub static COLLECTION: Collection = Collection {
     sources: SOURCES,
     from: "customers c",
     id: "c.id",
+    version: "version",
     load: resource::load::<Customer>,
     computed: resource::nothing_computed,
     permission: "read",

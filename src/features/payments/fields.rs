@@ -29,6 +29,7 @@ pub static COLLECTION: Collection = Collection {
         left join accounts a on a.id = p.account_id
         left join customers c on c.id = coalesce(a.customer_id, p.customer_id)",
     id: "p.id",
+    version: "version",
     load: resource::load::<Payment>,
     computed: resource::nothing_computed,
     permission: "read",

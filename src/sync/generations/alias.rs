@@ -56,6 +56,12 @@ pub async fn remove(app: &App, writer: &Writer, index: &str) -> anyhow::Result<(
     Ok(index::remove(&writer.elastic, index).await?)
 }
 
+/// Removes an index and its row.
+pub async fn delete(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
+    remove(app, writer, index).await?;
+    Ok(generations::delete(&app.db.sync, index).await?)
+}
+
 /// Whether an index carries the mark of another database.
 pub async fn is_foreign(app: &App, writer: &Writer, index: &str) -> anyhow::Result<bool> {
     let owner = generations::owner(&app.db.sync).await?;

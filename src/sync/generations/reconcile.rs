@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::index_rollback::detect_index_rollback;
-use super::{alias, rebuild};
+use super::{alias, analytics, rebuild};
 use crate::app::App;
 use crate::freshness::status::Concern;
 use crate::search::{Collection, Template, index};
@@ -130,11 +130,12 @@ impl Retry<'_> {
 
 /// Clears away what earlier leaders have left, and repairs aliases and index templates.
 async fn clean_up(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> {
+    analytics::follow_setting(app, writer).await?;
     let generations = generations::all(&app.db.sync).await?;
     for generation in &generations {
         let Some(collection) = collections::find(&generation.collection) else { continue };
         match generation.state {
-            State::Retired if generation.is_expired => delete(app, writer, &generation.index).await?,
+            State::Retired if generation.is_expired => alias::delete(app, writer, &generation.index).await?,
             // Created by an earlier leader that did not begin to fill it: what it lacks is unknown.
             State::Building if generation.cursor.is_none() => alias::remove(app, writer, &generation.index).await?,
             State::Live => {
@@ -147,7 +148,7 @@ async fn clean_up(app: &App, writer: &Writer, lease: i64) -> anyhow::Result<()> 
             _ => {}
         }
     }
-    for collection in collections::ALL {
+    for collection in collections::indexed(app.config.search.analytics) {
         alias::remove_orphans(app, writer, collection).await?;
         if index::ensure_template(&writer.elastic, collection).await? {
             warn!(collection = collection.name, "replaced an index template that had been changed");
@@ -162,7 +163,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
     writer.assign_roles(&generations);
     for generation in generations.iter().filter(|one| one.state == State::Retired) {
         if generation.is_expired {
-            delete(app, writer, &generation.index).await?;
+            alias::delete(app, writer, &generation.index).await?;
         } else if generation.wanted == Some(Wanted::Live) {
             // The alias may move even if the promotion fails.
             *checked = None;
@@ -197,7 +198,7 @@ async fn reconcile(app: &App, writer: &Writer, lease: i64, progress: &Progress, 
 /// Builds the next index that is missing or requested; returns whether there was one.
 async fn build(app: &App, writer: &Writer, lease: i64, progress: &Progress, checked: &Mutex<Checked>) -> anyhow::Result<bool> {
     let generations = generations::all(&app.db.sync).await?;
-    for collection in collections::ALL {
+    for collection in collections::indexed(app.config.search.analytics) {
         if is_due(app, collection, &generations)? && request(app, collection).await?.is_some() {
             return Ok(true);
         }
@@ -258,11 +259,6 @@ async fn go_live(app: &App, writer: &Writer, lease: i64, progress: &Progress, ge
     }
     failpoint::abort_at("sync-after-promotion");
     Ok(is_live)
-}
-
-async fn delete(app: &App, writer: &Writer, index: &str) -> anyhow::Result<()> {
-    alias::remove(app, writer, index).await?;
-    Ok(generations::delete(&app.db.sync, index).await?)
 }
 
 /// Releases dead letters that only another index refused: the live index has the documents.

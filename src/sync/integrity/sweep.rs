@@ -64,7 +64,7 @@ impl Sweep {
                 continue;
             }
             let mut checked = 0;
-            for collection in collections::ALL {
+            for collection in collections::indexed(self.app.config.search.analytics) {
                 match self.step(collection).await {
                     Ok(count) => {
                         checked += count;

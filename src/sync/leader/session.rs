@@ -84,7 +84,7 @@ fn moments(timeline: &mut Timeline, checkpoint: &Checkpoint) -> SearchableAt {
         let since = checkpoint.backlog_since.get(collection);
         since.map_or(checkpoint.searchable, |since| checkpoint.searchable.min(Lsn(since.0.saturating_sub(1))))
     };
-    let names = collections::ALL.map(|collection| collection.name);
-    timeline.forget_before(names.into_iter().map(searchable).min().unwrap_or_default());
-    names.into_iter().filter_map(|name| Some((name.to_owned(), timeline.at(searchable(name))?))).collect()
+    let names = || collections::every().map(|collection| collection.name);
+    timeline.forget_before(names().map(searchable).min().unwrap_or_default());
+    names().filter_map(|name| Some((name.to_owned(), timeline.at(searchable(name))?))).collect()
 }

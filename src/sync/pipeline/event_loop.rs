@@ -91,7 +91,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             target,
             progress,
             relations: Relations::default(),
-            received: Batch { end: confirmed, ..Batch::default() },
+            received: Batch { analytics: app.config.search.analytics, end: confirmed, ..Batch::default() },
             at_barrier: None,
             barrier_from: Instant::now(),
             dispatcher,

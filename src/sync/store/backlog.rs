@@ -259,7 +259,7 @@ impl Pending {
 /// Returns the state of every collection's backlog.
 pub async fn pending(pool: &PgPool) -> sqlx::Result<Vec<Pending>> {
     // One index lookup for each collection, however many documents wait.
-    let collections: Vec<String> = crate::collections::ALL.iter().map(|collection| collection.name.to_owned()).collect();
+    let collections: Vec<String> = crate::collections::every().map(|collection| collection.name.to_owned()).collect();
     sqlx::query_as!(
         Pending,
         r#"

@@ -13,8 +13,8 @@ pub async fn page(
     last: Option<Uuid>,
     size: usize,
 ) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let (id, table) = (collection.id, collection.table());
-    let sql = format!("select {id}, version from {table} where {id} > $1 and {id} <= $2 order by {id} limit $3");
+    let (id, version, table) = (collection.id, collection.version, collection.table());
+    let sql = format!("select {id}, {version}::bigint from {table} where {id} > $1 and {id} <= $2 order by {id} limit $3");
     sqlx::query_as(AssertSqlSafe(sql))
         .bind(after.unwrap_or(Uuid::nil()))
         .bind(last.unwrap_or(Uuid::max()))

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::announce;
 use super::decoder::{Change, Relation, Relations, Row};
 use crate::collections::{self, EDGES, Edge, When};
+use crate::config::Analytics;
 use crate::feed::Changes;
 use crate::values::lsn::Lsn;
 
@@ -19,6 +20,8 @@ pub type Keys = BTreeMap<&'static str, HashSet<Uuid>>;
 /// visibility barrier every read includes all commits of the batch and all before.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// Whether the collections for analysts follow changes too.
+    pub analytics: Analytics,
     /// Documents whose own row changed, or a part of it.
     pub keys: Keys,
     /// Rows that the documents of their children show, by index into [`EDGES`].
@@ -58,20 +61,22 @@ impl Batch {
             Change::Delete { relation, old } => (relation, Some(old), None),
             Change::Truncate { relations: numbers } => {
                 for relation in numbers.iter().filter_map(|number| relations.get(*number)) {
-                    self.emptied.extend(edges(&relation.table).map(|(_, edge)| edge.collection.name));
+                    self.emptied.extend(edges(&relation.table, self.analytics).map(|(_, edge)| edge.collection.name));
                     self.open.everything();
                 }
                 return;
             }
         };
         let Some(relation) = relations.get(*relation) else { return };
-        for (number, edge) in edges(&relation.table).filter(|(_, edge)| follows(edge, relation, old, new)) {
+        for (number, edge) in edges(&relation.table, self.analytics).filter(|(_, edge)| follows(edge, relation, old, new)) {
             let ids = [old, new].map(|row| row.and_then(|row| relation.value(row, edge.column).id()));
             match edge.children {
                 None => self.keys.entry(edge.collection.name).or_default().extend(ids.iter().flatten()),
                 Some(_) => self.parents.entry(number).or_default().extend(ids.iter().flatten()),
             }
-            announce::edge(&mut self.open, edge, relation, ids, new);
+            if edge.collection.is_listed() {
+                announce::edge(&mut self.open, edge, relation, ids, new);
+            }
         }
         if let Some(table) = collections::ANNOUNCED.into_iter().find(|table| *table == relation.table) {
             announce::row(&mut self.open, table, relation, old, new);
@@ -94,7 +99,7 @@ impl Batch {
     #[must_use]
     pub fn take(&mut self) -> Self {
         let open = std::mem::take(&mut self.open);
-        let next = Self { newest: self.newest, end: self.end, open, ..Self::default() };
+        let next = Self { analytics: self.analytics, newest: self.newest, end: self.end, open, ..Self::default() };
         std::mem::replace(self, next)
     }
 
@@ -152,8 +157,9 @@ pub fn split(keys: Keys, size: usize) -> Vec<Keys> {
     chunks
 }
 
-fn edges(table: &str) -> impl Iterator<Item = (usize, &'static Edge)> {
-    EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table)
+fn edges(table: &str, analytics: Analytics) -> impl Iterator<Item = (usize, &'static Edge)> {
+    let is_followed = move |edge: &Edge| edge.collection.is_listed() || analytics != Analytics::Off;
+    EDGES.iter().enumerate().filter(move |(_, edge)| edge.table == table && is_followed(edge))
 }
 
 /// Whether the documents of an edge show what changed.

@@ -164,4 +164,4 @@ pub fn transaction(dice: &mut Dice) -> String {
 }
 
 /// Empties the largest tables.
-pub const EMPTY: &str = "begin; set local session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections; commit";
+pub const EMPTY: &str = "begin; set local session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections, account_snapshots; commit";

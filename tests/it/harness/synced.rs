@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use collections::app::App;
-use collections::collections::{ALL, find};
+use collections::collections::{find, indexed};
 use collections::config::Config;
 use collections::search::{Elastic, inventory};
 use collections::sync;
@@ -212,7 +212,7 @@ impl Synced {
         })
         .await;
         let wanted = wanted.unwrap();
-        for collection in ALL {
+        for collection in indexed(self.app.config.search.analytics) {
             let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(180)).await;
             assert!(is_reached, "{} do not reach {wanted}: {:?}", collection.name, self.app.watermark.status.report());
         }
@@ -264,7 +264,7 @@ impl Synced {
 
     /// Every document equals its row.
     pub(crate) async fn expect_equal(&self) {
-        for collection in ALL {
+        for collection in indexed(self.app.config.search.analytics) {
             assert_eq!(self.differences(collection.name).await.len(), 0, "{} differ", collection.name);
         }
     }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use collections::collections::ALL;
+use collections::collections::{ALL, ANALYTICS, every};
 use collections::search::{Access, Collection, Field, FieldKind, PastDue, Template, mapping};
 use serde_json::Value;
 
 /// `UPDATE_TEMPLATES=1` writes the files.
 #[test]
 fn templates_follow_from_the_tables_of_fields() {
-    for collection in ALL {
+    for collection in every() {
         expect_file(&format!("index-templates/{}.json", collection.name), &mapping::file(collection));
     }
     expect_file("index-templates/README.md", &dictionary());
@@ -21,8 +21,8 @@ fn templates_follow_from_the_tables_of_fields() {
 #[test]
 fn whatever_documents_are_made_from_changes_the_hash() {
     let hash = |collection: &Collection| Template::new(collection).unwrap().hash;
-    let mut hashes: Vec<String> = ALL.iter().map(|collection| hash(collection)).collect();
-    hashes.extend(ALL.iter().map(|one| hash(&Collection { revision: one.revision + 1, ..**one })));
+    let mut hashes: Vec<String> = every().map(hash).collect();
+    hashes.extend(every().map(|one| hash(&Collection { revision: one.revision + 1, ..*one })));
     hashes.push(hash(&Collection { template: r#"{ "properties": {} }"#, ..*ALL[0] }));
     let count = hashes.len();
     hashes.sort();
@@ -47,7 +47,7 @@ const INTRODUCTION: &str = "\
 # Index templates
 
 Everything here but `_settings.json` and `_search.json` is written by `UPDATE_TEMPLATES=1 bin/test templates_follow`, from the tables
-of fields (`src/features/<collection>/fields.rs`) and the comments of the structs that they describe. A mapping is put together from
+of fields (`src/features/<collection>/fields.rs`, `src/features/analytics/`) and the comments of the structs that they describe. A mapping is put together from
 the collection's file and the two that all share. It is strict, and its `_meta` has the hash that names the index, the version of the
 normaliser, the revision of the documents and the database that owns the index. `collections templates show` prints the whole,
 `diff` compares it with Elasticsearch.
@@ -78,7 +78,72 @@ fn dictionary() -> String {
             let _ = write!(page, "\nComputed by the day, filtered and sorted by, and not in the index: {names}.\n");
         }
     }
-    page + &search_forms()
+    page + &search_forms() + &for_analysts()
+}
+
+const FOR_ANALYSTS: &str = "
+# For analysts
+
+The setting `ANALYTICS` switches these indices on. No list reads them and no person is in them: [docs/analytics.md](../docs/analytics.md).
+";
+
+/// The dictionary of the indices that no list reads.
+fn for_analysts() -> String {
+    let mut page = FOR_ANALYSTS.to_owned();
+    for collection in ANALYTICS {
+        let path = mapping::source(collection);
+        let source = fs::read_to_string(root(&path)).unwrap();
+        let record = source.split("pub struct ").nth(1).unwrap().split(' ').next().unwrap();
+        let members = members_in(&source, record).unwrap();
+        let _ = write!(page, "\n## {}\n\nFrom `{}`.\n\n", collection.name, flat(collection.from));
+        page += "| field | type | meaning | from | example |\n|---|---|---|---|---|\n";
+        for Field { name, kind, sql, .. } in collection.fields {
+            let member = members.get(*name).unwrap_or_else(|| panic!("{record} has no member for {name}"));
+            let (meaning, example) = (&member.meaning, example(name, *kind));
+            let _ = writeln!(page, "| `{name}` | {} | {meaning} | `{}` | `{example}` |", on_the_wire(*kind), flat(sql));
+        }
+        assert_eq!(members.len(), collection.fields.len(), "{record} has members that the index does not know");
+    }
+    page
+}
+
+/// What a value may look like.
+fn example(name: &str, kind: FieldKind) -> &'static str {
+    let texts = [
+        ("agent", "maria"),
+        ("ageBand", "1980s"),
+        ("bucketAfter", "31-60"),
+        ("bucketBefore", "1-30"),
+        ("channel", "phone"),
+        ("country", "DE"),
+        ("creditor", "Northern Bank"),
+        ("disposition", "no_answer"),
+        ("failureCode", "insufficient_funds"),
+        ("kind", "person"),
+        ("language", "de"),
+        ("method", "bank_transfer"),
+        ("movement", "worse"),
+        ("portfolio", "2026-Q1"),
+        ("process", "019ab3f2-5c1e-7d40-9a57-3f0c2d1b8e64"),
+        ("product", "consumer loan"),
+        ("region", "Bavaria"),
+        ("role", "leading"),
+        ("status", "open"),
+        ("type", "call"),
+    ];
+    match kind {
+        FieldKind::Id => "019ab3f2-5c1e-7d40-9a57-3f0c2d1b8e64",
+        FieldKind::Currency => "EUR",
+        FieldKind::Money => "129.90",
+        FieldKind::Integer if name.ends_with("Minor") => "12990",
+        FieldKind::Integer => "3",
+        FieldKind::Day if name.ends_with("Month") => "2026-01-01",
+        FieldKind::Day => "2026-01-31",
+        FieldKind::Moment => "2026-01-31T09:30:00.000Z",
+        FieldKind::Flag => "true",
+        _ if name.ends_with("Key") => "8f1c0d9b2e7a46358f1c0d9b2e7a4635",
+        _ => texts.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} needs an example")).1,
+    }
 }
 
 fn row(collection: &Collection, field: &Field, meaning: &str) -> String {
@@ -159,11 +224,15 @@ struct Member {
 
 /// Reads the members of a struct in a folder, by their names on the wire.
 fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
-    let head = format!("pub struct {name} {{\n");
     let paths = fs::read_dir(root(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let files = paths.map(|path| fs::read_to_string(path).unwrap());
-    let source = files.into_iter().find_map(|text| Some(text.split_once(&head)?.1.split_once("\n}")?.0.to_owned()));
-    let source = source.unwrap_or_else(|| panic!("no struct {name} in {folder}"));
+    let mut files = paths.map(|path| fs::read_to_string(path).unwrap());
+    files.find_map(|text| members_in(&text, name)).unwrap_or_else(|| panic!("no struct {name} in {folder}"))
+}
+
+/// The same of a struct in a file; none if it is not there.
+fn members_in(text: &str, name: &str) -> Option<BTreeMap<String, Member>> {
+    let head = format!("pub struct {name} {{\n");
+    let source = text.split_once(&head)?.1.split_once("\n}")?.0;
     let (mut members, mut meaning, mut renamed) = (BTreeMap::new(), String::new(), None);
     // What is not serialised is in no document.
     let shown = source.lines().map(str::trim).filter(|line| !line.starts_with("pub(super) "));
@@ -183,7 +252,7 @@ fn members(folder: &str, name: &str) -> BTreeMap<String, Member> {
             members.insert(on_the_wire, Member { meaning, kind: kind.to_owned() });
         }
     }
-    members
+    Some(members)
 }
 
 fn camel_case(name: &str) -> String {

@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use collections::collections::ALL;
+use collections::collections::indexed;
+use collections::config::Analytics;
 use collections::sync::leader::follower;
 use collections::sync::store::generations::{self, State};
 use tokio::process::{Child, Command};
@@ -84,6 +85,7 @@ impl Stage {
             .env("REDIS_URL", &self.urls[1])
             .env("BULK_TIMEOUT", "3s")
             // Small, so that outages of seconds reach the backlog, and renames become fan-outs.
+            .env("ANALYTICS", "on")
             .env("SYNC_BUFFER_KEYS", "200")
             .env("SYNC_FANOUT_INLINE", "2")
             .env("SYNC_BATCH_SIZE", "50");
@@ -162,7 +164,7 @@ impl Stage {
 
     /// Requests a new generation of every index, without waiting for it.
     pub(super) async fn reindex(&self) {
-        for collection in ALL {
+        for collection in indexed(Analytics::On) {
             collections::sync::generations::reconcile::request(&self.observer.app, collection).await.ok();
         }
     }
@@ -174,9 +176,11 @@ impl Stage {
             let generations = generations::all(&self.observer.pool).await.unwrap_or_default();
             let live = generations.iter().filter(|one| one.state == State::Live).count();
             let building = generations.iter().any(|one| one.state == State::Building);
-            let caught_up =
-                ALL.map(|collection| collections::sync::integrity::wait::until_searchable(&self.observer.app, collection));
-            live == ALL.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
+            let wanted = indexed(Analytics::On);
+            let caught_up = wanted
+                .iter()
+                .map(|collection| collections::sync::integrity::wait::until_searchable(&self.observer.app, collection));
+            live == wanted.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
         })
         .await;
     }
@@ -191,7 +195,7 @@ impl Stage {
         let (compared, differing) = oracle::compare(&self.observer, seed).await;
         self.tally.checked.fetch_add(compared as u64, Ordering::Relaxed);
         self.tally.differences.fetch_add(differing as u64, Ordering::Relaxed);
-        for collection in ALL {
+        for collection in indexed(Analytics::On) {
             let found = self.observer.differences(collection.name).await.len();
             self.tally.differences.fetch_add(found as u64, Ordering::Relaxed);
         }

@@ -279,7 +279,7 @@ async fn truncating_a_table_whose_index_is_missing_rebuilds_it() {
     let mut test = family(&[], 10).await;
     test.stop().await;
     test.sql(
-        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections",
+        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections, account_snapshots",
     )
     .await;
     let gone = test.index("accounts").await;

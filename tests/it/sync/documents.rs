@@ -134,7 +134,7 @@ async fn an_emptied_table_empties_its_documents() {
     people(&test).await;
     test.settle().await;
     test.sql(
-        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections",
+        "set session_replication_role = replica; truncate accounts, payments, ledger_entries, activities, activity_corrections, account_snapshots",
     )
     .await;
     test.settle().await;

@@ -122,7 +122,7 @@ async fn every_document_is_what_sql_says_after_random_work_by_many() {
     let steps = std::env::var("ORACLE_STEPS").map_or(120, |text| text.parse().unwrap());
     println!("ORACLE_SEED={seed} ORACLE_STEPS={steps}");
     let cluster = Cluster::start_with("max_prepared_transactions = 20").await;
-    let mut test = Synced::on(&cluster, &["--sync-batch-size", "16", "--sync-fanout-inline", "3"]).await;
+    let mut test = Synced::on(&cluster, &["--sync-batch-size", "16", "--sync-fanout-inline", "3", "--analytics", "agents"]).await;
     test.start().await;
     let mut committed = 0;
     for round in 0..2 {

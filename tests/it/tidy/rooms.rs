@@ -15,14 +15,15 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["auth", "storage"]),
     (6, &["features"]),
     (7, &["collections"]),
-    (8, &["sync", "imports", "exports", "saved_searches", "universal", "openapi"]),
+    (8, &["sync", "imports", "exports", "saved_searches", "universal", "openapi", "kibana"]),
     (9, &["health"]),
     (10, &["server", "worker"]),
     (11, &["cli", "main"]),
 ];
 
 /// The features in their order: each uses only those before it.
-const FEATURES: [&str; 9] = ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments", "activities"];
+const FEATURES: [&str; 10] =
+    ["resource", "audit", "users", "jobs", "ledger", "customers", "accounts", "payments", "activities", "analytics"];
 
 /// Macros, which Rust exports at the root of the crate.
 const MACROS: [&str; 3] = ["fields", "routes", "words"];

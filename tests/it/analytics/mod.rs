@@ -1,0 +1,8 @@
+//! What analysts see: indices without persons, and what Kibana makes of them.
+
+mod figures;
+mod indices;
+mod kibana;
+mod listener;
+mod panels;
+mod persons;
