@@ -73,7 +73,7 @@ impl App {
             Arc::new(Recorder::new(db.server.clone(), Keys::new(config.access.key(), config.access.keys()), config.audit.reads));
         let rate_limits = RateLimits::open(&config.limits, redis_url, &name).context("REDIS_URL is not an address of Redis")?;
         let usage = Usage::new(db.server.clone(), clock.clone());
-        let search = Search::open(&config, db.search.clone())?;
+        let search = Search::open(&config, db.search.clone(), db.exports.clone())?;
         let outgoing = Outgoing::open(&config.mail)?;
         let (watermark, stop) = (Watermark::default(), CancellationToken::new());
         let log_ins = Semaphore::new(config.access.log_ins);

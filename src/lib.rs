@@ -10,7 +10,7 @@
 //! 11 cli  main                  what an operator types
 //! 10 server  worker             assembly: URLs, background work
 //! 9 health  dashboard           probes, metrics and figures of everything below
-//! 8 sync  imports  saved_searches  universal  notifications  openapi  realtime  kibana   work over all features
+//! 8 sync  imports  exports  saved_searches  universal  notifications  openapi  realtime  kibana   work over all features
 //! 7 collections                 the list of searchable collections
 //! 6 features                    ledger < customers < accounts < payments < activities < timeline < analytics, users, jobs: routes, rules, SQL, document
 //! 5 auth storage                caller, permissions, credentials, sessions; files in Postgres
@@ -84,6 +84,7 @@ pub mod config;
 pub mod dashboard;
 pub mod db;
 pub mod error;
+pub mod exports;
 pub mod failpoint;
 pub mod features;
 pub mod feed;

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::features::{accounts, activities, analytics, audit, customers, jobs, payments, timeline, users};
 use crate::http::{self, Listener, Routes, Row};
 use crate::realtime::{self, Hub};
-use crate::{auth, dashboard, health, imports, notifications, openapi, saved_searches, sync, universal};
+use crate::{auth, dashboard, exports, health, imports, notifications, openapi, saved_searches, sync, universal};
 
 /// Every route of the public port. `/api/v1` is canonical, `/api` a permanent alias.
 #[must_use]
@@ -22,6 +22,7 @@ fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
     let api = Routes::join(vec![
         http::with_secrets(auth::routes(app)),
         http::with_secrets(users::routes(app)),
+        exports::routes(app),
         customers::routes(app),
         accounts::routes(app),
         payments::account_routes(app),

@@ -7,6 +7,7 @@ use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::config::Analytics;
 use crate::error::Result;
+use crate::exports::ExportRecords;
 use crate::features::accounts::Account;
 use crate::features::analytics::TakeSnapshots;
 use crate::features::customers::Customer;
@@ -25,7 +26,7 @@ pub fn kinds() -> Kinds {
     let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
     let news = imports.with::<RemoveOldNotifications>().with::<TellOverdue>();
     let removals = news.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
-    removals.with::<storage::RemoveExpired>().with::<TakeSnapshots>()
+    removals.with::<storage::RemoveExpired>().with::<TakeSnapshots>().with::<ExportRecords>()
 }
 
 /// What runs every day, while few users work.

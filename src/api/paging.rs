@@ -11,6 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Authors, RecordWriter, Reply, Request, json};
+use crate::app::App;
 use crate::error::{Error, Result, clipped};
 use crate::search::aggregate::Aggregated;
 use crate::search::explain::explain;
@@ -112,7 +113,8 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
     let records = answer.hits.documents.iter().map(|document| document::record(document));
     let phrase = query.phrase.as_ref().filter(|_| shape.highlight);
     let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
-    let writer = RecordWriter::open(request, collection, &shape, authors, records.clone()).await?;
+    let writer =
+        RecordWriter::open(&request.app, request.context.disclosure(), collection, &shape, authors, records.clone()).await?;
     // What is left out of the documents is more than what is added.
     let mut body = Vec::with_capacity(answer.hits.documents.iter().map(Bytes::len).sum::<usize>() + END_BYTES);
     body.extend_from_slice(br#"{"data":["#);
@@ -154,7 +156,7 @@ pub async fn list(request: &Request, collection: &'static Collection, part: Filt
 pub(crate) async fn ask(request: &Request, collection: &'static Collection, query: &Query, reading: Reading) -> Result<Answer> {
     let wanted = request.wanted_lsn().await?;
     let asked = Asked { caller: request.context.caller(), reading, now: request.app.clock.now() };
-    request.app.search.answer(collection, query, asked, index(request, collection, wanted)).await
+    request.app.search.answer(collection, query, asked, index(&request.app, collection, wanted)).await
 }
 
 /// Reads the parameters of a list that is not asked for now, and refuses them as the list would.
@@ -309,8 +311,8 @@ pub(crate) fn rules(request: &Request) -> Rules<'_> {
 }
 
 /// The live index of a collection, once it shows every change up to the wanted LSN; none if that takes too long.
-async fn index(request: &Request, collection: &Collection, wanted: Option<Lsn>) -> Option<ListedIndex> {
-    let (watermark, config) = (&request.app.watermark, &request.app.config);
+pub(crate) async fn index(app: &App, collection: &Collection, wanted: Option<Lsn>) -> Option<ListedIndex> {
+    let (watermark, config) = (&app.watermark, &app.config);
     let mut index = watermark.live_index(collection.name).await?;
     if let Some(wanted) = wanted {
         // An index that is stale already does not catch up in a moment.

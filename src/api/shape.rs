@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::{Authors, Request};
+use super::Authors;
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::search::explain::Explanation;
 use crate::search::masking::masked;
@@ -28,13 +29,13 @@ pub struct RecordWriter<'a> {
 impl<'a> RecordWriter<'a> {
     /// Reads what the records refer to, if a client asks for that: one query for each kind.
     pub async fn open<'r>(
-        request: &'a Request,
+        app: &'a App,
+        disclosure: Disclosure,
         collection: &'static Collection,
         shape: &'a Shape,
         mut authors: Authors,
         records: impl Iterator<Item = &'r [u8]> + Clone + Send,
     ) -> Result<Self> {
-        let (app, disclosure) = (&request.app, request.context.disclosure());
         let as_of = AsOf { today: shape.today, aging: &app.config.aging_days };
         let mut included = HashMap::new();
         for include in &shape.includes {

@@ -21,7 +21,7 @@ impl Request {
     ///
     /// A token beyond the end of the log is refused: no index will ever reach it, so it must neither wait nor turn lists away from
     /// Elasticsearch.
-    pub(super) async fn wanted_lsn(&self) -> Result<Option<Lsn>> {
+    pub(crate) async fn wanted_lsn(&self) -> Result<Option<Lsn>> {
         let token = self.sync_token()?;
         let watermark = &self.app.watermark;
         let caller = self.context.caller();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod connect;
+mod export;
 mod health;
 mod import;
 mod jobs;
@@ -60,6 +61,8 @@ enum Command {
     Templates(templates::Templates),
     /// Import a CSV file of customers, accounts or payments.
     Import(import::Import),
+    /// Export a list as a file.
+    Export(export::Export),
     /// Verify the audit log, or print its head.
     Audit(audit::Audit),
     /// List, show, cancel and retry background jobs, and run scheduled ones now.
@@ -130,6 +133,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sync(sync) => sync.run().boxed_local().await,
         Command::Templates(templates) => templates.run().boxed_local().await,
         Command::Import(import) => import.run().boxed_local().await,
+        Command::Export(export) => export.run().boxed_local().await,
         Command::Audit(audit) => audit.run().boxed_local().await,
         Command::Jobs(jobs) => jobs.run().boxed_local().await,
         Command::Tail(tail) => tail.run().boxed_local().await,

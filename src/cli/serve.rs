@@ -78,6 +78,10 @@ impl Serve {
             });
             parts.spawn(sync.map(Ok));
         }
+        if runs(Part::Worker) && !runs(Part::Api) {
+            // Exports read the index, whose state the API's process follows anyway.
+            parts.spawn(sync::leader::follower::run(app.clone(), app.stop.clone()).map(Ok));
+        }
         if runs(Part::Worker) {
             parts.spawn(supervise("worker", app.clone(), worker::run).map(Ok));
         }

@@ -4,6 +4,7 @@
 
 mod access;
 mod database;
+mod exports;
 mod http;
 mod imports;
 mod jobs;
@@ -21,6 +22,7 @@ pub use access::limits::Limits;
 pub use access::mail::Mail;
 pub use access::{Access, Registration};
 pub use database::Database;
+pub use exports::Exports;
 pub use http::Http;
 pub use imports::{Imports, SheetLimits};
 pub use jobs::Jobs;
@@ -72,6 +74,8 @@ pub struct Config {
     pub reindex: Rebuild,
     #[command(flatten)]
     pub imports: Imports,
+    #[command(flatten)]
+    pub exports: Exports,
     #[command(flatten)]
     pub jobs: Jobs,
     /// Redis: `redis://host:port`. Servers notify each other of changes through it; optional.

@@ -46,6 +46,9 @@ const BACKGROUND_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections for background jobs: as many as run at once, some to renew their leases, one that listens.
 const JOBS_POOL_SIZE: u32 = 10;
 
+/// Connections for exports that Postgres answers: each is held for as long as its client takes the file.
+const EXPORT_POOL_SIZE: u32 = 4;
+
 const WATCH_POOL_SIZE: u32 = 2;
 
 /// Transactions that write to one record at once: while one works, the next waits at the row, so that the row is never idle.
@@ -62,6 +65,8 @@ pub struct Pools {
     pub read: PgPool,
     /// Searches that Postgres answers.
     pub search: PgPool,
+    /// Exports that Postgres answers.
+    pub exports: PgPool,
     /// The sync task.
     pub sync: PgPool,
     /// Background jobs.
@@ -81,6 +86,7 @@ impl Pools {
             server: pool(config, SERVER_ROLE, "collections server", config.pool_size)?,
             read: read_pool(config)?,
             search: pool(&patient(config), SERVER_ROLE, "collections search", SEARCH_POOL_SIZE)?,
+            exports: pool(&exporting(config), SERVER_ROLE, "collections exports", EXPORT_POOL_SIZE)?,
             sync: pool(&background(config), SYNC_ROLE, "collections sync", SYNC_POOL_SIZE)?,
             jobs: pool(&background(config), SERVER_ROLE, "collections jobs", JOBS_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
@@ -92,6 +98,11 @@ impl Pools {
 
 fn patient(config: &Database) -> Database {
     Database { acquire_timeout: config.search_acquire_timeout, ..config.clone() }
+}
+
+/// Limits for the pages of an export: a client waits for a connection as for a list, but for a page of many rows for longer.
+fn exporting(config: &Database) -> Database {
+    Database { statement_timeout: BACKGROUND_STATEMENT_TIMEOUT, ..patient(config) }
 }
 
 /// Limits for work that no client waits for.

@@ -83,6 +83,7 @@ async fn look(app: &App) -> Gauges {
         ("server", &db.server),
         ("read", &db.read),
         ("search", &db.search),
+        ("exports", &db.exports),
         ("sync", &db.sync),
         ("jobs", &db.jobs),
         ("watch", &db.watch),

@@ -69,6 +69,12 @@ pub static POOL_CONNECTIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     registered(IntGaugeVec::new(options, &["pool", "state"]))
 });
 
+/// Records that left as files, by collection.
+pub static EXPORTED_RECORDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("collections_exported_records_total", "Records that left as files.");
+    registered(IntCounterVec::new(options, &["collection"]))
+});
+
 /// Lists answered, by collection and engine; `degraded` ones should have come from the other engine.
 pub static SEARCHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let options = Opts::new("collections_searches_total", "Lists answered.");

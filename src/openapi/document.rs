@@ -111,7 +111,7 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let is_get = row.method == "GET";
     let mut operation = Operation::new(schemas, if is_get { Effect::Reads } else { Effect::Writes });
     (row.describe)(&mut operation);
-    let Operation { effect, mut parameters, body, status, answer, headers, alternatives, .. } = operation;
+    let Operation { effect, mut parameters, body, status, answer, files, headers, alternatives, problems: more, .. } = operation;
 
     let (is_public, has_ids) = (row.access == "public", row.path.contains('{'));
     let is_change = matches!(row.method.as_str(), "PATCH" | "PUT");
@@ -148,13 +148,16 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     if let Some((media_type, schema)) = answer {
         success["content"] = json!({ media_type: { "schema": schema } });
     }
+    for media_type in files {
+        success["content"][media_type] = json!({ "schema": { "type": "string", "format": "binary" } });
+    }
     let mut responses = json!({ status.to_string(): success });
     if is_get && headers.contains("ETag") {
         responses["304"] = json!({ "description": "The client has it already." });
     }
     let (has_body, has_file) = (body.is_some(), body.as_ref().is_some_and(|(media_type, _)| *media_type == FORM));
     let traits = Traits { is_public, has_ids, has_body, has_file, is_list, is_keyed, is_conditional, effect };
-    for status in problems::of(&traits) {
+    for status in problems::of(&traits).into_iter().chain(more) {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/Problem{status}") });
     }
     for (status, schema) in alternatives {
@@ -257,6 +260,7 @@ fn parameters(config: &Config) -> Value {
 fn headers() -> Value {
     let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
     json!({
+        "Content-Disposition": header("The name under which the file is to be saved."),
         "ETag": header("The version of the record, and a digest of what it shows."),
         "Idempotent-Replayed": header("`true` if the answer is that of an earlier request with the same key."),
         "Link": header("The pages around this one (RFC 8288)."),

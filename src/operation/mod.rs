@@ -31,8 +31,12 @@ pub struct Operation<'a> {
     pub status: u16,
     /// Media type and schema of the answer to it.
     pub answer: Option<(&'static str, Value)>,
+    /// Media types of files, one of which is the answer.
+    pub files: Vec<&'static str>,
     /// Schemas of JSON that comes with other statuses; with those of errors a problem may come as well.
     pub alternatives: Vec<(u16, Value)>,
+    /// Statuses of problems besides those that follow from method, path and permission.
+    pub problems: Vec<u16>,
     /// Names of the headers of that answer, besides those of every answer.
     pub headers: BTreeSet<&'static str>,
 }
@@ -56,7 +60,9 @@ impl<'a> Operation<'a> {
             body: None,
             status: 200,
             answer: None,
+            files: Vec::new(),
             alternatives: Vec::new(),
+            problems: Vec::new(),
             headers: BTreeSet::new(),
         }
     }
@@ -122,6 +128,12 @@ impl<'a> Operation<'a> {
     /// Answers with something that is not JSON.
     pub fn answers_text(&mut self, media_type: &'static str) {
         self.answer = Some((media_type, json!({ "type": "string" })));
+    }
+
+    /// Answers with a file of one of these media types, to be saved under a name.
+    pub fn answers_files(&mut self, media_types: impl IntoIterator<Item = &'static str>) {
+        self.files.extend(media_types);
+        self.headers.insert("Content-Disposition");
     }
 
     /// Adds the parameters of a list that has only one order.

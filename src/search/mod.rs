@@ -29,5 +29,5 @@ pub use indices::{bulk, high_water_mark, index, inventory, shard_checkpoints};
 pub use phrase::{Name, Phrase, Terms};
 pub use postgres::matching;
 pub use query::Engine;
-pub use router::{Answer, Asked, ListedIndex, Reading, Search};
+pub use router::{Answer, Asked, Bookmark, ListedIndex, Reading, Search, Walk};
 pub use template::{Difference, Template};

@@ -9,4 +9,4 @@ mod write;
 
 pub use read::{StoredFile, copy_to_temporary, find, stream};
 pub use removal::RemoveExpired;
-pub use write::{NewFile, append, create, remove, store};
+pub use write::{NewFile, append, clear, create, fill, remove, store};

@@ -27,10 +27,16 @@ pub struct NewFile<'a> {
 }
 
 /// Stores a file from its beginning to its end, with its digest.
-pub async fn store(connection: &mut PgConnection, mut file: File, new: NewFile<'_>) -> Result<FileId> {
+pub async fn store(connection: &mut PgConnection, file: File, new: NewFile<'_>) -> Result<FileId> {
+    let id = create(&mut *connection, new).await?;
+    fill(connection, id, file).await?;
+    Ok(id)
+}
+
+/// Gives an empty file the content of another, from its beginning to its end, with its digest.
+pub async fn fill(connection: &mut PgConnection, id: FileId, mut file: File) -> Result<()> {
     file.seek(SeekFrom::Start(0)).map_err(Error::internal)?;
     let (mut file, mut digest) = (tokio::fs::File::from_std(file), Sha256::new());
-    let id = create(&mut *connection, new).await?;
     loop {
         let mut part = Vec::with_capacity(PART_BYTES);
         (&mut file).take(PART_BYTES as u64).read_to_end(&mut part).await.map_err(Error::internal)?;
@@ -42,7 +48,7 @@ pub async fn store(connection: &mut PgConnection, mut file: File, new: NewFile<'
     }
     let sha256 = digest.finalize();
     sqlx::query!("update stored_files set sha256 = $2 where id = $1", id.0, &sha256[..]).execute(connection).await?;
-    Ok(id)
+    Ok(())
 }
 
 /// Creates an empty file, which [`append`] lets grow.
@@ -84,6 +90,14 @@ pub async fn append(connection: &mut PgConnection, id: FileId, content: &[u8]) -
             return Err(Error::NotFound("file"));
         }
     }
+    Ok(())
+}
+
+/// Empties a file, which can grow again.
+pub async fn clear(connection: &mut PgConnection, id: FileId) -> Result<()> {
+    sqlx::query!("delete from stored_file_parts where file_id = $1", id.0).execute(&mut *connection).await?;
+    let cleared = sqlx::query!("update stored_files set bytes = 0, parts = 0, sha256 = null where id = $1", id.0);
+    cleared.execute(connection).await?;
     Ok(())
 }
 

@@ -111,7 +111,9 @@ pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered
 async fn records(request: &Request, group: &Answered<'_>, hits: &Hits, body: &mut Vec<u8>) -> Result<()> {
     let records = hits.documents.iter().map(|(document, _)| document::record(document));
     let authors = Authors::of(&request.app, &request.app.db.read, records.clone()).await?;
-    let writer = RecordWriter::open(request, group.collection, group.shape, authors, records.clone()).await?;
+    let writer =
+        RecordWriter::open(&request.app, request.context.disclosure(), group.collection, group.shape, authors, records.clone())
+            .await?;
     for (at, (record, (_, explanation))) in records.zip(&hits.documents).enumerate() {
         if at > 0 {
             body.push(b',');

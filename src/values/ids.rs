@@ -70,3 +70,4 @@ id!(SavedSearchId);
 id!(JobId);
 id!(ImportId);
 id!(FileId);
+id!(ExportId);

@@ -12,6 +12,7 @@ mod canaries;
 mod cli;
 mod dashboard;
 mod db;
+mod exports;
 mod faults;
 mod features;
 mod feed;

@@ -26,7 +26,7 @@ pub struct Limits {
         value_parser = duration_or_milliseconds(SECOND..=DAY)
     )]
     pub window: Duration,
-    /// Imports and bulk updates of one user in a minute, at all servers together; 0 sets no limit.
+    /// Imports, exports and bulk updates of one user in a minute, at all servers together; 0 sets no limit.
     #[arg(
         id = "rate-limit-bulk",
         long = "rate-limit-bulk",

@@ -286,7 +286,8 @@ pub async fn read<R: Resource>(id: R::Id, caller: Caller, request: Request) -> R
         let (json, mut shown) = (json_of(&record)?, Vec::new());
         let records = [json.as_slice()].into_iter();
         let authors = Authors::of(&request.app, connection, records.clone()).await?;
-        let writer = RecordWriter::open(&request, R::collection(), &shape, authors, records).await?;
+        let writer =
+            RecordWriter::open(&request.app, request.context.disclosure(), R::collection(), &shape, authors, records).await?;
         writer.write(&json, &mut shown)?;
         let locked = record.locked();
         Ok(Some(Record { reply: Reply::json(shown).with_version(locked.version), is_deleted: locked.deleted_at.is_some() }))

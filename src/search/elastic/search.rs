@@ -21,7 +21,8 @@ impl Elastic {
 
     /// Answers from an index. Failed shards are an error: an answer with a part missing is none.
     pub(in crate::search) async fn search(&self, index: &str, query: &Query) -> Result<Hits, ElasticError> {
-        ranking::search(&mut Searched { elastic: self, path: format!("{index}/_search"), point: None }, query).await
+        let (path, deadline) = (format!("{index}/_search"), self.search_deadline);
+        ranking::search(&mut Searched { elastic: self, path, point: None, deadline }, query).await
     }
 
     /// Answers from a point in time, whose id may change with each answer.
@@ -30,9 +31,10 @@ impl Elastic {
         point: &str,
         keep_alive: Duration,
         query: &Query,
+        deadline: Duration,
     ) -> Result<(Hits, String), ElasticError> {
         let point = Some(Point { id: point.to_owned(), keep_alive });
-        let mut searched = Searched { elastic: self, path: "_search".into(), point };
+        let mut searched = Searched { elastic: self, path: "_search".into(), point, deadline };
         let hits = ranking::search(&mut searched, query).await?;
         Ok((hits, searched.point.map(|point| point.id).unwrap_or_default()))
     }
@@ -44,11 +46,11 @@ impl Elastic {
         parse::<Answer>(&answer)?.check()
     }
 
-    async fn ask(&self, path: &str, body: &Json) -> Result<Bytes, ElasticError> {
+    async fn ask(&self, path: &str, body: &Json, deadline: Duration) -> Result<Bytes, ElasticError> {
         // Without a `filter_path`, for which Elasticsearch would parse and write every document again, and numbers as floats.
-        let path = format!("{path}?allow_partial_search_results=false&timeout={}ms", self.search_deadline.as_millis());
+        let path = format!("{path}?allow_partial_search_results=false&timeout={}ms", deadline.as_millis());
         let body = serde_json::to_vec(body).map_err(|error| ElasticError::Broken(error.to_string()))?;
-        let bytes = self.fetch(Verb::Post, &path, Some(body.into()), self.search_deadline).await?;
+        let bytes = self.fetch(Verb::Post, &path, Some(body.into()), deadline).await?;
         if bytes.len() > PAGE_BYTES { Err(ElasticError::TooLarge) } else { Ok(bytes) }
     }
 }
@@ -58,6 +60,7 @@ struct Searched<'a> {
     elastic: &'a Elastic,
     path: String,
     point: Option<Point>,
+    deadline: Duration,
 }
 
 /// A point in time, whose id may change with each answer.
@@ -71,7 +74,7 @@ impl Searched<'_> {
         if let Some(Point { id, keep_alive }) = &self.point {
             body["pit"] = json!({ "id": id, "keep_alive": format!("{}ms", keep_alive.as_millis()) });
         }
-        self.elastic.ask(&self.path, &body).await
+        self.elastic.ask(&self.path, &body, self.deadline).await
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row};
+use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row, Transaction};
 use uuid::Uuid;
 
 use super::Collection;
@@ -31,9 +31,18 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Answers from one snapshot.
     pub(super) async fn search(&self, collection: &Collection, query: &Query) -> Result<Hits> {
-        let mut snapshot = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        ranking::search(&mut Searched { connection: &mut snapshot, collection }, query).await
+        search_snapshot(&mut *snapshot(&self.pool).await?, collection, query).await
     }
+}
+
+/// A transaction in which all searches see the same.
+pub(super) async fn snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static, Pg>> {
+    pool.begin_with("begin isolation level repeatable read read only").await
+}
+
+/// Answers from a snapshot.
+pub(super) async fn search_snapshot(snapshot: &mut PgConnection, collection: &Collection, query: &Query) -> Result<Hits> {
+    ranking::search(&mut Searched { connection: snapshot, collection }, query).await
 }
 
 /// Finds the ids of all records that a filter selects, in their order; an id more than `most` if there are more.

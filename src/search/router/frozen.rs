@@ -35,7 +35,7 @@ impl Search {
         let read = async {
             let point = elastic.open_point(&index, self.views.keep_alive).await?;
             let view = View { name, point, indexed_at: now - lag, lag: lag_ms, read_at: now };
-            Ok((elastic.search_point(&view.point, self.views.keep_alive, query).await?, view))
+            Ok((elastic.search_point(&view.point, self.views.keep_alive, query, elastic.search_deadline).await?, view))
         };
         match read.await {
             Ok(((hits, point), view)) => Ok(self.page_of(elastic, hits, View { point, ..view }, caller)),
@@ -61,7 +61,7 @@ impl Search {
         }
         let elastic = self.healthy(collection).ok_or_else(view_unavailable)?;
         let _turn = self.turn(&self.elastic_turns, ELASTIC_TURNS, caller, query).await?;
-        match elastic.search_point(&view.point, self.views.keep_alive, query).await {
+        match elastic.search_point(&view.point, self.views.keep_alive, query, elastic.search_deadline).await {
             Ok((hits, point)) => Ok(self.page_of(elastic, hits, View { point, read_at: now, ..view }, caller)),
             Err(error) if error.is_missing() => Err(view_expired()),
             Err(error) => {
@@ -85,11 +85,11 @@ impl Search {
     }
 }
 
-fn view_expired() -> Error {
+pub(super) fn view_expired() -> Error {
     Error::conflict("view_expired", "this frozen view has ended; begin the list again without `cursor`")
 }
 
-fn view_unavailable() -> Error {
+pub(super) fn view_unavailable() -> Error {
     let detail = "Elasticsearch, which has the frozen views, cannot answer now; send it again, or walk with view=live";
     Error::busy("view_unavailable", detail)
 }

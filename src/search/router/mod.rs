@@ -21,9 +21,12 @@ use crate::values::ids::UserId;
 mod breaker;
 mod frozen;
 pub(super) mod view;
+mod walk;
 
 use breaker::Breaker;
 use view::{View, Views};
+use walk::Walks;
+pub use walk::{Bookmark, Walk};
 
 /// Shortest time between two probes of Elasticsearch.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,6 +61,7 @@ pub struct Search {
     patience: Duration,
     breaker: Arc<Breaker>,
     views: Views,
+    walks: Walks,
     signer: Signer,
     /// Of the keys that have signed cursors still in use, or will sign.
     other_signers: Vec<Signer>,
@@ -119,7 +123,7 @@ impl Search {
     ///
     /// # Errors
     /// An address that cannot be read.
-    pub fn open(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
+    pub fn open(config: &Config, pool: PgPool, walks: PgPool) -> anyhow::Result<Self> {
         Ok(Self {
             elastic: Elastic::open(&config.search)?.map(Arc::new),
             elastic_turns: Turns::new(ELASTIC_TURNS, ELASTIC_WAITING),
@@ -129,6 +133,7 @@ impl Search {
             patience: config.database.search_acquire_timeout,
             breaker: Arc::new(Breaker::new(PROBE_INTERVAL)),
             views: Views::new(config.search.view_keep_alive),
+            walks: Walks::new(walks),
             signer: Signer::new(config.access.key()),
             other_signers: config.access.keys().skip(1).map(Signer::new).collect(),
             faults: Notify::new(),

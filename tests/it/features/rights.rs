@@ -25,6 +25,9 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         (_, path) if path.starts_with("/auth/password/") => return None,
         (_, path) if path.starts_with("/health") || path.starts_with("/docs") => return None,
         (_, path) if path.starts_with("/sync/") => Permission::Operate,
+        // With a session of its own, or by a signed link.
+        ("GET", path) if path.starts_with("/exports/") && path.ends_with("/file") => return None,
+        (_, path) if path.ends_with("/export") || path.starts_with("/exports") => Permission::Export,
         ("GET", "/audit") => Permission::Administer,
         ("POST", path) if path.ends_with("/reveal") => Permission::Reveal,
         (_, path) if path.starts_with("/users") => Permission::Supervise,

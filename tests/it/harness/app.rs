@@ -159,6 +159,13 @@ impl TestApp {
         server::start(&App::open(config, self.clock.clone()).unwrap()).await.unwrap()
     }
 
+    /// Starts a second server, with settings of its own, on the same database and clock, and on the index if there is one.
+    pub async fn beside_with_index(&self, more: &[&str]) -> Running {
+        let config = config(&self.database, more);
+        let config = Config { search: self.app.config.search.clone(), ..config };
+        server::start(&App::open(config, self.clock.clone()).unwrap()).await.unwrap()
+    }
+
     async fn serve(database: Database, config: Config) -> Self {
         let clock = Clock::default();
         let app = App::open(config, clock.clone()).unwrap();

@@ -136,6 +136,13 @@ impl Client {
         Ok(Answer { status, headers, body, text, request })
     }
 
+    /// Downloads a file: the status, and the bytes as they came.
+    pub async fn get_bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let response = self.builder(Method::GET, path).send().await.expect("the server answers");
+        let status = response.status().as_u16();
+        (status, response.bytes().await.expect("the answer is complete").to_vec())
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }

@@ -101,7 +101,7 @@ impl Description {
             return if text.is_empty() { Ok(()) } else { Err("a body where there is none".into()) };
         };
         let Some(content) = content.get(media_type) else { return Err(format!("no such content type: {media_type}")) };
-        if !media_type.ends_with("json") {
+        if media_type != "application/json" && !media_type.ends_with("+json") {
             return Ok(());
         }
         let body: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;

@@ -26,6 +26,11 @@ impl Engines {
         Self { searching, without }
     }
 
+    /// The one that reads the index.
+    pub(crate) fn app(&self) -> &TestApp {
+        &self.searching
+    }
+
     pub(crate) fn database(&self) -> &Database {
         &self.searching.database
     }

@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["auth", "storage"]),
     (6, &["features"]),
     (7, &["collections"]),
-    (8, &["sync", "imports", "saved_searches", "universal", "notifications", "openapi", "realtime", "kibana"]),
+    (8, &["sync", "imports", "exports", "saved_searches", "universal", "notifications", "openapi", "realtime", "kibana"]),
     (9, &["health", "dashboard"]),
     (10, &["server", "worker"]),
     (11, &["cli", "main"]),
