@@ -20,8 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, payment_writes, pgsync,
-    record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
+    announcements, builds, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading, payment_writes,
+    pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
 };
 
 #[global_allocator]
@@ -103,6 +103,8 @@ enum Part {
     P12,
     /// Import of a workbook.
     P13,
+    /// Payments as files.
+    P14,
     /// Lists and memory against a minimal implementation with Express and pg.
     P17,
     /// Memory and startup time.
@@ -123,7 +125,7 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 21] = [
+    const ORDER: [Self; 22] = [
         Self::P1,
         Self::P3,
         Self::P4,
@@ -139,6 +141,7 @@ impl Part {
         Self::P5,
         Self::P6,
         Self::P13,
+        Self::P14,
         Self::P19,
         Self::Drift,
         Self::ReindexCrash,
@@ -232,6 +235,7 @@ impl Options {
                 Part::P11 => record_reads::measure(&context).boxed_local().await,
                 Part::P12 => payment_writes::measure(&context).boxed_local().await,
                 Part::P13 => workbooks::measure(&context).boxed_local().await,
+                Part::P14 => exports::measure(&mut context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,

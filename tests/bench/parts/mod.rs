@@ -4,6 +4,7 @@ pub mod announcements;
 pub mod builds;
 pub mod coalescing;
 pub mod embedded_lists;
+pub mod exports;
 pub mod express;
 pub mod freshness;
 pub mod hot_row;
