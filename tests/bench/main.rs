@@ -20,7 +20,7 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, bulk_changes, coalescing, embedded_lists, express, freshness, hot_row, lists, loading, payment_writes,
+    announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading, payment_writes,
     pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
 };
 
@@ -103,6 +103,8 @@ enum Part {
     P12,
     /// Import of a workbook.
     P13,
+    /// Payments as files.
+    P14,
     /// A bulk change against one statement.
     P16,
     /// Lists and memory against a minimal implementation with Express and pg.
@@ -125,7 +127,7 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 22] = [
+    const ORDER: [Self; 23] = [
         Self::P1,
         Self::P3,
         Self::P4,
@@ -142,6 +144,7 @@ impl Part {
         Self::P5,
         Self::P6,
         Self::P13,
+        Self::P14,
         Self::P19,
         Self::Drift,
         Self::ReindexCrash,
@@ -235,6 +238,7 @@ impl Options {
                 Part::P11 => record_reads::measure(&context).boxed_local().await,
                 Part::P12 => payment_writes::measure(&context).boxed_local().await,
                 Part::P13 => workbooks::measure(&context).boxed_local().await,
+                Part::P14 => exports::measure(&mut context).boxed_local().await,
                 Part::P16 => bulk_changes::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,

@@ -5,6 +5,7 @@ pub mod builds;
 pub mod bulk_changes;
 pub mod coalescing;
 pub mod embedded_lists;
+pub mod exports;
 pub mod express;
 pub mod freshness;
 pub mod hot_row;
