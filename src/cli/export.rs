@@ -12,8 +12,10 @@ use tempfile::NamedTempFile;
 
 use super::connect;
 use crate::audit::{Action, Entry};
+use crate::collections;
 use crate::config::Config;
 use crate::exports::{self, Begun, Occasion, Plan, Wanted};
+use crate::search::Collection;
 use crate::values::ids;
 use crate::values::personal::Disclosure;
 
@@ -52,7 +54,7 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let collection = super::wanted(Some(&self.target))?[0];
+        let collection = listed(&self.target)?;
         let parameters = self.parameters();
         let app = connect::open(self.config).await?;
         let occasion = Occasion::new(Disclosure::Full, app.clock.now());
@@ -98,6 +100,13 @@ impl Export {
         ];
         filters.chain(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))).collect()
     }
+}
+
+fn listed(target: &str) -> anyhow::Result<&'static Collection> {
+    collections::ALL.into_iter().find(|collection| collection.name == target).with_context(|| {
+        let names = collections::ALL.map(|collection| collection.name);
+        format!("there is no collection {target}; there are {}", names.join(", "))
+    })
 }
 
 /// On standard error, so that a file on standard output stays whole.
