@@ -186,7 +186,7 @@ async fn changed(connection: &mut PgConnection, done: &str, upto: &str) -> sqlx:
         ),
         gathered as (
           select
-            t.user_id, t.kind, count(*) as count, sum(t.amount)::bigint as amount, t.currency, t.state,
+            t.xid, t.user_id, t.kind, count(*) as count, sum(t.amount)::bigint as amount, t.currency, t.state,
             case count(*) when 1 then (array_agg(t.subject))[1] end as subject,
             concat_ws('/', t.kind, t.xid::text, t.currency, t.state) as event
           from told t
@@ -199,6 +199,7 @@ async fn changed(connection: &mut PgConnection, done: &str, upto: &str) -> sqlx:
           user_id as "user_id!", kind as "kind!", subject, count as "count!", amount, currency, state, null::date as due_date,
           event as "event!"
         from gathered
+        order by xid
         "#,
         done,
         upto,

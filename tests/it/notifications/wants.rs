@@ -36,10 +36,10 @@ async fn each_reads_and_marks_only_the_own_notifications() {
     assert_eq!(unread().await["unread"], 0);
     assert_eq!(list(&agent).await.len(), 6, "those that were read stay");
 
-    for body in [json!({}), json!({ "all": true, "ids": [] }), json!({ "group": "gossip" }), json!({ "all": true, "x": 1 })] {
+    for body in [json!({}), json!({ "all": true, "ids": [] }), json!({ "group": "weather" }), json!({ "all": true, "x": 1 })] {
         agent.client.post("/notifications/read", &body).await.expect(422);
     }
-    for query in ["unread=maybe", "kind=gossip", "before=1"] {
+    for query in ["unread=maybe", "kind=weather", "before=1"] {
         assert_eq!(agent.client.get(&format!("/notifications?{query}")).await.code(), "bad_parameter", "{query}");
     }
 }
@@ -74,7 +74,7 @@ async fn what_a_user_does_not_want_to_be_told_is_not_told() {
     tell(&test).await;
     assert_eq!(kinds(&list(&agent).await), ["account.assigned", "payment.received"]);
     for body in [
-        json!({ "preferences": [{ "kind": "gossip", "channel": "app", "isEnabled": true }] }),
+        json!({ "preferences": [{ "kind": "weather", "channel": "app", "isEnabled": true }] }),
         json!({ "preferences": [{ "kind": "job.ended", "channel": "smoke", "isEnabled": true }] }),
         json!({ "preferences": [{ "kind": "job.ended" }] }),
     ] {
