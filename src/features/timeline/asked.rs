@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::page::{Kind, Row};
+use super::kind::Kind;
 use crate::api::Request;
 use crate::api::paging::{self, PAGE_DEFAULT};
 use crate::error::{Error, Result, Violations, clipped};
@@ -93,8 +93,8 @@ impl Asked {
         Ok(Self { limit, kinds, from, behind: behind.unwrap_or(end), about: about.into() })
     }
 
-    /// Writes the cursor of the page behind a row.
-    pub(super) fn cursor(&self, request: &Request, last: &Row) -> Result<String> {
+    /// Writes the cursor of the page behind a place.
+    pub(super) fn cursor(&self, request: &Request, last: Place) -> Result<String> {
         let keys = vec![Key::Integer(last.at.timestamp_micros()), Key::Integer(last.rank.into())];
         paging::cursor_at(request, &self.about, SortPosition { keys, id: last.id, loose: None })
     }

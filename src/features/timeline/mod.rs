@@ -5,6 +5,7 @@
 
 mod asked;
 mod change;
+mod kind;
 mod page;
 
 use schemars::JsonSchema;
@@ -90,7 +91,7 @@ async fn answer(request: &Request, id: Uuid, subject: impl AsyncFnOnce(&mut PgCo
     let mut rows = page::rows(&mut snapshot, &subject, &asked).await?;
     let has_more = rows.len() > asked.limit as usize;
     rows.truncate(asked.limit as usize);
-    let next_cursor = rows.last().filter(|_| has_more).map(|last| asked.cursor(request, last)).transpose()?;
+    let next_cursor = rows.last().filter(|_| has_more).map(|last| asked.cursor(request, last.place())).transpose()?;
     let data = page::entries(&mut snapshot, rows, request).await?;
     request.log_read("timeline", id);
     json(&Timeline { data, limit: asked.limit, next_cursor })

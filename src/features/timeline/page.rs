@@ -10,8 +10,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Subject;
-use super::asked::Asked;
+use super::asked::{Asked, Place};
 use super::change::Change;
+use super::kind::Kind;
 use crate::api::Request;
 use crate::error::{Error, Result};
 use crate::features::accounts::{self, LedgerEntry};
@@ -20,50 +21,23 @@ use crate::features::payments::Payment;
 use crate::features::resource::{self, Resource};
 use crate::values::clock::milliseconds;
 
-/// What an entry is of. Those of one moment are listed in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "TimelineType")]
-pub(super) enum Kind {
-    Activity,
-    Payment,
-    Ledger,
-    Change,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Activity, Self::Payment, Self::Ledger, Self::Change];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Activity => "activity",
-            Self::Payment => "payment",
-            Self::Ledger => "ledger",
-            Self::Change => "change",
-        }
-    }
-
-    pub(super) fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == word)
-    }
-
-    /// Its number in the statement.
-    fn rank(self) -> i32 {
-        self as i32
-    }
-}
-
 /// An entry as the statement finds it.
 pub(super) struct Row {
-    pub(super) rank: i32,
-    pub(super) id: Uuid,
-    pub(super) at: DateTime<Utc>,
+    rank: i32,
+    id: Uuid,
+    at: DateTime<Utc>,
     by: Option<Uuid>,
     by_name: Option<String>,
     /// Of a change: the table, what was done, and the members.
     kind: Option<String>,
     action: Option<String>,
     details: Option<String>,
+}
+
+impl Row {
+    pub(super) fn place(&self) -> Place {
+        Place { at: self.at, rank: self.rank, id: self.id }
+    }
 }
 
 /// An entry as it is shown. The member that is named like its type has what happened.

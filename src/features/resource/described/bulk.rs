@@ -26,12 +26,15 @@ impl<R: Resource> JsonSchema for ChangesOf<R> {
         let object = |properties: &Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 });
         let mut set = object(&changes);
         set["description"] = "What all of them are changed to.".into();
-        changes.insert("id".into(), id());
-        let about = "The version that the record has to have; without it, the change wins.";
-        changes.insert("version".into(), json!({ "description": about, "type": "integer" }));
-        let mut item = object(&changes);
-        item["required"] = json!(["id"]);
-        item["minProperties"] = 2.into();
+        // The members of `set` again would be most of the description.
+        let item = json!({
+            "description": "The id of a record, the members of `set` that change, and the version that it has to have; without it, the change wins.",
+            "type": "object",
+            "properties": { "id": id(), "version": { "type": "integer" } },
+            "required": ["id"],
+            "minProperties": 2,
+            "additionalProperties": true,
+        });
         let filter = [schemas.subschema_for::<Condition<R>>().to_value(), json!({ "type": "object", "maxProperties": 0 })];
         let filter = json!({
             "description": format!("The records that it selects, up to {MOST_SELECTED}; an empty one selects all."),
