@@ -34,4 +34,3 @@ mod storage;
 mod sync;
 mod text;
 mod tidy;
-mod uploads;
