@@ -139,7 +139,7 @@ impl Record {
     }
 
     /// Makes errors of the warnings: the row as a whole is refused for what it could have done without.
-    pub(in crate::imports) fn forgive_nothing(&mut self) {
+    pub(in crate::imports) fn refuse(&mut self) {
         if !self.has_failed() {
             self.issues.iter_mut().for_each(|issue| issue.severity = Severity::Error);
         }
@@ -174,7 +174,9 @@ impl Record {
 
     fn add_issue(&mut self, layout: &Layout, field: &'static Field, severity: Severity, code: &str, message: String) {
         let at = layout.header.position(field.name);
-        let value = at.and_then(|at| self.cells.get(at)).map(|cell| cell.to_string().trim().to_owned());
+        // Postgres stores no NUL; this sign shows one.
+        let shown = |cell: &Cell| cell.to_string().replace('\0', "\u{2400}").trim().to_owned();
+        let value = at.and_then(|at| self.cells.get(at)).map(shown);
         let suggestion = suggest(layout.target, code, Some(field.name), value.as_deref());
         self.issues.push(Issue {
             severity,

@@ -226,7 +226,7 @@ async fn update<D: Draft>(
     for (mut row, (before, _)) in changed.into_iter().zip(&changes) {
         if let Err(error) = applied.next().unwrap_or(Ok(())) {
             row.record.add(&plan.layout, violations(error)?);
-            row.record.forgive_nothing();
+            row.record.refuse();
             outcomes.push(row.outcome(Action::Error));
             continue;
         }

@@ -112,7 +112,7 @@ pub(super) enum Stage {
 /// Writes what became of rows.
 pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outcomes: &[Outcome], stage: Stage) -> Result<()> {
     let rows: Vec<serde_json::Value> = outcomes.iter().map(|outcome| row(outcome, stage)).collect();
-    // As text and not as `jsonb`, which has no NUL: the value of a cell that is an issue may.
+    // As text and not as `jsonb`, which rewrites numbers.
     let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
     let written = sqlx::query!(
         r#"
@@ -202,7 +202,7 @@ pub(super) async fn done_before(connection: &mut PgConnection, import: ImportId,
     Ok(rows.fetch_all(connection).await?)
 }
 
-/// What an undo did with the record of a row, and why if it is not taken back.
+/// What an undo did with the record of a row, and why if it is not reversed.
 #[derive(Debug)]
 pub(super) struct Reversal {
     pub(super) number: i64,
