@@ -38,4 +38,3 @@ mod storage;
 mod sync;
 mod text;
 mod tidy;
-mod uploads;

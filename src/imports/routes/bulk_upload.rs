@@ -13,13 +13,13 @@ use crate::api::files::Upload;
 use crate::api::{Contended, Reply, Request, json};
 use crate::app::App;
 use crate::audit;
-use crate::auth::Permission::Import as MayImport;
+use crate::auth::Permission::Import;
 use crate::auth::{Caller, count_bulk, may};
 use crate::error::{Error, Result, Violations};
 use crate::http::Routes;
 use crate::imports::run::{self, Task};
 use crate::imports::store::rows::{self as stored_rows, Filter};
-use crate::imports::store::{self, Action, Counts, Import};
+use crate::imports::store::{self, Action, Counts};
 use crate::imports::{Issue, Severity, Target};
 use crate::jobs::Terms;
 use crate::operation::OrJob;
@@ -31,15 +31,15 @@ pub fn routes(app: &App) -> Routes {
     Routes::join(vec![
         routes! { app, "customers";
             /// Import a file of customers in one request. Many rows are a job.
-            post ("bulk-upload") may(MayImport) up_to(upload_limit(app)) within(UPLOAD_TIME) => customers: BulkUploadForm -> Uploaded;
+            post ("bulk-upload") may(Import) up_to(upload_limit(app)) within(UPLOAD_TIME) => customers: BulkUploadForm -> Uploaded;
         },
         routes! { app, "accounts";
             /// Import a file of accounts in one request. Many rows are a job.
-            post ("bulk-upload") may(MayImport) up_to(upload_limit(app)) within(UPLOAD_TIME) => accounts: BulkUploadForm -> Uploaded;
+            post ("bulk-upload") may(Import) up_to(upload_limit(app)) within(UPLOAD_TIME) => accounts: BulkUploadForm -> Uploaded;
         },
         routes! { app, "payments";
             /// Import a file of payments in one request. Many rows are a job.
-            post ("bulk-upload") may(MayImport) up_to(upload_limit(app)) within(UPLOAD_TIME) => payments: BulkUploadForm -> Uploaded;
+            post ("bulk-upload") may(Import) up_to(upload_limit(app)) within(UPLOAD_TIME) => payments: BulkUploadForm -> Uploaded;
         },
     ])
 }
@@ -161,7 +161,7 @@ async fn upload(target: Target, caller: Caller, mut request: Request) -> Result<
 }
 
 /// Stores the import and its file in a transaction of their own: what reads the file has to see it.
-async fn stored(mut import: Import, upload: Upload, caller: &Caller, request: &Request) -> Result<Import> {
+async fn stored(mut import: store::Import, upload: Upload, caller: &Caller, request: &Request) -> Result<store::Import> {
     let mut connection = request.app.db.server.acquire().await?;
     let mut transaction = connection.begin_with(audit::begin(Some(caller.id), request.context.id())).await?;
     import.file_id = Some(keep(&mut transaction, upload, caller, request).await?);

@@ -38,7 +38,7 @@ async fn failed_rows_are_mended_and_complete_the_import() {
     }
     assert_eq!(failed[2][..4], ["0003", "Cid", "", "=1+1"], "a text is no formula");
 
-    // As a person mends it: only the bad cells.
+    // As a person corrects it: only the bad cells.
     let mended: Vec<Vec<String>> = failed
         .iter()
         .map(|row| {

@@ -47,7 +47,9 @@ async fn it_has_the_structure_of_the_format() {
         for entry in [&request["header"], &url["query"]].into_iter().flat_map(|list| list.as_array().unwrap()) {
             assert!(entry["key"].is_string() && entry["value"].is_string(), "{entry}");
         }
-        if let Some(body) = request.get("body") {
+        if let Some(parts) = request["body"]["formdata"].as_array() {
+            assert!(parts.iter().any(|part| part["type"] == "file"), "{item}");
+        } else if let Some(body) = request.get("body") {
             let example: Value = serde_json::from_str(body["raw"].as_str().unwrap()).unwrap();
             assert!(example.is_object(), "{item}");
         }
