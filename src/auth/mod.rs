@@ -11,8 +11,7 @@ mod permission;
 mod routes;
 pub mod session;
 mod signed_in;
-mod standing;
-mod tickets;
+mod sockets;
 mod token;
 mod upkeep;
 
@@ -21,6 +20,5 @@ pub(crate) use permission::ROLES;
 pub use permission::{Permission, Permissions, Role};
 pub use routes::{has_password, routes, show_profile, sign_in};
 pub use signed_in::{Profile, SignedIn};
-pub use standing::standing;
-pub use tickets::redeem;
+pub use sockets::{recheck, redeem};
 pub use upkeep::RemoveEndedSessions;

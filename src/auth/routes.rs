@@ -15,7 +15,7 @@ use super::session::refresh_token::RefreshToken;
 use super::session::rotation::{self, Rotation};
 use super::session::{Origin, Session};
 use super::signed_in::{Profile, SignedIn};
-use super::tickets::{self, Ticket};
+use super::sockets::tickets::{self, Ticket};
 use super::token::TokenIdentity;
 use super::{Caller, access, api_keys, limited, may, password, session};
 use crate::api::paging::{self, Rows};

@@ -124,7 +124,7 @@ pub static RESET: Kind = kind(
     "reset",
     &["reset"],
     &TopicKind::ALL,
-    "Events were missed, or were too many to be told one by one. `topics` says what to load anew",
+    "Events were missed, or were too many to be told one by one. `topics` says what to load again",
 );
 
 const fn kind(name: &'static str, socket_io: &'static [&'static str], topics: &'static [TopicKind], about: &'static str) -> Kind {

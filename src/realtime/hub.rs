@@ -149,7 +149,7 @@ impl Hub {
         self.listeners.lock().reached = Some(reached);
     }
 
-    /// Tells every listener to load everything anew that it listens to, and goes on from there.
+    /// Tells every listener to load everything again that it listens to, and goes on from there.
     pub fn reset(&self, reached: Option<EventId>) {
         let mut listeners = self.listeners.lock();
         listeners.reached = reached;
@@ -296,7 +296,7 @@ impl Listeners {
     }
 }
 
-/// The event that says what to load anew.
+/// The event that says what to load again.
 #[must_use]
 pub(super) fn reset(reached: Option<EventId>, topics: Vec<Topic>) -> Event {
     let names: Vec<String> = topics.iter().map(ToString::to_string).collect();

@@ -2,7 +2,7 @@
 //!
 //! One task of the process, the hub's, follows the announcements of the change stream. It looks up who listens, reads the changed
 //! rows once in one snapshot, writes each event once for those who see personal data and once for those who do not, and hands the
-//! bytes to the queues of the listeners. So a change is told alike whoever made it: the API, an import, a job, psql.
+//! bytes to the queues of the listeners. So a change is told alike from wherever it comes: the API, an import, a job, psql.
 //!
 //! # Guarantees
 //!

@@ -7,7 +7,7 @@ use super::topic::TopicKind;
 
 const BEFORE: &str = r#"# Events
 
-What happens is told while it happens, whoever made it happen: the API, an import, a job, psql. A client asks for topics and hears
+What happens is told while it happens, from wherever it comes: the API, an import, a job, psql. A client asks for topics and hears
 their events once and in the order of the change stream; personal data is masked as in lists. One that asks for none hears what
 concerns its own user. On every server the same event has the same id, so a client resumes anywhere.
 

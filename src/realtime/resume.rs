@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 use crate::feed::Gone;
 use crate::values::lsn::Lsn;
 
-/// Events that are told again. A client that has missed more loads everything anew.
+/// Events that are told again. A client that has missed more loads everything again.
 const MOST: usize = 1_000;
 
 /// What a client gets that comes back.
 pub(super) enum Missed {
     Events(Vec<Arc<Event>>),
-    /// Too much, or nothing that the feed still knows: it is to load everything anew.
+    /// Too much, or nothing that the feed still knows: it is to load everything again.
     Reset(Arc<Event>),
 }
 

@@ -33,8 +33,8 @@ async fn look(hub: &Hub) -> Result<()> {
     if callers.is_empty() {
         return Ok(());
     }
-    let standing = auth::standing(&hub.app, &callers).await?;
-    for ((listener, before), now) in listeners.iter().zip(&callers).zip(standing) {
+    let rechecked = auth::recheck(&hub.app, &callers).await?;
+    for ((listener, before), now) in listeners.iter().zip(&callers).zip(rechecked) {
         match now {
             None => listener.end(End::Unauthenticated),
             Some(now) if !now.has(Permission::Read) => listener.end(End::Forbidden),

@@ -20,8 +20,8 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading, payment_writes,
-    pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
+    announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading,
+    payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
 };
 
 #[global_allocator]

@@ -29,7 +29,7 @@ const BYTES_AT_ONCE: usize = 64 * 1024;
 /// The time that clients have to read them before the next ones.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Records of a collection in one entry, beyond which those who listen to all of it are told to load it anew: that is less work for
+/// Records of a collection in one entry, beyond which those who listen to all of it are told to load it again: that is less work for
 /// them than to follow.
 const MOST_TOLD: usize = 500;
 

@@ -1,4 +1,4 @@
-//! A change is heard once and in order, whoever made it, and as its reader may see it.
+//! A change is heard once and in order, from wherever it comes, and as its reader may see it.
 
 use collections::auth::Role;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::harness::app::{TestApp, redis_url};
 use crate::harness::socket::{Socket, about};
 
 #[tokio::test]
-async fn changes_are_heard_once_and_in_order_whoever_makes_them() {
+async fn changes_are_heard_once_and_in_order_from_wherever_they_come() {
     let test = TestApp::start().await;
     let token = test.token(Role::Agent).await;
     let agent = test.anonymous().with_token(&token);

@@ -1,4 +1,4 @@
-//! Clients that were away hear what they have missed, or that they have to load everything anew.
+//! Clients that were away hear what they have missed, or that they have to load everything again.
 
 use collections::auth::Role;
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::access::{self, Caller, Credential};
-use super::token::TokenIdentity;
 use crate::app::App;
+use crate::auth::access::{self, Caller, Credential};
+use crate::auth::token::TokenIdentity;
 use crate::error::{Error, Result};
 use crate::values::clock::milliseconds;
 use crate::values::ids::{self, SessionId, UserId};
@@ -21,14 +21,14 @@ const LIFE: TimeDelta = TimeDelta::seconds(30);
 /// What a socket is opened with, once: `?ticket=`.
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Ticket {
+pub(in crate::auth) struct Ticket {
     ticket: String,
     #[serde(serialize_with = "milliseconds")]
     expires_at: DateTime<Utc>,
 }
 
 /// Makes a ticket, which lasts no longer than the token that asks for it; an API key gets none, because machines send headers.
-pub(super) async fn issue(app: &App, caller: &Caller) -> Result<Ticket> {
+pub(in crate::auth) async fn issue(app: &App, caller: &Caller) -> Result<Ticket> {
     let Credential::Session { id, until } = caller.credential else { return Err(Error::SessionRequired) };
     let (ticket, expires_at) = (ids::secret(), until.min(app.clock.now() + LIFE));
     sqlx::query!(

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::access::{Caller, Credential};
-use super::{Permissions, Role};
 use crate::app::App;
+use crate::auth::access::{Caller, Credential};
+use crate::auth::{Permissions, Role};
 use crate::error::{Error, Result};
 
 /// Reads again what each caller may do; none for one whose token, session or key has ended, or who is disabled. Two statements,
 /// however many there are.
-pub async fn standing(app: &App, callers: &[Caller]) -> Result<Vec<Option<Caller>>> {
+pub async fn recheck(app: &App, callers: &[Caller]) -> Result<Vec<Option<Caller>>> {
     let now = app.clock.now();
     let id = |caller: &Caller| match caller.credential {
         Credential::Session { id, until } => (until > now).then_some(id.0),
@@ -43,15 +43,15 @@ pub async fn standing(app: &App, callers: &[Caller]) -> Result<Vec<Option<Caller
     let granted = granted.fetch_all(&app.db.read).await?;
     let of_role: HashMap<String, Permissions> =
         granted.into_iter().map(|row| (row.role, Permissions::named(&row.permissions))).collect();
-    let mut standing: HashMap<Uuid, (Role, Permissions)> = HashMap::with_capacity(found.len());
+    let mut current: HashMap<Uuid, (Role, Permissions)> = HashMap::with_capacity(found.len());
     for row in found {
         let role: Role = row.role.parse().map_err(|error: &str| Error::internal(error))?;
         let permissions = of_role.get(&row.role).copied().unwrap_or_default();
         let scoped = row.scopes.map_or(permissions, |scopes: Vec<String>| permissions.intersection(Permissions::named(&scopes)));
-        standing.insert(row.id, (role, scoped));
+        current.insert(row.id, (role, scoped));
     }
     let renewed = |caller: &Caller| {
-        let (role, permissions) = *standing.get(&id(caller)?)?;
+        let (role, permissions) = *current.get(&id(caller)?)?;
         Some(Caller { role, permissions, ..caller.clone() })
     };
     Ok(callers.iter().map(renewed).collect())
