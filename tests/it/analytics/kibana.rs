@@ -216,6 +216,12 @@ async fn the_command_imports_and_exports() {
     }
     let (code, said) = run(&["kibana", "check", path]).await;
     assert_eq!(code, Some(0), "{said}");
+    let faulty = folder.path().join("agents.ndjson");
+    let text = std::fs::read_to_string(&faulty).unwrap().replace("disposition", "note");
+    std::fs::write(&faulty, text).unwrap();
+    let (code, said) = run(&["kibana", "check", path]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("names note, which is no field of analytics-activities"), "{said}");
     listener.state.lock().refuses = Some("unsupported_type");
     let (code, said) = run(&["kibana", "import", "--force", "--wait", "30"]).await;
     assert_eq!(code, Some(1), "{said}");

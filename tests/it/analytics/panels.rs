@@ -227,8 +227,11 @@ async fn a_day_is_kept_once_and_nothing_is_made_up_before_the_first() {
         test.scalar("select count(*) from snapshot_transitions where bucket_before is null and movement is null").await;
     let all: i64 = test.scalar("select count(*) from snapshot_transitions").await;
     assert!(all > 0 && first == all, "what was before the first day is not known");
+    // Portfolios that are renamed are called as they were on days that are over.
+    test.sql("update accounts set portfolio = 'Renamed'").await;
     take_snapshots(&test.app, &test.pool).await;
     assert_eq!(test.scalar::<i64>("select count(*) from snapshot_transitions").await, all);
+    assert_eq!(test.scalar::<i64>("select count(*) from snapshot_transitions where portfolio = 'Renamed'").await, 0);
     // A balance that changed since midnight is not that of yesterday.
     let yesterday: bool = test
         .scalar(
