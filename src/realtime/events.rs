@@ -48,7 +48,7 @@ impl OfCollection {
 /// Every event, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
     let records = COLLECTIONS.iter().flat_map(|events| [&events.created, &events.updated, &events.deleted]);
-    records.chain([&RECEIVED, &STATS, &USER_ACTIVITY, &USER_LOCKED, &JOB_PROGRESS, &METRICS, &RESET])
+    records.chain([&RECEIVED, &STATS, &USER_ACTIVITY, &USER_LOCKED, &JOB_PROGRESS, &NOTIFICATION, &METRICS, &RESET])
 }
 
 const RECORD: &str = "The record, as its own address shows it";
@@ -115,6 +115,13 @@ pub static JOB_PROGRESS: Kind = kind(
     &["job_progress"],
     &[Job, User],
     "A job has got on, or ended; at most once a second. `jobId`, `kind`, `status`, `total`, `processed`, `succeeded`, `failed`",
+);
+
+pub static NOTIFICATION: Kind = kind(
+    "notification.created",
+    &["notification_created"],
+    &[User],
+    "A notification for the user: `id`, `kind`, `subject`, `count`. `GET /notifications` has its text",
 );
 
 pub static METRICS: Kind =

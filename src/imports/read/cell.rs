@@ -157,7 +157,9 @@ mod tests {
             assert_eq!((read.value.as_str(), read.repaired.map(|(code, _)| code)), (expected, code));
         };
         check(30_901_820.0, "030901820", Some("zero_restored"));
-        check(4_930_901_820.0, "+4930901820", Some("plus_restored"));
+        check(12_024_561_111.0, "+12024561111", Some("plus_restored"));
+        // Its country code is known without the plus.
+        check(4_930_901_820.0, "4930901820", None);
         check(12.0, "12", None);
     }
 }

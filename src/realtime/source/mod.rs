@@ -1,6 +1,7 @@
 //! Where events come from: the announcements of the feed, what changes too often to be told each time, and the clock.
 
 mod newest;
+mod notifications;
 mod records;
 mod users;
 
@@ -115,7 +116,9 @@ pub(super) async fn events(app: &App, entry: &Entry, interest: &BTreeSet<TopicKi
     };
     let left_out = crowded.iter().filter(|topic| interest.remove(&topic.kind()));
     let mut events: Vec<Event> = left_out.map(|topic| hub::reset(Some(id(0)), vec![*topic])).collect();
-    let concerns = |one: &Announcement| records::concerns(one, &interest) || users::concerns(one, &interest);
+    let concerns = |one: &Announcement| {
+        records::concerns(one, &interest) || users::concerns(one, &interest) || notifications::concerns(one, &interest)
+    };
     let announced: Vec<(EventId, &Announcement)> = entry
         .announcements
         .iter()
@@ -128,6 +131,7 @@ pub(super) async fn events(app: &App, entry: &Entry, interest: &BTreeSet<TopicKi
         let mut snapshot = connection.begin_with("begin isolation level repeatable read, read only").await?;
         let mut told = records::events(app, &mut snapshot, &announced).await?;
         told.extend(users::events(&mut snapshot, &announced).await?);
+        told.extend(notifications::events(&mut snapshot, &announced).await?);
         snapshot.rollback().await?;
         for event in &mut told {
             event.topics.retain(|topic| !crowded.contains(topic));

@@ -1,9 +1,11 @@
 //! A change is heard once and in order, from wherever it comes, and as its reader may see it.
 
 use collections::auth::Role;
+use collections::notifications;
 use serde_json::json;
 
 use crate::harness::app::{TestApp, redis_url};
+use crate::harness::eventually::eventually;
 use crate::harness::socket::{Socket, about};
 
 #[tokio::test]
@@ -185,4 +187,22 @@ async fn changes_are_heard_on_other_servers() {
         assert_eq!(here.event().await, there.event().await, "the same, with the same id");
     }
     other.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_notification_is_heard_by_its_user_alone() {
+    let test = TestApp::start().await;
+    let (manager, agent) = (test.token(Role::Manager).await, test.token(Role::Agent).await);
+    let mut mine = Socket::of(&test, &agent).await;
+    let mut other = Socket::of(&test, &manager).await;
+    let by = test.anonymous().with_token(&manager);
+    let me = test.anonymous().with_token(&agent).get("/auth/profile").await.expect(200)["id"].clone();
+    let new = json!({ "customer": { "name": "Ann" }, "amountDue": 100, "currency": "EUR" });
+    let account = by.post("/accounts", &new).await.expect(201)["id"].as_str().unwrap().to_owned();
+    by.patch(&format!("/accounts/{account}"), &json!({ "assigneeId": me })).await.expect(200);
+    eventually("the notifier has told of everything", async || !notifications::catch_up(&test.app).await.unwrap()).await;
+    let event = mine.event().await;
+    assert_eq!(event["event"], "notification.created", "{event}");
+    assert_eq!(event["data"]["subject"], json!(account));
+    other.expect_silence().await;
 }
