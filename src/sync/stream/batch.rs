@@ -324,10 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_announced_when_its_counter_rises() {
+    fn a_user_is_announced_when_it_is_made_and_when_it_changes() {
         let announced = |old, new| announced("users", &["id", "summary_changes"], old, new);
         let row = |count| Some(vec![Value::Id(ID), Value::Number(count)]);
-        assert_eq!(announced(row(0), row(0)), Vec::<String>::new());
+        assert_eq!(announced(None, row(0)), [format!("users {ID} Created")]);
+        // Records show its name.
+        assert_eq!(announced(row(0), row(0)), [format!("users {ID} Changed")]);
         assert_eq!(announced(row(0), row(1)), [format!("users {ID} Changed")]);
     }
 

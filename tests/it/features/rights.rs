@@ -29,6 +29,7 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         ("GET", path) if path.starts_with("/exports/") && path.ends_with("/file") => return None,
         (_, path) if path.ends_with("/export") || path.starts_with("/exports") => Permission::Export,
         ("GET", "/audit") => Permission::Administer,
+        ("GET", "/analytics/usage") => Permission::Supervise,
         ("POST", path) if path.ends_with("/reveal") => Permission::Reveal,
         (_, path) if path.starts_with("/users") => Permission::Supervise,
         ("PUT", path) if path.starts_with("/roles") => Permission::Administer,

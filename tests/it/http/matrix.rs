@@ -150,7 +150,7 @@ fn expected(address: &Address, method: &str, permissions: Option<&Value>) -> Exp
 fn check(address: &Address, method: &str, expected: &Expected, answer: &Answer, caller: &str) {
     let request = format!("{method} {} by {caller}: {} {}", address.path, answer.status, answer.text);
     check_headers(answer, method, &request);
-    let is_public = address.access.get(method) == Some(&"public");
+    let is_public = address.access.get(if method == "HEAD" { "GET" } else { method }) == Some(&"public");
     match expected {
         Expected::Options => assert_eq!((answer.status, answer.header("allow")), (204, &*address.allow()), "{request}"),
         Expected::NoSuchMethod => assert_eq!((answer.status, answer.header("allow")), (405, &*address.allow()), "{request}"),
