@@ -40,6 +40,8 @@ fn documented(method: &str, path: &str) -> Option<Permission> {
         ("POST", path) if path.ends_with("/search") => Permission::Read,
         // Who changes one is a matter of its owner.
         (_, path) if path.starts_with("/saved-searches") || path.starts_with("/jobs") => Permission::Read,
+        // Their own.
+        (_, path) if path.starts_with("/notifications") => Permission::Read,
         // They belong to the customer, so taking one away changes it.
         ("DELETE", path) if path.contains("/contact-points/") || path.contains("/addresses/") => Permission::Edit,
         ("DELETE", _) => Permission::Manage,

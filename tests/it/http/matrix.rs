@@ -35,8 +35,16 @@ const SECURITY: [(&str, &str); 8] = [
 ];
 
 /// What pages may read of every answer, and what is for their browser.
-const NOT_EXPOSED: [&str; 7] =
-    ["cache-control", "content-length", "content-type", "date", "permissions-policy", "vary", "access-control-allow-origin"];
+const NOT_EXPOSED: [&str; 8] = [
+    "transfer-encoding",
+    "cache-control",
+    "content-length",
+    "content-type",
+    "date",
+    "permissions-policy",
+    "vary",
+    "access-control-allow-origin",
+];
 
 /// An address that is served.
 pub(super) struct Address {
