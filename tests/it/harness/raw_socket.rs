@@ -79,7 +79,7 @@ impl Wire {
             }
         };
         timeout(PATIENCE, complete).await.expect("the server answers");
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Reads the first answer, or what comes before the connection is closed.
@@ -91,7 +91,7 @@ impl Wire {
             }
             if let Some(length) = length(&bytes, is_head).filter(|length| *length <= bytes.len()) {
                 bytes.truncate(length);
-                return String::from_utf8(bytes).unwrap();
+                return String::from_utf8_lossy(&bytes).into_owned();
             }
             if self.0.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
                 return String::from_utf8_lossy(&bytes).into_owned();
