@@ -80,7 +80,7 @@ impl Drop for Point {
     }
 }
 
-/// Where a walk of Elasticsearch is, for any process to go on from there within [`KEEP_ALIVE`].
+/// Where a walk of Elasticsearch is, for any process to go on from there within `KEEP_ALIVE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bookmark {
     point: String,
