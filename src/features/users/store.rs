@@ -190,9 +190,9 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: UserId) -> sqlx::Result<Op
     user.fetch_optional(db).await
 }
 
-/// Reads a user and locks the row until the transaction ends.
+/// Reads a user and locks the row until the transaction ends; others may refer to it meanwhile ([`crate::db::rows`], order of locks).
 pub(super) async fn lock(connection: &mut PgConnection, id: UserId) -> sqlx::Result<Option<User>> {
-    sqlx::query_scalar!("select id from users where id = $1 for update", id.0).fetch_optional(&mut *connection).await?;
+    sqlx::query_scalar!("select id from users where id = $1 for no key update", id.0).fetch_optional(&mut *connection).await?;
     find(connection, id).await
 }
 
