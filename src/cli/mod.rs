@@ -150,6 +150,9 @@ async fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// Width of the column with the names of collections.
+const NAME_WIDTH: usize = 20;
+
 /// The collection of that name, or all that have an index.
 fn wanted(collection: Option<&str>, settings: &config::Search) -> anyhow::Result<Vec<&'static Collection>> {
     let mut indexed = collections::indexed(settings.analytics);
@@ -159,4 +162,14 @@ fn wanted(collection: Option<&str>, settings: &config::Search) -> anyhow::Result
         indexed.retain(|collection| collection.name == name);
     }
     Ok(indexed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_of_a_collection_fills_its_column() {
+        assert_eq!(collections::every().map(|collection| collection.name.len()).max(), Some(NAME_WIDTH));
+    }
 }

@@ -108,7 +108,7 @@ async fn follow(app: &App, awaited: &[String]) -> anyhow::Result<()> {
 }
 
 async fn show_bar(app: &App, index: &str) -> anyhow::Result<()> {
-    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {prefix}")?);
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg:>20} {bar:30} {pos}/{len} {prefix}")?);
     loop {
         let generation = progress(app, index).await?;
         bar.set_message(generation.collection.clone());

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::connect::describe;
-use super::wanted;
+use super::{NAME_WIDTH, wanted};
 use crate::config;
 use crate::search::index::{self, Alias};
 use crate::search::{Collection, Difference, Elastic};
@@ -70,11 +70,11 @@ impl Options {
         let mut is_equal = true;
         for collection in wanted {
             match index::compare_template(&elastic, collection).await? {
-                Some(differences) if differences.is_empty() => println!("{:<12} template is equal", collection.name),
+                Some(differences) if differences.is_empty() => println!("{:<NAME_WIDTH$} template is equal", collection.name),
                 found => {
                     is_equal = false;
                     let is = if found.is_some() { "differs" } else { "is missing" };
-                    println!("{:<12} template {is}; `collections templates apply` puts it", collection.name);
+                    println!("{:<NAME_WIDTH$} template {is}; `collections templates apply` puts it", collection.name);
                     tell(&found.unwrap_or_default());
                 }
             }
@@ -93,7 +93,7 @@ impl Options {
                 Some(_) => "is replaced",
                 None => "is created",
             };
-            println!("{:<12} template {done}", collection.name);
+            println!("{:<NAME_WIDTH$} template {done}", collection.name);
             compare_live(&elastic, collection).await?;
         }
         Ok(ExitCode::SUCCESS)
@@ -112,20 +112,20 @@ async fn compare_live(elastic: &Elastic, collection: &Collection) -> anyhow::Res
     let index = match index::inspect(elastic, collection).await? {
         Alias::Live(index) => index,
         Alias::Missing => {
-            println!("{name:<12} no index is live");
+            println!("{name:<NAME_WIDTH$} no index is live");
             return Ok(true);
         }
         Alias::Occupied | Alias::Ambiguous(_) => {
             let alias = index::alias(elastic, collection);
-            println!("{name:<12} {alias} is not an alias of one index; `collections sync status` tells more");
+            println!("{name:<NAME_WIDTH$} {alias} is not an alias of one index; `collections sync status` tells more");
             return Ok(false);
         }
     };
     let differences = index::compare_index(elastic, collection, &index).await?;
     if differences.is_empty() {
-        println!("{name:<12} index {index} is equal");
+        println!("{name:<NAME_WIDTH$} index {index} is equal");
     } else {
-        println!("{name:<12} index {index} differs and needs a reindex: `collections reindex --collection {name}`");
+        println!("{name:<NAME_WIDTH$} index {index} differs and needs a reindex: `collections reindex --collection {name}`");
         tell(&differences);
     }
     Ok(differences.is_empty())
@@ -133,6 +133,6 @@ async fn compare_live(elastic: &Elastic, collection: &Collection) -> anyhow::Res
 
 fn tell(differences: &[Difference]) {
     for difference in differences {
-        println!("{:<12} {difference}", "");
+        println!("{:<NAME_WIDTH$} {difference}", "");
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Options;
-use crate::cli::connect;
+use crate::cli::{NAME_WIDTH, connect};
 use crate::sync::store::dead_letters;
 
 /// Lists the documents that Elasticsearch refused.
@@ -28,7 +28,7 @@ impl DeadLetters {
         }
         for one in &documents {
             println!(
-                "{:<12} {} version {}, {} attempts since {}: {}",
+                "{:<NAME_WIDTH$} {} version {}, {} attempts since {}: {}",
                 one.collection, one.id, one.version, one.attempts, one.since, one.reason
             );
         }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Live, Options, open, unknown};
 use crate::app::App;
+use crate::cli::NAME_WIDTH;
 use crate::cli::connect::describe;
 use crate::sync::integrity::repair::{self, Repaired};
 use crate::sync::integrity::verify;
@@ -58,7 +59,9 @@ impl Repair {
                     println!("{}", serde_json::json!({ "left": left, "collections": reports }));
                 } else {
                     for (name, Report { enqueued, repaired, removed, summary, .. }) in &reports {
-                        println!("{name:<12} {enqueued} written again, {repaired} repaired, {removed} removed; left: {summary}");
+                        println!(
+                            "{name:<NAME_WIDTH$} {enqueued} written again, {repaired} repaired, {removed} removed; left: {summary}"
+                        );
                     }
                 }
                 Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -103,7 +106,7 @@ impl Repair {
 async fn wait(app: &App, live: &Live, ids: &[Uuid], until: Instant) -> anyhow::Result<()> {
     let bar = ProgressBar::new(ids.len() as u64)
         .with_message(live.collection.name)
-        .with_style(ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} written again")?);
+        .with_style(ProgressStyle::with_template("{msg:>20} {bar:30} {pos}/{len} written again")?);
     loop {
         let pending = repair::pending(&app.db.sync, live.collection, ids).await?;
         if pending == 0 {

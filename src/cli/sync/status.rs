@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Options;
-use crate::cli::connect;
+use crate::cli::{NAME_WIDTH, connect};
 use crate::sync::overview::{self, COUNTED, Health, Overview};
 use crate::sync::store::sweep_runs::Summary;
 
@@ -53,7 +53,7 @@ fn table(overview: &Overview) -> String {
     ]);
     for one in generations {
         let reason = one.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("{:<12} {} {}{reason}", one.collection, lowercase(one.state), one.index));
+        lines.push(format!("{:<NAME_WIDTH$} {} {}{reason}", one.collection, lowercase(one.state), one.index));
     }
     lines.push(String::new());
     lines.extend(health.sweeps.iter().map(sweep));
@@ -80,7 +80,7 @@ fn sweep(summary: &Summary) -> String {
         Some(_) => format!("; running: {checked} compared, {found} differed, {repaired} repaired"),
         None => String::new(),
     };
-    format!("{:<12} {verified}{running}", summary.collection)
+    format!("{:<NAME_WIDTH$} {verified}{running}", summary.collection)
 }
 
 fn lowercase(state: impl std::fmt::Debug) -> String {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Live, Options, open, unknown};
 use crate::app::App;
+use crate::cli::NAME_WIDTH;
 use crate::cli::connect::describe;
 use crate::search::Elastic;
 use crate::sync::integrity::compare;
@@ -126,10 +127,10 @@ async fn report(app: &App, elastic: &Elastic, live: &Live, findings: Findings, d
 fn print(reports: &BTreeMap<&str, Report>, ledger: Option<i64>) {
     for (name, report) in reports {
         let Report { checked, unsettled, strays, summary, .. } = report;
-        println!("{name:<12} {checked} compared: {summary}, {strays} of other programs, {unsettled} unsettled");
+        println!("{name:<NAME_WIDTH$} {checked} compared: {summary}, {strays} of other programs, {unsettled} unsettled");
         for Named { id, difference, members } in &report.documents {
             let members: Vec<&str> = members.iter().map(String::as_str).collect();
-            println!("{:<12} {id} {} {}", "", format!("{difference:?}").to_lowercase(), members.join(", "));
+            println!("{:<NAME_WIDTH$} {id} {} {}", "", format!("{difference:?}").to_lowercase(), members.join(", "));
         }
     }
     if let Some(wrong) = ledger {

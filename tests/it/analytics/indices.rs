@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use collections::collections::ANALYTICS;
 use collections::search::index::{self, Alias};
 use collections::sync::store::generations;
+use reqwest::Method;
 use uuid::Uuid;
 
 use crate::harness::eventually::eventually;
+use crate::harness::people::crowd;
 use crate::harness::synced::Synced;
 use crate::sync::documents::people;
+use crate::sync::reindex::SMALL;
 
 const ON: [&str; 2] = ["--analytics", "on"];
 const AGENTS: [&str; 2] = ["--analytics", "agents"];
@@ -104,7 +107,7 @@ async fn damage_is_found_and_repaired() {
     let index = test.index("analytics-accounts").await;
     let path = format!("{index}/_update/{}?refresh=true", id(0x11));
     let lost = serde_json::json!({ "doc": { "balance": 1_000_000 } });
-    test.raw(reqwest::Method::POST, &path, Some(lost)).await;
+    test.raw(Method::POST, &path, Some(lost)).await;
     let found = test.differences("analytics-accounts").await;
     assert_eq!(found.len(), 1);
     assert_eq!(test.repair("analytics-accounts", &found).await.len(), 0);
@@ -149,6 +152,37 @@ async fn indices_come_and_go_with_the_setting() {
     assert_eq!(agents.document("analytics-accounts", id(0x11)).await["agent"], "anna");
     agents.expect_equal().await;
     agents.stop().await;
+}
+
+#[tokio::test]
+async fn switched_on_over_many_rows_they_are_built_beside_the_lists_through_a_kill() {
+    let mut off = Synced::started().await;
+    off.insert(crowd(4_000, "Customer")).await;
+    off.sql("insert into accounts (id, customer_id, currency) select gen_random_uuid(), id, 'EUR' from customers").await;
+    off.settle().await;
+    let lists = off.index("accounts").await;
+    off.stop().await;
+
+    let small = [ON.as_slice(), &SMALL].concat();
+    let mut on = Synced::beside_with(&off, &small);
+    on.launch();
+    eventually("the rebuild is in the middle", async || {
+        let known = generations::all(&on.app.db.sync).await.unwrap();
+        known.iter().any(|one| one.collection == "analytics-accounts" && one.documents > 100)
+    })
+    .await;
+    on.kill();
+    let mut on = Synced::beside_with(&off, &small);
+    on.launch();
+    on.sql("update accounts set portfolio = 'Late' where id in (select id from accounts order by id limit 300)").await;
+    on.settle().await;
+    assert_eq!(aliases(&on).await, ANALYTICS.len());
+    assert_eq!(on.index("accounts").await, lists, "lists need no rebuild");
+    on.expect_equal().await;
+    let index = on.index("analytics-accounts").await;
+    on.raw(Method::POST, &format!("{index}/_refresh"), None).await;
+    assert_eq!(on.raw(Method::GET, &format!("{index}/_count"), None).await["count"], 4_000);
+    on.stop().await;
 }
 
 #[tokio::test]

@@ -183,7 +183,12 @@ async fn no_failure_looks_like_success() {
     listener.state.lock().version = "9.2.0";
     kibana.wait(PATIENCE).await.unwrap();
     listener.state.lock().starting = u32::MAX;
-    assert!(kibana.wait(Duration::from_secs(1)).await.is_err());
+    let error = kibana.wait(Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.to_string().contains("kibana is not available"), "{error:#}");
+    let nothing = Kibana::open("http://127.0.0.1:9", "default").unwrap();
+    let error = nothing.wait(Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.to_string().contains("kibana is not available"), "{error:#}");
+    assert!(nothing.import(&pack(), "collections", Existing::Keep).await.is_err());
 
     let text = base64::engine::general_purpose::STANDARD.encode("elastic:p:w");
     listener.state.lock().authorization = Some(format!("Basic {text}"));

@@ -1,5 +1,6 @@
 //! What analysts see: indices without persons, and what Kibana makes of them.
 
+mod days;
 mod figures;
 mod indices;
 mod kibana;

@@ -1,6 +1,6 @@
 //! The figures of the panels, and of the addresses beside them, are what plain SQL says, over sixty days and three currencies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use collections::app::App;
 use collections::kibana::{self, Panel, SavedObject};
@@ -35,6 +35,8 @@ pub(super) const SEEDED: &str = "
     select gen_random_uuid(), id, 500 + 11 * number, currency, 'cash', (array['success', 'failed'])[1 + (number % 5 = 0)::integer],
       now() - make_interval(days => (number % 25)::integer)
     from (select id, currency, row_number() over (order by due_date) as number from accounts) as numbered;
+    update accounts set last_contact_at = now() - make_interval(days => number::integer)
+    from (select id as one, row_number() over (order by due_date) as number from accounts) as numbered where id = one and number % 2 = 0;
     update accounts set deleted_at = now() where id = (select id from accounts order by due_date desc limit 1);
     insert into snapshot_days (day, ended_at, is_from_ledger)
     select day, (day + 1)::timestamp at time zone 'Europe/Berlin', false
@@ -141,13 +143,30 @@ pub(super) async fn take_snapshots(app: &App, pool: &PgPool) {
     working.abort();
 }
 
-/// What a panel shows, asked as Kibana asks.
-async fn shown(test: &Synced, id: &str) -> Rows {
-    let objects: Vec<SavedObject> = kibana::files().unwrap().into_iter().flat_map(|file| file.objects).collect();
+fn pack() -> Vec<SavedObject> {
+    kibana::files().unwrap().into_iter().flat_map(|file| file.objects).collect()
+}
+
+/// The panels of dashboards that show figures.
+fn shown_by(titles: &[&str]) -> BTreeSet<String> {
+    let objects = pack();
+    let dashboards = objects.iter().filter(|object| titles.contains(&object.title()));
+    let panels = dashboards.flat_map(|dashboard| &dashboard.references).map(|reference| reference.id.clone());
+    panels.filter(|id| !id.ends_with("-about")).collect()
+}
+
+/// A panel, and what Elasticsearch answers to what Kibana asks for it.
+async fn asked(test: &Synced, id: &str) -> (Panel, Value) {
+    let objects = pack();
     let object = objects.iter().find(|object| object.id == format!("collections-{id}")).unwrap();
     let panel = Panel::read(object, &objects).unwrap().unwrap();
     let index = test.index(panel.collection).await;
     let answer = test.raw(Method::POST, &format!("{index}/_search"), Some(panel.search("UTC", ("now-90d/d", "now")))).await;
+    (panel, answer)
+}
+
+async fn shown(test: &Synced, id: &str) -> Rows {
+    let (panel, answer) = asked(test, id).await;
     rows(&panel, &answer)
 }
 
@@ -200,9 +219,12 @@ async fn panels_show_what_sql_says() {
                 from named where bucket_before <> 'none' group by currency, bucket_before, movement"),
         ),
     ];
+    let mut compared: BTreeSet<String> = ["collections-today-ageing", "collections-search-no-contact"].map(str::to_owned).into();
     for (panel, sql) in checks {
         expect_same(panel, &shown(&test, panel).await, &expected(&test, &sql).await);
+        compared.insert(format!("collections-{panel}"));
     }
+    assert_eq!(compared, shown_by(&["Collections today", "Ageing and roll rates"]), "every panel of both is compared");
     // The ranges of ages have names of their own.
     let sql = format!(
         "select currency || ' ' || {age}, array[count(*), {figures}]::float8[] from ({owed} and balance > 0) as owed, {today}
@@ -213,6 +235,16 @@ async fn panels_show_what_sql_says() {
         .map(|rows| rows.values().map(|row| row.iter().map(|figure| (figure * 100.0).round() as i64).collect()).collect());
     figures.iter_mut().for_each(|rows| rows.sort());
     assert_eq!(figures[0], figures[1]);
+    // The saved search counts accounts.
+    let silent: i64 = test
+        .scalar(
+            "select count(*) from accounts where status = 'open' and balance > 0 and deleted_at is null
+            and coalesce(last_contact_at < now() - interval '30 days', true)",
+        )
+        .await;
+    let answer = asked(&test, "search-no-contact").await.1;
+    assert_eq!(answer["hits"]["total"]["value"], silent);
+    assert!(silent > 10 && silent < test.scalar::<i64>("select count(*) from accounts where balance > 0").await - 5);
     test.expect_equal().await;
 }
 

@@ -55,6 +55,7 @@ impl Stage {
             .env("REDIS_URL", redis_url().unwrap_or_default())
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &self.collector.url)
             .env("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
+            .env("ANALYTICS", "on")
             .env("DEFAULT_REGION", "DE")
             .env("DB_POOL_SIZE", "4");
         command

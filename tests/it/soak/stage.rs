@@ -43,7 +43,7 @@ impl Stage {
         let cluster = Cluster::start_with("max_prepared_transactions = 5").await;
         let (search, search_url) = Proxy::before(&std::env::var("ELASTICSEARCH_URL").unwrap()).await;
         let (cache, cache_url) = Proxy::before(&std::env::var("REDIS_URL").unwrap()).await;
-        let observer = Synced::on(&cluster, &[]).await;
+        let observer = Synced::on(&cluster, &["--analytics", "on"]).await;
         let following = CancellationToken::new();
         tokio::spawn(follower::run(observer.app.clone(), following.clone()));
         let mut ports = Vec::new();
