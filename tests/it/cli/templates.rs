@@ -55,7 +55,7 @@ async fn what_was_edited_by_hand_differs_until_it_is_put_back_or_built_again() {
 
     let (code, said) = test.command(&["templates", "apply"]).await;
     assert_eq!((code, said.matches("template is equal already").count()), (Some(0), 3), "{said}");
-    assert!(said.contains("accounts     template is replaced") && said.contains("needs a reindex"), "{said}");
+    assert!(said.contains("\naccounts             template is replaced") && said.contains("needs a reindex"), "{said}");
     let (code, said) = test.command(&["templates", "diff", "--collection", "accounts"]).await;
     assert!(code == Some(1) && said.contains("template is equal"), "{said}");
 
