@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::panels::{SEEDED, SETTINGS, take_snapshots};
 use crate::harness::app::TestApp;
-use crate::harness::eventually::eventually;
 use crate::harness::synced::Synced;
 use crate::sync::documents::people;
 

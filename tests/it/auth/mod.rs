@@ -6,6 +6,7 @@ mod passwords;
 mod refresh;
 mod sessions;
 mod signing_keys;
+mod timing;
 mod tokens;
 
 use base64::Engine as _;

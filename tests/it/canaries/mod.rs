@@ -11,6 +11,7 @@ use collections::server;
 use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::app::{Indices, elasticsearch_url, redis_url};
 use crate::harness::client::Client;
@@ -18,6 +19,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::database::Database;
 use crate::harness::eventually::eventually;
 use crate::harness::process::{self, free_port};
+use crate::harness::socket::Socket;
 use crate::harness::synced;
 use requests::{Records, Sent, of_row};
 use sinks::{Collector, Folder, Printed};
@@ -89,7 +91,29 @@ impl Stage {
         anonymous.with_token(signed_in["access_token"].as_str().unwrap())
     }
 
-    /// Creates a customer with an account and a payment.
+    /// Says canaries on sockets, on which only what the client has said comes back.
+    async fn talk(&self, port: u16, token: &str) {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let of = |name| self.canaries.of(name);
+        for path in [format!("/ws?ticket={}", of("token")), format!("/ws?{}={}", of("parameter"), of("phrase"))] {
+            let header = format!("https://{}.org", of("header"));
+            Socket::open(address, &path, &[("origin", &header)]).await.err();
+        }
+        for message in [
+            json!({ "type": "subscribe", "topics": [format!("account:{}", of("accountNumber")), of("parameter")] }),
+            json!({ "type": "resume", "from": of("token") }),
+            json!({ "type": of("member"), (of("otherName")): of("name") }),
+            json!({ "type": "auth", "token": of("token") }),
+            json!([of("phone")]),
+        ] {
+            let mut socket = Socket::at(address, token).await;
+            socket.say(&message).await;
+            // One answer, or the end of the socket: told to the client that said it.
+            socket.send(Message::Text(of("segment").into())).await.ok();
+        }
+    }
+
+    /// Creates a customer with an account, a payment and an activity.
     async fn records(&self, admin: &Client) -> Records {
         let create = async |noun: &str, records: &Records| {
             let mut body = requests::body(noun, &self.canaries, records);
@@ -98,10 +122,12 @@ impl Stage {
             }
             admin.post(&format!("/{noun}"), &body).await.expect(201)["id"].as_str().unwrap().to_owned()
         };
-        let mut records = Records { customer: String::new(), account: String::new(), payment: String::new() };
+        let mut records =
+            Records { customer: String::new(), account: String::new(), payment: String::new(), activity: String::new() };
         records.customer = create("customers", &records).await;
         records.account = create("accounts", &records).await;
         records.payment = create("payments", &records).await;
+        records.activity = create("activities", &records).await;
         records
     }
 
@@ -210,6 +236,9 @@ async fn canaries_through_every_route_come_out_of_no_sink() {
     }
     assert!(!statuses.keys().any(|status| *status >= 500), "{statuses:?}");
 
+    let signed_in = json!({ "username": "viewer", "password": stage.canaries.of("password") });
+    let token = anonymous.post("/auth/login", &signed_in).await.expect(200);
+    stage.talk(port, token["access_token"].as_str().unwrap()).await;
     stage.import().await;
     stage.dead_letter().await;
     for arguments in [&["sync", "dead-letters"][..], &["sync", "status"], &["sync", "verify", "--deep"]] {

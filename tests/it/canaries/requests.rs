@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::values::Canaries;
+use crate::imports::files::{FORM, form};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(super) struct Records {
     pub(super) customer: String,
     pub(super) account: String,
     pub(super) payment: String,
+    pub(super) activity: String,
 }
 
 /// The requests to a row.
@@ -41,6 +43,7 @@ pub(super) fn of_row(row: &Row, canaries: &Canaries, records: &Records) -> Vec<S
         "{CustomerId}" => records.customer.clone(),
         "{AccountId}" => records.account.clone(),
         "{PaymentId}" => records.payment.clone(),
+        "{ActivityId}" => records.activity.clone(),
         _ => collections::values::ids::new().to_string(),
     });
     let sent = |path: &str| Sent {
@@ -59,6 +62,9 @@ pub(super) fn of_row(row: &Row, canaries: &Canaries, records: &Records) -> Vec<S
     if row.path.starts_with("/api/v1/") {
         all.extend(queries(canaries).into_iter().map(|query| sent(&format!("{real}?{query}"))));
         all.extend(headers(canaries).into_iter().map(|header| Sent { headers: vec![header], ..sent(&real) }));
+    }
+    if method == Method::POST && ["imports", "bulk-upload"].contains(&noun) {
+        all.push(Sent { headers: vec![("content-type", FORM.to_owned())], body: Some(upload(canaries)), ..sent(&real) });
     }
     let Some(body) = &body else { return all };
     let mut with_stranger = body.clone();
@@ -121,6 +127,14 @@ fn headers(canaries: &Canaries) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A form with a file of customers, the second of whom has no day of birth that can be read.
+fn upload(canaries: &Canaries) -> String {
+    let of = |name| canaries.of(name);
+    let row = |birthday| format!("{},{},{},{birthday}\n", of("uploadedName"), of("phoneUploaded"), of("emailUploaded"));
+    let file = format!("name,phone,email,dateOfBirth\n{}{}", row(of("birthday")), row(of("unreadable")));
+    String::from_utf8(form(&[("target", "customers")], &[(&format!("{}.csv", of("fileName")), file.as_bytes())])).unwrap()
+}
+
 /// A body for a noun; those of nouns that are not named here have members of all kinds.
 pub(super) fn body(noun: &str, canaries: &Canaries, records: &Records) -> Value {
     let of = |name| canaries.of(name);
@@ -148,6 +162,10 @@ pub(super) fn body(noun: &str, canaries: &Canaries, records: &Records) -> Value 
         "payments" => json!({
             "amount": 29.9, "method": "card", "receiver": of("receiver"), "description": of("description"),
             "reference": of("reference"), "failureCode": of("failureCode"), "failureReason": of("failureReason"), "status": "failed",
+        }),
+        "activities" => json!({
+            "accountId": records.account, "type": "call", "note": of("note"), "disposition": "promise",
+            "metadata": { (of("metadataKey")): of("metadataValue") },
         }),
         "contact-points" => contact,
         "addresses" => address,

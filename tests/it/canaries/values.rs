@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What each value stands for. The beginning of a name says what it looks like; most are words of letters.
-const NAMES: [&str; 56] = [
+const NAMES: [&str; 62] = [
     "name",
     "givenName",
     "familyName",
@@ -60,6 +60,12 @@ const NAMES: [&str; 56] = [
     "segment",
     "header",
     "token",
+    "note",
+    "uploadedName",
+    "phoneUploaded",
+    "emailUploaded",
+    "unreadable",
+    "fileName",
 ];
 
 /// One run's values.
