@@ -45,11 +45,15 @@ pub(super) fn start(config: &Telemetry, environment: Environment) -> anyhow::Res
     Ok(())
 }
 
-/// The router logs every segment of a path, and paths hold what clients searched for: no level and no directive brings that back.
-/// Slow statements have a log of their own.
+/// Libraries that log what clients send: the router every segment of a path, sockets every message with names and tokens in it. No level
+/// and no directive brings that back.
+const SILENCED: [&str; 2] = ["tungstenite", "warp"];
+
+/// Whether an event is no client's text. Slow statements have a log of their own.
 fn is_ours_to_tell(metadata: &Metadata<'_>) -> bool {
     let is_slow_statement = statements::is_statement(metadata) && *metadata.level() < tracing::Level::DEBUG;
-    metadata.target().split("::").next() != Some("warp") && !is_slow_statement
+    let is_silenced = metadata.target().split("::").next().is_some_and(|library| SILENCED.contains(&library));
+    !is_silenced && !is_slow_statement
 }
 
 /// Tells the place of a panic without its message, which may quote a record: in the log, or on standard error if there is none.
