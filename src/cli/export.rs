@@ -1,16 +1,16 @@
 //! `collections export`: writes a whole list to a file or to standard output.
 
-use std::io::{IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use futures_util::TryStreamExt;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tempfile::NamedTempFile;
 
 use super::connect;
+use super::output::Output;
 use crate::audit::{Action, Entry};
 use crate::collections;
 use crate::config::Config;
@@ -81,7 +81,7 @@ impl Export {
         let bar = progress()?;
         let mut output = Output::open(self.output.as_deref())?;
         while let Some(chunk) = file.try_next().await? {
-            output.write(&chunk)?;
+            output.write(&*chunk)?;
             bar.inc(chunk.len() as u64);
         }
         output.finish()?;
@@ -115,34 +115,4 @@ fn progress() -> anyhow::Result<ProgressBar> {
         return Ok(ProgressBar::hidden());
     }
     Ok(ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}, {elapsed}")?))
-}
-
-/// Where the file goes.
-enum Output<'a> {
-    Standard,
-    /// Written beside its place, and put there when it is complete.
-    File(NamedTempFile, &'a Path),
-}
-
-impl<'a> Output<'a> {
-    fn open(path: Option<&'a Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Standard) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-        Ok(Self::File(file, path))
-    }
-
-    fn write(&mut self, chunk: &[u8]) -> anyhow::Result<()> {
-        match self {
-            Self::Standard => std::io::stdout().write_all(chunk).context("cannot write to standard output"),
-            Self::File(file, path) => file.write_all(chunk).with_context(|| format!("cannot write {}", path.display())),
-        }
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Standard => std::io::stdout().flush().context("cannot write to standard output"),
-            Self::File(file, path) => file.persist(path).map(drop).with_context(|| format!("cannot write {}", path.display())),
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod import;
 mod jobs;
 mod kibana;
 mod migrate;
+mod output;
 mod reindex;
 mod seed;
 mod serve;

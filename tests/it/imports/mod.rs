@@ -8,6 +8,8 @@ mod flow;
 pub mod harness;
 mod kills;
 mod modes;
+mod round_trip;
 mod rows;
 mod template;
+mod thousands;
 mod undo;
