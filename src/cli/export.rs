@@ -1,16 +1,16 @@
 //! `collections export`: writes a whole list to a file or to standard output.
 
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use futures_util::TryStreamExt;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use tempfile::NamedTempFile;
 
 use super::connect;
-use super::output::Output;
 use crate::audit::{Action, Entry};
 use crate::collections;
 use crate::config::Config;
@@ -111,8 +111,40 @@ fn listed(target: &str) -> anyhow::Result<&'static Collection> {
 
 /// On standard error, so that a file on standard output stays whole.
 fn progress() -> anyhow::Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
     Ok(ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}, {elapsed}")?))
+}
+
+/// Where the file of a command goes.
+pub(super) enum Output<'a> {
+    Standard,
+    /// Written beside its place, and put there when it is complete.
+    File(NamedTempFile, &'a Path),
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn open(path: Option<&'a Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Standard) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+        Ok(Self::File(file, path))
+    }
+
+    pub(super) fn write(&mut self, mut from: impl Read) -> anyhow::Result<()> {
+        match self {
+            Self::Standard => io::copy(&mut from, &mut io::stdout()).map(drop).context("cannot write to standard output"),
+            Self::File(file, path) => {
+                io::copy(&mut from, file).map(drop).with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Standard => io::stdout().flush().context("cannot write to standard output"),
+            Self::File(file, path) => file.persist(path).map(drop).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
 }

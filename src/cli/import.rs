@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::connect;
-use super::output::Output;
+use super::export::Output;
 use crate::app::App;
 use crate::config::Config;
 use crate::imports::intake::{self, Unusable, Wish};

@@ -8,7 +8,6 @@ mod import;
 mod jobs;
 mod kibana;
 mod migrate;
-mod output;
 mod reindex;
 mod seed;
 mod serve;

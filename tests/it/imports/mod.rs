@@ -8,7 +8,6 @@ mod flow;
 pub mod harness;
 mod kills;
 mod modes;
-mod round_trip;
 mod rows;
 mod template;
 mod thousands;

@@ -1,7 +1,6 @@
 //! Files of imports: what is read from them, and which are refused and why.
 
 mod hostile;
-mod large;
 mod parts;
 mod text;
 mod workbooks;
