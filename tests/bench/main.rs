@@ -21,7 +21,7 @@ use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
     announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading,
-    payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
+    overload, payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
 };
 
 #[global_allocator]
@@ -109,6 +109,8 @@ enum Part {
     P16,
     /// Lists and memory against a minimal implementation with Express and pg.
     P17,
+    /// Lists while more are asked for than the server can answer.
+    P18,
     /// Memory and startup time.
     P19,
     /// Builds and tests.
@@ -127,11 +129,12 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 23] = [
+    const ORDER: [Self; 24] = [
         Self::P1,
         Self::P3,
         Self::P4,
         Self::P17,
+        Self::P18,
         Self::P11,
         Self::P12,
         Self::P7,
@@ -240,6 +243,7 @@ impl Options {
                 Part::P13 => workbooks::measure(&context).boxed_local().await,
                 Part::P14 => exports::measure(&mut context).boxed_local().await,
                 Part::P16 => bulk_changes::measure(&context).boxed_local().await,
+                Part::P18 => overload::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,

@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod hot_row;
 pub mod lists;
 pub mod loading;
+pub mod overload;
 pub mod payment_writes;
 pub mod pgsync;
 pub mod record_reads;

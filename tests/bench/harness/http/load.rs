@@ -97,10 +97,11 @@ pub fn schedule(rate: f64, span: Duration) -> impl Iterator<Item = Duration> {
 }
 
 /// Runs a load on a thread and a runtime of its own, so that no other task of this process delays it.
-async fn on_own_thread<F, W>(load: F) -> anyhow::Result<Run>
+pub async fn on_own_thread<F, W, T>(load: F) -> anyhow::Result<T>
 where
     F: FnOnce() -> W + Send + 'static,
-    W: Future<Output = anyhow::Result<Run>>,
+    W: Future<Output = anyhow::Result<T>>,
+    T: Send + 'static,
 {
     tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
