@@ -89,6 +89,8 @@ create table import_rows (
   record_version bigint,
   -- What the row created along with the record: table, id and version.
   companion json,
+  -- The number by which later rows name it; null if there is none.
+  companion_number text,
   -- The members of the record that changed, as they were.
   before json,
   -- For people: field, before and after.
@@ -100,6 +102,7 @@ create table import_rows (
 );
 
 create index import_rows_key_hash on import_rows (import_id, key_hash) where key_hash is not null;
+create index import_rows_companion_number on import_rows (import_id, companion_number) where companion_number is not null;
 create index import_rows_action on import_rows (import_id, action, number);
 
 -- The fields that users gave to the headings of a file: files with the same headings are mapped alike.

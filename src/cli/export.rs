@@ -1,6 +1,6 @@
 //! `collections export`: writes a whole list to a file or to standard output.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -81,7 +81,7 @@ impl Export {
         let bar = progress()?;
         let mut output = Output::open(self.output.as_deref())?;
         while let Some(chunk) = file.try_next().await? {
-            output.write(&chunk)?;
+            output.write(&*chunk)?;
             bar.inc(chunk.len() as u64);
         }
         output.finish()?;
@@ -111,37 +111,39 @@ fn listed(target: &str) -> anyhow::Result<&'static Collection> {
 
 /// On standard error, so that a file on standard output stays whole.
 fn progress() -> anyhow::Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
     Ok(ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}, {elapsed}")?))
 }
 
-/// Where the file goes.
-enum Output<'a> {
+/// Where the file of a command goes.
+pub(super) enum Output<'a> {
     Standard,
     /// Written beside its place, and put there when it is complete.
     File(NamedTempFile, &'a Path),
 }
 
 impl<'a> Output<'a> {
-    fn open(path: Option<&'a Path>) -> anyhow::Result<Self> {
+    pub(super) fn open(path: Option<&'a Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Standard) };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
         Ok(Self::File(file, path))
     }
 
-    fn write(&mut self, chunk: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, mut from: impl Read) -> anyhow::Result<()> {
         match self {
-            Self::Standard => std::io::stdout().write_all(chunk).context("cannot write to standard output"),
-            Self::File(file, path) => file.write_all(chunk).with_context(|| format!("cannot write {}", path.display())),
+            Self::Standard => io::copy(&mut from, &mut io::stdout()).map(drop).context("cannot write to standard output"),
+            Self::File(file, path) => {
+                io::copy(&mut from, file).map(drop).with_context(|| format!("cannot write {}", path.display()))
+            }
         }
     }
 
-    fn finish(self) -> anyhow::Result<()> {
+    pub(super) fn finish(self) -> anyhow::Result<()> {
         match self {
-            Self::Standard => std::io::stdout().flush().context("cannot write to standard output"),
+            Self::Standard => io::stdout().flush().context("cannot write to standard output"),
             Self::File(file, path) => file.persist(path).map(drop).with_context(|| format!("cannot write {}", path.display())),
         }
     }

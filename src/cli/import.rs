@@ -14,11 +14,13 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::connect;
+use super::export::Output;
 use crate::app::App;
 use crate::config::Config;
 use crate::imports::intake::{self, Unusable, Wish};
 use crate::imports::run::{self, Commit, Task, Undo, Validate};
 use crate::imports::store::{self, Blank, Counts, Mode, Options};
+use crate::imports::workbooks::errors;
 use crate::imports::{DayOrder, Decimal, Issue, Mapping, Target};
 use crate::jobs::{self, Kinds, State, Terms};
 use crate::values::ids::{ImportId, JobId};
@@ -65,6 +67,9 @@ pub(super) struct Import {
     /// Report what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Workbook for the rows that failed, to mend and import again; written if there are any.
+    #[arg(long, value_name = "FILE.xlsx", conflicts_with = "undo")]
+    errors: Option<PathBuf>,
     /// Encoding of a text, such as windows-1252; UTF-8 if absent.
     #[arg(long, value_parser = encoding)]
     encoding: Option<&'static Encoding>,
@@ -113,6 +118,8 @@ impl Import {
                 return Ok(ExitCode::from(2));
             }
         };
+        let errors_path = self.errors.clone();
+        let output = errors_path.as_deref().map(|path| Output::open(Some(path))).transpose()?;
         let (import, header) = intake::open(app, file, &name, self.wish()?).await?;
         print_header(&header, json);
         if let Some(earlier) = store::same_file(&app.db.server, &import).await? {
@@ -128,6 +135,12 @@ impl Import {
         print_issues(app, import.id, json).await?;
         let counts = if task == Task::Validate { *import.validated } else { *import.committed };
         print_summary(import.id, &counts, started.elapsed(), json, task)?;
+        if let Some(mut output) = output
+            && counts.failed > 0
+        {
+            output.write(errors::of(app, import).await?)?;
+            output.finish()?;
+        }
         if state != State::Succeeded && counts.failed == 0 {
             bail!("the import has stopped: {}; see collections jobs list", state.name());
         }

@@ -144,7 +144,7 @@ fn chunks(file: File) -> impl Stream<Item = Result<Bytes>> + Send {
     ReaderStream::with_capacity(tokio::fs::File::from_std(file), CHUNK_BYTES).map_err(Error::internal)
 }
 
-/// What the writer of a workbook is told.
+/// A step of the thread that writes a workbook.
 enum Step {
     Write(Vec<Vec<u8>>),
     Finish,
@@ -165,7 +165,7 @@ pub(super) async fn workbook(
                 Step::Finish => return workbook.finish(),
             }
         }
-        Err(Error::internal("a workbook was given up"))
+        Err(Error::internal("no more records came for the workbook"))
     });
     let mut pages = pin!(pages);
     // If the writer has failed, it says why.

@@ -60,6 +60,7 @@ fn advice(code: &str, guide: Option<&Guide>) -> Option<String> {
         "too_long" | "cell_too_long" => {
             guide.and_then(|guide| guide.max_length).map(|most| format!("shorten it to {most} characters"))
         }
+        "duplicate" => Some("take a value that no other record has".into()),
         "repeated_row" => Some("delete one of the rows, or give it a key of its own".into()),
         "unknown_customer" => Some("correct the number, or import the customer first".into()),
         "unknown_account" => Some("correct the number, or import the account first".into()),

@@ -69,6 +69,16 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
+impl Row {
+    /// Sets the cell of a column, from 0, after blank ones if there are fewer.
+    pub(super) fn put(&mut self, column: usize, cell: Cell) {
+        if self.cells.len() <= column {
+            self.cells.resize(column + 1, Cell::Blank);
+        }
+        self.cells[column] = cell;
+    }
+}
+
 /// A row that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenRow {

@@ -6,10 +6,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
 
 use crate::search::{Collection, Field, FieldKind, document};
+use crate::values::text::table::join_words;
 use crate::values::zone::Zone;
-
-/// Stands between the words of a list; imports split at it.
-const BETWEEN_WORDS: &str = "; ";
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +59,7 @@ impl Column {
             Kind::Number => Cell::Number(std::str::from_utf8(value).unwrap_or_default()),
             Kind::Flag => Cell::Flag(value == b"true"),
             Kind::Moment => Cell::Moment(serde_json::from_slice(value)?),
-            Kind::Words => Cell::Text(serde_json::from_slice::<Vec<String>>(value)?.join(BETWEEN_WORDS).into()),
+            Kind::Words => Cell::Text(join_words(&serde_json::from_slice::<Vec<String>>(value)?).into()),
             Kind::Json => Cell::Text(String::from_utf8_lossy(value)),
         })
     }

@@ -15,6 +15,7 @@ use crate::imports::suggestion::suggest;
 use crate::search::FieldKind;
 use crate::sheets::{BrokenRow, Cell, column_name};
 use crate::values::json::{Object, Value};
+use crate::values::text::table::{split_words, unguarded};
 
 /// In a cell: the field is cleared.
 const CLEAR: &str = "<clear>";
@@ -67,7 +68,15 @@ impl Record {
         }
         for (at, column) in columns.iter().enumerate() {
             let Some(field) = column.field else { continue };
-            let cell = record.cells.get(at).unwrap_or(&Cell::Blank);
+            let bare;
+            let cell = match record.cells.get(at) {
+                // Exports guard what a spreadsheet would calculate.
+                Some(Cell::Text(text)) if layout.sheet.is_none() && unguarded(text) != text => {
+                    bare = Cell::Text(unguarded(text).to_owned());
+                    &bare
+                }
+                cell => cell.unwrap_or(&Cell::Blank),
+            };
             let is_clear = matches!(cell, Cell::Text(text) if text.trim().eq_ignore_ascii_case(CLEAR));
             if is_clear || cell.is_blank() && layout.blank == Blank::Clear && field.is_clearable {
                 record.values.insert(field.name, None);
@@ -118,7 +127,7 @@ impl Record {
         let own = target.table().iter().filter(|field| field.cell.is_some());
         let members = own.filter_map(|field| {
             let value = match self.values.remove(field.name)? {
-                Some(text) if matches!(field.kind, FieldKind::Tags) => words(&text).into(),
+                Some(text) if matches!(field.kind, FieldKind::Tags) => split_words(&text).into(),
                 value => value.into(),
             };
             Some((field.name.to_owned(), value))
@@ -135,7 +144,21 @@ impl Record {
     }
 
     pub(in crate::imports) fn has_failed(&self) -> bool {
-        self.issues.iter().any(|issue| issue.severity == Severity::Error)
+        self.errors().next().is_some()
+    }
+
+    /// Whether it has the cells that its header names; the values of others mean nothing.
+    pub(in crate::imports) fn is_whole(&self) -> bool {
+        self.errors().all(|error| error.field.is_some())
+    }
+
+    /// Whether the cell of a field has an error.
+    pub(in crate::imports) fn is_faulty(&self, name: &str) -> bool {
+        self.errors().any(|error| error.field.as_deref() == Some(name))
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Issue> {
+        self.issues.iter().filter(|issue| issue.severity == Severity::Error)
     }
 
     /// Makes errors of the warnings: the row as a whole is refused for what it could have done without.
@@ -161,8 +184,7 @@ impl Record {
                 continue;
             };
             // A cell that could not be read has its issue; that its value is missing follows from it.
-            let is_known = |issue: &Issue| issue.severity == Severity::Error && issue.field.as_deref() == Some(field.name);
-            if !self.issues.iter().any(is_known) {
+            if !self.is_faulty(field.name) {
                 let (severity, message) = match field.kind {
                     Kind::ForgivenDay => (Severity::Warning, format!("{}; it is left out", violation.message)),
                     _ => (Severity::Error, violation.message),
@@ -204,10 +226,6 @@ fn issue(layout: &Layout, row: u64, code: &str, message: String) -> Issue {
         value: None,
         suggestion: suggest(layout.target, code, None, None),
     }
-}
-
-fn words(text: &str) -> Vec<&str> {
-    text.split([',', ';', '|']).map(str::trim).filter(|word| !word.is_empty()).collect()
 }
 
 fn shorten(value: &str) -> String {

@@ -90,7 +90,7 @@ async fn survey(import: &Import, file: File, request: &Request) -> Result<Book> 
     book.map_err(unreadable)
 }
 
-/// What is wrong with a file is told to its owner.
+/// Only the owner of a file sees what is wrong with it.
 pub(super) fn unreadable(error: sheets::Error) -> Error {
     match error {
         sheets::Error::Internal(cause) => Error::Internal(cause),

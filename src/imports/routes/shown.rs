@@ -222,7 +222,7 @@ pub(super) struct Report {
     pub(super) issues: Vec<crate::imports::store::issues::Group>,
 }
 
-/// What is told before an upload: what files may have, and what they can hold.
+/// What files may have, and which fields they can hold.
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ImportLimits")]

@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use super::outcome::Outcome;
 use super::staged::{self, Staged};
-use crate::api::{Fields, Member};
+use crate::api::{Context, Fields, Member};
 use crate::error::{Error, Result, Violation};
 use crate::features::resource::{Patch, Resource};
 use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
 use crate::imports::store::rows::Difference;
 use crate::imports::store::{Action, Mode};
-use crate::imports::targets::{Companion, Draft, Match};
+use crate::imports::targets::{Companion, Draft, Match, NewCompanion};
 use crate::search::Access;
 use crate::values::json::Object;
 
@@ -65,11 +65,11 @@ pub(super) async fn process<D: Draft>(connection: &mut PgConnection, plan: &Plan
     Ok(sorted.done)
 }
 
-/// Finds out which rows create a record, which change one, and which do neither.
+/// Finds out which rows create a record, which change one, and which do neither. Rows that have failed are among them, for the faults
+/// that the rules find besides.
 async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec<Record>) -> Result<Sorted> {
     let import = &plan.import;
-    let key = |record: &Record| D::key(record, plan).filter(|_| !record.has_failed());
-    let keys: Vec<String> = records.iter().filter_map(key).collect();
+    let keys: Vec<String> = records.iter().filter_map(|record| D::key(record, plan)).collect();
     let hashes: Vec<[u8; 32]> = keys.iter().map(|key| staged::hash(key)).collect();
     let first = records.first().map_or(0, |record| record.row);
     let mut earlier = staged::rows_with_keys(connection, import.id, first, &hashes).await?;
@@ -80,7 +80,7 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
     let mut sorted = Sorted::default();
     let mut taken: HashSet<Uuid> = HashSet::new();
     for mut record in records {
-        let key = key(&record);
+        let key = D::key(&record, plan);
         let key_hash = key.as_deref().map(staged::hash);
         let has_failed = record.has_failed();
         let mut refuse = |code: &'static str, message: String| {
@@ -109,8 +109,9 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
             (None, [one]) => Some(one.id),
             (None, []) => {
                 match key {
-                    _ if import.mode != Mode::Update || has_failed => {}
+                    _ if import.mode != Mode::Update => {}
                     Some(_) => refuse("unknown_record", "there is no record with this to update".into()),
+                    None if has_failed => {}
                     None => refuse("required", "must not be blank".into()),
                 }
                 None
@@ -120,9 +121,11 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
             earlier.entry(hash).or_insert(record.row);
         }
         let row = Row { record, key_hash };
+        let is_new = import.mode != Mode::Update && (repeated.is_some() || found.is_empty());
         match target {
-            _ if row.record.has_failed() => sorted.done.push(row.outcome(Action::Error)),
-            None => sorted.fresh.push(row),
+            None if is_new && row.record.is_whole() => sorted.fresh.push(row),
+            None => sorted.done.push(row.outcome(Action::Error)),
+            Some(_) if import.mode == Mode::Insert && has_failed => sorted.done.push(row.outcome(Action::Error)),
             Some(id) if import.mode == Mode::Insert => {
                 let mut outcome = row.outcome(Action::Skipped);
                 outcome.record = Some((id, 0));
@@ -145,10 +148,10 @@ async fn create<D: Draft>(connection: &mut PgConnection, plan: &Plan, rows: Vec<
     }
     let ids: Vec<Uuid> = drafts.iter().map(Draft::id).collect();
     let versions = versions(connection, D::Record::collection().name, &ids).await?;
-    let companions: Vec<(&'static str, Uuid)> = drafts.iter().filter_map(Draft::companion).collect();
+    let companions: Vec<NewCompanion<'_>> = drafts.iter().filter_map(Draft::companion).collect();
     let mut companion_versions = HashMap::new();
-    if let Some((table, _)) = companions.first() {
-        let ids: Vec<Uuid> = companions.iter().map(|(_, id)| *id).collect();
+    if let Some(NewCompanion { table, .. }) = companions.first() {
+        let ids: Vec<Uuid> = companions.iter().map(|companion| companion.id).collect();
         companion_versions = self::versions(connection, table, &ids).await?;
     }
     let mut outcomes = Vec::new();
@@ -158,9 +161,11 @@ async fn create<D: Draft>(connection: &mut PgConnection, plan: &Plan, rows: Vec<
             Ok(()) => {
                 let mut outcome = row.outcome(Action::Create);
                 outcome.record = versions.get(&draft.id()).map(|version| (draft.id(), *version));
-                outcome.companion = draft.companion().and_then(|(table, id)| {
-                    Some(Companion { table: table.to_owned(), id, version: *companion_versions.get(&id)? })
-                });
+                if let Some(NewCompanion { table, id, number }) = draft.companion() {
+                    let version = companion_versions.get(&id);
+                    outcome.companion = version.map(|version| Companion { table: table.to_owned(), id, version: *version });
+                    outcome.companion_number = Some(number.to_owned());
+                }
                 outcomes.push(outcome);
             }
             // Another client created it since the lookup.
@@ -188,6 +193,7 @@ async fn update<D: Draft>(
     let ids: Vec<Uuid> = rows.iter().map(|(_, id)| *id).collect();
     let mut befores = lock_all::<D::Record>(connection, &ids).await?;
     let mut outcomes = Vec::new();
+    let context = plan.context();
     let (mut changed, mut changes) = (Vec::new(), Vec::new());
     for (mut row, id) in rows {
         let Some(before) = befores.remove(&id) else {
@@ -199,13 +205,14 @@ async fn update<D: Draft>(
         };
         let members = D::patch(&mut row.record, &before, known, plan);
         if row.record.has_failed() {
+            let found = faults(connection, &before, members, &context).await?;
+            row.record.add(&plan.layout, found);
             outcomes.push(row.outcome(Action::Error));
         } else {
             changed.push(row);
             changes.push((before, members));
         }
     }
-    let context = plan.context();
     let apply = async |connection: &mut PgConnection, changes: &[(D::Record, Object)]| {
         for (before, members) in changes {
             let patch = Patch { members: members.clone(), is_replacement: false };
@@ -243,6 +250,19 @@ async fn update<D: Draft>(
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// Finds the faults of a change that is not to be.
+async fn faults<R: Resource>(
+    connection: &mut PgConnection,
+    before: &R,
+    members: Object,
+    context: &Context<'_>,
+) -> Result<Vec<Violation>> {
+    let mut savepoint = connection.begin().await?;
+    let tried = R::change(&mut savepoint, before, Patch { members, is_replacement: false }, context).await;
+    savepoint.rollback().await?;
+    tried.map_or_else(violations, |()| Ok(Vec::new()))
 }
 
 /// Locks records that are not deleted, by their ids in order, and reads them.

@@ -11,17 +11,27 @@ use crate::error::{Error, Result};
 use crate::imports::plan::not_mapped;
 use crate::imports::store::{self, Import, KEPT};
 use crate::jobs::{Next, Terms, enqueue};
-use crate::values::ids::{ImportId, JobId};
+use crate::values::ids::{ImportId, JobId, UserId};
 
 /// Most rows that a request validates or commits at once, within a second or two; more are a job.
 pub const SHORT: u64 = 1_000;
 
+/// Most imports of a user that are jobs at once, so that the files of one do not keep those of others waiting.
+const MOST_RUNNING: i64 = 3;
+
 /// Begins a task as a job, in the transaction of the caller, who has locked the import.
 ///
 /// # Errors
-/// The state of the import does not allow it, it lacks a mapping or an approval, or it was committed too long ago.
+/// The state of the import does not allow it, it lacks a mapping or an approval, or it was committed too long ago; too many others of
+/// its user are running.
 pub async fn start(app: &App, connection: &mut PgConnection, import: &mut Import, task: Task, terms: Terms<'_>) -> Result<JobId> {
     begin(app, import, task)?;
+    if let Some(user) = import.created_by
+        && store::running(&mut *connection, UserId(user), import.id).await? >= MOST_RUNNING
+    {
+        let detail = format!("{MOST_RUNNING} other imports are running; wait until one has ended");
+        return Err(Error::conflict("too_many_imports", detail));
+    }
     let key = import.id.to_string();
     let terms = terms.once(&key);
     let job = match task {

@@ -17,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) key_hash: Option<[u8; 32]>,
     pub(super) record: Option<(Uuid, i64)>,
     pub(super) companion: Option<Companion>,
+    /// The number by which later rows name the companion.
+    pub(super) companion_number: Option<String>,
     /// What an update changed, as it was.
     pub(super) before: Option<Json>,
     pub(super) changes: Vec<Difference>,
@@ -33,6 +35,7 @@ impl Outcome {
             key_hash,
             record: None,
             companion: None,
+            companion_number: None,
             before: None,
             changes: Vec::new(),
             issues: record.issues,

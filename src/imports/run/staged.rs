@@ -124,12 +124,13 @@ pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outc
           record_id = new.record_id,
           record_version = new.record_version,
           companion = new.companion,
+          companion_number = new.companion_number,
           before = new.before,
           changes = new.changes,
           issues = new.issues
         from json_to_recordset(cast($2::text as json)) as new (
-          number bigint, status text, action text, key_hash text, record_id uuid, record_version bigint, companion json, before json,
-          changes json, issues json)
+          number bigint, status text, action text, key_hash text, record_id uuid, record_version bigint, companion json,
+          companion_number text, before json, changes json, issues json)
         where import_rows.import_id = $1
         and import_rows.number = new.number
         "#,
@@ -153,6 +154,7 @@ fn row(outcome: &Outcome, stage: Stage) -> serde_json::Value {
         "record_id": record.map(|(id, _)| id),
         "record_version": record.map(|(_, version)| version),
         "companion": outcome.companion.as_ref().filter(|_| is_done),
+        "companion_number": outcome.companion_number,
         "before": outcome.before.as_ref().filter(|_| is_done),
         "changes": some(&outcome.changes),
         "issues": some(&outcome.issues),

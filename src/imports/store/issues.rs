@@ -28,7 +28,7 @@ pub struct Group {
     pub places: Vec<String>,
 }
 
-/// Counts the issues by code and field, the most frequent first.
+/// Counts the issues by code and field, errors before warnings, the most frequent first.
 pub async fn groups(executor: impl PgExecutor<'_>, id: ImportId) -> Result<Vec<Group>> {
     let groups = sqlx::query_as!(
         Group,
@@ -48,7 +48,7 @@ pub async fn groups(executor: impl PgExecutor<'_>, id: ImportId) -> Result<Vec<G
           (array_agg(place order by number))[:$2] as "places!"
         from issues
         group by code, severity, field
-        order by count(*) desc, code, field
+        order by severity, count(*) desc, code, field
         "#,
         id.0,
         NAMED,

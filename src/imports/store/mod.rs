@@ -8,4 +8,4 @@ mod sql;
 
 pub(crate) use import::ACTIONS;
 pub use import::{Action, Blank, Column, Counts, Import, KEPT, Mode, Options, State, Undone};
-pub use sql::{Owner, find, insert, lock, page, remove, same_file, save};
+pub use sql::{Owner, find, insert, lock, page, remove, running, same_file, save};

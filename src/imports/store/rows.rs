@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::import::Action;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::imports::report::Issue;
 use crate::sheets::Cell;
 use crate::values::ids::ImportId;
@@ -90,4 +90,24 @@ pub async fn issues(executor: impl PgExecutor<'_>, id: ImportId, after: i64, lim
     let rows = rows.fetch_all(executor).await?;
     let last = rows.last().map(|row| row.number);
     Ok((rows.into_iter().flat_map(|row| row.issues.0).collect(), last))
+}
+
+/// Finds those of these numbers that earlier rows of a validation gave to what they created along with their records. It is rolled
+/// back, so later rows have no other way to know of it.
+pub async fn rolled_back(executor: impl PgExecutor<'_>, id: ImportId, before: u64, numbers: &[&str]) -> Result<Vec<String>> {
+    let rolled_back = sqlx::query_scalar!(
+        r#"
+        select distinct companion_number as "number!"
+        from import_rows
+        where import_id = $1
+        and companion_number = any($2)
+        and number < $3
+        and status = 'validated'
+        and action = 'create'
+        "#,
+        id.0,
+        numbers as _,
+        i64::try_from(before).map_err(Error::internal)?,
+    );
+    Ok(rolled_back.fetch_all(executor).await?)
 }

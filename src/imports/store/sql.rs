@@ -169,6 +169,24 @@ pub async fn same_file(executor: impl PgExecutor<'_>, import: &Import) -> Result
     Ok(same.fetch_optional(executor).await?)
 }
 
+/// Counts the other imports of a user on which jobs work or will.
+pub async fn running(executor: impl PgExecutor<'_>, user: UserId, besides: ImportId) -> Result<i64> {
+    let running = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!"
+        from imports i
+        join jobs j on j.id = i.job_id
+        where i.created_by = $1
+        and i.id <> $2
+        and i.state in ('validating', 'committing', 'undoing')
+        and j.state in ('queued', 'running')
+        "#,
+        user.0,
+        besides.0,
+    );
+    Ok(running.fetch_one(executor).await?)
+}
+
 /// Reads imports, the newest first. Ids without a row are absent.
 async fn select(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Import>> {
     // A job that ends without success leaves the state as it was: its last transaction is rolled back, or nothing more begins.

@@ -1,11 +1,12 @@
 //! Rows that become accounts, and their customers if those are new.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Companion, Draft, Match, customers as customers_of_rows};
+use super::{Companion, Draft, Match, NewCompanion, customers as customers_of_rows, first_row};
 use crate::api::Context;
 use crate::db::rows;
 use crate::error::{Error, Result, Violation, Violations};
@@ -13,6 +14,7 @@ use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
 use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
+use crate::imports::store::rows::rolled_back;
 use crate::values::json::{Object, Value};
 
 /// The columns of the customer, and their names in the API.
@@ -34,7 +36,7 @@ impl Draft for AccountDraft {
         record.value("accountNumber").map(str::to_owned)
     }
 
-    async fn look_up(connection: &mut PgConnection, records: &[Record], _: &Plan) -> Result<Self::Known> {
+    async fn look_up(connection: &mut PgConnection, records: &[Record], plan: &Plan) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("customerExternalId")).collect();
         // Locked, so that a customer cannot be deleted before the account is inserted.
         let found = sqlx::query!(
@@ -48,7 +50,15 @@ impl Draft for AccountDraft {
             "#,
             &numbers as _
         );
-        Ok(found.fetch_all(connection).await?.into_iter().map(|row| (row.external_id, row.id)).collect())
+        let found = found.fetch_all(&mut *connection).await?;
+        let mut known: Self::Known = found.into_iter().map(|row| (row.external_id, row.id)).collect();
+        for number in rolled_back(&mut *connection, plan.import.id, first_row(records), &numbers).await? {
+            if let Entry::Vacant(place) = known.entry(number) {
+                let customer = stand_in(connection, place.key(), plan).await?;
+                place.insert(customer);
+            }
+        }
+        Ok(known)
     }
 
     async fn find(connection: &mut PgConnection, _: &Plan, keys: &[String]) -> Result<Vec<Match>> {
@@ -110,8 +120,9 @@ impl Draft for AccountDraft {
         self.account.id
     }
 
-    fn companion(&self) -> Option<(&'static str, Uuid)> {
-        self.owner.as_ref().map(|owner| ("customers", owner.id))
+    fn companion(&self) -> Option<NewCompanion<'_>> {
+        let owner = self.owner.as_ref()?;
+        Some(NewCompanion { table: "customers", id: owner.id, number: owner.external_id.as_deref()? })
     }
 
     fn patch(record: &mut Record, before: &Account, known: &Self::Known, plan: &Plan) -> Object {
@@ -146,6 +157,15 @@ impl Draft for AccountDraft {
         }
         Ok(())
     }
+}
+
+/// Inserts a customer in the place of one that an earlier row of the validation has created; it is rolled back like that one.
+async fn stand_in(connection: &mut PgConnection, number: &str, plan: &Plan) -> Result<Uuid> {
+    let body = Object::from(["externalId", "name"].map(|name| (name.to_owned(), number.into())));
+    let (customer, _) = customers_of_rows::check(body, &plan.context());
+    // If another client has created it since, the next attempt finds it.
+    customers::insert_all(connection, [&customer], plan.context().by).await.map_err(Error::internal)?;
+    Ok(customer.id)
 }
 
 /// Checks the account by the rules of a request.

@@ -6,10 +6,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Companion, Draft, Match};
+use super::{Companion, Draft, Match, make_on_account};
 use crate::api::Context;
 use crate::db::rows;
-use crate::error::{Result, Violation, Violations};
+use crate::error::Result;
 use crate::features::activities::{self, Activity};
 use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
@@ -76,21 +76,12 @@ impl Draft for ActivityDraft {
     }
 
     fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self> {
-        let mut violations = record.require(&["accountNumber", "type", "occurredAt"]);
-        let mut body = record.take_members(plan.import.target);
-        body.retain(|_, value| !value.is_null());
-        // That it is missing is said already.
-        body.entry("type".into()).or_insert_with(|| "note".into());
-        let account = record.take("accountNumber").and_then(|number| known.get(&number).copied());
-        if account.is_none() {
-            let message = "there is no such account".to_owned();
-            violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
-        }
-        let mut wrong = Violations::default();
-        let activity = Activity::read_new(body, account.unwrap_or_default(), &plan.context(), &mut wrong);
-        violations.extend(wrong.take());
-        record.add(&plan.layout, violations);
-        (!record.has_failed()).then_some(Self(activity))
+        let required = ["accountNumber", "type", "occurredAt"];
+        // That the type is missing is an error already.
+        make_on_account(record, known, &required, &[("type", "note")], plan, |body, account, context, violations| {
+            Activity::read_new(body, account.copied().unwrap_or_default(), context, violations)
+        })
+        .map(Self)
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Companion, Draft, Match};
+use super::{Companion, Draft, Match, NewCompanion, first_row};
 use crate::api::Context;
 use crate::db::rows;
 use crate::error::{Error, Result, Violation, Violations};
@@ -13,6 +13,7 @@ use crate::features::accounts::{self, Account, NewAccount};
 use crate::features::customers::{self, Customer};
 use crate::imports::plan::Plan;
 use crate::imports::read::record::Record;
+use crate::imports::store::rows::rolled_back;
 use crate::values::json::{Object, Value};
 use crate::values::text;
 
@@ -42,13 +43,15 @@ impl Draft for CustomerDraft {
         })
     }
 
-    async fn look_up(connection: &mut PgConnection, records: &[Record], _: &Plan) -> Result<Self::Known> {
+    async fn look_up(connection: &mut PgConnection, records: &[Record], plan: &Plan) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
         if numbers.is_empty() {
             return Ok(HashSet::new());
         }
         let found = sqlx::query_scalar!("select account_number from accounts where account_number = any($1)", &numbers as _);
-        Ok(found.fetch_all(connection).await?.into_iter().collect())
+        let mut known: HashSet<String> = found.fetch_all(&mut *connection).await?.into_iter().collect();
+        known.extend(rolled_back(connection, plan.import.id, first_row(records), &numbers).await?);
+        Ok(known)
     }
 
     async fn find(connection: &mut PgConnection, plan: &Plan, keys: &[String]) -> Result<Vec<Match>> {
@@ -63,15 +66,17 @@ impl Draft for CustomerDraft {
         let (customer, wrong) = check(body(record, plan), &plan.context());
         violations.extend(wrong);
         let account = account(record, customer.id, &plan.context(), &mut violations);
-        if let Some(account) = &account
-            && !account.account_number.is_empty()
-            && !known.insert(account.account_number.clone())
-        {
+        let number = account.as_ref().map(|account| account.account_number.clone()).filter(|number| !number.is_empty());
+        if number.as_ref().is_some_and(|number| known.contains(number)) {
             let message = "another account has this number".to_owned();
             violations.push(Violation { pointer: "/accountNumber".into(), code: "duplicate".into(), message });
         }
         record.add(&plan.layout, violations);
-        (!record.has_failed()).then_some(Self { customer, account })
+        if record.has_failed() {
+            return None;
+        }
+        known.extend(number);
+        Some(Self { customer, account })
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> Result<()> {
@@ -84,8 +89,9 @@ impl Draft for CustomerDraft {
         self.customer.id
     }
 
-    fn companion(&self) -> Option<(&'static str, Uuid)> {
-        self.account.as_ref().map(|account| ("accounts", account.id))
+    fn companion(&self) -> Option<NewCompanion<'_>> {
+        let account = self.account.as_ref()?;
+        Some(NewCompanion { table: "accounts", id: account.id, number: &account.account_number })
     }
 
     fn patch(record: &mut Record, before: &Customer, known: &Self::Known, plan: &Plan) -> Object {
@@ -182,7 +188,9 @@ fn body(record: &mut Record, plan: &Plan) -> Object {
         && let Some(number) = body.get("externalId").cloned()
     {
         body.insert("name".into(), number);
-        record.warn(&plan.layout, "no_name", "the row has no name; the external id stands in for it");
+        if !NAMES.iter().any(|name| record.is_faulty(name)) {
+            record.warn(&plan.layout, "no_name", "the row has no name; the external id stands in for it");
+        }
     }
     body
 }

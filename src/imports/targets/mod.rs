@@ -5,6 +5,7 @@ mod activities;
 mod customers;
 mod payments;
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::plan::Plan;
 use super::read::record::Record;
 use crate::api::Context;
-use crate::error::Result;
+use crate::error::{Result, Violation, Violations};
 use crate::features::resource::Resource;
 use crate::values::json::Object;
 
@@ -57,8 +58,8 @@ pub(super) trait Draft: Sized + Send + Sync {
 
     fn id(&self) -> Uuid;
 
-    /// The table and the id of what is inserted along with the record, if something is.
-    fn companion(&self) -> Option<(&'static str, Uuid)> {
+    /// What is inserted along with the record, if something is.
+    fn companion(&self) -> Option<NewCompanion<'_>> {
         None
     }
 
@@ -90,6 +91,15 @@ pub(super) struct Match {
     pub(super) is_deleted: bool,
 }
 
+/// What a row creates along with its record.
+#[derive(Debug)]
+pub(super) struct NewCompanion<'a> {
+    pub(super) table: &'static str,
+    pub(super) id: Uuid,
+    /// The number by which later rows name it.
+    pub(super) number: &'a str,
+}
+
 /// What a row created along with its record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Companion {
@@ -97,4 +107,36 @@ pub(super) struct Companion {
     pub(super) id: Uuid,
     /// The version that the import left.
     pub(super) version: i64,
+}
+
+/// The number of the first row of a chunk.
+fn first_row(records: &[Record]) -> u64 {
+    records.first().map_or(0, |record| record.row)
+}
+
+/// Makes what belongs to the account that a row names. `defaults` stand in for blank cells.
+fn make_on_account<A, R>(
+    record: &mut Record,
+    accounts: &HashMap<String, A>,
+    required: &[&str],
+    defaults: &[(&str, &str)],
+    plan: &Plan,
+    read: impl FnOnce(Object, Option<&A>, &Context<'_>, &mut Violations) -> R,
+) -> Option<R> {
+    let mut violations = record.require(required);
+    let mut body = record.take_members(plan.import.target);
+    body.retain(|_, value| !value.is_null());
+    for (name, word) in defaults {
+        body.entry((*name).to_owned()).or_insert_with(|| (*word).into());
+    }
+    let account = record.take("accountNumber").and_then(|number| accounts.get(&number));
+    if account.is_none() {
+        let message = "there is no such account".to_owned();
+        violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
+    }
+    let mut wrong = Violations::default();
+    let made = read(body, account, &plan.context(), &mut wrong);
+    violations.extend(wrong.take());
+    record.add(&plan.layout, violations);
+    (!record.has_failed()).then_some(made)
 }

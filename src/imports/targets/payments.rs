@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Companion, Draft, Match};
+use super::{Companion, Draft, Match, make_on_account};
 use crate::api::Context;
-use crate::error::{Result, Violation, Violations};
+use crate::error::Result;
 use crate::features::payments::{self, Payee, Payment, Status};
 use crate::features::resource::Patch;
 use crate::imports::plan::Plan;
@@ -72,22 +72,9 @@ impl Draft for PaymentDraft {
     }
 
     fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self> {
-        let mut violations = record.require(&["accountNumber", "reference"]);
-        let mut body = record.take_members(plan.import.target);
-        body.retain(|_, value| !value.is_null());
-        let account = record.take("accountNumber").and_then(|number| known.get(&number));
-        if account.is_none() {
-            let message = "there is no such account".to_owned();
-            violations.push(Violation { pointer: "/accountNumber".into(), code: "unknown_account".into(), message });
-        }
         // Files of payments list money that was received, and few say how.
-        body.entry("status".into()).or_insert_with(|| "success".into());
-        body.entry("method".into()).or_insert_with(|| "other".into());
-        let mut wrong = Violations::default();
-        let payment = Payment::read_new(body, account, &plan.context(), &mut wrong);
-        violations.extend(wrong.take());
-        record.add(&plan.layout, violations);
-        (!record.has_failed()).then_some(Self(payment))
+        let defaults = [("status", "success"), ("method", "other")];
+        make_on_account(record, known, &["accountNumber", "reference"], &defaults, plan, Payment::read_new).map(Self)
     }
 
     async fn insert(connection: &mut PgConnection, drafts: &[Self], plan: &Plan) -> Result<()> {

@@ -4,12 +4,17 @@ use std::fs::File;
 
 use rust_xlsxwriter::{Note, Workbook, Worksheet, XlsxError};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::cells::{Formats, Look, fitting};
 use super::{SHEET_ROWS, failed, save};
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::imports::report::{Issue, Severity};
+use crate::imports::store::rows::{self, Filter};
+use crate::imports::store::{Action, Import};
 use crate::sheets::Cell;
+use crate::values::ids::ImportId;
 
 /// The heading of the column that says what is wrong with each row. Imports leave it out.
 pub const ERRORS: &str = "_errors";
@@ -18,18 +23,53 @@ pub const ERRORS: &str = "_errors";
 /// says the same of every row.
 const MOST_NOTES: usize = 10_000;
 
+/// Rows that are read at once, and that wait for the writer.
+const BATCH: i64 = 500;
+const WAITING: usize = 1_000;
+
 /// A row that failed.
-#[derive(Clone, Debug)]
-pub struct FailedRow {
-    pub cells: Vec<Cell>,
-    pub issues: Vec<Issue>,
+struct FailedRow {
+    cells: Vec<Cell>,
+    issues: Vec<Issue>,
+}
+
+/// Writes the rows of an import that failed, as far as it has come, to a file without a name.
+///
+/// # Errors
+/// The disk is full, or the rows cannot be read.
+pub async fn of(app: &App, import: Import) -> Result<File> {
+    let columns = import.columns.map(|columns| columns.0).unwrap_or_default();
+    let headings: Vec<String> = columns.into_iter().map(|column| column.heading).collect();
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let name = import.sheet.unwrap_or_else(|| import.target.name().to_owned());
+    let writer = spawn_blocking(move || write(&name, &headings, receiver));
+    if let Err(error) = send_failed(app, import.id, &sender).await {
+        // The writer ends with it.
+        sender.send(Err(error)).await.ok();
+    }
+    drop(sender);
+    writer.await.map_err(Error::internal)?
+}
+
+/// Reads the rows that failed, until the writer has ended.
+async fn send_failed(app: &App, id: ImportId, sender: &mpsc::Sender<Result<FailedRow>>) -> Result<()> {
+    let filter = Filter { action: Some(Action::Error), status: None };
+    let mut after = 0;
+    loop {
+        let rows = rows::page(&app.db.read, id, &filter, after, BATCH).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.number;
+        for row in rows {
+            let issues = row.issues.map(|issues| issues.0).unwrap_or_default();
+            if sender.send(Ok(FailedRow { cells: row.cells.0, issues })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Writes the rows that come through the channel, under their headings. Blocks the thread.
-///
-/// # Errors
-/// The disk is full, or no more rows can be had.
-pub fn write(name: &str, headings: &[String], mut rows: mpsc::Receiver<Result<FailedRow>>) -> Result<File> {
+fn write(name: &str, headings: &[String], mut rows: mpsc::Receiver<Result<FailedRow>>) -> Result<File> {
     let (mut workbook, formats) = (Workbook::new(), Formats::new());
     let (mut sheets, mut row, mut notes) = (0, SHEET_ROWS, 0);
     let errors = u16::try_from(headings.len()).map_err(Error::internal)?;

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::{Contents, damaged, next};
-use crate::sheets::book::Merged;
+use crate::sheets::book::{Cell, Merged, Row};
 use crate::sheets::error::Error;
 
 /// What a spreadsheet holds.
@@ -14,6 +14,13 @@ pub(super) const GRID_COLUMNS: usize = 16_384;
 
 /// Merged ranges that are kept: those of headers are few.
 const MAX_MERGED: usize = 1_000;
+
+/// The errors that calamine knows.
+const KNOWN_ERRORS: [&str; 7] = ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"];
+
+/// Other errors that are kept, and characters of each.
+const MAX_ERRORS: usize = 100_000;
+const ERROR_CHARACTERS: usize = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Layout {
@@ -24,6 +31,8 @@ pub(super) struct Layout {
     pub(super) merged: Vec<Merged>,
     /// Formulas that no program has calculated.
     pub(super) without_value: Option<WithoutValue>,
+    /// Errors that calamine does not know, such as `#ERROR!` of Google Sheets: row, column and what the cell shows.
+    pub(super) errors: Vec<(u64, usize, String)>,
 }
 
 #[derive(Debug)]
@@ -36,6 +45,15 @@ pub(super) struct WithoutValue {
 impl Layout {
     pub(super) fn hides(&self, row: u64) -> bool {
         self.hidden_rows.binary_search(&row).is_ok()
+    }
+
+    /// Puts the errors that calamine does not know into their row.
+    pub(super) fn complete(&self, row: &mut Row) {
+        let row_number = row.number;
+        let first = self.errors.partition_point(|(number, ..)| *number < row_number);
+        for (_, column, error) in self.errors[first..].iter().take_while(|(number, ..)| *number == row_number) {
+            row.put(*column, Cell::Error(error.clone()));
+        }
     }
 }
 
@@ -60,10 +78,10 @@ pub(super) fn of(contents: &mut Contents, sheet: &str) -> Result<Layout, Error> 
                     }
                 }
                 "c" => {
-                    let cell_name = attribute(&tag, "r").unwrap_or_default();
+                    let (name, kind) = (attribute(&tag, "r").unwrap_or_default(), attribute(&tag, "t"));
                     // The value of a formula that is text may be empty.
-                    let has_value = attribute(&tag, "t").as_deref() == Some("str");
-                    cell = Formula { cell: cell_name, has_value, ..Formula::default() };
+                    let (has_value, is_error) = (kind.as_deref() == Some("str"), kind.as_deref() == Some("e"));
+                    cell = Formula { cell: name, has_value, is_error, ..Formula::default() };
                 }
                 "f" => cell.is_there = true,
                 "v" | "t" => cell.reads_value = true,
@@ -78,7 +96,13 @@ pub(super) fn of(contents: &mut Contents, sheet: &str) -> Result<Layout, Error> 
                 }
                 _ => {}
             },
-            Event::Text(text) if cell.reads_value => cell.has_value |= !text.trim().is_empty(),
+            Event::Text(text) if cell.reads_value => {
+                cell.has_value |= !text.trim().is_empty();
+                if cell.is_error && !KNOWN_ERRORS.contains(&&*text) && layout.errors.len() < MAX_ERRORS {
+                    let error = text.chars().take(ERROR_CHARACTERS).collect();
+                    layout.errors.extend(position(&cell.cell).map(|(row, column)| (row, column, error)));
+                }
+            }
             Event::End(tag) if matches!(tag.local_name().as_ref(), "v" | "t") => cell.reads_value = false,
             Event::End(tag) if tag.local_name().as_ref() == "c" && cell.is_there && !cell.has_value => {
                 let first = std::mem::take(&mut cell).cell;
@@ -97,6 +121,7 @@ struct Formula {
     is_there: bool,
     reads_value: bool,
     has_value: bool,
+    is_error: bool,
 }
 
 /// The name of the part with the sheet: the workbook names a relationship, which names the part.

@@ -4,7 +4,7 @@ use calamine::{Data, Xlsx, XlsxError};
 
 use super::cell;
 use super::layout::{GRID_COLUMNS, GRID_ROWS, Layout};
-use crate::sheets::book::{BrokenRow, Cell, Row, column_name};
+use crate::sheets::book::{BrokenRow, Row, column_name};
 use crate::sheets::error::Error;
 use crate::sheets::source::Input;
 
@@ -18,9 +18,14 @@ pub(super) fn each_row(
     let mut cells = xlsx.worksheet_cells_reader(sheet).map_err(unreadable)?;
     let mut row = Row::default();
     loop {
-        let cell = cells.next_cell().map_err(|error| unreadable_after(&error, sheet, row.number))?;
-        let Some(cell) = cell else {
-            return each(Ok(row));
+        let cell = match cells.next_cell() {
+            Ok(Some(cell)) => cell,
+            Ok(None) => {
+                layout.complete(&mut row);
+                return each(Ok(row));
+            }
+            Err(XlsxError::CellError(_)) => continue,
+            Err(error) => return Err(unreadable_after(&error, sheet, row.number)),
         };
         let (number, column) = (u64::from(cell.get_position().0) + 1, cell.get_position().1 as usize);
         if number > GRID_ROWS || column >= GRID_COLUMNS {
@@ -33,12 +38,10 @@ pub(super) fn each_row(
         }
         if number > row.number {
             let next = Row { number, is_hidden: layout.hides(number), cells: Vec::new() };
+            layout.complete(&mut row);
             each(Ok(std::mem::replace(&mut row, next)))?;
         }
-        if row.cells.len() <= column {
-            row.cells.resize(column + 1, Cell::Blank);
-        }
-        row.cells[column] = cell::read(Data::from(cell.get_value().clone()));
+        row.put(column, cell::read(Data::from(cell.get_value().clone())));
     }
 }
 

@@ -1,7 +1,8 @@
-//! Normalises names, numbers, phones and e-mail addresses for comparison: in documents, in queries and in Postgres alike.
+//! Normalises names, numbers, phones and e-mail addresses for comparison: in documents, in queries and in Postgres alike. Texts in tables.
 
 mod fold;
 mod phone;
+pub mod table;
 mod visible;
 
 pub use fold::{SUFFIX_LENGTHS, fold, squash, suffixes, unordered, words};

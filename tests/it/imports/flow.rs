@@ -218,6 +218,28 @@ async fn imports_are_limited_like_bulk_updates() {
 }
 
 #[tokio::test]
+async fn a_user_has_three_imports_running_at_most() {
+    let test = TestApp::start_api(&[]).await;
+    let (manager, admin) = (test.client(Role::Manager).await, test.admin().await);
+    let begin = async |client: &Client| {
+        let import = upload(client, &[("target", "customers")], ("a.csv", &csv("id,name\n1,Ann\n"))).await.expect(201);
+        let answer = client.with("Prefer", "respond-async").post(&path(&import, "/validate"), &json!({})).await;
+        (path(&import, "/cancel"), answer)
+    };
+    let mut cancel = String::new();
+    for _ in 0..3 {
+        let (path, answer) = begin(&manager).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        cancel = path;
+    }
+    let (_, refused) = begin(&manager).await;
+    assert_eq!((refused.status, refused.code()), (409, "too_many_imports"));
+    assert_eq!(begin(&admin).await.1.status, 202, "each user counts alone");
+    manager.post(&cancel, &json!({})).await;
+    assert_eq!(begin(&manager).await.1.status, 202, "one has ended");
+}
+
+#[tokio::test]
 async fn limits_are_told_before_the_upload() {
     let test = TestApp::start_api(&["--import-max-file-bytes", "1000"]).await;
     let manager = test.client(Role::Manager).await;

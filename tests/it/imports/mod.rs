@@ -10,4 +10,5 @@ mod kills;
 mod modes;
 mod rows;
 mod template;
+mod thousands;
 mod undo;

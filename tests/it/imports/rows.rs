@@ -7,7 +7,7 @@ use collections::imports::run::{Task, run_now};
 use collections::imports::store::{Options, State};
 use collections::imports::{Decimal, Severity, Target};
 
-use super::harness::{Importer, Outcome, counts, places, wish};
+use super::harness::{Importer, Outcome, counts, places, upsert, wish};
 
 #[tokio::test]
 async fn people_of_a_foreign_file_become_customers_once() {
@@ -66,6 +66,31 @@ async fn every_fault_of_every_row_is_reported_with_its_cell() {
         (Some("kind"), Some("kind"), Some("robot"))
     );
     assert_eq!(issues[3].severity, Severity::Warning);
+}
+
+#[tokio::test]
+async fn a_cell_that_cannot_be_read_hides_no_other_fault_of_its_row() {
+    let importer = Importer::open().await;
+    let file = "id,name,kind,email,account,balance\n4.71E+15,Ann,robot,nowhere,A-1,much\n2,Bob,person,,A-1,1\n";
+    let created = importer.import(Target::Customers, file).await;
+    assert_eq!(
+        (places(&created.issues), created.counts),
+        (
+            ["A2 rounded_number", "F2 not_an_amount", "C2 unknown_value", "D2 not_a_contact"].map(str::to_owned).to_vec(),
+            counts(1, 0, 1, 0)
+        ),
+        "a number that a bad row names is free"
+    );
+    let changed = importer.commit(upsert(Target::Customers), "id,name,kind,balance,language\n2,Bob,robot,much,english\n").await;
+    assert_eq!(places(&changed.issues), ["D2 not_an_amount", "C2 unknown_value", "E2 not_a_language"]);
+    assert_eq!(importer.text("select kind from customers").await.as_deref(), Some("person"));
+    let payments =
+        "account,reference,amount,date,method,status\nA-1,R1,much,tomorrow,barter,paid\nA-9,R2,(1.00),2025-01-02,cash,paid\n";
+    let paid = importer.import(Target::Payments, payments).await;
+    assert_eq!(
+        places(&paid.issues),
+        ["C2 not_an_amount", "D2 not_a_moment", "E2 unknown_value", "A3 unknown_account", "C3 out_of_range"]
+    );
 }
 
 #[tokio::test]
@@ -145,6 +170,27 @@ async fn a_validation_finds_what_a_commit_does_and_writes_no_record() {
     let done = importer.find(import.id).await;
     assert_eq!((importer.count("customers").await, done.state), (1, State::Partial));
     assert_eq!((*found.validated, *done.committed), (counts(1, 0, 1, 0), counts(1, 0, 1, 0)));
+}
+
+#[tokio::test]
+async fn a_validation_knows_what_rows_of_earlier_chunks_create() {
+    let importer = Importer::open().await;
+    // Only the first row says who the customer is.
+    let rows: String = (1..=600).map(|at| format!("A-{at},C1,\n")).collect();
+    let accounts = format!("account,customer id,customer name\nA-0,C1,Ann\n{rows}");
+    // Only one customer can open the account.
+    let rows: String = (1..=600).map(|at| format!("P{at},Bob,\n")).collect();
+    let people = format!("id,name,account\nP0,Ann,B-1\n{rows}P601,Cid,B-1\n");
+    for (target, file, expected) in
+        [(Target::Accounts, accounts, counts(601, 0, 0, 0)), (Target::Customers, people, counts(601, 0, 1, 0))]
+    {
+        let import = importer.store(wish(target), file).await.unwrap();
+        importer.work(import.id, Task::Validate).await;
+        let found = *importer.find(import.id).await.validated;
+        importer.work(import.id, Task::Commit).await;
+        assert_eq!((found, *importer.find(import.id).await.committed), (expected, expected), "{target:?}");
+    }
+    assert_eq!(importer.count("customers").await, 602, "nothing of a validation stays");
 }
 
 #[tokio::test]

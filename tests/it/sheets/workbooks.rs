@@ -18,7 +18,7 @@ fn text(text: &str) -> Cell {
 async fn cells_are_read_by_their_kind() {
     let cells = r#"<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c>
         <c r="C1" t="inlineStr"><is><t>0049 30</t></is></c><c r="D1"><v>12345678901234567</v></c><c r="E1"><v>-0.1</v></c>
-        <c r="F1" t="b"><v>1</v></c><c r="G1" t="e"><v>#DIV/0!</v></c></row>
+        <c r="F1" t="b"><v>1</v></c><c r="G1" t="e"><v>#DIV/0!</v></c><c r="H1" t="e"><v>#ERROR!</v></c></row>
         <row r="2"><c r="A2" s="1"><v>45688</v></c><c r="B2" s="2"><v>45688.5</v></c><c r="C2" s="3"><v>1.5</v></c>
         <c r="D2" s="1"><v>60</v></c><c r="E2" t="d"><v>1815-12-10</v></c><c r="F2" t="str"><v>1899-05-01</v></c></row>
         <row r="3"><c r="A3"><f>1+1</f><v>2</v></c><c r="B3"><f>NOW()</f></c><c r="C3"><f>A1</f><v></v></c>
@@ -38,7 +38,8 @@ async fn cells_are_read_by_their_kind() {
             number(12_345_678_901_234_568.0),
             number(-0.1),
             Cell::Boolean(true),
-            Cell::Error("#DIV/0!".into())
+            Cell::Error("#DIV/0!".into()),
+            Cell::Error("#ERROR!".into())
         ]
     );
     let moment = day(2025, 1, 31).and_hms_opt(12, 0, 0).unwrap();
