@@ -3,6 +3,7 @@
 mod compare;
 mod glyphs;
 mod how;
+pub mod nearest;
 mod texts;
 
 use schemars::JsonSchema;
