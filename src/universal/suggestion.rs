@@ -21,10 +21,11 @@ type Corrections = BTreeMap<String, String>;
 
 /// Returns what to search for instead, if it differs from what was typed.
 ///
-/// If something is found, those are the words of the best hit. If nothing is, they are the nearest of the records that the caller may
+/// If a word is found, those are the words of the best hit. If none is, they are the nearest of the records that the caller may
 /// find by the beginnings of the words.
 pub(super) async fn of(request: &Request, wanted: &Wanted, groups: &[Answered<'_>]) -> Option<String> {
-    let found = groups.iter().find_map(Answered::first);
+    // An engine may find what resembles the text as a whole, and no word of it.
+    let found = groups.iter().find_map(Answered::first).filter(|best| best.words > 0);
     let corrections = match found {
         Some(best) => best.corrections.iter().cloned().collect(),
         None => of_nearest(request, wanted).await,

@@ -121,7 +121,10 @@ async fn a_text_that_finds_nothing_is_answered_with_the_nearest_that_there_is() 
         let lists = Lists::open_with(engine, &format!("{ROWS}; {named}")).await;
         let typed = "quittnpeumm 999";
         let body = find(&lists, typed).await;
-        assert!(body["groups"].as_array().unwrap().iter().all(|group| group["data"] == json!([])), "{engine:?}: {body}");
+        // Postgres shows what is similar, though no word of it matches.
+        let groups = body["groups"].as_array().unwrap();
+        let mut records = groups.iter().flat_map(|group| group["data"].as_array().unwrap());
+        assert!(records.all(|record| record["_match"]["matchedOn"] == json!([])), "{engine:?}: {body}");
         assert_eq!(body["didYouMean"], json!(["Quittenbaum 999"]), "{engine:?}: {body}");
         assert!(find(&lists, "zwickelpeurr").await["didYouMean"].is_null(), "a deleted record is no suggestion");
         let viewer = lists.client_of(Role::Viewer).await;
