@@ -9,7 +9,7 @@ use crate::api::{Request, paging};
 use crate::error::{Error, Result};
 use crate::search::explain::{Explanation, explain};
 use crate::search::parse::Shape;
-use crate::search::query::Total;
+use crate::search::query::{Query, Total};
 use crate::search::{Answer, Collection, Reading};
 
 /// The part of a request's time that a group takes at most: what is left is for the answer.
@@ -29,6 +29,11 @@ pub(super) struct Hits {
 }
 
 impl Answered<'_> {
+    /// Why its best hit was found; none without hits.
+    pub(super) fn first(&self) -> Option<&Explanation> {
+        self.hits.as_ref().ok()?.documents.first().map(|(_, explanation)| explanation)
+    }
+
     /// Of its best hit; none without hits.
     fn best(&self, key: impl Fn(&Explanation) -> f64) -> Option<f64> {
         let hits = self.hits.as_ref().ok()?;
@@ -59,9 +64,7 @@ pub(super) async fn all<'a>(request: &Request, wanted: &'a Wanted) -> Result<Vec
 }
 
 async fn one(request: &Request, Group { collection, query, .. }: &Group) -> Result<Hits> {
-    let deadline = request.app.config.http.request_timeout / SHARE_OF_REQUEST;
-    let asking = paging::ask(request, collection, query, Reading::Live { scored_by: None });
-    let mut answer = timeout(deadline, asking).await.map_err(|_| Error::Timeout)??;
+    let mut answer = find(request, collection, query, SHARE_OF_REQUEST).await?;
     let explained = |document: Bytes| {
         let explanation = match &query.phrase {
             Some(phrase) => explain(phrase, collection.fields, &document).map_err(Error::internal)?,
@@ -72,6 +75,13 @@ async fn one(request: &Request, Group { collection, query, .. }: &Group) -> Resu
     let mut documents = std::mem::take(&mut answer.hits.documents).into_iter().map(explained).collect::<Result<Vec<_>>>()?;
     documents.sort_by(|(_, one), (_, other)| other.score.total_cmp(&one.score));
     Ok(Hits { documents, answer })
+}
+
+/// Asks one collection, for this part of the request's time.
+pub(super) async fn find(request: &Request, collection: &'static Collection, query: &Query, share: u32) -> Result<Answer> {
+    let deadline = request.app.config.http.request_timeout / share;
+    let asking = paging::ask(request, collection, query, Reading::Live { scored_by: None });
+    timeout(deadline, asking).await.map_err(|_| Error::Timeout)?
 }
 
 /// Empties the groups that have found less of the phrase than others: when a person's name and number match, payments of others with

@@ -2,6 +2,7 @@
 
 mod ask;
 mod reply;
+mod suggestion;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -31,7 +32,8 @@ async fn search(caller: Caller, request: Request) -> Result<Reply> {
         caller.check_sees_deleted()?;
     }
     let groups = ask::all(&request, &wanted).await?;
-    let reply = reply::write(&request, &wanted, &groups).await?;
+    let meant = suggestion::of(&request, &wanted, &groups).await;
+    let reply = reply::write(&request, &wanted, &groups, meant).await?;
     request.log_search("all", &BTreeSet::new(), wanted.typed.trim());
     Ok(reply)
 }

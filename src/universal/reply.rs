@@ -17,7 +17,6 @@ use crate::features::resource::ViewOf;
 use crate::search::document;
 use crate::search::query::Total;
 use crate::values::clock::milliseconds;
-use crate::values::text;
 
 /// What the answer is: a group for each collection, the best first.
 #[derive(JsonSchema)]
@@ -28,7 +27,7 @@ pub(super) struct Groups {
     /// What to type instead, if the text asks for nothing.
     #[schemars(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// The text without its typing errors.
+    /// The text without its typing errors: the words of the best hit, or the nearest that there are if nothing was found.
     #[schemars(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<Vec<String>>,
 }
@@ -80,7 +79,7 @@ struct GroupEnd {
     lag_ms: u64,
 }
 
-pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered<'_>]) -> Result<Reply> {
+pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered<'_>], meant: Option<String>) -> Result<Reply> {
     let mut body = br#"{"groups":["#.to_vec();
     for (at, group) in groups.iter().enumerate() {
         if at > 0 {
@@ -101,7 +100,7 @@ pub(super) async fn write(request: &Request, wanted: &Wanted, groups: &[Answered
     if let Some(hint) = wanted.hint {
         body.extend_from_slice(format!(r#","hint":{}"#, json!(hint)).as_bytes());
     }
-    if let Some(meant) = did_you_mean(&wanted.typed, groups) {
+    if let Some(meant) = meant {
         body.extend_from_slice(format!(r#","didYouMean":{}"#, json!([meant])).as_bytes());
     }
     body.push(b'}');
@@ -135,18 +134,6 @@ fn end(request: &Request, hits: &Hits) -> GroupEnd {
         indexed_at: answer.indexed_at,
         lag_ms: answer.lag_ms(request.app.clock.now()),
     }
-}
-
-/// The text without its typing errors, if the best hit was found in spite of them. It tells nothing that the hit does not show.
-fn did_you_mean(typed: &str, groups: &[Answered<'_>]) -> Option<String> {
-    let (_, best) = groups.first()?.hits.as_ref().ok()?.documents.first()?;
-    let correct = |piece| {
-        let folded = text::fold(piece);
-        let found = best.corrections.iter().find(|(word, _)| *word == folded);
-        found.map_or(piece, |(_, meant)| meant.as_str())
-    };
-    let meant = typed.split_whitespace().map(correct).collect::<Vec<_>>().join(" ");
-    (!best.corrections.is_empty() && meant != typed).then_some(meant)
 }
 
 fn failure(error: &Error) -> Failure {

@@ -10,6 +10,8 @@ use crate::search::query::Loose;
 const NAME: &str = "search.name";
 /// Where a word may stand besides a name.
 const ELSEWHERE: [&str; 4] = ["search.address", "search.text", "search.emailToken", "search.number"];
+/// Where a word may be spelled as streets are.
+const STREETS: [&str; 2] = ["search.address", "search.text"];
 /// Elasticsearch takes no score below zero.
 const MIN_SCORE: f64 = 0.1;
 
@@ -47,17 +49,16 @@ pub(super) fn loose(phrase: &Phrase, loose: &Loose) -> Json {
 
 /// Counts the documents that have each word.
 pub(super) fn counts(phrase: &Phrase) -> Json {
-    let count = |paths: &[&str]| -> Json {
-        let of = |word: &Word| -> Json {
-            let terms: Vec<Json> = paths.iter().map(|path| json!({ "term": { *path: word.folded } })).collect();
-            if let [term] = terms.as_slice() { term.clone() } else { json!({ "bool": { "should": terms } }) }
-        };
-        json!({ "filters": { "filters": phrase.words.iter().map(of).collect::<Vec<_>>() } })
+    let count = |of: fn(&Word) -> Json| json!({ "filters": { "filters": phrase.words.iter().map(of).collect::<Vec<_>>() } });
+    let in_names = |word: &Word| json!({ "term": { NAME: word.folded } });
+    let elsewhere = |word: &Word| {
+        let spellings: Vec<&str> = word.elsewhere().collect();
+        json!({ "bool": { "should": STREETS.map(|path| json!({ "terms": { path: spellings } })) } })
     };
     json!({
         "size": 0,
         "track_total_hits": true,
-        "aggregations": { "names": count(&[NAME]), "elsewhere": count(&["search.address", "search.text"]) },
+        "aggregations": { "names": count(in_names), "elsewhere": count(elsewhere) },
     })
 }
 
@@ -79,6 +80,7 @@ fn likenesses(word: &Word, rarity: Rarity) -> Vec<Json> {
         ways.push(constant(rarity.elsewhere(Likeness::Same), json!({ "term": { path: word.folded } })));
         ways.push(constant(rarity.elsewhere(beginning), start(path, word)));
     }
+    ways.extend(streets(word, rarity.elsewhere(Likeness::Variant)));
     if word.may_be_mistyped() {
         ways.push(name(Likeness::Typos(1), fuzzy(NAME, &word.folded, 1)));
         ways.push(constant(rarity.elsewhere(Likeness::Typos(1)), fuzzy("search.address", &word.folded, 1)));
@@ -131,11 +133,18 @@ fn ways(word: &Word) -> Vec<Json> {
         constant(score::PREFIX, start(NAME, word)),
     ];
     ways.extend(ELSEWHERE.map(|path| constant(score::ELSEWHERE, start(path, word))));
+    ways.extend(streets(word, score::ELSEWHERE));
     if !word.nicknames.is_empty() {
         ways.push(constant(score::NICKNAME, json!({ "terms": { NAME: word.nicknames } })));
     }
     ways.extend(word.variants.iter().map(|variant| constant(score::VARIANT, spelling(NAME, word, variant))));
     ways
+}
+
+/// The other spellings of a word of an address.
+fn streets(word: &Word, score: f64) -> Vec<Json> {
+    let paths = STREETS.iter().filter(|_| !word.streets.is_empty());
+    paths.map(|path| constant(score, json!({ "terms": { *path: word.streets } }))).collect()
 }
 
 /// What is the word, or begins with it if that is allowed.

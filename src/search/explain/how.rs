@@ -12,7 +12,7 @@ use crate::search::phrase::{Phone, Word};
 #[serde(rename_all = "lowercase")]
 pub enum How {
     Exact,
-    /// `mueller` for `Müller`.
+    /// `mueller` for `Müller`, `street` for `St`.
     Spelling,
     /// `bob` for Robert.
     Nickname,
@@ -54,7 +54,7 @@ fn one_word(word: &Word, folded: &str) -> Option<(How, usize)> {
     if folded == word.folded {
         return Some((How::Exact, letters(folded)));
     }
-    if word.variants.iter().any(|variant| variant == folded) {
+    if word.variants.iter().chain(&word.streets).any(|variant| variant == folded) {
         return Some((How::Spelling, letters(folded)));
     }
     if word.nicknames.contains(&folded) {

@@ -3,6 +3,7 @@
 mod compare;
 mod glyphs;
 mod how;
+pub mod nearest;
 mod texts;
 
 use schemars::JsonSchema;
@@ -137,7 +138,8 @@ mod tests {
             ("06 28 12 34 56", &["phone Suffix"]),
             ("j.berg@example.com", &["contactPoints.value Exact"]),
             ("j.berg@", &["contactPoints.value Prefix"]),
-            ("hauptstr", &["addresses.line1 Prefix"]),
+            ("hauptst", &["addresses.line1 Prefix"]),
+            ("hauptstr", &["addresses.line1 Spelling"]),
             ("koeln 1.250,00", &["balance Exact", "addresses.city Spelling"]),
             ("01.03.2026", &["dueDate Exact"]),
             ("00000000-0000-7000-8000-000000000001", &["id Exact"]),

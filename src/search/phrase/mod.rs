@@ -6,6 +6,7 @@ mod likeness;
 mod nicknames;
 pub(crate) mod score;
 pub(crate) mod spans;
+mod streets;
 mod terms;
 
 use uuid::Uuid;
@@ -25,6 +26,10 @@ const MAX_INEXACT_WORD: usize = 40;
 const MAX_INEXACT: usize = 100;
 /// Longest number that is looked up; no number is longer.
 const MAX_NUMBER: usize = 100;
+/// Fewest letters of a word whose half says which words may have been meant.
+const MIN_HALVED: usize = 5;
+/// Fewest letters of such a half.
+const MIN_HALF: usize = 3;
 /// Fewest digits that can be the end of a number.
 const MIN_DIGITS: usize = 4;
 
@@ -57,6 +62,8 @@ pub struct Word {
     pub variants: Vec<String>,
     /// The nicknames of a given name, or the names that it is a nickname of.
     pub nicknames: &'static [&'static str],
+    /// Other spellings of a word of an address: `street` and `st` mean each other.
+    pub streets: Vec<String>,
     /// Whether it may stand for another word, as its beginning or mistyped.
     pub is_inexact: bool,
 }
@@ -122,6 +129,19 @@ impl Phrase {
         self
     }
 
+    /// The first halves of the words that may be mistyped and are long enough: what else begins with them may have been meant.
+    #[must_use]
+    pub fn beginnings(&self) -> Option<Self> {
+        let words = self.words.iter().filter(|word| word.may_be_mistyped());
+        let halves = words.filter_map(|word| {
+            let letters = word.folded.chars().count();
+            (letters >= MIN_HALVED).then(|| word.folded.chars().take((letters / 2).max(MIN_HALF)).collect::<String>())
+        });
+        let halves: Vec<String> = halves.collect();
+        // No region: words without digits are no phones.
+        Self::new(&halves.join(" "), "").ok().flatten()
+    }
+
     /// The word with its neighbours, written as one, by the word's number: `brien` is in `obrien` if it follows an `o`.
     pub(crate) fn joined_with(&self, number: usize) -> impl Iterator<Item = &str> {
         let pairs = self.words.len() - 1;
@@ -166,9 +186,20 @@ impl Word {
                 let contracted = word.replace("ae", "a").replace("oe", "o").replace("ue", "u");
                 let mut variants: Vec<String> = spelled_out.next().into_iter().chain([contracted]).collect();
                 variants.retain(|variant| variant != word);
-                Self { folded: word.to_owned(), variants, nicknames: nicknames::of(word), is_inexact: false }
+                Self {
+                    folded: word.to_owned(),
+                    variants,
+                    nicknames: nicknames::of(word),
+                    streets: streets::of(word),
+                    is_inexact: false,
+                }
             })
             .collect()
+    }
+
+    /// The spellings by which an address or a text has it.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.folded).chain(&self.streets).map(String::as_str)
     }
 
     /// Whether typing errors may be assumed: a digit is never taken for another, and short words resemble too many.
@@ -256,6 +287,14 @@ mod tests {
     fn an_at_sign_makes_an_address() {
         assert_eq!(phrase("Jane.Doe@Example.com").email.as_deref(), Some("jane.doe@example.com"));
         assert_eq!(phrase("jane @ work").email, None);
+    }
+
+    #[test]
+    fn half_of_a_long_word_is_its_beginning() {
+        let halves = |typed: &str| phrase(typed).beginnings().map(|found| found.full);
+        assert_eq!(halves("zwickelpavr jon 4711").as_deref(), Some("zwick"));
+        assert_eq!(halves("smith müller").as_deref(), Some("mul smi"));
+        assert_eq!((halves("jon 4711"), phrase("smith").literal().beginnings()), (None, None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Compiles a phrase into a query of ids with scores: looks each word up in trigram and array indexes, then joins the words.
 
+use std::fmt::Display;
+
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::spans;
@@ -25,6 +27,7 @@ struct Scores {
     nickname: f64,
     beginning: f64,
     elsewhere: f64,
+    elsewhere_variant: f64,
     elsewhere_beginning: f64,
 }
 
@@ -34,6 +37,7 @@ const STRICT: Scores = Scores {
     nickname: score::NICKNAME,
     beginning: score::PREFIX,
     elsewhere: score::ELSEWHERE,
+    elsewhere_variant: score::ELSEWHERE,
     elsewhere_beginning: score::ELSEWHERE,
 };
 
@@ -46,6 +50,7 @@ impl Scores {
             nickname: rarity.in_name(Likeness::Nickname).max(MIN_SCORE),
             beginning: rarity.in_name(beginning).max(MIN_SCORE),
             elsewhere: rarity.elsewhere(Likeness::Same).max(MIN_SCORE),
+            elsewhere_variant: rarity.elsewhere(Likeness::Variant).max(MIN_SCORE),
             elsewhere_beginning: rarity.elsewhere(beginning).max(MIN_SCORE),
         }
     }
@@ -98,13 +103,17 @@ pub(super) async fn rarities(
         for in_names in [true, false] {
             sql.push(" array[0");
             for source in collection.sources {
-                let column = match source.compares {
-                    Compares::Name(column) if in_names => column,
-                    Compares::Words(column) if !in_names => column,
+                let (column, spellings): (_, Vec<&str>) = match source.compares {
+                    Compares::Name(column) if in_names => (column, vec![&word.folded]),
+                    Compares::Words(column) if !in_names => (column, word.elsewhere().collect()),
                     _ => continue,
                 };
-                sql.push(", (select count(*) from (select from ").push(source.from).push(" where ").push(column).push(" like ");
-                sql.push_bind(format!("% {} %", word.folded)).push(format!(" limit {MAX_COUNTED}) as counted)"));
+                sql.push(", (select count(*) from (select from ")
+                    .push(source.from)
+                    .push(" where ")
+                    .push(column)
+                    .push(" like any (");
+                sql.push_bind(whole_words(&spellings)).push(format!(") limit {MAX_COUNTED}) as counted)"));
             }
             sql.push("]::bigint[],");
         }
@@ -124,6 +133,11 @@ pub(super) async fn rarities(
     };
     let words = 0..phrase.words.len();
     words.map(|word| Ok(Rarity::new(documents.unsigned_abs(), count(2 * word)?, count(2 * word + 1)?))).collect()
+}
+
+/// Patterns of texts that have one of these words.
+fn whole_words<W: Display>(words: &[W]) -> Vec<String> {
+    words.iter().map(|word| format!("% {word} %")).collect()
 }
 
 fn begin(sql: &mut Sql, source: &Source) {
@@ -187,11 +201,15 @@ impl Ways<'_> {
                         sql.push(" where ").push(column).push(" like ").push_bind(format!("% {variant}{end}%"));
                     }
                     if !word.nicknames.is_empty() {
-                        let names: Vec<String> = word.nicknames.iter().map(|name| format!("% {name} %")).collect();
                         let sql = self.begin(source, number);
                         sql.push(format!("{:?}::float8 as score from ", scores.nickname)).push(source.from);
-                        sql.push(" where ").push(column).push(" like any (").push_bind(names).push(")");
+                        sql.push(" where ").push(column).push(" like any (").push_bind(whole_words(word.nicknames)).push(")");
                     }
+                }
+                if !is_name && !word.streets.is_empty() {
+                    let sql = self.begin(source, number);
+                    sql.push(format!("{:?}::float8 as score from ", scores.elsewhere_variant)).push(source.from);
+                    sql.push(" where ").push(column).push(" like any (").push_bind(whole_words(&word.streets)).push(")");
                 }
                 if matches!(matching, Matching::Loose(_)) && word.may_be_mistyped() {
                     self.similar(source, column, &word.folded, number, whole);

@@ -142,15 +142,22 @@ fn elsewhere(phrase: &Phrase, rarities: &[Rarity], forms: &Forms) -> Vec<Pair> {
     let others: Vec<Letters> = texts.take(MAX_ELSEWHERE).chain(numbers).map(Letters::new).collect();
     let best = phrase.words.iter().zip(rarities).enumerate().filter_map(|(number, (word, rarity))| {
         let typed = Letters::new(&word.folded);
-        let likenesses = others.iter().filter_map(|other| likeness(word, &typed, other)).filter_map(|likeness| match likeness {
-            Likeness::Same if typed.is_short() => Some(Likeness::Beginning { letters: typed.count, lacking: 0 }),
-            Likeness::Typos(_) if typed.is_short() => None,
-            likeness => Some(likeness),
-        });
+        let likenesses =
+            others.iter().filter_map(|other| likeness_elsewhere(word, &typed, other)).filter_map(|likeness| match likeness {
+                Likeness::Same if typed.is_short() => Some(Likeness::Beginning { letters: typed.count, lacking: 0 }),
+                Likeness::Typos(_) if typed.is_short() => None,
+                likeness => Some(likeness),
+            });
         let worth = likenesses.map(|likeness| rarity.elsewhere(likeness)).max_by(f64::total_cmp)?;
         Some(Pair { worth, typed: 1 << number, named: 0, covered: 0 })
     });
     best.filter(|pair| pair.worth > 0.0).collect()
+}
+
+/// Addresses abbreviate.
+fn likeness_elsewhere(word: &Word, typed: &Letters, other: &Letters) -> Option<Likeness> {
+    let is_street = word.streets.iter().any(|street| street == other.word);
+    if is_street { Some(Likeness::Variant) } else { likeness(word, typed, other) }
 }
 
 fn likeness(word: &Word, typed: &Letters, other: &Letters) -> Option<Likeness> {
@@ -262,6 +269,9 @@ mod tests {
         let here = scored("smith baker street", &document("Ann", "Smith", "2 Baker Street"));
         assert!(here > scored("smith baker street", &document("Ann", "Smith", "2 Mill Street")));
         assert!(here > scored("smith baker street", &document("Ann", "Smythe", "2 Baker Street")));
+        let abbreviated = document("Ann", "Smith", "2 Baker St");
+        assert!(here > scored("smith baker street", &abbreviated));
+        assert!(scored("smith baker street", &abbreviated) > scored("smith baker road", &abbreviated));
     }
 
     #[test]

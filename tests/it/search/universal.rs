@@ -41,6 +41,14 @@ select ('00000000-0000-7000-a000-' || lpad(n::text, 12, '0'))::uuid, ('00000000-
 from (values (1, 2, 125000, 'USD', 'BANK-778812'), (2, 3, 999, 'USD', 'BANK-778813')) as receipts(n, account, amount, currency, reference);
 ";
 
+const STREETS: &str = r"
+insert into customers (id, external_id, name)
+select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'S-' || n, 'Ann Example' from generate_series(1, 5) as n;
+insert into addresses (id, customer_id, line1, country)
+select gen_random_uuid(), ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, line1, 'DE'
+from (values (1, '12 Baker Street'), (2, '12 Baker St.'), (3, '7 Mill Road'), (4, 'Hauptstr. 1'), (5, 'Hauptstraße 2')) as places(n, line1);
+";
+
 /// The member by which a test knows a record.
 const NAMES: [(&str, &str); 3] = [("customers", "externalId"), ("accounts", "accountNumber"), ("payments", "reference")];
 
@@ -103,6 +111,44 @@ async fn a_mistyped_text_is_answered_with_what_was_meant() {
         let lists = Lists::open_with(engine, ROWS).await;
         assert_eq!(find(&lists, "jane mullr berlin").await["didYouMean"], json!(["jane Müller berlin"]), "{engine:?}");
         assert!(find(&lists, "jane müller berlin").await["didYouMean"].is_null());
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_finds_nothing_is_answered_with_the_nearest_that_there_is() {
+    for engine in ENGINES {
+        let named = "update customers set family_name = 'Quittenbaum', name = 'Hans Quittenbaum' where external_id = 'X-3'";
+        let lists = Lists::open_with(engine, &format!("{ROWS}; {named}")).await;
+        let typed = "quittnpeumm 999";
+        let body = find(&lists, typed).await;
+        // Postgres shows what is similar, though no word of it matches.
+        let groups = body["groups"].as_array().unwrap();
+        let mut records = groups.iter().flat_map(|group| group["data"].as_array().unwrap());
+        assert!(records.all(|record| record["_match"]["matchedOn"] == json!([])), "{engine:?}: {body}");
+        assert_eq!(body["didYouMean"], json!(["Quittenbaum 999"]), "{engine:?}: {body}");
+        assert!(find(&lists, "zwickelpeurr").await["didYouMean"].is_null(), "a deleted record is no suggestion");
+        let viewer = lists.client_of(Role::Viewer).await;
+        let masked = viewer.get("/search?q=quittnpeumm").await.expect(200);
+        assert!(masked["didYouMean"].is_null(), "who sees masks would be told what is behind them: {masked}");
+    }
+}
+
+#[tokio::test]
+async fn a_street_and_its_abbreviation_find_each_other() {
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, STREETS).await;
+        for (typed, expected) in [
+            ("12 baker street", &["S-1", "S-2"][..]),
+            ("baker st", &["S-1", "S-2"]),
+            ("mill rd", &["S-3"]),
+            ("hauptstrasse", &["S-4", "S-5"]),
+            ("hauptstr.", &["S-4", "S-5"]),
+        ] {
+            lists.check(&format!("/customers?q={}&sort=externalId", encoded(typed)), "externalId", expected).await;
+        }
+        let body = lists.client.get("/customers?q=mill+rd&highlight=true").await.expect(200);
+        let matched = body["data"][0]["_match"]["matchedOn"].as_array().unwrap();
+        assert!(matched.contains(&json!({ "field": "addresses.line1", "how": "spelling" })), "{body}");
     }
 }
 
