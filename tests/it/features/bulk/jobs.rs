@@ -154,9 +154,10 @@ async fn a_socket_sees_how_a_bulk_change_progresses_and_ends() {
     let test = TestApp::start().await;
     let token = test.token(Role::Manager).await;
     let manager = test.anonymous().with_token(&token);
-    let ids = many(&test.database, 1_499).await;
+    let mut ids = many(&test.database, 1_499).await;
+    ids.push(new().to_string());
     let mut socket = Socket::of(&test, &token).await;
-    let id = begin(&manager, &json!({ "ids": [&ids[..], &[new().to_string()]].concat(), "set": { "creditor": "ACME" } })).await;
+    let id = begin(&manager, &json!({ "ids": ids, "set": { "creditor": "ACME" } })).await;
     let _workers = Workers::start(&test.database);
     let mut processed = 0;
     loop {
