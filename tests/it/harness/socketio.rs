@@ -86,7 +86,7 @@ impl SocketIo {
     /// Posts a body by polling.
     pub async fn post(&self, body: String) -> reqwest::Response {
         let Connection::Polling { client, url } = &self.connection else { panic!("a WebSocket posts nothing") };
-        client.post(&*url).body(body).send().await.unwrap()
+        client.post(url).body(body).send().await.unwrap()
     }
 
     pub async fn send(&mut self, packet: &str) {

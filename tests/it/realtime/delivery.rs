@@ -115,7 +115,7 @@ async fn an_overdue_debt_is_reported_to_its_assignee_once() {
         jobs::enqueue(&mut transaction, &TellOverdue {}, Terms::default()).await.unwrap();
         transaction.commit().await.unwrap();
     }
-    let due = (chrono::Utc::now().date_naive() - chrono::TimeDelta::days(1)).to_string();
+    let due = (test.clock.today() - chrono::TimeDelta::days(1)).to_string();
     assert_eq!(assignee.event().await["event"], "notification.created");
     let event = assignee.event().await;
     let data = json!({ "accountId": account, "amount": 100.0, "currency": "EUR", "dueDate": due });
