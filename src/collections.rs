@@ -47,7 +47,7 @@ pub struct Announced {
     pub counter: &'static str,
 }
 
-/// Every such table: a session begins and ends, a user is locked, a job gets on, a user is told.
+/// Every such table: sessions begin and end, users are locked, jobs progress, users are notified.
 pub static ANNOUNCED: [Announced; 4] = [
     Announced { table: "sessions", counter: "embedded_changes" },
     Announced { table: "users", counter: "summary_changes" },

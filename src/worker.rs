@@ -9,6 +9,7 @@ use crate::config::Analytics;
 use crate::error::Result;
 use crate::exports::ExportRecords;
 use crate::features::accounts::Account;
+use crate::features::activities::Activity;
 use crate::features::analytics::TakeSnapshots;
 use crate::features::customers::Customer;
 use crate::features::payments::Payment;
@@ -22,7 +23,8 @@ use crate::storage;
 /// Every kind of job.
 #[must_use]
 pub fn kinds() -> Kinds {
-    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>().with::<ChangeMany<Payment>>();
+    let bulk = Kinds::default().with::<ChangeMany<Account>>().with::<ChangeMany<Customer>>();
+    let bulk = bulk.with::<ChangeMany<Payment>>().with::<ChangeMany<Activity>>();
     let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
     let news = imports.with::<RemoveOldNotifications>().with::<TellOverdue>();
     let removals = news.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();

@@ -14,7 +14,7 @@ mod unmatched;
 
 pub use context::RequestContext;
 pub use finalize::with_secrets;
-pub use listen::{FrameViolation, Listener, bind, bind_admin, listen};
+pub use listen::{FrameBudget, FrameViolation, Listener, bind, bind_admin, listen};
 pub use protocol::{Protocol, ProtocolAddress};
 pub use routes::{Routes, Row, one_of};
 pub(crate) use slots::BodyRoom;

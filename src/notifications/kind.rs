@@ -3,7 +3,7 @@
 use crate::words;
 
 words! {
-    /// What a user is told of.
+    /// What a user is notified of.
     pub enum Kind, KINDS {
         PaymentReceived = "payment.received",
         PaymentOverdue = "payment.overdue",

@@ -30,7 +30,7 @@ pub(super) struct Row {
     pub(super) about: Option<String>,
 }
 
-/// What a user is told.
+/// A notification as its user reads it.
 #[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Notification {

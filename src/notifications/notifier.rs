@@ -1,4 +1,4 @@
-//! The notifier: reads what has changed, and stores who is to be told of it, in one transaction with its place.
+//! The notifier: reads what has changed, and stores who is to be notified, in one transaction with its place.
 //!
 //! Its place is a transaction of the audit log. All transactions before the oldest that still runs have ended, so that none can come
 //! late, and the notifier goes that far. Announcements wake it; without them it looks every few seconds.
@@ -22,12 +22,12 @@ const LINGER: Duration = Duration::from_millis(200);
 /// Entries of the log that one transaction follows, more only if one transaction made them: a few thousand notifications.
 const ENTRIES: i64 = 2_000;
 
-/// Tells of what has changed until the application is stopped.
+/// Notifies users of what has changed until the application is stopped.
 pub async fn run(app: App) -> Result<()> {
     let mut subscription = app.feed.subscribe();
     loop {
         let is_behind = catch_up(&app).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot tell users what has changed; trying again");
+            tracing::warn!(%error, "cannot notify users of what has changed; trying again");
             false
         });
         tokio::select! {
@@ -44,7 +44,7 @@ pub async fn run(app: App) -> Result<()> {
     }
 }
 
-/// Tells of all that has changed; answers whether more waits for transactions that still run.
+/// Notifies users of all that has changed; answers whether more waits for transactions that still run.
 pub async fn catch_up(app: &App) -> Result<bool> {
     loop {
         let mut connection = app.db.jobs.acquire().await?;
@@ -88,7 +88,7 @@ async fn tell(connection: &mut PgConnection) -> Result<bool> {
     let Some(place) = place.fetch_optional(&mut *connection).await? else { return Ok(false) };
     if place.is_ahead {
         tracing::error!(
-            "the numbers of transactions have gone back, as after a restore of a dump; users are told of what comes now"
+            "the numbers of transactions have gone back, as after a restore of a dump; users are notified of what comes now"
         );
         sqlx::query!("update notifier set done = pg_snapshot_xmin(pg_current_snapshot())").execute(connection).await?;
         return Ok(true);
@@ -121,7 +121,7 @@ async fn tell(connection: &mut PgConnection) -> Result<bool> {
     Ok(true)
 }
 
-/// What transactions behind one, up to another, have done that users are told of.
+/// What transactions behind one, up to another, have done that users are notified of.
 async fn changed(connection: &mut PgConnection, done: &str, upto: &str) -> sqlx::Result<Vec<News>> {
     let news = sqlx::query_as!(
         News,
@@ -207,7 +207,7 @@ async fn changed(connection: &mut PgConnection, done: &str, upto: &str) -> sqlx:
     news.fetch_all(connection).await
 }
 
-/// Jobs that have ended, and of which their users were not told. A job may become visible minutes after it says that it ended.
+/// Jobs that have ended, and of which their users were not notified. A job may become visible minutes after it says that it ended.
 async fn ended(connection: &mut PgConnection) -> sqlx::Result<Vec<News>> {
     let news = sqlx::query_as!(
         News,

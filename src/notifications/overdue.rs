@@ -1,4 +1,4 @@
-//! Debts that have become overdue: told once for each account and due date, by a daily job.
+//! Debts that have become overdue: one notification for each account and due date, by a daily job.
 
 use chrono::Days;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ const BATCH: i64 = 500;
 /// For how many days it is news that a debt is overdue: no worker may have been there on the first of them.
 const NEWS_DAYS: u64 = 7;
 
-/// Tells the assignee of each account that has become overdue, or else the managers.
+/// Notifies the assignee of each account that has become overdue, or else the managers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TellOverdue {}
 

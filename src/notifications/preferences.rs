@@ -1,4 +1,4 @@
-//! What a user wants to be told of, and where.
+//! What a user wants to be notified of, and where.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

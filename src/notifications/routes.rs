@@ -32,7 +32,7 @@ pub fn routes(app: &App) -> Routes {
         /// Marks notifications as read: some, those of a kind, or all.
         post ("read")        may(Read) => mark_read:           Wanted -> Marked;
         get  ("preferences") may(Read) => preferences::read:   Nothing -> Preferences;
-        /// Changes what the caller is told of; what is not named stays.
+        /// Changes what the caller is notified of; what is not named stays.
         put  ("preferences") may(Read) => preferences::change: Preferences -> Preferences;
     }
 }

@@ -9,7 +9,7 @@ use super::notification::Row;
 use crate::values::ids::{self, UserId};
 use crate::values::money::Currency;
 
-/// What a user is to be told.
+/// A notification that a user may get.
 #[derive(Debug)]
 pub(super) struct News {
     pub(super) user_id: Uuid,
@@ -20,11 +20,11 @@ pub(super) struct News {
     pub(super) currency: Option<String>,
     pub(super) state: Option<String>,
     pub(super) due_date: Option<NaiveDate>,
-    /// What has happened; a user is told of it once.
+    /// What has happened; a user is notified of it once.
     pub(super) event: String,
 }
 
-/// Stores what users want to be told and have not been told yet; answers how many notifications are new.
+/// Stores the notifications that users want and do not have yet; answers how many notifications are new.
 pub(super) async fn insert(connection: &mut PgConnection, news: &[News]) -> sqlx::Result<u64> {
     fn column<T>(news: &[News], value: impl Fn(&News) -> T) -> Vec<T> {
         news.iter().map(value).collect()

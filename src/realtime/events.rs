@@ -10,9 +10,9 @@ use crate::feed::Operation;
 pub struct Kind {
     /// On WebSockets and in server-sent events.
     pub name: &'static str,
-    /// On Socket.IO; a client hears it under each of them.
+    /// On Socket.IO; it is sent under each of them.
     pub socket_io: &'static [&'static str],
-    /// Where it is heard.
+    /// The topics of those who get it.
     pub topics: &'static [TopicKind],
     /// When it comes, and what its data is.
     pub about: &'static str,
@@ -48,7 +48,7 @@ impl OfCollection {
 /// Every event, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
     let records = COLLECTIONS.iter().flat_map(|events| [&events.created, &events.updated, &events.deleted]);
-    records.chain([&RECEIVED, &STATS, &USER_ACTIVITY, &USER_LOCKED, &JOB_PROGRESS, &NOTIFICATION, &METRICS, &RESET])
+    records.chain([&RECEIVED, &OVERDUE, &STATS, &USER_ACTIVITY, &USER_LOCKED, &JOB_PROGRESS, &NOTIFICATION, &METRICS, &RESET])
 }
 
 const RECORD: &str = "The record, as its own address shows it";
@@ -88,6 +88,14 @@ pub static RECEIVED: Kind = kind(
     "Money came: a payment was recorded as a success, or has become one. The payment, right behind the event that shows it",
 );
 
+pub static OVERDUE: Kind = kind(
+    "payment.overdue",
+    &["payment_overdue"],
+    &[User],
+    "A debt has become overdue, once for each account and due date: for the assignee of the account, and without one for managers. \
+     `accountId`, `amount`, `currency`, `dueDate`. It follows its notification, and is not sent to users who want none of that kind",
+);
+
 pub static STATS: Kind = kind(
     "stats.updated",
     &["stats_updated"],
@@ -114,7 +122,7 @@ pub static JOB_PROGRESS: Kind = kind(
     "job.progress",
     &["job_progress"],
     &[Job, User],
-    "A job has got on, or ended; at most once a second. `jobId`, `kind`, `status`, `total`, `processed`, `succeeded`, `failed`",
+    "A job has progressed, or ended; at most once a second. `jobId`, `kind`, `status`, `total`, `processed`, `succeeded`, `failed`",
 );
 
 pub static NOTIFICATION: Kind = kind(
@@ -131,7 +139,7 @@ pub static RESET: Kind = kind(
     "reset",
     &["reset"],
     &TopicKind::ALL,
-    "Events were missed, or were too many to be told one by one. `topics` says what to load again",
+    "Events were missed, or were too many to be sent one by one. `topics` says what to load again",
 );
 
 const fn kind(name: &'static str, socket_io: &'static [&'static str], topics: &'static [TopicKind], about: &'static str) -> Kind {

@@ -25,6 +25,8 @@ pub enum End {
     Unauthenticated,
     /// It may read nothing any more.
     Forbidden,
+    /// The client sends more messages than it may.
+    Flooding,
     /// The server stops.
     Stopping,
 }
@@ -37,6 +39,7 @@ impl End {
             Self::Slow => "slow",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::Flooding => "flooding",
             Self::Stopping => "stopping",
         }
     }
@@ -48,6 +51,7 @@ impl End {
             Self::Slow => (1013, "too slow: come back and resume"),
             Self::Unauthenticated => (4401, "unauthenticated"),
             Self::Forbidden => (4403, "forbidden"),
+            Self::Flooding => (1008, "at most 100 messages in a minute"),
             Self::Stopping => (1001, "the server stops: come back and resume"),
         }
     }

@@ -1,8 +1,8 @@
-//! What happens, told while it happens: over WebSockets, server-sent events and Socket.IO.
+//! What happens, sent while it happens: over WebSockets, server-sent events and Socket.IO.
 //!
 //! One task of the process, the hub's, follows the announcements of the change stream. It looks up who listens, reads the changed
 //! rows once in one snapshot, writes each event once for those who see personal data and once for those who do not, and hands the
-//! bytes to the queues of the listeners. So a change is told alike from wherever it comes: the API, an import, a job, psql.
+//! bytes to the queues of the listeners. So a change is sent alike wherever it comes from: the API, an import, a job, psql.
 //!
 //! # Guarantees
 //!
@@ -41,7 +41,7 @@ const HEARTBEAT: Duration = Duration::from_secs(25);
 /// How long sockets have to say goodbye after the last request was answered.
 const GOODBYE: Duration = Duration::from_secs(6);
 
-/// Tells listeners what happens, until stopped and all of them are closed.
+/// Sends listeners what happens, until stopped and all of them are closed.
 pub async fn run(hub: Arc<Hub>, stop: CancellationToken) {
     tokio::join!(source::run(&hub, &stop), rights::run(&hub, &stop));
     hub.tasks.close();

@@ -7,8 +7,8 @@ use super::topic::TopicKind;
 
 const BEFORE: &str = r#"# Events
 
-What happens is told while it happens, from wherever it comes: the API, an import, a job, psql. A client asks for topics and hears
-their events once and in the order of the change stream; personal data is masked as in lists. One that asks for none hears what
+Every change is sent while it happens, wherever it comes from: the API, an import, a job, psql. A client asks for topics and gets
+their events once and in the order of the change stream; personal data is masked as in lists. A client that asks for none gets what
 concerns its own user. On every server the same event has the same id, so a client resumes anywhere.
 
 ## Topics
@@ -18,8 +18,8 @@ concerns its own user. On every server the same event has the same id, so a clie
 "#;
 
 const EVENTS: &str = r#"
-Rights are looked at every 2 seconds: a client whose token, session or key has ended is closed, and one that may hear less is told
-which topics it has lost. A client has at most 200 topics.
+Rights are checked every 2 seconds: a client whose token, session or key has ended is closed, and one that may see less gets
+`unsubscribed` with the topics that it has lost. A client has at most 200 topics.
 
 ## List
 
@@ -28,10 +28,10 @@ which topics it has lost. A client has at most 200 topics.
 "#;
 
 const AFTER: &str = r#"
-`stats.updated`, `job.progress` and `metrics` have no id: only the newest counts, and they are not told again.
+`stats.updated`, `job.progress` and `metrics` have no id: only the newest counts, and they are not sent again.
 
 An event is `{"type": "event", "id": "1-23740184-4", "event": "payment.created", "data": {…}}`. Its id is the epoch and the LSN of the
-change, and the place among the changes that came with it. A client that comes back names the last one that it has got and hears
+change, and the place among the changes that came with it. A client that comes back names the last one that it has got, and gets
 all that came after, with the records as they are now. If that is not known any more, or too much, it gets one `reset`, loads what
 `topics` names, and goes on from the `id` of the reset. More than 500 changes of a collection at once are one `reset` too.
 
@@ -52,7 +52,7 @@ texts of at most 64 KiB, at most 100 a minute with pings and pongs:
 | `{"type": "resume", "lastEventId": "…"}`, after the topics | `{"type": "resumed", "events": 3}`, then the events |
 | `{"type": "ping"}` | `{"type": "pong"}` |
 | what is none of these, or not allowed | `{"type": "error", "code": "forbidden", "message": "…"}` |
-| | `{"type": "unsubscribed", "topics": […]}`: these may be heard no more |
+| | `{"type": "unsubscribed", "topics": […]}`: the client may no longer get these |
 
 The server pings every 25 seconds and closes a socket that has said nothing in between. Close codes:
 
@@ -74,9 +74,10 @@ an event is the same JSON as on a WebSocket; `ready` comes first, and `closed` l
 ## Socket.IO
 
 Socket.IO 4 (Engine.IO 4) at `/socket.io/`, by polling and by WebSocket. The token is in the header `Authorization`, or in `auth.token`, or in
-`?token=`; a client without one is refused with `connect_error`. `auth.topics` or `?topics=` says what to hear of, and `subscribe`,
+`?token=`; a client without one is refused with `connect_error`. `auth.topics` or `?topics=` names the topics, and `subscribe`,
 `unsubscribe` (a topic, or a list) and `resume` (the id of an event) change it; each is acknowledged with `{"topics": […]}`, `{"events": 3}` or
-`{"error": {"code": …, "message": …}}`. The official client for browsers is at `/socket.io/socket.io.js`.
+`{"error": {"code": …, "message": …}}`. The limits of messages on WebSockets hold by polling too. The official client for
+browsers is at `/socket.io/socket.io.js`.
 
 An event holds what happened twice, for clients of either habit: `{"event": "payment_created", "eventId": "1-23740184-4", "data": {"id": …,
 "amount": …}, "id": …, "amount": …}`. Before the server disconnects a client it sends `closed` with `code` and `reason`, as above.

@@ -1,4 +1,4 @@
-//! What a client has missed: it names the last event that it has got, and hears all that came after.
+//! What a client has missed: it names the last event that it has got, and gets all that came after.
 //!
 //! Events are not kept. They are made again from the announcements of the feed, on whatever server the client comes back to, and show
 //! the records as they are now.
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::feed::Gone;
 use crate::values::lsn::Lsn;
 
-/// Events that are told again. A client that has missed more loads everything again.
+/// Events that are sent again. A client that has missed more loads everything again.
 const MOST: usize = 1_000;
 
 /// What a client gets that comes back.

@@ -1,4 +1,4 @@
-//! What listeners may hear is looked at again and again: a session ends, a user is disabled, a role loses a permission.
+//! What listeners may see is checked again and again: a session ends, a user is disabled, a role loses a permission.
 
 use std::time::Duration;
 

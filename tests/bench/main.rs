@@ -21,7 +21,8 @@ use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
     announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading,
-    overload, payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sync_rate, trials, typing, workbooks,
+    overload, payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sockets, sync_rate, trials, typing,
+    workbooks,
 };
 
 #[global_allocator]
@@ -91,6 +92,8 @@ enum Part {
     P7Hot,
     /// From a commit to its announcement.
     P8,
+    /// From a commit to the socket of a client (P8).
+    P8s,
     /// Throughput of a reindex.
     P9,
     /// P9: latency of live changes during a reindex.
@@ -105,6 +108,8 @@ enum Part {
     P13,
     /// Payments as files.
     P14,
+    /// Ten thousand idle sockets.
+    P15,
     /// A bulk change against one statement.
     P16,
     /// Lists and memory against a minimal implementation with Express and pg.
@@ -129,7 +134,7 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 24] = [
+    const ORDER: [Self; 26] = [
         Self::P1,
         Self::P3,
         Self::P4,
@@ -140,6 +145,8 @@ impl Part {
         Self::P7,
         Self::P7Hot,
         Self::P8,
+        Self::P8s,
+        Self::P15,
         Self::P9,
         Self::P9Live,
         Self::P10,
@@ -235,6 +242,8 @@ impl Options {
                 Part::P7 => freshness::measure(&context).boxed_local().await,
                 Part::P7Hot => hot_row::measure(&context).boxed_local().await,
                 Part::P8 => announcements::measure(&mut context).boxed_local().await,
+                Part::P8s => sockets::latency(&context).boxed_local().await,
+                Part::P15 => sockets::idle(&mut context).boxed_local().await,
                 Part::P9 => reindex::measure(&context).boxed_local().await,
                 Part::P9Live => reindex_latency::measure(&context).boxed_local().await,
                 Part::P10 => coalescing::measure(&context).boxed_local().await,

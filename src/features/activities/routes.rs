@@ -13,13 +13,15 @@ use crate::api::{Contended, Context, Reply, Request, fields};
 use crate::app::App;
 use crate::auth::Permission::{Edit, Manage, Read, Reveal};
 use crate::auth::{Caller, may};
+use crate::db::rows;
 use crate::error::{Result, Violations};
 use crate::features::accounts;
 use crate::features::resource::{
-    self, Changes, List, New, Page, Patch, Reason, Removal, Replacement, Resource, Search, Shape, View,
+    self, Begun, Bulk, BulkChanged, Changes, ChangesOfMany, List, New, Page, Patch, Reason, Removal, Replacement, Resource,
+    Search, Shape, View,
 };
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing};
+use crate::operation::{Created, NoContent, Nothing, OrJob};
 use crate::routes;
 use crate::search::{Collection, Terms};
 use crate::values::ids::{AccountId, ActivityId, CustomerId};
@@ -31,6 +33,8 @@ pub fn routes(app: &App) -> Routes {
         get    ()                       may(Read)   => resource::list::<Activity>:    List<Activity> -> Page<Activity>;
         post   ()                       may(Edit)   => create:                        New<Activity> -> Created<Activity>;
         post   ("search")               may(Read)   => resource::search::<Activity>:  Search<Activity> -> Page<Activity>;
+        /// Changes many activities: those with these ids, those that a filter selects, or each in its own way.
+        patch  ("batch")                may(Edit)   => resource::change_many::<Activity>: ChangesOfMany<Activity> -> OrJob<BulkChanged, Begun>;
         /// Lists the latest activities of many accounts.
         get    ("bulk")                 may(Read)   => bulk::read:                    OfAccounts -> LatestActivities;
         get    (ActivityId)             may(Read)   => resource::read::<Activity>:    Shape<Activity> -> View<Activity>;
@@ -90,6 +94,20 @@ impl Resource for Activity {
 
     async fn change(connection: &mut PgConnection, before: &Self, patch: Patch, context: &Context<'_>) -> Result<()> {
         rules::change(connection, before, patch, context).await
+    }
+}
+
+impl Bulk for Activity {
+    const JOB: &'static str = "change_activities";
+
+    fn check(changes: Object, context: &Context<'_>, violations: &mut Violations) {
+        rules::check_changes(changes, context, violations);
+    }
+
+    /// Their accounts, which learn of a contact.
+    async fn lock_neighbours(connection: &mut PgConnection, activities: &[Self], _changes: &[&Object]) -> Result<()> {
+        let accounts: Vec<Uuid> = activities.iter().map(|activity| activity.account_id).collect();
+        Ok(rows::lock_all(connection, "accounts", &accounts).await?)
     }
 }
 

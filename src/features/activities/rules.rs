@@ -72,6 +72,14 @@ pub async fn record(connection: &mut PgConnection, activity: &Activity, by: Opti
     Ok(ActivityId(activity.id))
 }
 
+/// Checks changes of several activities, of which none is read yet.
+pub(super) fn check_changes(mut changes: Object, context: &Context<'_>, violations: &mut Violations) {
+    let mut any = Activity::default();
+    any.apply_time(&mut changes, context.now, violations);
+    fields::apply(&mut any, &mut changes, violations);
+    fields::refuse_rest::<Activity>(&changes, context.is_strict, violations);
+}
+
 /// Applies a request to a locked activity.
 ///
 /// # Errors

@@ -34,6 +34,31 @@ impl FrameViolation {
     }
 }
 
+/// How many frames or messages a client may send now.
+#[derive(Debug)]
+pub struct FrameBudget {
+    left: f64,
+    counted_at: Instant,
+}
+
+impl FrameBudget {
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { left: MOST_FRAMES, counted_at: now }
+    }
+
+    /// Counts one.
+    pub fn take(&mut self, now: Instant) -> Result<(), FrameViolation> {
+        let refilled = now.duration_since(self.counted_at).as_secs_f64() / MINUTE.as_secs_f64() * MOST_FRAMES;
+        (self.left, self.counted_at) = ((self.left + refilled).min(MOST_FRAMES), now);
+        if self.left < 1.0 {
+            return Err(FrameViolation::TooMany);
+        }
+        self.left -= 1.0;
+        Ok(())
+    }
+}
+
 /// A connection whose frames are counted once it is upgraded.
 pub(super) struct FrameLimit<S> {
     inner: S,
@@ -62,14 +87,12 @@ struct Frames {
     payload: u64,
     /// Bytes of the message in its frames so far.
     message: u64,
-    /// How many frames may come now.
-    budget: f64,
-    counted_at: Instant,
+    budget: FrameBudget,
 }
 
 impl Frames {
     fn new(now: Instant) -> Self {
-        Self { head: [0; 14], head_length: 0, payload: 0, message: 0, budget: MOST_FRAMES, counted_at: now }
+        Self { head: [0; 14], head_length: 0, payload: 0, message: 0, budget: FrameBudget::new(now) }
     }
 
     fn see(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), FrameViolation> {
@@ -119,13 +142,7 @@ impl Frames {
                 self.message = 0;
             }
         }
-        let refilled = now.duration_since(self.counted_at).as_secs_f64() / MINUTE.as_secs_f64() * MOST_FRAMES;
-        (self.budget, self.counted_at) = ((self.budget + refilled).min(MOST_FRAMES), now);
-        if self.budget < 1.0 {
-            return Err(FrameViolation::TooMany);
-        }
-        self.budget -= 1.0;
-        Ok(())
+        self.budget.take(now)
     }
 }
 

@@ -29,7 +29,7 @@ use super::gateway::{self, Gateway};
 use crate::app::App;
 use crate::config::Http;
 
-pub use self::frame_limit::FrameViolation;
+pub use self::frame_limit::{FrameBudget, FrameViolation};
 
 /// Headers of a request, and their bytes in all.
 const MAX_HEADERS: usize = 64;

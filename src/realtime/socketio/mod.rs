@@ -146,7 +146,7 @@ fn carried(socket: &SocketRef) -> Option<Arc<Place>> {
     socket.req_parts().extensions.get::<Carried>().map(|carried| Arc::clone(&carried.0))
 }
 
-/// Finds out whose socket it is, and joins the topics that it asks for; what is refused is told to the client.
+/// Finds out whose socket it is, and joins the topics that it asks for; the client gets the error.
 async fn admit(hub: &Arc<Hub>, socket: &SocketRef, given: Given) -> Result<()> {
     let place = carried(socket).ok_or_else(|| Error::internal("a connection without its place"))?;
     let caller = caller(hub, socket.req_parts(), given.token.as_deref()).await?;

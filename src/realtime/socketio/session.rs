@@ -1,17 +1,19 @@
 //! One Socket.IO client that is connected: what it hears and asks for.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
-use socketioxide::extract::{AckSender, SocketRef, TryData};
+use serde_json::{Value, json};
+use socketioxide::extract::{AckSender, Event as SocketEvent, SocketRef, TryData};
 use socketioxide::{SendError, SocketError};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::error::{Error, Result};
+use crate::http::FrameBudget;
 use crate::realtime::event::Event;
 use crate::realtime::hub::{Hub, Listening};
 use crate::realtime::listener::{End, Item};
@@ -38,33 +40,29 @@ enum Named {
     Several(Vec<String>),
 }
 
-impl Named {
-    fn topics(&self) -> Result<Vec<Topic>> {
-        let names = match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Several(names) => names,
-        };
-        names.iter().map(|name| name.parse()).collect()
-    }
+fn topics(named: Value) -> Result<Vec<Topic>> {
+    let names = match serde_json::from_value(named) {
+        Ok(Named::One(name)) => vec![name],
+        Ok(Named::Several(names)) => names,
+        Err(_) => return Err(Error::malformed("bad_topic", "topics are a text or a list of texts")),
+    };
+    names.iter().map(|name| name.parse()).collect()
 }
 
 /// Serves a client beside this call until it goes or is closed.
 pub(super) fn serve(hub: &Arc<Hub>, socket: SocketRef, listening: Listening) {
     let (listening, gone) = (Arc::new(listening), Arc::new(Notify::new()));
-    let heard = Arc::clone(&listening);
-    socket.on("subscribe", move |TryData(named): TryData<Named>, ack: AckSender| {
-        let listening = Arc::clone(&heard);
-        async move { answer(ack, subscribe(&listening, named.ok()).await) }
-    });
-    let heard = Arc::clone(&listening);
-    socket.on("unsubscribe", move |TryData(named): TryData<Named>, ack: AckSender| {
-        let listening = Arc::clone(&heard);
-        async move { answer(ack, unsubscribe(&listening, named.ok())) }
-    });
-    let (heard, resumed) = (Arc::clone(&listening), Arc::clone(hub));
-    socket.on("resume", move |socket: SocketRef, TryData(last): TryData<String>, ack: AckSender| {
-        let (listening, hub) = (Arc::clone(&heard), Arc::clone(&resumed));
-        async move { answer(ack, resume(&hub, &socket, &listening, last.ok()).await) }
+    let (heard, asked) = (Arc::clone(&listening), Arc::clone(hub));
+    let budget = Arc::new(Mutex::new(FrameBudget::new(Instant::now())));
+    // Every event comes here, so that every one is counted: polling has no frames that the connection could count.
+    socket.on_fallback(move |socket: SocketRef, SocketEvent(event), TryData(data): TryData<Value>, ack: AckSender| {
+        let (listening, hub, taken) = (Arc::clone(&heard), Arc::clone(&asked), budget.lock().take(Instant::now()));
+        async move {
+            match taken {
+                Ok(()) => answer(ack, carry_out(&hub, &socket, &listening, &event, data.unwrap_or_default()).await),
+                Err(_) => listening.listener.end(End::Flooding),
+            }
+        }
     });
     let told = Arc::clone(&gone);
     socket.on_disconnect(move || {
@@ -94,32 +92,34 @@ pub(super) fn serve(hub: &Arc<Hub>, socket: SocketRef, listening: Listening) {
     });
 }
 
-fn answer(ack: AckSender, answered: Result<serde_json::Value>) {
+fn answer(ack: AckSender, answered: Result<Value>) {
     let answer = answered.unwrap_or_else(|error| json!({ "error": { "code": error.code(), "message": error.to_string() } }));
     ack.send(&answer).ok();
 }
 
-fn topics_of(listening: &Listening) -> serde_json::Value {
+fn topics_of(listening: &Listening) -> Value {
     let topics: Vec<String> = listening.listener.topics().iter().map(ToString::to_string).collect();
     json!({ "topics": topics })
 }
 
-async fn subscribe(listening: &Listening, named: Option<Named>) -> Result<serde_json::Value> {
-    listening.join(&named.ok_or_else(no_topics)?.topics()?).await?;
-    Ok(topics_of(listening))
+/// Does what a client asks for, and says what is so now.
+async fn carry_out(hub: &Hub, socket: &SocketRef, listening: &Listening, event: &str, data: Value) -> Result<Value> {
+    match event {
+        "subscribe" => {
+            listening.join(&topics(data)?).await?;
+            Ok(topics_of(listening))
+        }
+        "unsubscribe" => {
+            listening.leave(&topics(data)?);
+            Ok(topics_of(listening))
+        }
+        "resume" => resume(hub, socket, listening, &data).await,
+        _ => Err(Error::malformed("bad_message", "events are subscribe, unsubscribe and resume")),
+    }
 }
 
-fn unsubscribe(listening: &Listening, named: Option<Named>) -> Result<serde_json::Value> {
-    listening.leave(&named.ok_or_else(no_topics)?.topics()?);
-    Ok(topics_of(listening))
-}
-
-fn no_topics() -> Error {
-    Error::malformed("bad_topic", "topics are a text or a list of texts")
-}
-
-async fn resume(hub: &Hub, socket: &SocketRef, listening: &Listening, last: Option<String>) -> Result<serde_json::Value> {
-    let last = last.and_then(|last| last.parse().ok()).ok_or_else(resume::bad_id)?;
+async fn resume(hub: &Hub, socket: &SocketRef, listening: &Listening, last: &Value) -> Result<Value> {
+    let last = last.as_str().and_then(|last| last.parse().ok()).ok_or_else(resume::bad_id)?;
     let missed = match resume::since(&hub.app, listening, last).await? {
         Missed::Events(events) => events,
         Missed::Reset(reset) => vec![reset],

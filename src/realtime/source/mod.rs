@@ -30,7 +30,7 @@ const BYTES_AT_ONCE: usize = 64 * 1024;
 /// The time that clients have to read them before the next ones.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Records of a collection in one entry, beyond which those who listen to all of it are told to load it again: that is less work for
+/// Records of a collection in one entry, beyond which those who listen to all of it get a `reset`: to load it again is less work for
 /// them than to follow.
 const MOST_TOLD: usize = 500;
 
@@ -40,7 +40,7 @@ const PLACES: usize = 4;
 /// Postgres may be away. The place in the feed is kept meanwhile, and a gap is noticed there.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often that is told of which only the newest counts, and the metrics.
+/// How often events are sent of which only the newest counts, and the metrics.
 const NEWEST_INTERVAL: Duration = Duration::from_secs(1);
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -142,7 +142,7 @@ pub(super) async fn events(app: &App, entry: &Entry, interest: &BTreeSet<TopicKi
     Ok(events.into_iter().map(Arc::new).collect())
 }
 
-/// The topics of whole collections with more changes than are told one by one.
+/// The topics of whole collections with more changes than are sent one by one.
 fn crowded(entry: &Entry) -> Vec<Topic> {
     let changes = |collection| entry.announcements.iter().filter(|one| one.collection == collection).count();
     records::TOPICS.into_iter().filter(|(collection, _)| changes(*collection) > MOST_TOLD).map(|(_, topic)| topic).collect()

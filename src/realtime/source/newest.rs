@@ -1,4 +1,4 @@
-//! Events of which only the newest counts: figures of payments, progress of jobs, metrics. They are told at intervals, not by change.
+//! Events of which only the newest counts: figures of payments, progress of jobs, metrics. They are sent at intervals, not by change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::values::money::Money;
 /// Days of which failed payments are counted.
 const FAILED_DAYS: i64 = 7;
 
-/// What has changed since it was last told.
+/// What has changed since it was last sent.
 #[derive(Default)]
 pub(super) struct Newest {
     has_payments: bool,
@@ -41,7 +41,7 @@ impl Newest {
         }
     }
 
-    /// Tells what has changed. What cannot be read now is told the next time.
+    /// Sends what has changed. What cannot be read now is sent the next time.
     pub(super) async fn tell(&mut self, hub: &Hub) {
         if let Err(error) = self.try_tell(hub).await {
             tracing::warn!(%error, "cannot read what has changed; sockets wait");
@@ -67,7 +67,7 @@ impl Newest {
     }
 }
 
-/// Tells the metrics to those who listen.
+/// Sends the metrics to those who listen.
 pub(super) fn tell_metrics(hub: &Hub) {
     if !hub.interest().contains(&TopicKind::Metrics) {
         return;

@@ -1,6 +1,6 @@
-//! Events of notifications, each for its own user.
+//! Events of notifications, each for its own user, and of debts that are overdue, for those who are notified of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 use sqlx::PgConnection;
@@ -9,13 +9,14 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::feed::{Announcement, Operation};
 use crate::realtime::event::{Event, EventId};
-use crate::realtime::events::NOTIFICATION;
+use crate::realtime::events::{NOTIFICATION, OVERDUE};
 use crate::realtime::topic::{Topic, TopicKind};
 use crate::values::ids::UserId;
+use crate::values::money::{Currency, Money};
 
 const TABLE: &str = "notifications";
 
-/// Whether an announcement may be told to those who listen to topics of these kinds.
+/// Whether an announcement may become an event of topics of these kinds.
 pub(super) fn concerns(announcement: &Announcement, interest: &BTreeSet<TopicKind>) -> bool {
     announcement.collection == TABLE && announcement.operation == Operation::Created && interest.contains(&TopicKind::User)
 }
@@ -27,12 +28,27 @@ pub(super) async fn events(snapshot: &mut PgConnection, announced: &[(EventId, &
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = new.iter().map(|(_, one)| one.id).collect();
-    let found = sqlx::query!("select id, user_id, kind, subject, count from notifications where id = any($1)", &ids);
-    let found = found.fetch_all(snapshot).await?;
-    let events = new.into_iter().filter_map(|(id, one)| {
-        let row = found.iter().find(|row| row.id == one.id)?;
+    let found = sqlx::query!(
+        r#"
+        select id, user_id, kind, subject, count, amount, currency as "currency: Currency", due_date
+        from notifications
+        where id = any($1)
+        "#,
+        &ids,
+    );
+    let found: HashMap<Uuid, _> = found.fetch_all(snapshot).await?.into_iter().map(|row| (row.id, row)).collect();
+    let mut events = Vec::new();
+    for (id, one) in new {
+        let Some(row) = found.get(&one.id) else { continue };
+        let user = || vec![Topic::User(UserId(row.user_id))];
         let data = json!({ "id": row.id, "kind": row.kind, "subject": row.subject, "count": row.count });
-        Some(Event::new(&NOTIFICATION, Some(*id), vec![Topic::User(UserId(row.user_id))], data.to_string()))
-    });
-    Ok(events.collect())
+        events.push(Event::new(&NOTIFICATION, Some(*id), user(), data.to_string()));
+        if row.kind == OVERDUE.name {
+            let id = EventId { place: id.place + 1, ..*id };
+            let amount = row.amount.zip(row.currency).map(|(minor, currency)| Money { minor, currency });
+            let data = json!({ "accountId": row.subject, "amount": amount, "currency": row.currency, "dueDate": row.due_date });
+            events.push(Event::new(&OVERDUE, Some(id), user(), data.to_string()));
+        }
+    }
+    Ok(events)
 }

@@ -27,7 +27,7 @@ pub(super) const TOPICS: [(&str, Topic); 4] = [
     ("activities", Topic::Activities),
 ];
 
-/// Whether an announcement may be told to those who listen to topics of these kinds.
+/// Whether an announcement may become an event of topics of these kinds.
 pub(super) fn concerns(announcement: &Announcement, interest: &BTreeSet<TopicKind>) -> bool {
     let events = OfCollection::find(&announcement.collection);
     events.is_some_and(|events| events.created.topics.iter().any(|kind| interest.contains(kind)))
@@ -114,7 +114,7 @@ impl Writer<'_> {
     }
 }
 
-/// Those of the payments whose money came with their latest change: the ledger has it from the same transaction.
+/// Those of the payments whose money came with their latest change: they were recorded as a success, or became one.
 async fn received(snapshot: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let received = sqlx::query_scalar!(
         r#"
@@ -124,11 +124,14 @@ async fn received(snapshot: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<U
         and p.status = 'success'
         and (
           p.version = 1
-          or exists (
-            select from ledger_entries e
-            where e.payment_id = p.id
-            and e.kind = 'payment'
-            and e.created_at = p.updated_at
+          or 'success' = (
+            select l.details -> 'status' ->> 1
+            from audit_log l
+            where l.subject = p.id
+            and l.kind = 'payments'
+            and l.action = 'change'
+            order by l.xid desc, l.id desc
+            limit 1
           )
         )
         "#,

@@ -13,7 +13,7 @@ use crate::realtime::event::{Event, EventId};
 use crate::realtime::events::{USER_ACTIVITY, USER_LOCKED};
 use crate::realtime::topic::{Topic, TopicKind};
 
-/// Whether an announcement may be told to those who listen to topics of these kinds.
+/// Whether an announcement may become an event of topics of these kinds.
 pub(super) fn concerns(announcement: &Announcement, interest: &BTreeSet<TopicKind>) -> bool {
     interest.contains(&TopicKind::Users) && matches!(&*announcement.collection, "sessions" | "users")
 }
@@ -48,12 +48,22 @@ pub(super) async fn events(snapshot: &mut PgConnection, announced: &[(EventId, &
     }
     if !users.is_empty() {
         let ids: Vec<Uuid> = users.iter().map(|(_, one)| one.id).collect();
+        // Users are announced with other changes, too.
         let found = sqlx::query!(
             r#"
-            select id, username, locked_until as "locked_until!"
-            from users
-            where id = any($1)
-            and locked_until > now()
+            select u.id, u.username, u.locked_until as "locked_until!"
+            from users u
+            where u.id = any($1)
+            and u.locked_until > now()
+            and (
+              select l.details -> 'locked_until' ->> 1
+              from audit_log l
+              where l.subject = u.id
+              and l.kind = 'users'
+              and l.action = 'change'
+              order by l.xid desc, l.id desc
+              limit 1
+            ) is not null
             "#,
             &ids,
         );

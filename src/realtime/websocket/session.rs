@@ -60,7 +60,7 @@ impl From<tungstenite::Error> for Close {
         match error {
             tungstenite::Error::Io(error) => match FrameViolation::of(&error) {
                 Some(FrameViolation::TooLarge) => Self::With(1009, "a message has at most 65536 bytes"),
-                Some(FrameViolation::TooMany) => Self::With(1008, "at most 100 messages in a minute"),
+                Some(FrameViolation::TooMany) => End::Flooding.into(),
                 None => Self::Gone,
             },
             tungstenite::Error::Capacity(_) => Self::With(1009, "a message has at most 65536 bytes"),
@@ -225,7 +225,7 @@ impl Session {
         }
     }
 
-    /// Does what a caller asks for. The outer error closes the socket, the inner one is told.
+    /// Does what a caller asks for. The outer error closes the socket, the inner one is the answer.
     async fn carry_out(&mut self, said: Said) -> Result<Result<()>, Close> {
         let Opener::Known(listening) = &self.opener else { return Ok(Ok(())) };
         let read = |topics: &[String]| topics.iter().map(|topic| topic.parse()).collect::<Result<Vec<Topic>>>();

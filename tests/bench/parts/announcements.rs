@@ -22,10 +22,10 @@ use crate::parts::freshness;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A change that is not announced so long after the last commit is lost.
-const LOSS_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LOSS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Times by row and version.
-type Times = HashMap<(Uuid, i64), Instant>;
+pub(super) type Times = HashMap<(Uuid, i64), Instant>;
 
 /// Leads the sync in this process, follows it with a second `App`, and subscribes to both while rows change.
 pub async fn measure(context: &mut Context<'_>) -> anyhow::Result<Vec<Measure>> {
@@ -93,7 +93,7 @@ fn receive(feed: &Arc<Feed>, stop: CancellationToken) -> JoinHandle<Times> {
 }
 
 /// Changes accounts at a steady rate and returns the times of the commits.
-async fn commit(context: &Context<'_>) -> anyhow::Result<Times> {
+pub(super) async fn commit(context: &Context<'_>) -> anyhow::Result<Times> {
     let accounts = rows::random(&context.sandbox.pool, "accounts", 1_000).await?;
     let mut connection = context.sandbox.pool.acquire().await?;
     let mut commits = Times::new();

@@ -18,6 +18,7 @@ pub mod record_reads;
 pub mod reindex;
 pub mod reindex_latency;
 pub mod resources;
+pub mod sockets;
 pub mod sync_rate;
 pub mod trials;
 pub mod typing;

@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod database;
 mod described;
 pub(crate) mod dice;
+pub(crate) mod ear;
 pub(crate) mod engines;
 pub(crate) mod event_stream;
 pub(crate) mod eventually;

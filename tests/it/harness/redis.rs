@@ -11,6 +11,7 @@ use crate::harness::process::free_port;
 /// A private server, killed when this value is dropped.
 pub struct Redis {
     server: Child,
+    port: u16,
     pub url: String,
 }
 
@@ -18,17 +19,25 @@ impl Redis {
     /// Starts a server; none on a machine without the program, which skips the test and says so.
     pub async fn start() -> Option<Self> {
         let port = free_port().await;
-        let arguments = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-        let mut command = Command::new("redis-server");
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let Ok(server) = command.spawn() else {
+        let Ok(server) = spawn(port) else {
             let thread = std::thread::current();
             writeln!(std::io::stderr(), "without redis-server skipped: {}", thread.name().unwrap_or("a test")).ok();
             return None;
         };
-        let redis = Self { server, url: format!("redis://127.0.0.1:{port}") };
-        eventually("redis answers", async || redis.try_call(&["PING"]).await.is_ok()).await;
+        let redis = Self { server, port, url: format!("redis://127.0.0.1:{port}") };
+        redis.answers().await;
         Some(redis)
+    }
+
+    /// Starts it again, empty, after it was killed.
+    pub async fn restart(&mut self) {
+        self.server.wait().await.unwrap();
+        self.server = spawn(self.port).unwrap();
+        self.answers().await;
+    }
+
+    async fn answers(&self) {
+        eventually("redis answers", async || self.try_call(&["PING"]).await.is_ok()).await;
     }
 
     pub async fn call(&self, command: &[&str]) {
@@ -46,4 +55,10 @@ impl Redis {
         let id = self.server.id().unwrap().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap().success());
     }
+}
+
+fn spawn(port: u16) -> std::io::Result<Child> {
+    let arguments = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    let mut command = Command::new("redis-server");
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()
 }

@@ -1,6 +1,7 @@
 //! A Socket.IO client for tests, frame by frame: Engine.IO 4 by polling and by WebSocket.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -37,7 +38,10 @@ enum Connection {
 impl SocketIo {
     /// Opens a connection; `query` is added to the address.
     pub async fn open(test: &TestApp, transport: Transport, query: &str) -> Self {
-        let address = test.address();
+        Self::open_at(test.address(), transport, query).await
+    }
+
+    async fn open_at(address: SocketAddr, transport: Transport, query: &str) -> Self {
         let mut socket = match transport {
             Transport::WebSocket => {
                 let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
@@ -62,7 +66,12 @@ impl SocketIo {
 
     /// Opens a connection for the caller of a token, who hears of topics.
     pub async fn of(test: &TestApp, transport: Transport, token: &str, topics: &[&str]) -> Self {
-        let mut socket = Self::open(test, transport, "").await;
+        Self::at(test.address(), transport, token, topics).await
+    }
+
+    /// The same at a server.
+    pub async fn at(address: SocketAddr, transport: Transport, token: &str, topics: &[&str]) -> Self {
+        let mut socket = Self::open_at(address, transport, "").await;
         let answer = socket.connect(&json!({ "token": token, "topics": topics })).await;
         assert!(answer.starts_with("40{\"sid\":"), "{answer}");
         socket
@@ -74,13 +83,16 @@ impl SocketIo {
         self.packet().await
     }
 
+    /// Posts a body by polling.
+    pub async fn post(&self, body: String) -> reqwest::Response {
+        let Connection::Polling { client, url } = &self.connection else { panic!("a WebSocket posts nothing") };
+        client.post(url).body(body).send().await.unwrap()
+    }
+
     pub async fn send(&mut self, packet: &str) {
         match &mut self.connection {
             Connection::WebSocket(socket) => socket.send(Message::text(packet)).await.unwrap(),
-            Connection::Polling { client, url } => {
-                let answer = client.post(&*url).body(packet.to_owned()).send().await.unwrap();
-                assert_eq!(answer.text().await.unwrap(), "ok");
-            }
+            Connection::Polling { .. } => assert_eq!(self.post(packet.to_owned()).await.text().await.unwrap(), "ok"),
         }
     }
 

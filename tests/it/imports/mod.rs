@@ -3,7 +3,7 @@
 mod bulk_upload;
 mod commands;
 mod errors_workbook;
-pub(crate) mod files;
+pub mod files;
 mod flow;
 pub mod harness;
 mod kills;

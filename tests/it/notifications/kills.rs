@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 
 use super::{account_of, list, person, tell};
+use crate::harness::amount::amount;
 use crate::harness::app::TestApp;
 use crate::harness::database::Database;
 use crate::harness::dice::Dice;
@@ -41,14 +42,14 @@ async fn a_notifier_process_tells_until_it_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_payment_is_told_of_once_however_often_the_notifier_is_killed() {
-    const KILLS: usize = 12;
+    let kills = amount("NOTIFIER_KILLS").unwrap_or(12);
     let test = TestApp::start_api(&[]).await;
     let (manager, agent) = (person(&test, Role::Manager).await, person(&test, Role::Agent).await);
     let account = account_of(&manager.client, &agent.id).await;
     let mut dice = Dice::new(Dice::seed("NOTIFIER_SEED"));
     let pay = json!({ "amount": 1, "method": "cash", "status": "success" });
     let mut payments = 0;
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let failpoint = if cfg!(feature = "failpoints") { ["notifier-written", "notifier-committed"][kill % 2] } else { "" };
         let failpoints = if failpoint.is_empty() { String::new() } else { format!("{failpoint}=return") };
         let mut process = start(&test.database, &failpoints);

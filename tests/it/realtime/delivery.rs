@@ -1,7 +1,9 @@
 //! A change is heard once and in order, from wherever it comes, and as its reader may see it.
 
 use collections::auth::Role;
-use collections::notifications;
+use collections::jobs::{self, Terms};
+use collections::notifications::{self, TellOverdue};
+use collections::worker;
 use serde_json::json;
 
 use crate::harness::app::{TestApp, redis_url};
@@ -74,6 +76,57 @@ async fn a_client_hears_of_its_topics_and_no_others() {
 }
 
 #[tokio::test]
+async fn money_without_an_account_is_reported_when_it_comes() {
+    let test = TestApp::start().await;
+    let token = test.token(Role::Agent).await;
+    let agent = test.anonymous().with_token(&token);
+    let mut socket = Socket::of(&test, &token).await;
+    socket.subscribe(&["payments"]).await;
+    let new = json!({ "amount": 10, "currency": "EUR", "method": "cash", "status": "pending" });
+    let payment = agent.post("/payments", &new).await.expect(201)["id"].as_str().unwrap().to_owned();
+    assert_eq!(about(&socket.event().await), ("payment.created".into(), payment.clone()));
+    for (change, events) in [
+        (json!({ "status": "success" }), &["payment.updated", "payment.received"][..]),
+        (json!({ "description": "rate 1" }), &["payment.updated"][..]),
+    ] {
+        agent.patch(&format!("/payments/{payment}"), &change).await.expect(200);
+        for event in events {
+            assert_eq!(about(&socket.event().await), ((*event).into(), payment.clone()));
+        }
+    }
+    socket.expect_silence().await;
+}
+
+#[tokio::test]
+async fn an_overdue_debt_is_reported_to_its_assignee_once() {
+    let test = TestApp::start().await;
+    let (manager, token) = (test.client(Role::Manager).await, test.token(Role::Agent).await);
+    let (mut assignee, mut other) = (Socket::of(&test, &token).await, Socket::of(&test, &test.token(Role::Agent).await).await);
+    let me = test.anonymous().with_token(&token).get("/auth/profile").await.expect(200)["id"].clone();
+    let new = json!({ "customer": { "name": "Ann" }, "amountDue": 100, "currency": "EUR", "assigneeId": me });
+    let account = manager.post("/accounts", &new).await.expect(201)["id"].clone();
+    sqlx::query("update accounts set due_date = (now() at time zone 'UTC')::date - 1")
+        .execute(&test.database.pool)
+        .await
+        .unwrap();
+    let worker = tokio::spawn(jobs::run(test.app.clone(), worker::kinds(), Vec::new()));
+    for _ in 0..2 {
+        let mut transaction = test.database.pool.begin().await.unwrap();
+        jobs::enqueue(&mut transaction, &TellOverdue {}, Terms::default()).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    let due = (test.clock.today() - chrono::TimeDelta::days(1)).to_string();
+    assert_eq!(assignee.event().await["event"], "notification.created");
+    let event = assignee.event().await;
+    let data = json!({ "accountId": account, "amount": 100.0, "currency": "EUR", "dueDate": due });
+    assert_eq!((&event["event"], &event["data"]), (&json!("payment.overdue"), &data));
+    assignee.expect_silence().await;
+    other.expect_silence().await;
+    test.app.stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn personal_data_is_masked_for_those_who_may_not_see_it() {
     let test = TestApp::start().await;
     let (agent, viewer) = (test.token(Role::Agent).await, test.token(Role::Viewer).await);
@@ -128,6 +181,8 @@ async fn log_ins_locks_and_figures_are_told_to_those_who_may_know() {
     }
     let locked = socket.event().await;
     assert_eq!((&locked["event"], &locked["data"]["username"]), (&json!("user.locked"), &json!("jane")));
+    sqlx::query("update users set name = 'Jane Miller' where username = 'jane'").execute(&test.database.pool).await.unwrap();
+    socket.expect_silence().await;
 }
 
 #[tokio::test]

@@ -6,3 +6,4 @@ mod resume;
 mod rights;
 mod socketio;
 mod sse;
+mod transports;

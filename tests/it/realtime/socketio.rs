@@ -66,6 +66,22 @@ async fn a_client_says_who_it_is_and_what_it_wants_to_hear() {
 }
 
 #[tokio::test]
+async fn more_than_a_hundred_messages_in_a_minute_or_64_kib_disconnect() {
+    let test = TestApp::start_api(&[]).await;
+    let token = test.token(Role::Viewer).await;
+    let mut chatty = SocketIo::of(&test, Transport::Polling, &token, &[]).await;
+    let dance = format!("42{}", json!(["dance", {}]));
+    chatty.send(&vec![dance.as_str(); 101].join("\x1e")).await;
+    let (event, told) = chatty.event().await;
+    assert_eq!((event.as_str(), &told["code"]), ("closed", &json!(1008)));
+    assert_eq!(chatty.packet().await, "41");
+    let mut calm = SocketIo::of(&test, Transport::Polling, &token, &[]).await;
+    assert_eq!(calm.ask("dance", &json!({})).await["error"]["code"], "bad_message");
+    let large = format!("42{}", json!(["subscribe", "x".repeat(65_536)]));
+    assert_eq!(calm.post(large).await.status(), 413);
+}
+
+#[tokio::test]
 async fn a_log_out_disconnects() {
     let test = TestApp::start_api(&[]).await;
     for transport in TRANSPORTS {

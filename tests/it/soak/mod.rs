@@ -3,6 +3,7 @@
 
 mod api;
 mod faults;
+mod sockets;
 mod stage;
 mod writers;
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ABSENT, accounts, id, own_id, results, start};
 use crate::harness::app::TestApp;
+use crate::harness::client::Client;
 
 #[tokio::test]
 async fn accounts_are_assigned_to_an_agent_at_once() {
@@ -170,6 +171,29 @@ async fn customers_change_in_bulk_with_their_contact_points() {
     assert_eq!(agent.get(&format!("/customers/{}", ids[2])).await.expect(200)["email"], "cleo@example.org");
     let plain = agent.get(&format!("/customers/{}", ids[1])).await;
     assert!(plain.text.contains(r#""metadata":{"score":1.1}"#) && plain.body["language"] == "de", "{}", plain.text);
+}
+
+#[tokio::test]
+async fn activities_change_in_bulk_and_those_of_others_are_corrected_by_managers_alone() {
+    let test = start().await;
+    let (manager, agent) = (test.client(Role::Manager).await, test.agent().await);
+    let account = accounts(&manager, 1).await.remove(0);
+    let note = async |by: &Client, note: &str| {
+        let new = json!({ "type": "note", "note": note });
+        id(&by.post(&format!("/accounts/{account}/activities"), &new).await.expect(201))
+    };
+    let (own, others) = (note(&agent, "called").await, note(&manager, "wrote").await);
+    let pin = json!({ "ids": [own, others], "set": { "isPinned": true } });
+    assert_eq!(results(&agent.patch("/activities/batch", &pin).await.expect(200)), [("updated", ""); 2]);
+    let items = json!({ "items": [
+        { "id": own, "type": "call", "occurredAt": "2026-01-31T10:00:00Z", "note": "called, no answer" },
+        { "id": others, "note": "wrote a letter" },
+    ]});
+    assert_eq!(results(&agent.patch("/activities/batch", &items).await.expect(200)), [("updated", ""), ("failed", "forbidden")]);
+    let contact = manager.get(&format!("/accounts/{account}")).await.expect(200)["lastContactAt"].clone();
+    assert_eq!(contact, "2026-01-31T10:00:00.000Z");
+    let corrected = manager.patch("/activities/batch", &json!({ "items": [items["items"][1]] })).await.expect(200);
+    assert_eq!(corrected["updated"], 1);
 }
 
 #[tokio::test]

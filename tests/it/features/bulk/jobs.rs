@@ -8,11 +8,13 @@ use collections::values::ids::{JobId, new};
 use serde_json::{Value, json};
 
 use super::{accounts, id, own_id, start};
+use crate::harness::amount::amount;
 use crate::harness::app::TestApp;
 use crate::harness::client::Client;
 use crate::harness::database::Database;
 use crate::harness::dice::Dice;
 use crate::harness::eventually::eventually;
+use crate::harness::socket::Socket;
 use crate::jobs::kinds::{Process, Workers, job, until};
 
 /// Inserts accounts of one customer; their ids in order.
@@ -148,6 +150,29 @@ async fn each_bad_record_is_named_and_a_retry_after_mending_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_sees_how_a_bulk_change_progresses_and_ends() {
+    let test = TestApp::start().await;
+    let token = test.token(Role::Manager).await;
+    let manager = test.anonymous().with_token(&token);
+    let mut ids = many(&test.database, 1_499).await;
+    ids.push(new().to_string());
+    let mut socket = Socket::of(&test, &token).await;
+    let id = begin(&manager, &json!({ "ids": ids, "set": { "creditor": "ACME" } })).await;
+    let _workers = Workers::start(&test.database);
+    let mut processed = 0;
+    loop {
+        let event = socket.event().await;
+        let data = &event["data"];
+        assert_eq!((&event["event"], &data["jobId"]), (&json!("job.progress"), &json!(id)));
+        assert!(data["processed"].as_i64().unwrap() >= processed, "{event}");
+        processed = data["processed"].as_i64().unwrap();
+        if data["status"] == "partial" {
+            break assert_eq!((&data["total"], &data["succeeded"], &data["failed"]), (&json!(1_500), &json!(1_499), &json!(1)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_does_no_more_than_its_user_may_when_it_runs() {
     let test = start().await;
     let (admin, manager) = (test.admin().await, test.client(Role::Manager).await);
@@ -196,7 +221,7 @@ async fn of_two_bulk_changes_of_the_same_versions_one_wins_each_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_is_changed_once_whenever_a_worker_is_killed() {
-    const KILLS: usize = 20;
+    let kills = amount("JOBS_KILLS").unwrap_or(20);
     let test = start().await;
     let manager = test.client(Role::Manager).await;
     many(&test.database, 6_000).await;
@@ -204,7 +229,7 @@ async fn every_record_is_changed_once_whenever_a_worker_is_killed() {
     let mut dice = Dice::new(seed);
     let mut jobs = Vec::new();
     let mut process = Process::start(&test.database);
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let is_over = match jobs.last() {
             Some(last) => job(&test.database, *last).await.status.is_finished(),
             None => true,

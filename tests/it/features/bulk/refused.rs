@@ -92,6 +92,7 @@ async fn each_resource_checks_its_own_members() {
             &["/set/accountId", "/set/amount", "/set/method"],
         ),
         ("/payments/batch", json!({ "accountNumber": "1" }), &["/set/accountNumber"]),
+        ("/activities/batch", json!({ "accountId": ABSENT, "isPinned": 1 }), &["/set/accountId", "/set/isPinned"]),
     ] {
         let refused = agent.patch(path, &json!({ "ids": [ABSENT], "set": set })).await;
         assert_eq!(refused.status, 422, "{path} {set}: {}", refused.body);
