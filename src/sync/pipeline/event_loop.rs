@@ -253,7 +253,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         }));
     }
 
-    /// Moves the checkpoint; the slot is told once it is saved.
+    /// Moves the checkpoint; the slot moves once it is saved.
     fn refreshed(&mut self, refreshed: Refreshed) {
         self.refreshing = None;
         if !refreshed.is_done {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::harness::app::{TestApp, redis_url};
 use crate::harness::client::Client;
-use crate::harness::ear::{Ear, Heard, WAYS};
 use crate::harness::redis::Redis;
+use crate::harness::subscriber::{Heard, Subscriber, WAYS};
 use crate::imports::files::{FORM, csv, form};
 
 /// Creates a customer: the id.
@@ -28,26 +28,27 @@ async fn a_change_from_anywhere_is_heard_by_every_transport_once_in_order_and_ma
     let other = test.beside(&["--redis-url", &redis, "--index-prefix", &test.database.name]).await;
     let (writer, agent, viewer) =
         (test.token(Role::Manager).await, test.token(Role::Agent).await, test.token(Role::Viewer).await);
-    let mut ears = Vec::new();
+    let mut subscribers = Vec::new();
     for address in [test.address(), other.address] {
         for (token, name) in [(&agent, "Ada Lovelace"), (&viewer, "A••• L•••")] {
-            ears.extend(Ear::all(address, token, &["customers"]).await.into_iter().map(|ear| (ear, name)));
+            subscribers
+                .extend(Subscriber::all(address, token, &["customers"]).await.into_iter().map(|subscriber| (subscriber, name)));
         }
     }
     let (here, there) = (at(test.address(), &writer), at(other.address, &writer));
     // The other server may begin to follow only now, and then tells its clients to load everything.
     let first = create(&here, "Ada Lovelace").await;
-    for (ear, _) in &mut ears {
-        let heard = ear.heard().await;
-        assert!(heard.event == "reset" || heard.data["id"] == first, "{:?}: {heard:?}", ear.way);
+    for (subscriber, _) in &mut subscribers {
+        let heard = subscriber.heard().await;
+        assert!(heard.event == "reset" || heard.data["id"] == first, "{:?}: {heard:?}", subscriber.way);
     }
 
     let mut hear = async |event: &str, id: &Value| {
         let mut ids = Vec::new();
-        for (ear, name) in &mut ears {
-            let heard = ear.heard().await;
-            assert_eq!((heard.event.as_str(), &heard.data["id"]), (event, id), "{:?}", ear.way);
-            assert_eq!(heard.data["name"], *name, "{:?}", ear.way);
+        for (subscriber, name) in &mut subscribers {
+            let heard = subscriber.heard().await;
+            assert_eq!((heard.event.as_str(), &heard.data["id"]), (event, id), "{:?}", subscriber.way);
+            assert_eq!(heard.data["name"], *name, "{:?}", subscriber.way);
             ids.push(heard.id);
         }
         ids.dedup();
@@ -74,27 +75,27 @@ async fn a_server_that_has_lost_redis_misses_nothing_or_says_so_once_on_every_tr
     let test = TestApp::start_with(&["--redis-url", &url]).await;
     let other = test.beside(&["--redis-url", &url, "--index-prefix", &test.database.name]).await;
     let (writer, token) = (test.client(Role::Manager).await, test.token(Role::Agent).await);
-    let mut ears = Ear::all(other.address, &token, &["customers"]).await;
+    let mut subscribers = Subscriber::all(other.address, &token, &["customers"]).await;
     create(&writer, "Ada").await;
-    for ear in &mut ears {
-        ear.heard().await;
+    for subscriber in &mut subscribers {
+        subscriber.heard().await;
     }
     redis.signal("KILL").await;
     let meanwhile = create(&writer, "Grace").await;
     test.settle().await;
     redis.restart().await;
     let mut heard = Vec::new();
-    for ear in &mut ears {
-        heard.push(vec![ear.heard().await]);
+    for subscriber in &mut subscribers {
+        heard.push(vec![subscriber.heard().await]);
     }
     let next = create(&writer, "Edith").await;
-    for (ear, heard) in ears.iter_mut().zip(&mut heard) {
+    for (subscriber, heard) in subscribers.iter_mut().zip(&mut heard) {
         while heard.last().is_none_or(|last| last.data["id"] != next) {
-            heard.push(ear.heard().await);
+            heard.push(subscriber.heard().await);
         }
         let count = |what: &dyn Fn(&Heard) -> bool| heard.iter().filter(|one| what(one)).count();
         let (resets, created) = (count(&|one| one.event == "reset"), count(&|one| one.data["id"] == meanwhile));
-        assert!(resets <= 1 && created <= 1 && resets + created + 1 == heard.len(), "{:?}: {heard:?}", ear.way);
+        assert!(resets <= 1 && created <= 1 && resets + created + 1 == heard.len(), "{:?}: {heard:?}", subscriber.way);
     }
     other.stop.cancel();
 }
@@ -107,14 +108,14 @@ async fn whose_rights_end_is_closed_on_every_transport() {
         let token = test.token(Role::Viewer).await;
         let user = at(test.address(), &token);
         let path = format!("/users/{}", user.get("/auth/profile").await.expect(200)["id"].as_str().unwrap());
-        let mut ears = Ear::all(test.address(), &token, &["payments"]).await;
+        let mut subscribers = Subscriber::all(test.address(), &token, &["payments"]).await;
         match end {
             "log-out" => user.post("/auth/logout", &json!({})).await.expect(204),
             "disabled" => admin.post(&format!("{path}/disable"), &json!({})).await.body,
             _ => admin.patch(&path, &json!({ "role": "agent" })).await.expect(200),
         };
-        for ear in &mut ears {
-            assert_eq!(ear.closed().await, 4401, "{end}, {:?}", ear.way);
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.closed().await, 4401, "{end}, {:?}", subscriber.way);
         }
     }
 }
@@ -123,14 +124,14 @@ async fn whose_rights_end_is_closed_on_every_transport() {
 async fn who_may_hear_less_is_told_so_on_every_transport() {
     let test = TestApp::start_api(&[]).await;
     let (admin, token) = (test.admin().await, test.token(Role::Manager).await);
-    let mut ears = Ear::all(test.address(), &token, &["users", "payments"]).await;
+    let mut subscribers = Subscriber::all(test.address(), &token, &["users", "payments"]).await;
     let without = json!({ "permissions": ["read", "personal", "edit", "manage"] });
     admin.put("/roles/manager/permissions", &without).await.expect(200);
     let narrowed = Heard { event: "unsubscribed".into(), id: None, data: json!({ "topics": ["users"] }) };
-    for ear in &mut ears {
-        let mut heard = ear.heard().await;
+    for subscriber in &mut subscribers {
+        let mut heard = subscriber.heard().await;
         heard.data.as_object_mut().unwrap().remove("type");
-        assert_eq!(heard, narrowed, "{:?}", ear.way);
+        assert_eq!(heard, narrowed, "{:?}", subscriber.way);
     }
-    assert_eq!(ears.len(), WAYS.len());
+    assert_eq!(subscribers.len(), WAYS.len());
 }

@@ -20,7 +20,7 @@ pub const WAYS: [Way; 4] =
     [Way::WebSocket, Way::SocketIo(Transport::WebSocket), Way::SocketIo(Transport::Polling), Way::EventStream];
 
 /// An open client.
-pub struct Ear {
+pub struct Subscriber {
     pub way: Way,
     client: Client,
 }
@@ -39,7 +39,7 @@ pub struct Heard {
     pub data: Value,
 }
 
-impl Ear {
+impl Subscriber {
     /// Opens a client that hears of topics.
     pub async fn open(way: Way, address: SocketAddr, token: &str, topics: &[&str]) -> Self {
         let client = match way {
@@ -59,11 +59,11 @@ impl Ear {
 
     /// Opens one of every way.
     pub async fn all(address: SocketAddr, token: &str, topics: &[&str]) -> Vec<Self> {
-        let mut ears = Vec::new();
+        let mut subscribers = Vec::new();
         for way in WAYS {
-            ears.push(Self::open(way, address, token, topics).await);
+            subscribers.push(Self::open(way, address, token, topics).await);
         }
-        ears
+        subscribers
     }
 
     /// The next event, or what the server says of the client itself.
