@@ -6,6 +6,7 @@ mod frozen;
 mod jobs;
 mod kills;
 mod lists;
+mod round_trip;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Files of imports: what is read from them, and which are refused and why.
 
 mod hostile;
+mod large;
 mod parts;
 mod text;
 mod workbooks;
