@@ -157,14 +157,18 @@ impl Stage {
             of("receiver")
         );
         std::fs::create_dir_all(&self.folder.0).unwrap();
-        for (target, text, wrong) in
-            [("customers", customers, "mergedName"), ("accounts", accounts, "reason"), ("payments", payments, "failureReason")]
-        {
+        // Whose cells are wrong, and shown for it.
+        for (target, text, wrong) in [
+            ("customers", customers, &["mergedName"][..]),
+            ("accounts", accounts, &["reason"]),
+            ("payments", payments, &["failureReason", "reference"]),
+        ] {
             let file = std::env::temp_dir().join(format!("{}-{target}.csv", self.database.name));
             std::fs::write(&file, text).unwrap();
             for more in [&["--dry-run"][..], &[], &["--json"]] {
                 let (stdout, stderr) = self.run(&[&["import", file.to_str().unwrap(), "--target", target], more].concat()).await;
-                self.check("the report of an import", &(stdout + &stderr).replace(of(wrong), ""));
+                let report = wrong.iter().fold(stdout + &stderr, |report, name| report.replace(of(name), ""));
+                self.check("the report of an import", &report);
             }
             std::fs::remove_file(file).unwrap();
         }
