@@ -70,7 +70,7 @@ impl Wire {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Reads one answer with a `content-length`; the connection stays open.
+    /// Reads one answer that says its length or comes in chunks; the connection stays open.
     pub async fn answer(&mut self) -> String {
         let mut bytes = Vec::new();
         let complete = async {
@@ -111,12 +111,32 @@ fn is_complete(bytes: &[u8]) -> bool {
     length(bytes, false).is_some_and(|length| length <= bytes.len())
 }
 
-/// The length of an answer with its body, once its head is complete.
+/// The length of an answer with its body, once its head and all heads of chunks are complete.
 fn length(bytes: &[u8], is_head: bool) -> Option<usize> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let end = line_end(bytes, b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    if head.contains("transfer-encoding: chunked\r\n") && !is_head {
+        return chunked(bytes, end);
+    }
     let body = head.lines().find_map(|line| line.strip_prefix("content-length: ")).filter(|_| !is_head);
     Some(end + body.map_or(0, |length| length.parse::<usize>().unwrap()))
+}
+
+/// Where the last chunk ends, of which the first starts at `start`.
+fn chunked(bytes: &[u8], mut start: usize) -> Option<usize> {
+    loop {
+        let data = start + line_end(bytes.get(start..)?, b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[start..data - 2]).unwrap(), 16).unwrap();
+        start = data + size + 2;
+        if size == 0 {
+            return Some(start);
+        }
+    }
+}
+
+/// Where the first such mark ends.
+fn line_end(bytes: &[u8], mark: &[u8]) -> Option<usize> {
+    Some(bytes.windows(mark.len()).position(|window| window == mark)? + mark.len())
 }
 
 /// The status of an answer; 0 if there is none.

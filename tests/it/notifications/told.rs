@@ -67,6 +67,7 @@ async fn what_one_transaction_or_job_has_done_is_one_notification() {
         ),
     )
     .await;
+    tell(&test).await;
     let job = enqueue(&test, &agent).await;
     // A job's own changes; its id is that of the request.
     run(

@@ -234,7 +234,7 @@ async fn the_exit_code_of_verify_says_whether_the_index_equals_the_rows() {
     let (code, said) = test.command(&["sync", "repair"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("customers    2 written again, 2 repaired, 1 removed; left: 0 missing, 0 stale, 0 without a row"),
+        said.contains("customers            2 written again, 2 repaired, 1 removed; left: 0 missing, 0 stale, 0 without a row"),
         "{said}"
     );
     test.expect_equal().await;
@@ -291,7 +291,7 @@ async fn the_status_has_stable_member_names() {
     insta::assert_snapshot!(found.join("\n"));
     let (code, table) = test.command(&["sync", "status"]).await;
     assert_eq!(code, Some(0), "{table}");
-    assert!(table.contains("customers    verified") && table.contains("the oldest is open for"), "{table}");
+    assert!(table.contains("customers            verified") && table.contains("the oldest is open for"), "{table}");
 }
 
 #[tokio::test]
