@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use collections::collections::{ALL, find};
 use collections::http::Row;
 use collections::server;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::message::Caller;
 use super::mutate::{Mutated, mutate};
@@ -30,6 +30,9 @@ const RENEWAL: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After this pause a client that has sent half a request ends its side of the connection.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A client tries again what the server was too busy for; the database of a machine that runs other tests may be.
+const RETRIES: u64 = 3;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Bytes of an answer to a refused request.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
@@ -54,7 +57,13 @@ impl Run {
             let row = &self.table[usize::try_from(dice.roll(self.table.len() as u64)).unwrap()];
             let mutated = mutate(caller.request(row, number, &mut dice), &mut dice);
             let server = usize::try_from(dice.roll(2)).unwrap();
-            let answer = send(&mut wires[server], self.servers[server].address(), &mutated).await;
+            let mut answer = send(&mut wires[server], self.servers[server].address(), &mutated).await;
+            for _ in 0..RETRIES {
+                if answer.as_deref().is_some_and(|answer| status(answer) == 503) {
+                    sleep(RETRY_AFTER).await;
+                    answer = send(&mut wires[server], self.servers[server].address(), &mutated).await;
+                }
+            }
             *self.statuses.lock().unwrap().entry(answer.as_deref().map_or(0, status)).or_default() += 1;
             if let Some(fault) = self.fault(answer.as_deref(), &mutated) {
                 let request = mutated.bytes.escape_ascii().to_string().replace(&caller.token, "TOKEN");
