@@ -9,8 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Reads FAILPOINTS.
-    #[cfg(feature = "failpoints")]
-    let _scenario = fail::FailScenario::setup();
+    // Reads FAILPOINTS, in the builds of tests.
+    let _scenario = fail::has_failpoints().then(fail::FailScenario::setup);
     cli::main().await
 }

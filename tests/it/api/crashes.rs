@@ -122,7 +122,6 @@ async fn a_write_whose_answer_was_lost_with_its_server_is_answered_by_the_next()
 }
 
 /// The process dies at the statement behind the commit, so that no answer can have left it.
-#[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn a_server_that_dies_behind_the_commit_has_answered_for_the_next() {
     let (stage, server) = Stage::start().await;
@@ -146,7 +145,6 @@ async fn a_server_that_dies_behind_the_commit_has_answered_for_the_next() {
 }
 
 /// Before the commit there is neither effect nor answer.
-#[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn a_server_that_dies_before_the_commit_has_done_nothing() {
     let (stage, server) = Stage::start().await;

@@ -83,7 +83,6 @@ async fn a_job_that_kills_every_worker_is_given_up() {
     assert_counted(&database, id, 0).await;
 }
 
-#[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_item_is_done_once_wherever_a_worker_is_killed() {
     let database = Database::create().await;

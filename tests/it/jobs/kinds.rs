@@ -220,7 +220,7 @@ impl Process {
         Self::start_with(database, "")
     }
 
-    /// Starts it with failpoints, if this build has them.
+    /// Starts it with failpoints.
     pub fn start_with(database: &Database, failpoints: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -254,7 +254,6 @@ impl Process {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_process_works_until_it_is_killed() {
     let Ok(url) = std::env::var(DATABASE) else { return };
-    #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     jobs::run(open(&url), kinds(), Vec::new()).await.unwrap();
 }

@@ -95,7 +95,6 @@ async fn nothing_is_lost_whatever_breaks() {
 }
 
 /// The failpoints at which a process is killed.
-#[cfg(feature = "failpoints")]
 const KILL_POINTS: [&str; 18] = [
     "sync-received",
     "sync-before-barrier",
@@ -117,7 +116,6 @@ const KILL_POINTS: [&str; 18] = [
     "sync-after-promotion",
 ];
 
-#[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "minutes long; bin/soak runs it"]
 async fn nothing_is_lost_wherever_a_process_is_killed() {

@@ -139,7 +139,6 @@ impl Stage {
     }
 
     /// Kills the first server at a failpoint, after it has passed there some times. Returns whether it was reached.
-    #[cfg(feature = "failpoints")]
     pub(super) async fn kill_at(&self, point: &str, passes: u64) -> bool {
         self.kill(0).await;
         self.launch(0, &format!("{point}={passes}*off->return")).await;

@@ -75,10 +75,8 @@ async fn the_visibility_barrier_holds_a_commit_until_it_is_visible() {
 }
 
 /// Turns off the visibility barrier of every sync of this process until it is dropped.
-#[cfg(feature = "failpoints")]
 struct OpenBarrier;
 
-#[cfg(feature = "failpoints")]
 impl OpenBarrier {
     fn new() -> Self {
         fail::cfg("sync-barrier-open", "return").unwrap();
@@ -86,7 +84,6 @@ impl OpenBarrier {
     }
 }
 
-#[cfg(feature = "failpoints")]
 impl Drop for OpenBarrier {
     fn drop(&mut self) {
         fail::remove("sync-barrier-open");
@@ -94,7 +91,6 @@ impl Drop for OpenBarrier {
 }
 
 /// Shows that the visibility barrier is needed.
-#[cfg(feature = "failpoints")]
 #[tokio::test]
 #[ignore = "turns off the visibility barrier of every test beside it; .ci/run and bin/soak run it alone"]
 async fn without_the_barrier_the_commit_would_be_lost() {
