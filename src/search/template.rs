@@ -10,6 +10,9 @@ use super::Collection;
 use crate::values::text;
 
 const SETTINGS: &str = include_str!("../../index-templates/_settings.json");
+/// How often Elasticsearch itself makes what was written for analysts searchable. The sync does it for lists alone: no list waits for
+/// a dashboard.
+const ANALYSTS_REFRESH: &str = "5s";
 /// The mapping of [`super::Terms`], alike in every collection.
 const SEARCH: &str = include_str!("../../index-templates/_search.json");
 
@@ -28,7 +31,10 @@ impl Template {
     /// # Errors
     /// A file that is not JSON; a test reads them all.
     pub fn new(collection: &Collection) -> serde_json::Result<Self> {
-        let settings: Value = serde_json::from_str(SETTINGS)?;
+        let mut settings: Value = serde_json::from_str(SETTINGS)?;
+        if !collection.is_listed() {
+            settings["index"]["refresh_interval"] = json!(ANALYSTS_REFRESH);
+        }
         let mut mappings: Value = serde_json::from_str(collection.template)?;
         let mut search: Value = serde_json::from_str(SEARCH)?;
         if let (Some(shared), Some(own)) = (

@@ -49,7 +49,7 @@ struct Roles {
 /// What became of some documents.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Live indices that were written to and have to be refreshed.
+    /// Live indices of lists that were written to and have to be refreshed.
     pub indices: BTreeSet<String>,
     /// Documents that Elasticsearch was too busy for, or away.
     pub unwritten: Keys,
@@ -320,7 +320,9 @@ impl Writer {
             match outcome {
                 Outcome::Written | Outcome::Outdated if live.contains(&sent.index) => {
                     taken.push(key);
-                    written.indices.insert(sent.index);
+                    if collections::find(sent.collection).is_some_and(Collection::is_listed) {
+                        written.indices.insert(sent.index);
+                    }
                 }
                 Outcome::Outdated => {
                     written.outdated.entry(sent.collection).or_default().insert(sent.id);

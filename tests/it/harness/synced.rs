@@ -215,6 +215,10 @@ impl Synced {
         for collection in indexed(self.app.config.search.analytics) {
             let is_reached = self.app.watermark.reached(collection.name, wanted, Duration::from_secs(180)).await;
             assert!(is_reached, "{} do not reach {wanted}: {:?}", collection.name, self.app.watermark.status.report());
+            if !collection.is_listed() {
+                // The sync leaves these to Elasticsearch, which takes seconds.
+                self.try_raw(reqwest::Method::POST, &format!("{}-{}/_refresh", self.name, collection.name), None).await;
+            }
         }
     }
 
