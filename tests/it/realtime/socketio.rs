@@ -22,7 +22,6 @@ async fn both_transports_tell_the_same_with_the_names_of_older_clients() {
     let payment =
         json!({ "customerId": customer["id"], "amount": 12.5, "currency": "EUR", "method": "cash", "receiver": "Desk" });
     let payment = agent.post("/payments", &payment).await.expect(201);
-    agent.patch(&format!("/payments/{}", payment["id"].as_str().unwrap()), &json!({ "status": "failed" })).await.expect(200);
     for (socket, name) in &mut sockets {
         for expected in ["customer_created", "new_customer"] {
             let (event, told) = socket.event().await;
@@ -36,6 +35,10 @@ async fn both_transports_tell_the_same_with_the_names_of_older_clients() {
             assert_eq!((&told["data"][member], &told[member]), (as_read, as_read), "{member}");
         }
         assert_eq!(told["amount"], json!(12.5));
+    }
+    // Only now, because an event shows its record as it is when the event is written.
+    agent.patch(&format!("/payments/{}", payment["id"].as_str().unwrap()), &json!({ "status": "failed" })).await.expect(200);
+    for (socket, _) in &mut sockets {
         let (event, told) = socket.event().await;
         assert_eq!((event.as_str(), &told["data"]["status"]), ("payment_updated", &json!("failed")));
         assert!(told["updatedAt"].is_string() && told["eventId"].is_string(), "{told}");
