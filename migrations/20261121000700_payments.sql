@@ -35,6 +35,8 @@ create table payments (
   updated_by uuid
     constraint payments_updated_by_fkey references users on delete restrict,
   deleted_at timestamptz(3),
+  -- The version with which the money came, at its latest.
+  settled_version bigint,
   search_fold text not null generated always as (padded(coalesce(receiver, '') || ' ' || coalesce(description, ''))) stored,
   reference_terms text[] not null generated always as (number_terms(reference)) stored
 );
@@ -48,5 +50,20 @@ create index payments_created_at on payments (created_at desc nulls last, id);
 create index payments_updated_at on payments (updated_at, id);
 create index payments_search_fold on payments using gin (search_fold gin_trgm_ops);
 create index payments_reference_terms on payments using gin (reference_terms);
+
+create function note_settlement() returns trigger
+  language plpgsql
+as $$
+begin
+  if new.status = 'success' and tg_op = 'INSERT' then
+    new.settled_version := new.version;
+  elsif new.status = 'success' and old.status <> 'success' then
+    new.settled_version := old.version + 1;
+  end if;
+  return new;
+end
+$$;
+
+create trigger note_settlement before insert or update of status on payments for each row execute function note_settlement();
 
 select make_searchable('payments');

@@ -232,7 +232,7 @@ select make_audited('contact_points', personal => '{value, normalized, label}');
 select make_audited('addresses', personal => '{label, line1, line2, city, region, postal_code}');
 -- The ledger's trigger moves the balance by its entries, which are logged.
 select make_audited('accounts', personal => '{custom}', derived => true);
-select make_audited('payments', personal => '{receiver, description}');
+select make_audited('payments', personal => '{receiver, description}', untold => '{settled_version}');
 select make_audited('ledger_entries', personal => '{reason}');
 select make_audited('users', personal => '{email, name, password_hash}');
 -- A refresh prolongs a session, which says nothing new.

@@ -23,7 +23,8 @@ pub struct Changes {
 struct Note {
     /// None if only something changed that belongs to the row.
     operation: Option<Operation>,
-    version: Option<i64>,
+    /// The first and the last of its versions.
+    versions: Option<(i64, i64)>,
     /// The place of the latest change among all.
     order: usize,
 }
@@ -31,7 +32,7 @@ struct Note {
 impl Changes {
     /// Notes a change of a row itself.
     pub fn row(&mut self, collection: &'static str, id: Uuid, operation: Operation, version: Option<i64>) {
-        self.note(collection, id, Some(operation), version);
+        self.note(collection, id, Some(operation), version.map(|version| (version, version)));
     }
 
     /// Notes a change of something that belongs to a row.
@@ -51,7 +52,7 @@ impl Changes {
             self.everything();
         }
         for ((collection, id), note) in later.in_order() {
-            self.note(collection, id, note.operation, note.version);
+            self.note(collection, id, note.operation, note.versions);
         }
     }
 
@@ -60,7 +61,8 @@ impl Changes {
     pub fn list(&self) -> Option<Vec<Announcement>> {
         let announcement = |((collection, id), note): (_, Note)| {
             let operation = note.operation.unwrap_or(Operation::Changed);
-            Announcement { collection: std::borrow::Cow::Borrowed(collection), id, version: note.version, operation }
+            let (first_version, version) = note.versions.unzip();
+            Announcement { collection: std::borrow::Cow::Borrowed(collection), id, first_version, version, operation }
         };
         (!self.is_unlisted).then(|| self.in_order().into_iter().map(announcement).collect())
     }
@@ -71,7 +73,7 @@ impl Changes {
         rows
     }
 
-    fn note(&mut self, collection: &'static str, id: Uuid, operation: Option<Operation>, version: Option<i64>) {
+    fn note(&mut self, collection: &'static str, id: Uuid, operation: Option<Operation>, versions: Option<(i64, i64)>) {
         if self.is_unlisted {
             return;
         }
@@ -87,10 +89,13 @@ impl Changes {
                     (known, None) | (known @ Some(Operation::Created), Some(Operation::Changed)) => known,
                     (_, operation) => operation,
                 };
-                known.version = version.or(known.version);
+                known.versions = match (known.versions, versions) {
+                    (Some((first, _)), Some((_, last))) => Some((first, last)),
+                    (known, later) => later.or(known),
+                };
                 known.order = order;
             })
-            .or_insert(Note { operation, version, order });
+            .or_insert(Note { operation, versions, order });
     }
 }
 
@@ -101,28 +106,30 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(1);
 
     #[track_caller]
-    fn check(notes: &[(Option<Operation>, Option<i64>)], expected: (Operation, Option<i64>)) {
+    fn check(notes: &[(Option<Operation>, Option<i64>)], expected: (Operation, Option<(i64, i64)>)) {
         let (mut together, mut apart) = (Changes::default(), Changes::default());
         for (operation, version) in notes {
-            together.note("customers", ID, *operation, *version);
+            let versions = version.map(|version| (version, version));
+            together.note("customers", ID, *operation, versions);
             let mut one = Changes::default();
-            one.note("customers", ID, *operation, *version);
+            one.note("customers", ID, *operation, versions);
             apart.absorb(one);
         }
         for changes in [together, apart] {
             let [announcement] = &changes.list().unwrap()[..] else { panic!("one row, once") };
-            assert_eq!((announcement.operation, announcement.version), expected);
+            let versions = announcement.first_version.zip(announcement.version);
+            assert_eq!((announcement.operation, versions), expected);
         }
     }
 
     #[test]
     fn a_row_that_changed_often_is_announced_once_with_its_latest_change() {
         use Operation::{Changed, Created, Deleted};
-        check(&[(Some(Created), Some(1)), (Some(Changed), Some(2))], (Created, Some(2)));
-        check(&[(Some(Created), Some(1)), (None, None)], (Created, Some(1)));
-        check(&[(Some(Changed), Some(2)), (Some(Deleted), Some(3))], (Deleted, Some(3)));
-        check(&[(Some(Deleted), Some(3)), (None, None)], (Deleted, Some(3)));
-        check(&[(Some(Deleted), Some(3)), (Some(Changed), Some(4))], (Changed, Some(4)));
+        check(&[(Some(Created), Some(1)), (Some(Changed), Some(2))], (Created, Some((1, 2))));
+        check(&[(Some(Created), Some(1)), (None, None)], (Created, Some((1, 1))));
+        check(&[(Some(Changed), Some(2)), (Some(Deleted), Some(3))], (Deleted, Some((2, 3))));
+        check(&[(Some(Deleted), Some(3)), (None, None)], (Deleted, Some((3, 3))));
+        check(&[(Some(Deleted), Some(3)), (Some(Changed), Some(4))], (Changed, Some((3, 4))));
         check(&[(None, None)], (Changed, None));
     }
 

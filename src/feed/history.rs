@@ -120,6 +120,7 @@ mod tests {
         let announcement = Announcement {
             collection: "customers".into(),
             id: uuid::Uuid::from_u128(lsn.into()),
+            first_version: Some(1),
             version: Some(1),
             operation: Operation::Changed,
         };

@@ -55,6 +55,9 @@ pub struct Announcement {
     /// The collection; or a table that is none, but whose rows others show.
     pub collection: Cow<'static, str>,
     pub id: Uuid,
+    /// The version of the first of the changes that are announced together.
+    #[serde(default)]
+    pub first_version: Option<i64>,
     /// The row's version, the one of its ETag; none if only what belongs to it has changed.
     pub version: Option<i64>,
     pub operation: Operation,

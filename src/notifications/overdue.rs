@@ -27,6 +27,25 @@ impl Kind for TellOverdue {
     async fn run(&self, after: Uuid, chunk: &mut Chunk<'_>) -> Result<Next<Uuid>> {
         let today = chunk.app.config.default_time_zone.day_of(chunk.app.clock.now());
         let first = today.checked_sub_days(Days::new(NEWS_DAYS)).unwrap_or(today);
+        let overdue = sqlx::query_scalar!(
+            r#"
+            select id
+            from accounts
+            where deleted_at is null
+            and status = 'open'
+            and balance > 0
+            and due_date >= $1
+            and due_date < $2
+            and id > $3
+            order by id
+            limit $4
+            "#,
+            first,
+            today,
+            after,
+            BATCH,
+        );
+        let overdue = overdue.fetch_all(&mut *chunk.connection).await?;
         let news = sqlx::query_as!(
             News,
             r#"
@@ -34,18 +53,7 @@ impl Kind for TellOverdue {
               r.id as "user_id!", 'payment.overdue' as "kind!", a.id as "subject?", 1::bigint as "count!", a.balance as "amount?",
               a.currency as "currency?", null as state, a.due_date as "due_date?",
               concat_ws('/', 'payment.overdue', a.id::text, a.due_date::text) as "event!"
-            from (
-              select id, balance, currency, due_date, assignee_id
-              from accounts
-              where deleted_at is null
-              and status = 'open'
-              and balance > 0
-              and due_date >= $1
-              and due_date < $2
-              and id > $3
-              order by id
-              limit $4
-            ) a
+            from accounts a
             cross join lateral (
               select a.assignee_id as id where a.assignee_id is not null
               union all
@@ -55,16 +63,15 @@ impl Kind for TellOverdue {
               where a.assignee_id is null
               and u.disabled_at is null
             ) r
+            where a.id = any($1)
             order by a.id
             "#,
-            first,
-            today,
-            after,
-            BATCH,
+            &overdue,
         );
         let news = news.fetch_all(&mut *chunk.connection).await?;
         let told = store::insert(&mut *chunk.connection, &news).await?;
         chunk.succeed(told.try_into().unwrap_or(i64::MAX));
-        Ok(news.last().and_then(|last| last.subject).map_or(Next::Finished, Next::Chunk))
+        // By account, because there may be no user to notify of the last ones.
+        Ok(overdue.last().copied().map_or(Next::Finished, Next::Chunk))
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn events(app: &App, snapshot: &mut PgConnection, announced: &[
         let documents = rows::read(snapshot, collection, &ids).await?.documents;
         let records: HashMap<Uuid, &[u8]> = documents.iter().map(|(id, source)| (*id, document::record(source))).collect();
         let authors = Authors::of(app, &mut *snapshot, records.values().copied()).await?;
-        let received = if name == "payments" { received(snapshot, &ids).await? } else { HashSet::new() };
+        let received = if name == "payments" { received(snapshot, &of_collection).await? } else { HashSet::new() };
         let writer = Writer { app, collection, authors };
         for (id, one) in of_collection {
             let record = records.get(&one.id).copied();
@@ -114,28 +114,21 @@ impl Writer<'_> {
     }
 }
 
-/// Those of the payments whose money came with their latest change: they were recorded as a success, or became one.
-async fn received(snapshot: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+/// Those of the payments whose money came with one of the announced changes, whatever has followed.
+async fn received(snapshot: &mut PgConnection, announced: &[&(EventId, &Announcement)]) -> Result<HashSet<Uuid>> {
+    let versions = |version: fn(&Announcement) -> Option<i64>| -> Vec<i64> {
+        announced.iter().map(|(_, one)| version(one).unwrap_or_default()).collect()
+    };
     let received = sqlx::query_scalar!(
         r#"
         select p.id
-        from payments p
-        where p.id = any($1)
-        and p.status = 'success'
-        and (
-          p.version = 1
-          or 'success' = (
-            select l.details -> 'status' ->> 1
-            from audit_log l
-            where l.subject = p.id
-            and l.kind = 'payments'
-            and l.action = 'change'
-            order by l.xid desc, l.id desc
-            limit 1
-          )
-        )
+        from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as announced (id, first_version, version)
+        join payments p on p.id = announced.id
+        where p.settled_version between announced.first_version and announced.version
         "#,
-        ids,
+        &announced.iter().map(|(_, one)| one.id).collect::<Vec<_>>(),
+        &versions(|one| one.first_version),
+        &versions(|one| one.version),
     );
     Ok(received.fetch_all(snapshot).await?.into_iter().collect())
 }

@@ -94,6 +94,19 @@ async fn money_without_an_account_is_reported_when_it_comes() {
             assert_eq!(about(&socket.event().await), ((*event).into(), payment.clone()));
         }
     }
+    // Other changes of the payment follow before anyone can have read the first.
+    let new = json!({ "amount": 20, "currency": "EUR", "method": "cash", "status": "pending" });
+    let payment = agent.post("/payments", &new).await.expect(201)["id"].as_str().unwrap().to_owned();
+    assert_eq!(about(&socket.event().await), ("payment.created".into(), payment.clone()));
+    let mut transaction = test.database.pool.begin().await.unwrap();
+    for change in ["status = 'success'", "description = 'rate 2'", "reference = 'R-2'"] {
+        let update = sqlx::AssertSqlSafe(format!("update payments set {change} where id = '{payment}'"));
+        sqlx::query(update).execute(&mut *transaction).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    for event in ["payment.updated", "payment.received"] {
+        assert_eq!(about(&socket.event().await), (event.into(), payment.clone()));
+    }
     socket.expect_silence().await;
 }
 
