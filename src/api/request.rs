@@ -133,6 +133,11 @@ impl Request {
         self.read(json::object).await
     }
 
+    /// Reads the body of a request that changes many records; see `json::object_of_many`.
+    pub async fn object_of_many(&mut self) -> Result<Object> {
+        self.read(json::object_of_many).await
+    }
+
     async fn read<T: Send + 'static>(&mut self, read: fn(&[u8]) -> Result<T>) -> Result<T> {
         message::check_json(&self.headers)?;
         let bytes = self.bytes().await?;

@@ -8,18 +8,28 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::values::json::{Object, Value};
+use tree::{MAX_VALUES, MAX_VALUES_OF_MANY};
 
 /// Reads JSON of exactly this type.
 ///
 /// Stricter than a derive alone: refuses unknown members of every type, arrays in place of objects, repeated members, and NUL in
 /// texts. Broken syntax is 400, a value of another type or range 422; the first violation is reported.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    fit(&tree::parse(bytes)?)
+    fit(&tree::parse(bytes, MAX_VALUES)?)
 }
 
 /// Reads an object of any members, whose numbers keep their digits; refuses what [`read`] refuses of any type.
 pub(crate) fn object(bytes: &[u8]) -> Result<Object> {
-    tree::parse(bytes)?.into_object().ok_or_else(|| Error::invalid("", "wrong_type", "expected an object"))
+    object_of(bytes, MAX_VALUES)
+}
+
+/// Reads an object that changes many records, and so has more values than others.
+pub(crate) fn object_of_many(bytes: &[u8]) -> Result<Object> {
+    object_of(bytes, MAX_VALUES_OF_MANY)
+}
+
+fn object_of(bytes: &[u8], max_values: usize) -> Result<Object> {
+    tree::parse(bytes, max_values)?.into_object().ok_or_else(|| Error::invalid("", "wrong_type", "expected an object"))
 }
 
 /// Reads a parsed value as [`read`] does.

@@ -9,19 +9,23 @@ use super::numbers::Numbers;
 use crate::error::{Error, Result, Violation, escaped};
 use crate::values::json::{Object, Value};
 
-/// Values in one body: the ids of a bulk change and what goes with them. A value takes up to a hundred times the memory of its text.
-const MAX_VALUES: usize = 10_500;
+/// Values in one body. A value takes up to a hundred times the memory of its text.
+pub(super) const MAX_VALUES: usize = 10_500;
+
+/// Values in a body that changes many records: 10,000 of them, each with its id, its version and a few changes.
+pub(super) const MAX_VALUES_OF_MANY: usize = 60_000;
 
 /// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;
 
-/// Parses a whole body.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
+/// Parses a whole body of so many values at most.
+pub(crate) fn parse(bytes: &[u8], max_values: usize) -> Result<Value> {
     let trace = Trace {
         numbers: RefCell::new(Numbers(bytes)),
         path: RefCell::default(),
         reason: RefCell::default(),
         values: Cell::default(),
+        max_values,
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let tree = Node { trace: &trace, depth: 0 }.deserialize(&mut deserializer);
@@ -34,6 +38,7 @@ struct Trace<'a> {
     path: RefCell<Vec<String>>,
     reason: RefCell<Option<Reason>>,
     values: Cell<usize>,
+    max_values: usize,
 }
 
 enum Reason {
@@ -52,7 +57,7 @@ impl Trace<'_> {
     /// Counts the entries of arrays and objects.
     fn count<E: serde::de::Error>(&self) -> std::result::Result<(), E> {
         self.values.set(self.values.get() + 1);
-        if self.values.get() > MAX_VALUES { self.fail(Reason::Many) } else { Ok(()) }
+        if self.values.get() > self.max_values { self.fail(Reason::Many) } else { Ok(()) }
     }
 
     fn at<T, E>(&self, step: impl fmt::Display, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
@@ -64,7 +69,7 @@ impl Trace<'_> {
         match self.reason.take() {
             Some(Reason::Repeated) => malformed("duplicate_member", pointer, "a member is repeated"),
             Some(Reason::Deep) => malformed("too_deep", pointer, &format!("values nest deeper than {MAX_DEPTH} levels")),
-            Some(Reason::Many) => Error::invalid(pointer, "too_many", format!("a body takes at most {MAX_VALUES} values")),
+            Some(Reason::Many) => Error::invalid(pointer, "too_many", format!("a body takes at most {} values", self.max_values)),
             Some(Reason::Nul) => Error::invalid(pointer, "unstorable_text", "text must not contain NUL"),
             // The parser's only error about a value and not about syntax; it has no code of its own.
             None if error.to_string().starts_with("number out of range") => {

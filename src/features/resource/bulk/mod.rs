@@ -69,7 +69,7 @@ pub trait Bulk: Resource + PartialEq {
 /// Changes many records: those that are listed, or those that a filter selects.
 pub async fn change_many<R: Bulk>(caller: Caller, mut request: Request) -> Result<Reply> {
     auth::count_bulk(&request, &caller).await?;
-    let body = request.object().await?;
+    let body = request.object_of_many().await?;
     let context = Context::of(&request.app, caller.id, caller.authority());
     let Body { chosen, set } = Body::read::<R>(body, &request, &context)?;
     let work = Work { set: &set, context, disclosure: caller.disclosure() };
