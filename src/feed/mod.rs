@@ -56,7 +56,6 @@ pub struct Announcement {
     pub collection: Cow<'static, str>,
     pub id: Uuid,
     /// The version of the first of the changes that are announced together.
-    #[serde(default)]
     pub first_version: Option<i64>,
     /// The row's version, the one of its ETag; none if only what belongs to it has changed.
     pub version: Option<i64>,

@@ -116,9 +116,6 @@ impl Writer<'_> {
 
 /// Those of the payments whose money came with one of the announced changes, whatever has followed.
 async fn received(snapshot: &mut PgConnection, announced: &[&(EventId, &Announcement)]) -> Result<HashSet<Uuid>> {
-    let versions = |version: fn(&Announcement) -> Option<i64>| -> Vec<i64> {
-        announced.iter().map(|(_, one)| version(one).unwrap_or_default()).collect()
-    };
     let received = sqlx::query_scalar!(
         r#"
         select p.id
@@ -127,8 +124,8 @@ async fn received(snapshot: &mut PgConnection, announced: &[&(EventId, &Announce
         where p.settled_version between announced.first_version and announced.version
         "#,
         &announced.iter().map(|(_, one)| one.id).collect::<Vec<_>>(),
-        &versions(|one| one.first_version),
-        &versions(|one| one.version),
+        &announced.iter().map(|(_, one)| one.first_version).collect::<Vec<_>>() as &[Option<i64>],
+        &announced.iter().map(|(_, one)| one.version).collect::<Vec<_>>() as &[Option<i64>],
     );
     Ok(received.fetch_all(snapshot).await?.into_iter().collect())
 }

@@ -141,3 +141,30 @@ async fn an_overdue_debt_is_told_once_for_each_due_date() {
     test.app.stop.cancel();
     worker.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn overdue_debts_without_anyone_to_tell_end_no_job_before_those_behind_them() {
+    let test = TestApp::start_api(&[]).await;
+    let (manager, agent) = (person(&test, Role::Manager).await, person(&test, Role::Agent).await);
+    let account = account_of(&manager.client, &agent.id).await;
+    // Balances that no ledger entry has made.
+    run(&test, "alter table accounts disable trigger user").await;
+    run(
+        &test,
+        "insert into accounts (id, customer_id, currency, balance)
+        select ('00000000-0000-7000-8000-' || lpad(number::text, 12, '0'))::uuid, c.id, 'EUR', 100
+        from (select id from customers limit 1) c, generate_series(1, 500) as number",
+    )
+    .await;
+    run(&test, "alter table accounts enable trigger user").await;
+    run(&test, "update accounts set due_date = (now() at time zone 'UTC')::date - 1").await;
+    run(&test, "update users set disabled_at = now() where role in ('manager', 'admin')").await;
+    let worker = tokio::spawn(jobs::run(test.app.clone(), collections::worker::kinds(), Vec::new()));
+    enqueue(&test, &agent).await;
+    eventually("the agent is told", async || {
+        list(&agent).await.iter().any(|one| one["kind"] == "payment.overdue" && one["subject"] == json!(account))
+    })
+    .await;
+    test.app.stop.cancel();
+    worker.await.unwrap().unwrap();
+}
