@@ -20,9 +20,9 @@ use crate::harness::server::Server;
 use crate::harness::sizes::Sizes;
 use crate::harness::{catch_up, machine};
 use crate::parts::{
-    announcements, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists, loading,
-    overload, payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sockets, sync_rate, trials, typing,
-    workbooks,
+    announcements, attacks, builds, bulk_changes, coalescing, embedded_lists, exports, express, freshness, hot_row, lists,
+    loading, overload, payment_writes, pgsync, record_reads, reindex, reindex_latency, resources, sockets, sync_rate, trials,
+    typing, workbooks,
 };
 
 #[global_allocator]
@@ -120,6 +120,8 @@ enum Part {
     P19,
     /// Builds and tests.
     P20,
+    /// Trial: lists of one client while another does its worst.
+    Attacks,
     /// Trial: writes go on while Elasticsearch is away.
     Outage,
     /// Trial: a customer with very many accounts is renamed.
@@ -134,7 +136,7 @@ enum Part {
 
 impl Part {
     /// In the order in which they are measured: what changes the data most comes last.
-    const ORDER: [Self; 26] = [
+    const ORDER: [Self; 27] = [
         Self::P1,
         Self::P3,
         Self::P4,
@@ -156,6 +158,7 @@ impl Part {
         Self::P13,
         Self::P14,
         Self::P19,
+        Self::Attacks,
         Self::Drift,
         Self::ReindexCrash,
         Self::Outage,
@@ -164,7 +167,7 @@ impl Part {
     ];
 
     fn is_trial(self) -> bool {
-        matches!(self, Self::Outage | Self::Fanout | Self::ReindexCrash | Self::Drift | Self::LargeTransaction)
+        matches!(self, Self::Attacks | Self::Outage | Self::Fanout | Self::ReindexCrash | Self::Drift | Self::LargeTransaction)
     }
 }
 
@@ -254,6 +257,7 @@ impl Options {
                 Part::P16 => bulk_changes::measure(&context).boxed_local().await,
                 Part::P18 => overload::measure(&context).boxed_local().await,
                 Part::P19 => resources::measure(&mut context).boxed_local().await,
+                Part::Attacks => attacks::measure(&context).boxed_local().await,
                 Part::Outage => trials::outage::measure(&mut context, self.outage_seconds).boxed_local().await,
                 Part::Fanout => trials::fanout::measure(&mut context, self.children).boxed_local().await,
                 Part::ReindexCrash => trials::reindex_crash::measure(&mut context).boxed_local().await,

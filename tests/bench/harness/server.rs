@@ -71,13 +71,17 @@ impl Server {
 
     /// Signs in; later requests to the endpoint carry the token.
     pub async fn sign_in(&mut self) -> anyhow::Result<()> {
-        let (username, password) = DEMO_LOGIN;
+        self.endpoint.authorization = Some(self.token_of(DEMO_LOGIN).await?);
+        Ok(())
+    }
+
+    /// Signs a user in; returns the value of the `authorization` header.
+    pub async fn token_of(&self, (username, password): (&str, &str)) -> anyhow::Result<String> {
         let body = serde_json::json!({ "username": username, "password": password }).to_string();
         let request = self.endpoint.post("/api/v1/auth/login", body)?;
         let answer: serde_json::Value = serde_json::from_slice(&Client::open(&self.endpoint).await?.read(&request).await?)?;
         let token = answer["access_token"].as_str().context("the login's answer has no access_token")?;
-        self.endpoint.authorization = Some(format!("Bearer {token}"));
-        Ok(())
+        Ok(format!("Bearer {token}"))
     }
 
     /// Resident memory in MB.

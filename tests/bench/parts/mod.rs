@@ -1,6 +1,7 @@
 //! One file per measurement.
 
 pub mod announcements;
+pub mod attacks;
 pub mod builds;
 pub mod bulk_changes;
 pub mod coalescing;

@@ -1,5 +1,7 @@
 //! A cheap HTTP client, because it shares the machine with the server: one connection, one request at a time.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -7,7 +9,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -42,6 +44,13 @@ impl Endpoint {
     }
 }
 
+/// Connects to this machine from one of its addresses of loopback.
+pub async fn connect_from(from: Ipv4Addr, endpoint: &Endpoint) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    Ok(socket.connect(endpoint.address.parse()?).await?)
+}
+
 /// One keep-alive connection.
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
@@ -49,8 +58,11 @@ pub struct Client {
 
 impl Client {
     pub async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        let stream =
-            TcpStream::connect(&endpoint.address).await.with_context(|| format!("cannot connect to {}", endpoint.address))?;
+        let stream = TcpStream::connect(&endpoint.address).await;
+        Self::on(stream.with_context(|| format!("cannot connect to {}", endpoint.address))?).await
+    }
+
+    pub async fn on(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
