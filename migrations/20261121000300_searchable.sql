@@ -170,11 +170,10 @@ begin
     end if;
   end if;
 
-  -- Rows with soft deletion are announced with their version.
-  published := identity;
-  if exists (select from pg_attribute where attrelid = name::regclass and attname = 'deleted_at') then
-    published := published || '{version, deleted_at}'::text[];
-  end if;
+  -- Rows are announced with their version, and as deleted once they are marked so.
+  published := identity || array(
+    select attname::text from pg_attribute where attrelid = name::regclass and attname in ('version', 'deleted_at') order by attnum
+  );
   if not exists (
     select from pg_publication_tables
     where pubname = 'collections' and tablename = name and attnames::text[] @> published and rowfilter is null

@@ -15,6 +15,8 @@ create table users (
   disabled_at timestamptz,
   -- When the lock after too many wrong passwords ends, or has ended; see login_failures.
   locked_until timestamptz,
+  -- The version with which it was locked, at its latest.
+  locked_version bigint,
   created_at timestamptz not null default now(),
   -- None for one who registered, or was made by an operator.
   created_by uuid
@@ -26,6 +28,20 @@ create table users (
 
 create unique index users_username_key on users (lower(username));
 create unique index users_email_key on users (lower(email));
+
+create function note_lock() returns trigger
+  language plpgsql
+as $$
+begin
+  new.locked_version := old.version + 1;
+  return new;
+end
+$$;
+
+create trigger users_note_lock
+  before update of locked_until on users
+  for each row when (new.locked_until is not null and new.locked_until is distinct from old.locked_until)
+  execute function note_lock();
 
 -- The sync does not see password hashes. `summary_changes` tells a lock from other changes, so that it can be announced.
 select make_searchable('users', embedded => '{username, name}', summarized => '{locked_until}', readable => '{id, username, name}');

@@ -234,7 +234,7 @@ select make_audited('addresses', personal => '{label, line1, line2, city, region
 select make_audited('accounts', personal => '{custom}', derived => true);
 select make_audited('payments', personal => '{receiver, description}', untold => '{settled_version}');
 select make_audited('ledger_entries', personal => '{reason}');
-select make_audited('users', personal => '{email, name, password_hash}');
+select make_audited('users', personal => '{email, name, password_hash}', untold => '{locked_version}');
 -- A refresh prolongs a session, which says nothing new.
 select make_audited('sessions', personal => '{device, ip}', untold => '{expires_at}');
 select make_audited('permissions');

@@ -92,8 +92,9 @@ pub static OVERDUE: Kind = kind(
     "payment.overdue",
     &["payment_overdue"],
     &[User],
-    "A debt has become overdue, once for each account and due date: for the assignee of the account, and without one for managers. \
-     `accountId`, `amount`, `currency`, `dueDate`. It follows its notification, and is not sent to users who want none of that kind",
+    "A debt has become overdue, once for each account and due date: for the assignee of the account, or for managers if it has none who \
+     may read. `accountId`, `amount`, `currency`, `dueDate`. It follows its notification, and is not sent to users who want none of that \
+     kind",
 );
 
 pub static STATS: Kind = kind(
@@ -115,7 +116,7 @@ pub static USER_LOCKED: Kind = kind(
     "user.locked",
     &["user_locked"],
     &[Users],
-    "Too many wrong passwords have locked a user: `userId`, `username`, `lockedUntil`",
+    "Too many wrong passwords have locked a user: `userId`, `username`, `lockedUntil`, null if the user has been unlocked since",
 );
 
 pub static JOB_PROGRESS: Kind = kind(

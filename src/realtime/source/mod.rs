@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::event::{Event, EventId};
 use super::hub::{self, Hub};
@@ -140,6 +141,13 @@ pub(super) async fn events(app: &App, entry: &Entry, interest: &BTreeSet<TopicKi
     }
     events.sort_by_key(|event| event.id);
     Ok(events.into_iter().map(Arc::new).collect())
+}
+
+/// The announced rows: their ids, and the first and the last version of each that are announced together.
+fn versions(announced: &[&(EventId, &Announcement)]) -> (Vec<Uuid>, Vec<Option<i64>>, Vec<Option<i64>>) {
+    let ids = announced.iter().map(|(_, one)| one.id).collect();
+    let first_versions = announced.iter().map(|(_, one)| one.first_version).collect();
+    (ids, first_versions, announced.iter().map(|(_, one)| one.version).collect())
 }
 
 /// The topics of whole collections with more changes than are sent one by one.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::versions;
 use crate::api::{Authors, disclosed};
 use crate::app::App;
 use crate::collections;
@@ -116,6 +117,7 @@ impl Writer<'_> {
 
 /// Those of the payments whose money came with one of the announced changes, whatever has followed.
 async fn received(snapshot: &mut PgConnection, announced: &[&(EventId, &Announcement)]) -> Result<HashSet<Uuid>> {
+    let (ids, first_versions, versions) = versions(announced);
     let received = sqlx::query_scalar!(
         r#"
         select p.id
@@ -123,9 +125,9 @@ async fn received(snapshot: &mut PgConnection, announced: &[&(EventId, &Announce
         join payments p on p.id = announced.id
         where p.settled_version between announced.first_version and announced.version
         "#,
-        &announced.iter().map(|(_, one)| one.id).collect::<Vec<_>>(),
-        &announced.iter().map(|(_, one)| one.first_version).collect::<Vec<_>>() as &[Option<i64>],
-        &announced.iter().map(|(_, one)| one.version).collect::<Vec<_>>() as &[Option<i64>],
+        &ids,
+        &first_versions as &[Option<i64>],
+        &versions as &[Option<i64>],
     );
     Ok(received.fetch_all(snapshot).await?.into_iter().collect())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::versions;
 use crate::error::Result;
 use crate::feed::{Announcement, Operation};
 use crate::realtime::event::{Event, EventId};
@@ -47,30 +48,23 @@ pub(super) async fn events(snapshot: &mut PgConnection, announced: &[(EventId, &
         }
     }
     if !users.is_empty() {
-        let ids: Vec<Uuid> = users.iter().map(|(_, one)| one.id).collect();
-        // Users are announced with other changes, too.
+        let (ids, first_versions, versions) = versions(&users);
+        // Users are announced with other changes, too, and others may have followed the lock.
         let found = sqlx::query!(
             r#"
-            select u.id, u.username, u.locked_until as "locked_until!"
-            from users u
-            where u.id = any($1)
-            and u.locked_until > now()
-            and (
-              select l.details -> 'locked_until' ->> 1
-              from audit_log l
-              where l.subject = u.id
-              and l.kind = 'users'
-              and l.action = 'change'
-              order by l.xid desc, l.id desc
-              limit 1
-            ) is not null
+            select u.id, u.username, u.locked_until
+            from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as announced (id, first_version, version)
+            join users u on u.id = announced.id
+            where u.locked_version between announced.first_version and announced.version
             "#,
             &ids,
+            &first_versions as &[Option<i64>],
+            &versions as &[Option<i64>],
         );
         let found = found.fetch_all(&mut *snapshot).await?;
         for (id, one) in users {
             let Some(user) = found.iter().find(|user| user.id == one.id) else { continue };
-            let data = json!({ "userId": user.id, "username": user.username, "lockedUntil": written(user.locked_until) });
+            let data = json!({ "userId": user.id, "username": user.username, "lockedUntil": user.locked_until.map(written) });
             told.push(Event::new(&USER_LOCKED, Some(*id), vec![Topic::Users], data.to_string()));
         }
     }

@@ -45,7 +45,8 @@ pub(super) fn row(changes: &mut Changes, announced: &Announced, relation: &Relat
         _ if relation.differs(&[announced.counter], old, new) => Operation::Changed,
         _ => return,
     };
+    let version = new.and_then(|row| relation.value(row, "version").number());
     if let Some(id) = new.or(old).and_then(|row| relation.value(row, "id").id()) {
-        changes.row(announced.table, id, operation, None);
+        changes.row(announced.table, id, operation, version);
     }
 }

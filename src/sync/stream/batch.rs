@@ -325,12 +325,12 @@ mod tests {
 
     #[test]
     fn a_user_is_announced_when_it_is_made_and_when_it_changes() {
-        let announced = |old, new| announced("users", &["id", "summary_changes"], old, new);
-        let row = |count| Some(vec![Value::Id(ID), Value::Number(count)]);
-        assert_eq!(announced(None, row(0)), [format!("users {ID} Created")]);
+        let announced = |old, new| announced("users", &["id", "summary_changes", "version"], old, new);
+        let row = |count, version| Some(vec![Value::Id(ID), Value::Number(count), Value::Number(version)]);
+        assert_eq!(announced(None, row(0, 1)), [format!("users {ID} Created 1")]);
         // Records show its name.
-        assert_eq!(announced(row(0), row(0)), [format!("users {ID} Changed")]);
-        assert_eq!(announced(row(0), row(1)), [format!("users {ID} Changed")]);
+        assert_eq!(announced(row(0, 1), row(0, 2)), [format!("users {ID} Changed")]);
+        assert_eq!(announced(row(0, 2), row(1, 3)), [format!("users {ID} Changed 3")]);
     }
 
     #[test]

@@ -135,6 +135,7 @@ fn needs() -> BTreeMap<&'static str, Needs> {
         let table = needs.entry(announced.table).or_insert_with(least);
         table.count_by(announced.counter);
         table.published.extend(&table.identity);
+        table.published.insert("version");
     }
     needs
 }

@@ -199,6 +199,35 @@ async fn log_ins_locks_and_figures_are_told_to_those_who_may_know() {
 }
 
 #[tokio::test]
+async fn a_lock_is_reported_once_whatever_follows_it() {
+    let test = TestApp::start().await;
+    let token = test.token(Role::Manager).await;
+    test.user("jane", Role::Agent).await;
+    test.settle().await;
+    let mut socket = Socket::of(&test, &token).await;
+    socket.subscribe(&["users"]).await;
+    let lock = "update users set locked_until = '2100-01-01' where username = 'jane'";
+    let rename = "update users set name = 'Jane Miller' || version where username = 'jane'";
+    let unlock = "update users set locked_until = null where username = 'jane'";
+    for (changes, until) in
+        [(&[lock, rename, unlock][..], json!(null)), (&[rename, lock, rename], json!("2100-01-01T00:00:00.000Z"))]
+    {
+        let mut transaction = test.database.pool.begin().await.unwrap();
+        for change in changes {
+            sqlx::query(*change).execute(&mut *transaction).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        let event = socket.event().await;
+        assert_eq!((&event["event"], &event["data"]["lockedUntil"]), (&json!("user.locked"), &until), "{changes:?}");
+        assert_eq!(event["data"]["username"], "jane");
+    }
+    for change in [rename, unlock] {
+        sqlx::query(change).execute(&test.database.pool).await.unwrap();
+    }
+    socket.expect_silence().await;
+}
+
+#[tokio::test]
 async fn the_progress_of_a_job_is_told_to_its_owner() {
     let test = TestApp::start().await;
     let (owner, other) = (test.token(Role::Agent).await, test.token(Role::Agent).await);

@@ -56,6 +56,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("users", "disabled_at", "now()", ""),
     ("users", "created_at", "'2020-01-01'", ""),
     ("users", "locked_until", "now()", ""),
+    ("users", "locked_version", "1", ""),
     ("users", "created_by", "'00000000-0000-0000-0000-000000000009'", ""),
     ("users", "updated_by", "'00000000-0000-0000-0000-000000000009'", ""),
 ];
