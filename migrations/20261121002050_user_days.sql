@@ -11,4 +11,4 @@ create table user_days (
 
 create index user_days_day on user_days (day);
 
-grant select, insert, update on user_days to collections_server;
+grant select, insert, update, delete on user_days to collections_server;

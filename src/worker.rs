@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::RemoveEndedSessions;
 use crate::config::Analytics;
+use crate::dashboard::RemoveOldUsage;
 use crate::error::Result;
 use crate::exports::ExportRecords;
 use crate::features::accounts::Account;
@@ -27,7 +28,7 @@ pub fn kinds() -> Kinds {
     let bulk = bulk.with::<ChangeMany<Payment>>().with::<ChangeMany<Activity>>();
     let imports = bulk.with::<Validate>().with::<Commit>().with::<Undo>();
     let news = imports.with::<RemoveOldNotifications>().with::<TellOverdue>();
-    let removals = news.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>();
+    let removals = news.with::<RemoveEndedSessions>().with::<RemoveOld>().with::<RemoveOldRows>().with::<RemoveOldUsage>();
     removals.with::<storage::RemoveExpired>().with::<TakeSnapshots>().with::<ExportRecords>()
 }
 
@@ -40,6 +41,7 @@ pub fn schedules(app: &App) -> Result<Vec<Schedule>> {
         Schedule::daily::<storage::RemoveExpired>(hour(5), zone)?,
         Schedule::daily::<RemoveOldRows>(hour(5), zone)?,
         Schedule::daily::<RemoveOldNotifications>(hour(5), zone)?,
+        Schedule::daily::<RemoveOldUsage>(hour(5), zone)?,
         Schedule::daily::<TellOverdue>(hour(6), zone)?,
     ];
     if app.config.search.analytics != Analytics::Off {

@@ -3,6 +3,7 @@
 mod answer;
 mod customers;
 mod debts;
+mod removal;
 mod team;
 mod usage;
 
@@ -12,6 +13,8 @@ use crate::auth::Permission::{Read, Supervise};
 use crate::auth::may;
 use crate::http::Routes;
 use crate::routes;
+
+pub use removal::RemoveOldUsage;
 
 use answer::{Dashboard, dashboard};
 use customers::{CustomerStatistics, statistics};

@@ -1,11 +1,14 @@
 //! Figures that are no feature's own: dashboards, customers, and what users do.
 
+use chrono::TimeDelta;
 use collections::auth::Role;
+use collections::jobs::schedule::tick;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::harness::database::Database;
 use crate::harness::engines::{Engines, seed};
+use crate::harness::eventually::eventually;
 
 async fn select(database: &Database, sql: &str) -> Value {
     sqlx::query_scalar::<_, Value>(AssertSqlSafe(sql)).fetch_one(&database.pool).await.unwrap()
@@ -118,4 +121,33 @@ async fn supervisors_see_what_users_have_called_and_searched() {
     let dashboard = agent.get("/dashboard").await.expect(200);
     assert!(dashboard.get("agents").is_none() && dashboard.get("sync").is_none() && dashboard.get("payments").is_some());
     assert!(manager.get("/dashboard").await.expect(200).get("agents").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_have_done_is_kept_for_400_days() {
+    let test = crate::harness::app::TestApp::start_api(&[]).await;
+    let agent = test.agent().await;
+    let id = agent.get("/auth/profile").await.expect(200)["id"].as_str().unwrap().to_owned();
+    test.app.usage.flush().await;
+    // More than one transaction removes.
+    sqlx::query(
+        "insert into user_days (user_id, day, calls, searches)
+        select cast($1 as uuid), $2::date - days, 1, 0 from generate_series(1, 6000) days",
+    )
+    .bind(&id)
+    .bind(test.clock.today())
+    .execute(&test.database.pool)
+    .await
+    .unwrap();
+    let schedules = collections::worker::schedules(&test.app).unwrap();
+    tick(&test.app, &schedules).await.unwrap();
+    test.clock.advance(TimeDelta::days(1));
+    tick(&test.app, &schedules).await.unwrap();
+    let worker = tokio::spawn(collections::jobs::run(test.app.clone(), collections::worker::kinds(), Vec::new()));
+    let days = async || select(&test.database, &format!("select to_json(count(*)) from user_days where user_id = '{id}'")).await;
+    let succeeded = "select to_json(count(*)) from jobs where kind = 'remove_old_usage' and state = 'succeeded'";
+    eventually("the job has ended", async || select(&test.database, succeeded).await == 1).await;
+    assert_eq!(days().await, 400, "the days from yesterday to 400 days ago");
+    test.app.stop.cancel();
+    worker.await.unwrap().unwrap();
 }
