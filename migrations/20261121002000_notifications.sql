@@ -48,6 +48,28 @@ create table notification_preferences (
 
 grant select, insert, update on notification_preferences to collections_server;
 
+-- Who is told of what concerns an account: its assignee, or the managers if it has none who may read.
+create function recipients(assignee uuid) returns setof uuid
+  language sql
+  stable
+begin atomic
+  with reader as (
+    select u.id
+    from users u
+    join permissions p on p.role = u.role and p.permission = 'read'
+    where u.id = assignee
+    and u.disabled_at is null
+  )
+  select id
+  from reader
+  union all
+  select u.id
+  from users u
+  join permissions p on p.role = u.role and p.permission = 'manage'
+  where u.disabled_at is null
+  and not exists (select from reader);
+end;
+
 -- How far the notifier is: a transaction stands here beside what it has written.
 create table notifier (
   -- Everything in the audit log of transactions up to this one has been told of.

@@ -148,11 +148,7 @@ async fn changed(connection: &mut PgConnection, done: &str, upto: &str) -> sqlx:
           from entry e
           join payments p on p.id = e.subject
           left join accounts a on a.id = p.account_id
-          cross join lateral (
-            select a.assignee_id as id where a.assignee_id is not null
-            union all
-            select m.id from manager m where a.assignee_id is null
-          ) r
+          cross join recipients(a.assignee_id) as r (id)
           where e.kind = 'payments'
           and 'success' = case e.action when 'create' then e.details ->> 'status' else e.details -> 'status' ->> 1 end
           union all

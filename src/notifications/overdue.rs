@@ -14,7 +14,7 @@ const BATCH: i64 = 500;
 /// For how many days it is news that a debt is overdue: no worker may have been there on the first of them.
 const NEWS_DAYS: u64 = 7;
 
-/// Notifies the assignee of each account that has become overdue, or else the managers.
+/// Notifies the assignee of each account that has become overdue, or the managers if it has none who may read.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TellOverdue {}
 
@@ -54,15 +54,7 @@ impl Kind for TellOverdue {
               a.currency as "currency?", null as state, a.due_date as "due_date?",
               concat_ws('/', 'payment.overdue', a.id::text, a.due_date::text) as "event!"
             from accounts a
-            cross join lateral (
-              select a.assignee_id as id where a.assignee_id is not null
-              union all
-              select u.id
-              from users u
-              join permissions p on p.role = u.role and p.permission = 'manage'
-              where a.assignee_id is null
-              and u.disabled_at is null
-            ) r
+            cross join recipients(a.assignee_id) as r (id)
             where a.id = any($1)
             order by a.id
             "#,

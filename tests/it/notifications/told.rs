@@ -36,11 +36,21 @@ async fn each_user_is_told_of_what_others_have_done_and_only_of_that() {
     assert!(list(&manager).await.is_empty(), "what one does oneself is no news");
     assert!(list(&other).await.is_empty());
 
-    // What has no assignee is for managers, and so are new customers and locked users.
+    // What has no assignee is for managers, and so are new customers and locked users, though they are unlocked at once.
     agent.client.post("/payments", &json!({ "amount": 5, "method": "cash", "status": "success" })).await.expect(201);
     agent.client.post("/customers", &json!({ "name": "Ann Miller" })).await.expect(201);
-    run(&test, &format!("update users set locked_until = now() + interval '1 hour' where id = '{}'", agent.id.as_str().unwrap()))
-        .await;
+    let of_agent = format!("where id = '{}'", agent.id.as_str().unwrap());
+    run(
+        &test,
+        &format!(
+            "begin;
+            update users set locked_until = now() + interval '1 hour' {of_agent};
+            update users set name = 'Jane Miller' {of_agent};
+            update users set locked_until = null {of_agent};
+            commit"
+        ),
+    )
+    .await;
     tell(&test).await;
     assert_eq!(kinds(&list(&manager).await), ["user.locked", "customer.created", "payment.received"]);
     assert_eq!(list(&agent).await.len(), 2);
@@ -138,6 +148,53 @@ async fn an_overdue_debt_is_told_once_for_each_due_date() {
     transaction.commit().await.unwrap();
     eventually("old ones are removed", async || overdue(&agent).await.is_empty()).await;
     assert!(!list(&agent).await.is_empty(), "newer ones stay");
+    test.app.stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn accounts_whose_assignee_cannot_read_are_for_managers() {
+    let test = TestApp::start_api(&[]).await;
+    let (manager, agent) = (person(&test, Role::Manager).await, person(&test, Role::Agent).await);
+    let (gone, blind) = (person(&test, Role::Agent).await, person(&test, Role::Viewer).await);
+    let mut accounts = Vec::new();
+    for assignee in [&gone.id, &blind.id, &agent.id] {
+        accounts.push(account_of(&manager.client, assignee).await);
+    }
+    tell(&test).await;
+    run(&test, &format!("update users set disabled_at = now() where id = '{}'", gone.id.as_str().unwrap())).await;
+    run(&test, "delete from permissions where role = 'viewer' and permission = 'read'").await;
+    run(&test, "update accounts set due_date = (now() at time zone 'UTC')::date - 1").await;
+    for account in &accounts {
+        let sql = format!(
+            "insert into payments (id, account_id, amount, currency, method, status)
+            values (gen_random_uuid(), '{account}', 100, 'EUR', 'cash', 'success')"
+        );
+        run(&test, &sql).await;
+    }
+    tell(&test).await;
+    let worker = tokio::spawn(jobs::run(test.app.clone(), collections::worker::kinds(), Vec::new()));
+    let job = enqueue(&test, &agent).await;
+    eventually("the job has ended", async || {
+        manager.client.get(&format!("/jobs/{job}")).await.expect(200)["status"] == "succeeded"
+    })
+    .await;
+    let told = list(&manager).await;
+    assert_eq!(kinds(&told), ["payment.overdue", "payment.overdue", "payment.received", "payment.received"]);
+    let mut overdue = [&told[0]["subject"], &told[1]["subject"]].map(|subject| subject.as_str().unwrap());
+    overdue.sort_unstable();
+    accounts[..2].sort_unstable();
+    assert_eq!(overdue, accounts[..2]);
+    let told = list(&agent).await;
+    let told: Vec<&str> = kinds(&told).into_iter().filter(|kind| kind.starts_with("payment.")).collect();
+    assert_eq!(told, ["payment.overdue", "payment.received"]);
+    let others: i64 =
+        sqlx::query_scalar("select count(*) from notifications where user_id::text = any($1) and kind like 'payment.%'")
+            .bind([&gone, &blind].map(|person| person.id.as_str().unwrap().to_owned()))
+            .fetch_one(&test.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(others, 0);
     test.app.stop.cancel();
     worker.await.unwrap().unwrap();
 }
