@@ -20,6 +20,23 @@ async fn turns(count: usize) {
     }
 }
 
+#[tokio::test]
+async fn every_table_is_documented_with_what_bounds_it() {
+    let database = Database::create().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select tablename::text from pg_tables where schemaname = 'public' and tablename <> '_sqlx_migrations' order by 1",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    let (_, section) = include_str!("../../docs/operations.md").split_once("## What bounds each table").unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
+    let listed = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|names| names.split('`').skip(1).step_by(2));
+    let mut listed: Vec<&str> = listed.collect();
+    listed.sort_unstable();
+    assert_eq!(listed, tables);
+}
+
 async fn insert(pool: &PgPool, key: &str) -> bool {
     let insert = "insert into idempotency_keys (caller, key, request_hash, status, response, expires_at) \
                   values ('it', $1, '', 200, '', now())";
