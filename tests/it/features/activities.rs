@@ -62,7 +62,11 @@ async fn bad_activities_are_refused_with_every_fault() {
     assert_eq!(faults(json!({})).await, ["/type required", "/note required"]);
     assert_eq!(faults(json!({ "type": "note", "note": "x".repeat(10_001) })).await, ["/note too_long"]);
     let tomorrow = (test.clock.now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    assert_eq!(faults(json!({ "type": "note", "note": "x".repeat(1_000_000) })).await, ["/note too_long"]);
+    let over_the_limit = json!({ "type": "note", "note": "x".repeat(1 << 20) });
+    assert_eq!(agent.post(&format!("/accounts/{id}/activities"), &over_the_limit).await.status, 413);
     assert_eq!(faults(json!({ "type": 1, "note": "a" })).await, ["/type wrong_type"]);
+    assert_eq!(faults(json!({ "type": "dance", "note": "a" })).await, ["/type unknown_value"]);
     assert_eq!(faults(json!({ "type": "note", "note": "a", "occurredAt": tomorrow })).await, ["/occurredAt in_the_future"]);
     assert_eq!(faults(json!({ "type": "note", "note": "a", "userId": "x", "mood": 1 })).await.len(), 2);
     let missing = "00000000-0000-7000-8000-000000000000";

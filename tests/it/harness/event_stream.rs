@@ -44,6 +44,11 @@ impl EventStream {
         request.send().await.unwrap()
     }
 
+    /// Reads until the server ends the stream.
+    pub async fn ended(mut self) {
+        while let Ok(Some(_)) = timeout(PATIENCE, self.response.chunk()).await.expect("the server ends the stream") {}
+    }
+
     /// The next block that is no comment.
     pub async fn block(&mut self) -> Block {
         loop {

@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::harness::app::TestApp;
+use crate::harness::event_stream::EventStream;
 use crate::harness::raw_socket::Wire;
 use crate::harness::socket::Socket;
 
@@ -71,11 +72,15 @@ async fn requests_that_are_no_handshake_are_refused() {
 async fn a_client_that_does_not_read_is_closed_and_delays_no_other() {
     let test = TestApp::start().await;
     let token = test.token(Role::Agent).await;
-    let mut stalled = Vec::new();
-    for _ in 0..20 {
+    let (mut stalled, mut streams) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
         let mut socket = Socket::of(&test, &token).await;
         socket.subscribe(&["customers"]).await;
         stalled.push(socket);
+        let mut older = Socket::open(test.address(), "/socket.io/?EIO=4&transport=websocket", &[]).await.unwrap();
+        older.send(Message::text(format!("40{}", json!({ "token": token, "topics": ["customers"] })))).await.unwrap();
+        stalled.push(older);
+        streams.push(EventStream::open(&test.base(), &token, "customers", None).await.0);
     }
     let mut reading = Socket::of(&test, &token).await;
     reading.subscribe(&["customers"]).await;
@@ -94,5 +99,8 @@ async fn a_client_that_does_not_read_is_closed_and_delays_no_other() {
     for mut socket in stalled {
         let code = socket.closed().await;
         assert!(code == 1013 || code == 0, "{code}");
+    }
+    for stream in streams {
+        stream.ended().await;
     }
 }

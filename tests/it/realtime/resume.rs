@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
 use crate::harness::client::Client;
+use crate::harness::event_stream::EventStream;
 use crate::harness::socket::{Socket, about};
+use crate::harness::socketio::{SocketIo, Transport};
 
 async fn create(agent: &Client, name: &str) -> String {
     agent.post("/customers", &json!({ "name": name })).await.expect(201)["id"].as_str().unwrap().to_owned()
@@ -64,6 +66,28 @@ async fn a_client_that_comes_back_too_late_is_told_what_to_load() {
     }
     let id = create(&agent, "Joan").await;
     assert_eq!(about(&socket.event().await).1, id);
+}
+
+#[tokio::test]
+async fn an_event_of_another_epoch_is_answered_by_one_reset_on_every_transport() {
+    let test = TestApp::start().await;
+    let token = test.token(Role::Agent).await;
+    let agent = test.anonymous().with_token(&token);
+    let mut socket = Socket::of(&test, &token).await;
+    socket.subscribe(&["customers"]).await;
+    create(&agent, "Ada").await;
+    let last = socket.event().await["id"].as_str().unwrap().to_owned();
+    let foreign = format!("4095-{}", last.split_once('-').unwrap().1);
+    let (mut stream, _) = EventStream::open(&test.base(), &token, "customers", Some(&foreign)).await;
+    assert_eq!(stream.block().await.event, "reset");
+    for transport in [Transport::WebSocket, Transport::Polling] {
+        let mut client = SocketIo::of(&test, transport, &token, &["customers"]).await;
+        client.send(&format!("42{}", json!(["resume", foreign]))).await;
+        assert_eq!(client.event().await.0, "reset", "{transport:?}");
+        let id = create(&agent, "Grace").await;
+        assert_eq!(client.event().await.1["id"], id, "{transport:?}");
+        assert_eq!(stream.block().await.data["data"]["id"], id);
+    }
 }
 
 #[tokio::test]

@@ -56,8 +56,13 @@ async fn pages_of_foreign_origins_open_no_socket() {
     for (origin, expected) in
         [("https://app.example.org", None), (own.as_str(), None), ("https://evil.example", Some(403)), ("null", Some(403))]
     {
-        let opened = Socket::open(test.address(), "/ws", &[("authorization", &bearer), ("origin", origin)]).await;
-        assert_eq!(opened.err(), expected, "{origin}");
+        for path in ["/ws", "/socket.io/?EIO=4&transport=websocket"] {
+            let opened = Socket::open(test.address(), path, &[("authorization", &bearer), ("origin", origin)]).await;
+            assert_eq!(opened.err(), expected, "{path} from {origin}");
+        }
+        let polling = format!("{own}/socket.io/?EIO=4&transport=polling");
+        let answer = reqwest::Client::new().get(polling).header("origin", origin).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), expected.unwrap_or(200), "polling from {origin}");
     }
 }
 

@@ -93,6 +93,7 @@ async fn each_resource_checks_its_own_members() {
         ),
         ("/payments/batch", json!({ "accountNumber": "1" }), &["/set/accountNumber"]),
         ("/activities/batch", json!({ "accountId": ABSENT, "isPinned": 1 }), &["/set/accountId", "/set/isPinned"]),
+        ("/activities/batch", json!({ "type": "dance", "note": "x".repeat(1_000_000) }), &["/set/note", "/set/type"]),
     ] {
         let refused = agent.patch(path, &json!({ "ids": [ABSENT], "set": set })).await;
         assert_eq!(refused.status, 422, "{path} {set}: {}", refused.body);
