@@ -17,6 +17,7 @@ use crate::values::text;
 /// What a word with typing errors is worth: less than every other way to match.
 const FUZZY: f64 = 4.0;
 const FUZZY_ELSEWHERE: f64 = 2.0;
+const SIMILAR: f64 = 1.0;
 
 /// What has been found so far.
 pub(super) struct Comparison<'a> {
@@ -167,6 +168,25 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Words that are not explained yet, by most of their letters.
+    pub(super) fn similar(&mut self) {
+        let phrase = self.phrase;
+        for (at, word) in phrase.words.iter().enumerate() {
+            let is_open = self.points[at] <= 0.0 && word.may_be_mistyped();
+            if is_open && self.find(|text| how::similar(&word.folded, &text.glyphs)).is_some() {
+                self.points[at] = SIMILAR;
+            }
+        }
+        for (at, joined) in phrase.joined_inexact() {
+            let in_name = |text: &Text| if text.is_name { how::similar(joined, &text.glyphs) } else { Vec::new() };
+            if self.points[at..at + 2].contains(&0.0) && self.find(in_name).is_some() {
+                for points in &mut self.points[at..at + 2] {
+                    *points = points.max(SIMILAR);
+                }
+            }
+        }
+    }
+
     /// Looks into the shown texts, then into the others, and keeps what matches best. Returns how that is.
     fn find(&mut self, mut compare: impl FnMut(&Text) -> Vec<Found>) -> Option<How> {
         let (texts, is_literal) = (self.texts, self.phrase.is_literal);
@@ -227,7 +247,7 @@ impl<'a> Comparison<'a> {
             words: if self.identity > 0.0 {
                 self.points.len()
             } else {
-                self.points.iter().filter(|points| **points > 0.0).count()
+                self.points.iter().filter(|points| **points > SIMILAR).count()
             },
             score: self.identity.max(words),
             matched_on: self.matched_on,

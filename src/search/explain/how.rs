@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::glyphs::Glyphs;
+use super::trigrams;
 use crate::search::phrase::{Phone, Word};
 
 /// The best first.
@@ -23,6 +24,8 @@ pub enum How {
     Suffix,
     /// With typing errors.
     Fuzzy,
+    /// By most of its letters; only Postgres finds so.
+    Similar,
 }
 
 /// Most words that are written as one.
@@ -77,6 +80,13 @@ fn one_word(word: &Word, folded: &str) -> Option<(How, usize)> {
 pub(super) fn joined(words: &[Word], text: &Glyphs) -> Vec<Found> {
     let joined: String = words.iter().map(|word| word.folded.as_str()).collect();
     text.words(1).filter(|(folded, _)| *folded == joined).map(|(_, glyphs)| (How::Joined, glyphs)).collect()
+}
+
+/// The part of a text that shares most letters with a word: what is left to compare when nothing else matches.
+pub(super) fn similar(typed: &str, text: &Glyphs) -> Vec<Found> {
+    let (words, glyphs): (Vec<String>, Vec<Range<usize>>) = text.words(1).unzip();
+    let part = trigrams::similar(typed, &words);
+    part.map(|part| (How::Similar, glyphs[*part.start()].start..glyphs[*part.end()].end)).into_iter().collect()
 }
 
 /// How a number or reference, squashed, matches a text as a whole.

@@ -5,6 +5,7 @@ mod glyphs;
 mod how;
 pub mod nearest;
 mod texts;
+mod trigrams;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::masking::is_personal;
 use super::phrase::Phrase;
 
 pub use how::How;
+pub(super) use trigrams::LEAST_SIMILARITY;
 
 use compare::Comparison;
 use texts::{Object, Texts};
@@ -26,7 +28,7 @@ pub struct Explanation {
     pub score: f64,
     pub matched_on: Vec<MatchedOn>,
     pub highlights: Vec<Highlight>,
-    /// How many of the phrase's words match.
+    /// How many of the phrase's words match by more than a similarity.
     #[serde(skip)]
     pub words: usize,
     /// The words with typing errors, folded, each with what the document has in its place.
@@ -77,6 +79,7 @@ pub fn explain(phrase: &Phrase, fields: &[Field], document: &[u8]) -> serde_json
     comparison.spans(&document);
     comparison.words();
     comparison.joined();
+    comparison.similar();
     Ok(comparison.finish())
 }
 
@@ -129,6 +132,9 @@ mod tests {
             ("juergen", &["name Spelling"]),
             ("jurg", &["name Prefix"]),
             ("jrgen", &["name Fuzzy"]),
+            ("jurgensohn", &["name Similar"]),
+            ("jur gensohn", &["name Prefix", "name Similar"]),
+            ("hauptmannstr", &["addresses.line1 Similar"]),
             ("vandenberg", &["name Joined"]),
             ("AC-0017", &["accountNumber Exact"]),
             ("ac-00", &["accountNumber Prefix"]),

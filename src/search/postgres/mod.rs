@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres as Pg, QueryBuilder, Row, Transaction};
 use uuid::Uuid;
 
 use super::Collection;
+use super::explain::LEAST_SIMILARITY;
 use super::filter::Filter;
 use super::phrase::{Phrase, Rarity};
 use super::query::{Count, Hits, Matching, PAGE_BYTES, Page, Query, SortPosition, Total, page_too_large};
@@ -83,7 +84,8 @@ impl Finder for Searched<'_> {
 
 async fn ask(connection: &mut PgConnection, collection: &Collection, query: &Query, matching: &Matching) -> Result<Hits> {
     if matches!(matching, Matching::Loose(_)) {
-        sqlx::raw_sql("set local pg_trgm.word_similarity_threshold = 0.4").execute(&mut *connection).await?;
+        let threshold = format!("set local pg_trgm.word_similarity_threshold = {LEAST_SIMILARITY}");
+        sqlx::raw_sql(AssertSqlSafe(threshold)).execute(&mut *connection).await?;
     }
     let mut rows = page(collection, query, matching).build().fetch_all(&mut *connection).await?;
     let has_more = rows.len() > query.limit as usize;
