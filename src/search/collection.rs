@@ -149,12 +149,12 @@ pub enum Compares {
     Name(&'static str),
     /// Addresses and texts: a padded, folded column.
     Words(&'static str),
-    /// Numbers: an array of a number and its endings, and a column of whole numbers if one is indexed by its beginning.
+    /// Numbers: an array of a number and its endings, and a column of whole numbers, both indexed.
     Number {
         /// The array.
         terms: &'static str,
         /// The column.
-        whole: Option<&'static str>,
+        whole: &'static str,
     },
     /// Contact points, by the alias of their table.
     Contacts(&'static str),

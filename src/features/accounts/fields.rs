@@ -77,15 +77,11 @@ static DUE_DATE: &Field = field(FIELDS, "dueDate");
 
 const SOURCES: &[Source] = &[
     Source { id: "a.id", from: "customers c join accounts a on a.customer_id = c.id", compares: Compares::Name("c.name_fold") },
-    Source {
-        id: "a.id",
-        from: "accounts a",
-        compares: Compares::Number { terms: "a.number_terms", whole: Some("a.number_squash") },
-    },
+    Source { id: "a.id", from: "accounts a", compares: Compares::Number { terms: "a.number_terms", whole: "a.number_squash" } },
     Source {
         id: "a.id",
         from: "customers c join accounts a on a.customer_id = c.id",
-        compares: Compares::Number { terms: "c.number_terms", whole: None },
+        compares: Compares::Number { terms: "(number_terms(c.external_id))", whole: "squash(c.external_id)" },
     },
     Source {
         id: "a.id",

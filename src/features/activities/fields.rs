@@ -82,7 +82,7 @@ const SOURCES: &[Source] = &[
     Source {
         id: "t.id",
         from: "accounts a join activities t on t.account_id = a.id",
-        compares: Compares::Number { terms: "a.number_terms", whole: Some("a.number_squash") },
+        compares: Compares::Number { terms: "a.number_terms", whole: "a.number_squash" },
     },
     Source { id: "t.id", from: "activities t", compares: Compares::Words("t.note_fold") },
 ];

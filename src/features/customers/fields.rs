@@ -120,13 +120,9 @@ const SOURCES: &[Source] = &[
     Source {
         id: "c.id",
         from: "customers c",
-        compares: Compares::Number { terms: "c.number_terms", whole: Some("squash(c.external_id)") },
+        compares: Compares::Number { terms: "c.number_terms", whole: "squash(c.external_id)" },
     },
-    Source {
-        id: "c.id",
-        from: "customers c",
-        compares: Compares::Number { terms: "c.number_terms", whole: Some("squash(c.tax_id)") },
-    },
+    Source { id: "c.id", from: "customers c", compares: Compares::Number { terms: "c.number_terms", whole: "squash(c.tax_id)" } },
     Source { id: "p.customer_id", from: "contact_points p", compares: Compares::Contacts("p") },
     Source { id: "d.customer_id", from: "addresses d", compares: Compares::Words("d.search_fold") },
 ];

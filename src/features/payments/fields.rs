@@ -104,8 +104,12 @@ const SOURCES: &[Source] = &[
     Source {
         id: "p.id",
         from: "accounts a join payments p on p.account_id = a.id",
-        compares: Compares::Number { terms: "a.number_terms", whole: Some("a.number_squash") },
+        compares: Compares::Number { terms: "a.number_terms", whole: "a.number_squash" },
     },
-    Source { id: "p.id", from: "payments p", compares: Compares::Number { terms: "p.reference_terms", whole: None } },
+    Source {
+        id: "p.id",
+        from: "payments p",
+        compares: Compares::Number { terms: "p.reference_terms", whole: "squash(p.reference)" },
+    },
     Source { id: "p.id", from: "payments p", compares: Compares::Words("p.search_fold") },
 ];

@@ -62,7 +62,8 @@ pub(super) fn found(sql: &mut Sql, collection: &Collection, phrase: &Phrase, mat
     sql.push("\nselect id, round(max(score)::numeric, 4)::float8 as score from (");
     sql.push("\nselect id, sum(best) as score from (select id, word, max(score) as best from (");
     let mut ways = Ways { sql, is_first: true };
-    if phrase.email.is_none() {
+    // An address matches as a whole, or some of its words do.
+    if phrase.email.is_none() || matches!(matching, Matching::Loose(_)) {
         for source in collection.sources {
             for number in 0..phrase.words.len() {
                 ways.of_word(source, phrase, number, matching);
@@ -140,6 +141,12 @@ fn whole_words<W: Display>(words: &[W]) -> Vec<String> {
     words.iter().map(|word| format!("% {word} %")).collect()
 }
 
+/// Pattern of e-mail addresses of which a part is the word, or begins with it if that is allowed.
+fn part_of_address(word: &Word) -> String {
+    let end = if word.is_inexact { "" } else { "($|[^[:alnum:]])" };
+    format!("(^|[^[:alnum:]]){}{end}", word.folded)
+}
+
 fn begin(sql: &mut Sql, source: &Source) {
     sql.push("\nselect ").push(source.id).push(" as id, ");
 }
@@ -215,25 +222,18 @@ impl Ways<'_> {
                     self.similar(source, column, &word.folded, number, whole);
                 }
             }
-            Compares::Number { whole: Some(column), .. } => {
+            Compares::Number { whole: column, .. } => {
                 let sql = self.begin(source, number);
                 sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
                 let end = if word.is_inexact { "%" } else { "" };
                 sql.push(" where ").push(column).push(" like ").push_bind(format!("{}{end}", word.folded));
             }
-            Compares::Contacts(alias) if phrase.is_literal => {
+            Compares::Contacts(alias) => {
                 let sql = self.begin(source, number);
                 sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
                 sql.push(" where ").push(alias).push(".kind = 'email' and ").push(alias).push(".normalized ~ ");
-                sql.push_bind(format!(r"\m{}\M", word.folded));
+                sql.push_bind(part_of_address(word));
             }
-            Compares::Contacts(alias) if word.folded.len() >= 3 => {
-                let sql = self.begin(source, number);
-                sql.push(format!("{:?}::float8 as score from ", scores.elsewhere)).push(source.from);
-                sql.push(" where ").push(alias).push(".kind = 'email' and ").push(alias).push(".normalized like ");
-                sql.push_bind(format!("%{}%", word.folded));
-            }
-            Compares::Number { .. } | Compares::Contacts(_) => {}
         }
     }
 }
@@ -275,7 +275,7 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
             if phrase.is_literal {
                 // The others are endings.
                 sql.push(" and ").push(terms).push("[1] = ").push_bind(number.clone());
-            } else if let Some(whole) = whole {
+            } else {
                 begin(sql);
                 sql.push(format!("{:?}::float8", score::BEGINNING));
                 from(sql);
@@ -294,13 +294,23 @@ fn lookups(sql: &mut Sql, source: &Source, phrase: &Phrase) {
                 }
             }
             if let Some(email) = &phrase.email {
-                begin(sql);
-                sql.push("case when ").push(alias).push(".normalized = ").push_bind(email.clone());
-                sql.push(format!(" then {:?} else {:?} end::float8", score::IDENTITY, score::PART));
-                from(sql);
-                sql.push(alias).push(".kind = 'email' and ").push(alias).push(".normalized like ");
-                let around = if phrase.is_literal { "" } else { "%" };
-                sql.push_bind(format!("{around}{}{around}", email.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")));
+                let way = |sql: &mut Sql, score: f64| {
+                    begin(sql);
+                    sql.push(format!("{score:?}::float8"));
+                    from(sql);
+                    sql.push(alias).push(".kind = 'email'");
+                };
+                way(sql, score::IDENTITY);
+                sql.push(" and ").push(alias).push(".normalized = ").push_bind(email.clone());
+                if !phrase.is_literal {
+                    let start = email.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+                    way(sql, score::PART);
+                    sql.push(" and ").push(alias).push(".normalized like ").push_bind(format!("{start}%"));
+                }
+                way(sql, score::PREFIX);
+                for word in &phrase.words {
+                    sql.push(" and ").push(alias).push(".normalized ~ ").push_bind(part_of_address(word));
+                }
             }
         }
         Compares::Words(_) => {}

@@ -49,12 +49,10 @@ fn lookup(sql: &mut Sql, span: &Span, source: &Source) {
                 sql.push(format!(" then {WHOLE:?} else {PART:?} end"));
             });
             sql.push(terms).push(" @> ").push_bind(vec![number.clone()]).push(")");
-            if let Some(whole) = whole {
-                begin(sql, span, source.id, source.from, |sql| {
-                    sql.push(format!("{PART:?}"));
-                });
-                sql.push(whole).push(" like ").push_bind(format!("{number}%")).push(")");
-            }
+            begin(sql, span, source.id, source.from, |sql| {
+                sql.push(format!("{PART:?}"));
+            });
+            sql.push(whole).push(" like ").push_bind(format!("{number}%")).push(")");
         }
         (Meaning::Phone(phone), Compares::Contacts(alias)) => {
             begin(sql, span, source.id, source.from, |sql| {

@@ -34,6 +34,39 @@ async fn an_account_is_found_by_the_ending_of_its_own_number_only() {
     }
 }
 
+/// Parts of what a record is known by, as they may be typed.
+fn parts(whole: &str) -> impl Iterator<Item = &str> {
+    let lengths = (2..=whole.len()).filter(|length| *length <= 6 || *length == whole.len());
+    lengths.flat_map(move |length| (0..=whole.len() - length).map(move |start| &whole[start..start + length]))
+}
+
+#[tokio::test]
+async fn records_are_found_by_the_same_parts_of_numbers_and_addresses() {
+    let contacts = "
+        update customers set tax_id = '777-88-901' where family_name = 'Abel';
+        update payments set account_id = '00000000-0000-7000-9000-000000000003', reference = 'BANK-778812' where reference = 'R-2';
+        insert into contact_points (id, customer_id, kind, value, normalized, is_primary)
+        select gen_random_uuid(), '00000000-0000-7000-8000-000000000001', kind, value, value, true
+        from (values ('phone', '+14155552671'), ('email', 'j_doe9.qux@zz-mail.test')) as points(kind, value);";
+    let servers = [
+        Lists::open_with(ENGINES[0], &format!("{ROWS}; {contacts}")).await,
+        Lists::open_with(ENGINES[1], &format!("{ROWS}; {contacts}")).await,
+    ];
+    let mut found = 0;
+    for whole in ["EXT-445561", "777-88-901", "N-11221", "BANK-778812", "14155552671", "j_doe9.qux@zz-mail.test"] {
+        for part in parts(whole) {
+            for (list, name) in [("customers", "externalId"), ("accounts", "accountNumber"), ("payments", "reference")] {
+                let typed: String = form_urlencoded::byte_serialize(part.as_bytes()).collect();
+                let path = format!("/{list}?q={typed}&sort={name}");
+                let [elastic, postgres] = [servers[0].values(&path, name).await, servers[1].values(&path, name).await];
+                assert_eq!(postgres, elastic, "{path}");
+                found += elastic.len();
+            }
+        }
+    }
+    assert!(found > 200, "{found}");
+}
+
 #[tokio::test]
 async fn a_payment_without_a_customer_has_no_name() {
     for engine in ENGINES {
