@@ -220,7 +220,7 @@ pub fn part(request: &Request, others: &[&str]) -> Result<Part> {
     let mut part = Part::new(request);
     for (name, value) in request.parameters() {
         if !part.take(request, &name, &value)? && !others.contains(&&*name) {
-            let known = [&["limit", "cursor"], others].concat().join(", ");
+            let known = [&["limit", "cursor", "syncToken"], others].concat().join(", ");
             return Err(Error::malformed("bad_parameter", format!("{}: known are {known}", clipped(&name))));
         }
     }
@@ -240,7 +240,7 @@ impl Part {
         Self { limit, after: None, most }
     }
 
-    /// Takes a parameter that says what part it is; false for any other.
+    /// Takes a parameter that every list of rows has; false for any other.
     pub fn take(&mut self, request: &Request, name: &str, value: &str) -> Result<bool> {
         match name {
             "limit" => {
@@ -248,6 +248,8 @@ impl Part {
                 let wrong = || Error::malformed("bad_parameter", format!("limit: takes a whole number from 1 to {}", self.most));
                 self.limit = limit.ok_or_else(wrong)?;
             }
+            // The request was refused if its token is wrong.
+            "syncToken" => {}
             "cursor" if value.is_empty() => {}
             "cursor" => self.after = Some(resume_after(request, value)?),
             _ => return Ok(false),

@@ -22,7 +22,6 @@ impl Request {
         name: &'static str,
         read: impl AsyncFnOnce(&mut PgConnection) -> Result<Option<Record>>,
     ) -> Result<Reply> {
-        self.sync_token()?;
         let includes_deleted = self.includes_deleted()?;
         let record = read(&mut *self.app.db.read.acquire().await?).await?;
         let record = record.filter(|record| !record.is_deleted || includes_deleted);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use futures_util::future::ready;
 use futures_util::{Stream, StreamExt};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Method};
@@ -22,7 +23,7 @@ use super::{Authority, Context, json};
 use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
-use crate::http::{BodyRoom, RequestContext, message};
+use crate::http::{BodyRoom, Denied, RequestContext, message};
 use crate::search::parse::flag;
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
@@ -51,6 +52,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// Refuses what no read takes, whichever it is.
+    fn checked(self) -> Result<Self> {
+        if self.method == Method::GET {
+            self.sync_token()?;
+        }
+        Ok(self)
+    }
+
     /// The parameters of the query string in their order, decoded (application/x-www-form-urlencoded).
     pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(self.query.as_bytes())
@@ -194,11 +203,13 @@ pub fn request(app: &App, body_limit: u64, body_timeout: Duration) -> BoxedFilte
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<RequestContext>())
         .and(warp::body::stream())
-        .map(move |method, path: FullPath, query, headers, context, body| {
+        .and_then(move |method, path: FullPath, query, headers, context, body| {
             let body: Body = Box::pin(contiguous(body));
             let path = path.as_str().to_owned();
             let (app, digest) = (app.clone(), Vec::new());
-            Request { app, method, path, query, headers, context, digest, body, body_limit, body_timeout, room: None }
+            let request =
+                Request { app, method, path, query, headers, context, digest, body, body_limit, body_timeout, room: None };
+            ready(request.checked().map_err(|error| warp::reject::custom(Denied::from(error))))
         })
         .boxed()
 }

@@ -9,12 +9,11 @@ use crate::error::{Error, Result};
 use crate::values::lsn::Lsn;
 
 impl Request {
-    /// The token of the request, in `X-Sync-Token` or else as `syncToken`.
+    /// The token of the request, in `X-Sync-Token` or as `syncToken`; of one in each the later.
     pub fn sync_token(&self) -> Result<Option<Lsn>> {
-        let header = self.header("x-sync-token").map(Cow::from);
-        let Some(text) = header.or_else(|| self.parameter("syncToken")) else { return Ok(None) };
-        let wrong = |_| Error::malformed("bad_sync_token", "a sync token is the X-Sync-Token of a write's answer");
-        text.parse().map(Some).map_err(wrong)
+        let headers = self.headers.get_all("x-sync-token").iter().map(|value| value.to_str().unwrap_or_default().into());
+        let parameters = self.parameters().filter(|(name, _)| name == "syncToken").map(|(_, value)| value);
+        Ok(only(headers)?.max(only(parameters)?))
     }
 
     /// The LSN that a list has to include: that of the token, and that of the caller's last write through this server.
@@ -40,6 +39,14 @@ impl Request {
             watermark.written.limit(caller, end);
         }
         Ok(wanted.min(Some(end)))
+    }
+}
+
+/// Reads the only one of the tokens, if there is any.
+fn only<'a>(mut tokens: impl Iterator<Item = Cow<'a, str>>) -> Result<Option<Lsn>> {
+    match (tokens.next().map(|text| text.parse()).transpose(), tokens.next()) {
+        (Ok(token), None) => Ok(token),
+        _ => Err(Error::malformed("bad_sync_token", "a sync token is the X-Sync-Token of a write's answer, given once")),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::auth::{self, Caller, may, public};
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::jobs::store::Command;
-use crate::operation::{Answers, NoContent, Nothing, Operation, Reading, Takes};
+use crate::operation::{Answers, NoContent, Nothing, Operation, Takes, Unversioned};
 use crate::routes;
 use crate::storage;
 use crate::values::clock::milliseconds;
@@ -38,9 +38,9 @@ pub(super) fn routes(app: &App) -> Routes {
     use Permission::Export;
     routes! { app, "exports";
         get    ()                  may(Export) => list:     Listing -> Rows<Shown>;
-        get    (ExportId)          may(Export) => read:     Reading -> Shown;
+        get    (ExportId)          may(Export) => read:     Nothing -> Shown;
         /// Delete an export with its file. A job that is still at it is cancelled.
-        delete (ExportId)          may(Export) => remove:   Nothing -> NoContent;
+        delete (ExportId)          may(Export) => remove:   Unversioned<Nothing> -> NoContent;
         /// Download the file of an export, with a session or by a signed link.
         get    (ExportId / "file") public      => download: Link -> StoredFile;
     }
@@ -75,7 +75,6 @@ struct Listing;
 impl Takes for Listing {
     fn describe(operation: &mut Operation<'_>) {
         operation.pages();
-        operation.reads_writes();
     }
 }
 
@@ -109,9 +108,7 @@ pub(super) async fn shown(connection: &mut PgConnection, id: ExportId, caller: &
 }
 
 async fn list(caller: Caller, request: Request) -> Result<Reply> {
-    // Postgres answers, so every write is included.
-    request.sync_token()?;
-    let part = paging::part(&request, &["syncToken"])?;
+    let part = paging::part(&request, &[])?;
     let (app, of) = (&request.app, (!caller.has(Manage)).then_some(caller.id));
     let exports = store::page(&app.db.read, of, app.clock.now(), part.after, part.to_read()).await?;
     let exports = exports.into_iter().map(|export| Shown::new(export, app, &caller)).collect();
@@ -119,7 +116,6 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
 }
 
 async fn read(id: ExportId, caller: Caller, request: Request) -> Result<Reply> {
-    request.sync_token()?;
     let export = visible(id, &caller, &request).await?;
     api::json(&Shown::new(export, &request.app, &caller))
 }

@@ -129,7 +129,11 @@ impl Wanted {
                 "requestId" => wanted.request = Some(value.into_owned()),
                 "from" => wanted.from = moment()?,
                 "to" => wanted.to = moment()?,
-                _ => return Err(refused("known are actor, action, kind, subject, requestId, from, to, limit and cursor")),
+                _ => {
+                    return Err(refused(
+                        "known are actor, action, kind, subject, requestId, from, to, limit, cursor and syncToken",
+                    ));
+                }
             }
         }
         Ok(wanted)

@@ -8,7 +8,7 @@ use warp::reject::{MethodNotAllowed, Reject, Rejection};
 use super::{Response, problem};
 use crate::error::Error;
 
-/// A permission filter refused the caller. All other rejections mean that another route may answer.
+/// A filter refused the caller, or what the request asks. All other rejections mean that another route may answer.
 #[derive(Clone, Debug)]
 pub struct Denied(pub(crate) Arc<Error>);
 

@@ -16,7 +16,7 @@ use crate::auth::Permission::Read;
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result, clipped};
 use crate::http::Routes;
-use crate::operation::{Nothing, Operation, Takes};
+use crate::operation::{Nothing, Operation, Takes, Unversioned};
 use crate::routes;
 use crate::search::parse::flag;
 
@@ -30,10 +30,10 @@ pub fn routes(app: &App) -> Routes {
         /// Counts the notifications that the caller has not read.
         get  ("count")       may(Read) => count:               Nothing -> Unread;
         /// Marks notifications as read: some, those of a kind, or all.
-        post ("read")        may(Read) => mark_read:           Wanted -> Marked;
+        post ("read")        may(Read) => mark_read:           Unversioned<Wanted> -> Marked;
         get  ("preferences") may(Read) => preferences::read:   Nothing -> Preferences;
         /// Changes what the caller is notified of; what is not named stays.
-        put  ("preferences") may(Read) => preferences::change: Preferences -> Preferences;
+        put  ("preferences") may(Read) => preferences::change: Unversioned<Preferences> -> Preferences;
     }
 }
 
@@ -95,7 +95,7 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
                 let known = || refused(format!("takes one of {}", KINDS.known.join(", ")));
                 filter.kind = Some(Kind::named(&value).ok_or_else(known)?);
             }
-            _ => return Err(refused("known are unread, kind, limit and cursor".into())),
+            _ => return Err(refused("known are unread, kind, limit, cursor and syncToken".into())),
         }
     }
     let rows = store::page(&request.app.db.read, caller.id, filter, part.after, part.to_read()).await?;

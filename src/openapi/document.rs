@@ -9,7 +9,7 @@ use super::{names, shared};
 use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{Effect, FORM, Operation, PAGE_SIZE, Schemas};
+use crate::operation::{EVENTS, Effect, FORM, Operation, PAGE_SIZE, Schemas};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
@@ -111,12 +111,17 @@ fn operation(row: &Row, segments: &[&str], config: &Config, schemas: &mut Schema
     let is_get = row.method == "GET";
     let mut operation = Operation::new(schemas, if is_get { Effect::Reads } else { Effect::Writes });
     (row.describe)(&mut operation);
+    let is_public = row.access == "public";
+    // A stream shows what happens after its request.
+    if is_get && !is_public && operation.answer.as_ref().is_none_or(|(media_type, _)| *media_type != EVENTS) {
+        operation.reads_writes();
+    }
     let Operation { effect, mut parameters, body, status, answer, files, headers, alternatives, problems: more, .. } = operation;
 
-    let (is_public, has_ids) = (row.access == "public", row.path.contains('{'));
+    let has_ids = row.path.contains('{');
     let is_change = matches!(row.method.as_str(), "PATCH" | "PUT");
     let is_keyed = !is_public && effect != Effect::Reads && (is_change || names::is_of_records(segments));
-    let is_conditional = is_keyed && (is_change || has_ids) && effect == Effect::Writes;
+    let is_conditional = is_keyed && effect == Effect::Writes;
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
     let needs_key = config.writes.require_idempotency && effect == Effect::Adds && segments.last() == Some(&NEED_KEYS);
     parameters.extend(is_keyed.then(|| reference(if needs_key { "NeededIdempotencyKey" } else { "IdempotencyKey" })));
@@ -233,9 +238,9 @@ fn parameters(config: &Config) -> Value {
         header["required"] = true.into();
         header
     };
-    // Servers ignore what they do not know of these, and an empty value.
+    // Servers ignore what they do not know of these, whatever its length.
     let ignorable = |mut header: Value| {
-        header["schema"] = json!({ "type": "string", "maxLength": 255 });
+        header["schema"] = json!({ "type": "string" });
         header
     };
     let key = header("Idempotency-Key", ABOUT_KEY, "8e03978e-40d5-43e8-bc93-6894a57f9324");

@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 pub use answers::{Accepted, Answers, Created, NoContent, OrJob, Part, Text};
 pub use schemas::{Schemas, inline, named};
-pub use takes::{Nothing, Reading, Takes};
+pub use takes::{Nothing, Takes, Unversioned};
 
 /// Name of the schema of `limit`, whose largest value is a setting.
 pub const PAGE_SIZE: &str = "PageSize";
 
 /// Media type of a form with a file.
 pub const FORM: &str = "multipart/form-data";
+
+/// Media type of server-sent events.
+pub const EVENTS: &str = "text/event-stream";
 
 /// One operation while its row describes it. What follows from method, path and permission is not said here.
 pub struct Operation<'a> {
@@ -45,10 +48,12 @@ pub struct Operation<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     Reads,
-    /// Changes a record that the address names.
+    /// Changes a record in the version that `If-Match` names.
     Writes,
     /// Adds a record, and leaves the one that the address names as it is.
     Adds,
+    /// Changes what has no version, such as a job.
+    WritesUnversioned,
 }
 
 impl<'a> Operation<'a> {

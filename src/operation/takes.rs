@@ -1,8 +1,10 @@
 //! What a row takes besides the ids of its path.
 
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
 
-use super::Operation;
+use super::{Effect, Operation};
 
 /// What a row of `routes!` takes. A type with a JSON Schema is the body; others describe parameters.
 pub trait Takes {
@@ -22,11 +24,12 @@ impl Takes for Nothing {
     fn describe(_: &mut Operation<'_>) {}
 }
 
-/// No more than the token of a write that the answer has to include.
-pub struct Reading;
+/// A request that changes what has no version.
+pub struct Unversioned<T>(PhantomData<T>);
 
-impl Takes for Reading {
+impl<T: Takes> Takes for Unversioned<T> {
     fn describe(operation: &mut Operation<'_>) {
-        operation.reads_writes();
+        T::describe(operation);
+        operation.effect = Effect::WritesUnversioned;
     }
 }

@@ -20,9 +20,7 @@ use crate::auth::Permission::Read;
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result};
 use crate::http::{Routes, Row};
-use crate::operation::Operation;
-
-const MEDIA_TYPE: &str = "text/event-stream";
+use crate::operation::{EVENTS, Operation};
 
 /// The pieces of a stream that may wait for the connection; more wait in the queue of the listener.
 const PIECES: usize = 1;
@@ -47,11 +45,11 @@ fn describe(operation: &mut Operation<'_>) {
     operation.query("topics", "What to hear of, separated by commas; what concerns the caller is always heard.", text());
     operation.query("lastEventId", "The same as the header `Last-Event-ID`.", text());
     operation.header("Last-Event-ID", "The last event that the client has got: it hears what came after.", text());
-    operation.answers_text(MEDIA_TYPE);
+    operation.answers_text(EVENTS);
 }
 
 async fn open(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Reply> {
-    if !request.header("accept").is_some_and(|types| types.contains(MEDIA_TYPE)) {
+    if !request.header("accept").is_some_and(|types| types.contains(EVENTS)) {
         return Err(Error::malformed("bad_accept", "this address streams events: Accept: text/event-stream"));
     }
     let topics = topic::list(&request.parameter("topics").unwrap_or_default())?;
@@ -76,7 +74,7 @@ async fn open(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Reply> 
         }
     });
     let pieces = stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));
-    Ok(Reply::stream(MEDIA_TYPE, pieces))
+    Ok(Reply::stream(EVENTS, pieces))
 }
 
 /// Writes to a stream until it ends: without a reason, because the client has gone.

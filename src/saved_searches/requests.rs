@@ -23,7 +23,6 @@ pub(super) struct Counting;
 impl Takes for Counting {
     fn describe(operation: &mut Operation<'_>) {
         operation.query("count", "Whether to count their hits now.", json!({ "type": "boolean", "default": false }));
-        operation.reads_writes();
     }
 }
 

@@ -47,7 +47,6 @@ impl Takes for Wanted {
         operation.query("tz", "Where days begin.", json!({ "type": "string", "examples": ["Europe/Berlin"] }));
         let deleted = json!({ "type": "boolean", "default": false });
         operation.query("includeDeleted", "Whether deleted records are shown; for managers.", deleted);
-        operation.reads_writes();
         operation.headers.insert("X-Read-Source");
     }
 }

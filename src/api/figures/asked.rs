@@ -30,7 +30,6 @@ pub struct About<F>(PhantomData<F>);
 impl<F: Charted> Takes for About<F> {
     fn describe(operation: &mut Operation<'_>) {
         F::PARAMETERS.iter().for_each(|name| describe(operation, name));
-        operation.reads_writes();
     }
 }
 

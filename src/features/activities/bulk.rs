@@ -93,7 +93,7 @@ impl Asked {
             "to" => self.to = Some(value.to_owned()),
             "syncToken" | "tz" => {}
             _ => {
-                let known = "takes accountIds, limitPerAccount, type, from, to and tz";
+                let known = "takes accountIds, limitPerAccount, type, from, to, tz and syncToken";
                 return Err(("unknown_parameter", known.to_owned()));
             }
         }

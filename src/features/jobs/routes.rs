@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::jobs::store::{self, Command, Filter, Owner};
 use crate::jobs::{Item, ItemStatus, Job, State};
-use crate::operation::{Effect, Operation, Reading, Takes};
+use crate::operation::{Nothing, Operation, Takes, Unversioned};
 use crate::routes;
 use crate::values::ids::JobId;
 
@@ -21,15 +21,15 @@ const NAME: &str = "job";
 pub fn routes(app: &App) -> Routes {
     routes! { app, "jobs";
         get  ()                 may(Read) => list:   Listing -> Rows<Job>;
-        get  (JobId)            may(Read) => read:   Reading -> Job;
+        get  (JobId)            may(Read) => read:   Nothing -> Job;
         get  (JobId / "items")  may(Read) => items:  Items -> Rows<Item>;
         /// Cancel a job when the chunk under way ends. What is done stays done.
-        post (JobId / "cancel") may(Read) => cancel: Control -> Job;
+        post (JobId / "cancel") may(Read) => cancel: Unversioned<Nothing> -> Job;
         /// Pause a job when the chunk under way ends.
-        post (JobId / "pause")  may(Read) => pause:  Control -> Job;
-        post (JobId / "resume") may(Read) => resume: Control -> Job;
+        post (JobId / "pause")  may(Read) => pause:  Unversioned<Nothing> -> Job;
+        post (JobId / "resume") may(Read) => resume: Unversioned<Nothing> -> Job;
         /// Retry the failed items of a job, or a failed job from its last chunk.
-        post (JobId / "retry")  may(Read) => retry:  Control -> Job;
+        post (JobId / "retry")  may(Read) => retry:  Unversioned<Nothing> -> Job;
     }
 }
 
@@ -41,7 +41,6 @@ impl Takes for Listing {
         operation.pages();
         operation.query("kind", "Of which kind.", json!({ "type": "string" }));
         operation.query("status", "In which state.", json!({ "type": "string", "enum": State::ALL.map(State::name) }));
-        operation.reads_writes();
     }
 }
 
@@ -53,16 +52,6 @@ impl Takes for Items {
         operation.pages();
         let statuses = ItemStatus::ALL.map(ItemStatus::name);
         operation.query("status", "What has become of them.", json!({ "type": "string", "enum": statuses }));
-        operation.reads_writes();
-    }
-}
-
-/// A command. A job has no version that it could expect.
-struct Control;
-
-impl Takes for Control {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.effect = Effect::Adds;
     }
 }
 
@@ -121,8 +110,6 @@ fn owner(caller: &Caller) -> Owner {
 
 /// Reads a job; one of another user is not found.
 async fn visible(id: JobId, caller: &Caller, request: &Request) -> Result<Job> {
-    // Postgres answers, so every write is included.
-    request.sync_token()?;
     let job = store::find(&request.app.db.read, id).await?;
     job.filter(|job| owner(caller).includes(job)).ok_or(Error::NotFound(NAME))
 }
@@ -130,7 +117,6 @@ async fn visible(id: JobId, caller: &Caller, request: &Request) -> Result<Job> {
 impl Asked {
     /// Reads the parameters of a list that filters by these, with these words as its statuses.
     fn read(request: &Request, filters: &[&str], statuses: &[&str]) -> Result<Self> {
-        request.sync_token()?;
         let mut asked = Self { kind: None, status: None, part: Part::new(request) };
         for (name, value) in request.parameters() {
             if asked.part.take(request, &name, &value)? {
@@ -138,7 +124,6 @@ impl Asked {
             }
             let refused = |message: String| Error::malformed("bad_parameter", format!("{name}: {message}"));
             match &*name {
-                "syncToken" => {}
                 "status" if statuses.contains(&&*value) => asked.status = Some(value.into_owned()),
                 "status" => return Err(refused(format!("takes one of {}", statuses.join(", ")))),
                 "kind" if filters.contains(&"kind") => asked.kind = Some(value.into_owned()),

@@ -24,7 +24,6 @@ impl Takes for Parameters {
         operation.query("from", "From this day or moment on.", text());
         operation.query("to", "Until this day or moment.", text());
         operation.query("tz", "Time zone of days.", text());
-        operation.reads_writes();
     }
 }
 
@@ -67,7 +66,11 @@ impl Asked {
                     }
                 }
                 "from" | "to" | "tz" | "cursor" | "syncToken" => {}
-                name => violations.add(clipped(name), "unknown_parameter", "known are types, from, to, tz, limit and cursor"),
+                name => violations.add(
+                    clipped(name),
+                    "unknown_parameter",
+                    "known are types, from, to, tz, limit, cursor and syncToken",
+                ),
             }
         }
         if let Some(first) = violations.first() {

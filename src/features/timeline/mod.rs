@@ -84,8 +84,6 @@ async fn existing<R: Resource>(connection: &mut PgConnection, id: Uuid) -> Resul
 
 async fn answer(request: &Request, id: Uuid, subject: impl AsyncFnOnce(&mut PgConnection) -> Result<Subject>) -> Result<Reply> {
     let asked = Asked::read(request)?;
-    // Postgres answers, so every write is included.
-    request.sync_token()?;
     let mut snapshot = request.snapshot().await?;
     let subject = subject(&mut snapshot).await?;
     let mut rows = page::rows(&mut snapshot, &subject, &asked).await?;

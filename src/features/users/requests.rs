@@ -17,7 +17,6 @@ impl Takes for Listing {
         let roles = json!({ "type": "array", "items": { "type": "string", "enum": Role::ALL.map(Role::as_str) } });
         operation.query("role", "Users of one of these roles.", roles);
         operation.query("disabled", "Only disabled users, or only others.", json!({ "type": "boolean" }));
-        operation.reads_writes();
     }
 }
 

@@ -52,7 +52,6 @@ struct Roles {
 }
 
 async fn list(_: Caller, request: Request) -> Result<Reply> {
-    request.sync_token()?;
     let mut data = Vec::with_capacity(Role::ALL.len());
     for (role, permissions) in all(&request.app.db.read).await? {
         data.push(Shown::new(role, permissions));

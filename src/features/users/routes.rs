@@ -17,7 +17,7 @@ use crate::auth::Permission::Supervise;
 use crate::auth::{Caller, Role, lockout, may, password, password_rules};
 use crate::error::{Error, Result, Violations, clipped};
 use crate::http::Routes;
-use crate::operation::{Created, NoContent, Nothing, Reading};
+use crate::operation::{Created, NoContent, Nothing};
 use crate::routes;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
@@ -32,7 +32,7 @@ pub(super) fn routes(app: &App) -> Routes {
     routes! { app, "users";
         get    ()                    may(Supervise) => list:         Listing -> Listed;
         post   ()                    may(Supervise) => create:       NewUser -> Created<User>;
-        get    (UserId)              may(Supervise) => read:         Reading -> User;
+        get    (UserId)              may(Supervise) => read:         Nothing -> User;
         patch  (UserId)              may(Supervise) => change:       Changes -> User;
         /// Disables a user. Users are never erased.
         delete (UserId)              may(Supervise) => disable:      Nothing -> NoContent;
@@ -71,7 +71,6 @@ async fn list(caller: Caller, request: Request) -> Result<Reply> {
     let db = &request.app.db.read;
     let managed = rules::managed_roles(db, &caller).await?;
     let Asked { wanted, part } = Asked::read(&request, &managed)?;
-    request.sync_token()?;
     let mut users = store::page(db, &wanted, part.after, part.to_read()).await?;
     let total = store::count(db, &wanted).await?;
     let next_cursor = part.end(&request, &mut users, |user| user.id)?;
@@ -110,7 +109,6 @@ async fn create(caller: Caller, mut request: Request) -> Result<Reply> {
 }
 
 async fn read(id: UserId, caller: Caller, request: Request) -> Result<Reply> {
-    request.sync_token()?;
     let db = &request.app.db.read;
     let managed = rules::managed_roles(db, &caller).await?;
     let user = rules::visible(store::find(db, id).await?, &managed)?;
@@ -266,7 +264,6 @@ impl Asked {
                     asked.wanted.roles.retain(|role| roles.contains(role));
                 }
                 "disabled" => asked.wanted.is_disabled = Some(request.flag("disabled")?),
-                "syncToken" => {}
                 _ => return Err(refused("known are q, role, disabled, limit, cursor and syncToken".into())),
             }
         }

@@ -25,7 +25,8 @@ pub(super) async fn template(caller: Caller, request: Request) -> Result<Reply> 
             ("data", "current") => has_data = true,
             ("data", "none") => has_data = false,
             ("data", _) => return Err(Error::malformed("bad_parameter", "data: takes none or current")),
-            _ => return Err(Error::malformed("bad_parameter", "known are target and data")),
+            ("syncToken", _) => {}
+            _ => return Err(Error::malformed("bad_parameter", "known are target, data and syncToken")),
         }
     }
     let (mut records, mut remark) = (Vec::new(), None);

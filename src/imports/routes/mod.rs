@@ -19,7 +19,7 @@ use crate::auth::{Caller, may};
 use crate::error::{Error, Result};
 use crate::http::Routes;
 use crate::imports::store::{self, Owner};
-use crate::operation::{Created, NoContent, Nothing, Reading};
+use crate::operation::{Created, NoContent, Nothing, Unversioned};
 use crate::routes;
 use crate::values::ids::ImportId;
 
@@ -27,7 +27,7 @@ pub use bulk_upload::routes as bulk_upload_routes;
 
 use files::{errors, template};
 use new::create;
-use requests::{Command, Listing, RowsListing, Said, TemplateParameters, UploadForm, WorkbookFile};
+use requests::{Listing, RowsListing, Said, TemplateParameters, UploadForm, WorkbookFile};
 use shown::{Limits, Preview, Progress, Report, Shown, ShownRow, Surveyed};
 use steps::{Begun, approve, cancel, commit, map, pause, remove, resume, undo, validate};
 use views::{limits, list, preview, read, report, rows};
@@ -53,29 +53,29 @@ pub fn routes(app: &App) -> Routes {
         get    ()                       may(Import) => list:     Listing -> Rows<Shown>;
         /// Upload a file to import. The answer proposes which column holds what.
         post   ()                       may(Import) up_to(upload_limit(app)) within(UPLOAD_TIME) => create: UploadForm -> Created<Surveyed>;
-        get    (ImportId)               may(Import) => read:     Reading -> Progress;
+        get    (ImportId)               may(Import) => read:     Nothing -> Progress;
         /// Delete an import with its file and its rows. What it has imported stays.
         delete (ImportId)               may(Import) => remove:   Nothing -> NoContent;
         /// Say which column holds what. Files with the same headings are mapped alike from then on.
         post   (ImportId / "mapping")   may(Import) up_to(MAPPING_BYTES) => map: Said -> Surveyed;
         /// Try all rows and keep nothing of it. Many rows are a job.
-        post   (ImportId / "validate")  may(Import) => validate: Command -> Begun;
+        post   (ImportId / "validate")  may(Import) => validate: Unversioned<Nothing> -> Begun;
         /// See what a commit would do.
-        get    (ImportId / "preview")   may(Import) => preview:  Reading -> Preview;
+        get    (ImportId / "preview")   may(Import) => preview:  Nothing -> Preview;
         /// Allow an import of more rows than its user imports alone.
-        post   (ImportId / "approve")   may(Manage) => approve:  Command -> Shown;
+        post   (ImportId / "approve")   may(Manage) => approve:  Unversioned<Nothing> -> Shown;
         /// Import the rows that are right. Many rows are a job.
-        post   (ImportId / "commit")    may(Import) => commit:   Command -> Begun;
+        post   (ImportId / "commit")    may(Import) => commit:   Unversioned<Nothing> -> Begun;
         /// Pause an import when the rows under way are done.
-        post   (ImportId / "pause")     may(Import) => pause:    Command -> Progress;
-        post   (ImportId / "resume")    may(Import) => resume:   Command -> Progress;
+        post   (ImportId / "pause")     may(Import) => pause:    Unversioned<Nothing> -> Progress;
+        post   (ImportId / "resume")    may(Import) => resume:   Unversioned<Nothing> -> Progress;
         /// Cancel an import when the rows under way are done. What is done stays done.
-        post   (ImportId / "cancel")    may(Import) => cancel:   Command -> Progress;
+        post   (ImportId / "cancel")    may(Import) => cancel:   Unversioned<Nothing> -> Progress;
         /// Undo an import: delete what it created and change back what it changed, unless it was changed since.
-        post   (ImportId / "undo")      may(Import) => undo:     Command -> Begun;
+        post   (ImportId / "undo")      may(Import) => undo:     Unversioned<Nothing> -> Begun;
         get    (ImportId / "rows")      may(Import) => rows:     RowsListing -> Rows<ShownRow>;
         /// Count the issues by code.
-        get    (ImportId / "report")    may(Import) => report:   Reading -> Report;
+        get    (ImportId / "report")    may(Import) => report:   Nothing -> Report;
         /// Get the rows that failed, to be mended and uploaded again.
         get    (ImportId / "errors.xlsx") may(Import) => errors: Nothing -> WorkbookFile;
     }
@@ -92,8 +92,6 @@ fn owner(caller: &Caller) -> Owner {
 
 /// Reads an import; one of another user is not found.
 async fn visible(id: ImportId, caller: &Caller, request: &Request) -> Result<store::Import> {
-    // Postgres answers, so every write is included.
-    request.sync_token()?;
     check_visible(store::find(&request.app.db.read, id).await?, caller)
 }
 

@@ -175,22 +175,12 @@ impl Takes for BulkUploadForm {
     }
 }
 
-/// A command. The job that it begins changes the version of its import.
-pub(super) struct Command;
-
-impl Takes for Command {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.effect = Effect::Adds;
-    }
-}
-
 /// The parameters of the list.
 pub(super) struct Listing;
 
 impl Takes for Listing {
     fn describe(operation: &mut Operation<'_>) {
         operation.pages();
-        operation.reads_writes();
     }
 }
 
@@ -209,7 +199,6 @@ impl Takes for RowsListing {
             "What they do or have done, or what an undo did.",
             json!({ "type": "string", "enum": statuses }),
         );
-        operation.reads_writes();
     }
 }
 

@@ -40,8 +40,7 @@ pub(super) async fn limits(_caller: Caller, request: Request) -> Result<Reply> {
 }
 
 pub(super) async fn list(caller: Caller, request: Request) -> Result<Reply> {
-    request.sync_token()?;
-    let part = paging::part(&request, &["syncToken"])?;
+    let part = paging::part(&request, &[])?;
     let imports = store::page(&request.app.db.read, owner(&caller), part.after, part.to_read()).await?;
     part.answer(&request, imports.into_iter().map(Shown::from).collect(), |import| import.id)
 }
@@ -80,7 +79,7 @@ pub(super) async fn preview(id: ImportId, caller: Caller, request: Request) -> R
 
 pub(super) async fn rows(id: ImportId, caller: Caller, request: Request) -> Result<Reply> {
     let import = visible(id, &caller, &request).await?;
-    let part = paging::part(&request, &["status", "syncToken"])?;
+    let part = paging::part(&request, &["status"])?;
     let filter = request.parameter("status").map(|status| filter(&status)).transpose()?.unwrap_or_default();
     let after = part.after.map_or(0, number_of);
     let rows = stored_rows::page(&request.app.db.read, id, &filter, after, part.to_read()).await?;

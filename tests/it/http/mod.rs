@@ -7,7 +7,7 @@ mod cors;
 mod files;
 mod hostile;
 pub(crate) mod limits;
-mod matrix;
+pub(crate) mod matrix;
 mod messages;
 mod sizes;
 mod tls;

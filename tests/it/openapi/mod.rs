@@ -1,5 +1,6 @@
 //! The API's description says what is served, no more and no less.
 
+mod headers;
 mod postman;
 mod swagger;
 

@@ -26,7 +26,6 @@ impl<R: Resource> Takes for List<R> {
     fn describe(operation: &mut Operation<'_>) {
         let parameters = parameters::of_list(R::collection());
         parameters.into_iter().for_each(|(name, about, schema)| operation.query(name, about, schema));
-        operation.reads_writes();
         for filtered in parameters::filtered(R::collection()) {
             let name = filtered.name;
             let own = || format!("{}{}{}", R::schema_name(), name[..1].to_uppercase(), &name[1..]);
@@ -55,7 +54,6 @@ impl<R: Resource> Takes for Shape<R> {
     fn describe(operation: &mut Operation<'_>) {
         let parameters = parameters::of_shape(R::collection());
         parameters.into_iter().for_each(|(name, about, schema)| operation.query(name, about, schema));
-        operation.reads_writes();
     }
 }
 
