@@ -9,7 +9,7 @@ use super::{names, shared};
 use crate::auth::Role;
 use crate::config::Config;
 use crate::http::Row;
-use crate::operation::{EVENTS, Effect, FORM, Operation, PAGE_SIZE, Schemas};
+use crate::operation::{EVENTS, Effect, FORM, Operation, PAGE_SIZE, Schemas, sync_token};
 
 /// Where the rows of features are, and the other address at which they are too.
 const CANONICAL: &str = "/api/v1";
@@ -250,7 +250,12 @@ fn parameters(config: &Config) -> Value {
         "IfNoneMatch": ignorable(header("If-None-Match", "The `ETag` that the client has; 304 if it is current.", "\"v17-5c1f2a90\"")),
         "Prefer": ignorable(header("Prefer", ABOUT_MINIMAL, "return=minimal")),
         "PreferAsync": ignorable(header("Prefer", ABOUT_ASYNC, "respond-async")),
-        "SyncToken": header("X-Sync-Token", "`X-Sync-Token` of a write that the answer has to show.", "0/16B3748"),
+        "SyncToken": {
+            "name": "X-Sync-Token",
+            "in": "header",
+            "description": "`X-Sync-Token` of a write that the answer has to show.",
+            "schema": sync_token(),
+        },
     });
     if config.writes.require_idempotency {
         parameters["NeededIdempotencyKey"] = needed(key);

@@ -149,7 +149,13 @@ impl<'a> Operation<'a> {
 
     /// Reads what earlier writes have written, if the client names one of them.
     pub fn reads_writes(&mut self) {
-        self.query("syncToken", "The same as the header `X-Sync-Token`.", json!({ "type": "string", "minLength": 1 }));
+        self.query("syncToken", "The same as the header `X-Sync-Token`.", sync_token());
         self.parameters.push(json!({ "$ref": "#/components/parameters/SyncToken" }));
     }
+}
+
+/// Schema of a sync token: an LSN.
+#[must_use]
+pub fn sync_token() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$", "examples": ["0/16B3748"] })
 }
