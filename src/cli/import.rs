@@ -43,15 +43,15 @@ pub(super) struct Import {
     /// Kind of records.
     #[arg(long, value_enum, required_unless_present = "undo")]
     target: Option<Target>,
-    /// Whether rows create records, change them, or both.
-    #[arg(long, value_enum, default_value = "insert")]
-    mode: Mode,
+    /// Whether rows create records, change them, or both; by default insert, for a workbook of failed rows as they were imported.
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
     /// Field that finds the record of a row: for customers email or phone, too.
     #[arg(long)]
     key: Option<String>,
-    /// What a blank cell does to a record that exists.
-    #[arg(long, value_enum, default_value = "keep")]
-    blank: Blank,
+    /// What a blank cell does to a record that exists; by default keep.
+    #[arg(long, value_enum)]
+    blank: Option<Blank>,
     /// Sheet of a workbook; by default the first one with rows.
     #[arg(long)]
     sheet: Option<String>,

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::fields::Target;
 use super::read::header::{Header, Mapping};
 use super::store::{self, Blank, Import, KEPT, Mode, Options};
+use super::workbooks::settings::Settings;
 use crate::api::Authority;
 use crate::app::App;
 use crate::sheets::{self, Book, Kind, Sheet, Source};
@@ -17,10 +18,11 @@ use crate::storage::{self, NewFile};
 #[derive(Clone, Debug)]
 pub struct Wish {
     pub target: Target,
-    pub mode: Mode,
+    /// By default as the file itself says, if it has failed rows of an import; else insert.
+    pub mode: Option<Mode>,
     /// The field that finds the record of a row; by default the target's own.
     pub key: Option<String>,
-    pub blank: Blank,
+    pub blank: Option<Blank>,
     /// By default the first one that is shown and has rows.
     pub sheet: Option<String>,
     /// As the spreadsheet counts; by default the first row that is not blank.
@@ -42,19 +44,23 @@ pub struct Unusable(#[source] anyhow::Error);
 pub async fn open(app: &App, file: File, name: &str, wish: Wish) -> anyhow::Result<(Import, String)> {
     let sha256 = digest(file.try_clone()?).await?;
     let mut import = Import::new(wish.target, name.to_owned(), sha256);
-    import.mode = wish.mode;
-    import.blank = wish.blank;
-    import.options.0 = wish.options;
     import.authority = Authority::Full;
-    if let Some(key) = wish.key {
+    if let Some(key) = &wish.key {
         let known = wish.target.keys();
         if !known.contains(&key.as_str()) {
             return Err(unusable(format!("there is no key {key}; there are {}", known.join(", "))));
         }
-        import.key = key;
     }
-    let source = Source::new(file.try_clone()?, name, import.options.text())?;
+    let source = Source::new(file.try_clone()?, name, wish.options.text())?;
     let book = sheets::survey(&source, &app.config.imports.sheets).await.map_err(|error| Unusable(error.into()))?;
+    let carried = Settings::carried(wish.target, &book);
+    if let Ok(Some(Settings { mode, key, blank, options, .. })) = carried.clone() {
+        (import.mode, import.key, import.blank, import.options.0) = (mode, key, blank, options);
+    }
+    import.mode = wish.mode.unwrap_or(import.mode);
+    import.key = wish.key.unwrap_or(import.key);
+    import.blank = wish.blank.unwrap_or(import.blank);
+    import.options.0 = wish.options.or(import.options.0);
     let sheet = choose(&book, wish.sheet.as_deref())?;
     if book.kind != Kind::Text {
         import.sheet = Some(sheet.name.clone());

@@ -41,8 +41,8 @@ impl Survey {
 
     /// Decides how each column is read. An error says why a user has to.
     pub(in crate::imports) fn decide(&self, header: &Header, given: Given) -> Result<Forms, String> {
-        let days = decide(header, &self.days, given.days, DayOrder::Dmy, "days=dmy or days=mdy (--date-format)")?;
-        let decimals = decide(header, &self.decimals, given.decimal, Decimal::Dot, "decimal=dot or decimal=comma (--decimal)")?;
+        let days = decide(header, &self.days, given.days, "days=dmy or days=mdy (--date-format)")?;
+        let decimals = decide(header, &self.decimals, given.decimal, "decimal=dot or decimal=comma (--decimal)")?;
         Ok(Forms { days, decimals })
     }
 }
@@ -51,17 +51,12 @@ fn decide<T: Copy + PartialEq>(
     header: &Header,
     votes: &HashMap<usize, Votes<T>>,
     given: Option<T>,
-    default: T,
     remedy: &str,
 ) -> Result<HashMap<usize, T>, String> {
     let decide = |(at, votes): (&usize, &Votes<T>)| {
-        let form = match given {
-            Some(given) => given,
-            None => votes
-                .decide(default)
-                .map_err(|why| format!("the column {:?} {why}; say which with {remedy}", header.columns[*at].heading))?,
-        };
-        Ok((*at, form))
+        let ambiguous = |why| format!("the column {:?} {why}; say which with {remedy}", header.columns[*at].heading);
+        let form = given.map_or_else(|| votes.decide().map_err(ambiguous), |given| Ok(Some(given)));
+        form.map(|form| Some((*at, form?))).transpose()
     };
-    votes.iter().map(decide).collect()
+    votes.iter().filter_map(decide).collect()
 }

@@ -69,11 +69,11 @@ impl<T: Copy + PartialEq> Votes<T> {
         }
     }
 
-    /// Decides how the column is read. An error says why the operator has to decide.
-    pub(in crate::imports) fn decide(&self, default: T) -> Result<T, String> {
+    /// Decides how the column is read; none if it does not matter. An error says why the operator has to decide.
+    pub(in crate::imports) fn decide(&self) -> Result<Option<T>, String> {
         match (self.certain.as_slice(), &self.unsure) {
-            ([(reading, _)], _) => Ok(*reading),
-            ([], None) => Ok(default),
+            ([(reading, _)], _) => Ok(Some(*reading)),
+            ([], None) => Ok(None),
             ([], Some((row, value))) => Err(format!("holds {value:?} in row {row}, which can be read in two ways")),
             ([(_, one), (_, other), ..], _) => Err(format!("is written in two ways, see rows {one} and {other}")),
         }
@@ -270,14 +270,14 @@ mod tests {
 
     #[test]
     fn a_column_is_read_one_way() {
-        fn decide(texts: &[&str]) -> Result<DayOrder, String> {
+        fn decide(texts: &[&str]) -> Result<Option<DayOrder>, String> {
             let mut votes = Votes::default();
             texts.iter().enumerate().for_each(|(row, text)| votes.count(row as u64 + 2, text, day_vote(text)));
-            votes.decide(DayOrder::Dmy)
+            votes.decide()
         }
-        assert_eq!(decide(&["01/02/2025", "13/02/2025"]), Ok(DayOrder::Dmy));
-        assert_eq!(decide(&["01/02/2025", "02/13/2025 00:00"]), Ok(DayOrder::Mdy));
-        assert_eq!(decide(&["2025-01-02", "05/05/2025", "99/99/2025"]), Ok(DayOrder::Dmy));
+        assert_eq!(decide(&["01/02/2025", "13/02/2025"]), Ok(Some(DayOrder::Dmy)));
+        assert_eq!(decide(&["01/02/2025", "02/13/2025 00:00"]), Ok(Some(DayOrder::Mdy)));
+        assert_eq!(decide(&["2025-01-02", "05/05/2025", "99/99/2025"]), Ok(None));
         assert!(decide(&["05/05/2025", "01/02/2025"]).unwrap_err().contains("\"01/02/2025\" in row 3"));
         assert!(decide(&["13/02/2025", "02/13/2025"]).unwrap_err().contains("rows 2 and 3"));
     }

@@ -13,6 +13,7 @@ use crate::auth::{Caller, count_bulk};
 use crate::error::{Result, Violations};
 use crate::imports::Target;
 use crate::imports::store::{self, Import, KEPT};
+use crate::imports::workbooks::settings::{Settings, Unusable};
 use crate::storage::{self, NewFile};
 
 /// Stores the file of an import.
@@ -53,6 +54,11 @@ pub(super) async fn begin(
     import.authority = caller.authority();
     import.created_by = Some(caller.id.0);
     let file = upload.file.try_clone().map_err(crate::error::Error::internal)?;
-    let proposal = proposal::propose(&mut import, file, said, request).await?;
+    let book = proposal::survey(&import, file, said, request).await?;
+    let said = match Settings::carried(target, &book) {
+        Ok(Some(settings)) => said.clone().or(settings),
+        Ok(None) | Err(Unusable) => said.clone(),
+    };
+    let proposal = proposal::propose(&mut import, book, &said, request).await?;
     Ok((import, proposal))
 }

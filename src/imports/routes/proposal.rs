@@ -8,6 +8,7 @@ use crate::api::{Reply, Request, json};
 use crate::error::{Error, Result, Violations};
 use crate::imports::mapping::{Headings, Line, Mapping};
 use crate::imports::store::{self, Import, State, mappings};
+use crate::imports::workbooks::settings::{Settings, Unusable};
 use crate::imports::workbooks::template::{self, NOTES_SHEET};
 use crate::sheets::{self, Book, Source};
 use crate::storage;
@@ -35,15 +36,12 @@ pub(super) async fn stored_file(import: &Import, request: &Request) -> Result<Fi
     storage::copy_to_temporary(&request.app.db.read, FileId(import.file_id.ok_or_else(gone)?)).await
 }
 
-/// Looks at the file, applies what is said of it and maps its columns. The import is mapped if nothing is missing.
+/// Applies what is said of a file and maps its columns. The import is mapped if nothing is missing.
 ///
 /// # Errors
-/// The file cannot be read, or what is said does not fit it.
-pub(super) async fn propose(import: &mut Import, file: File, said: &Said, request: &Request) -> Result<Proposal> {
-    let mut violations = Violations::default();
-    apply(import, said, &mut violations);
-    violations.check()?;
-    let book = survey(import, file, request).await?;
+/// What is said does not fit the file.
+pub(super) async fn propose(import: &mut Import, book: Book, said: &Said, request: &Request) -> Result<Proposal> {
+    apply(import, said);
     let sheet = chosen(import, &book)?;
     let lines: Vec<Line> = sheet.sample.iter().map(Line::of).collect();
     let columns = sheet.columns;
@@ -51,8 +49,14 @@ pub(super) async fn propose(import: &mut Import, file: File, said: &Said, reques
     import.header_row = i64::try_from(headings.row).map_err(Error::internal)?;
     let above = sheet.sample.iter().filter(|row| row.number <= headings.row).count() as u64;
     import.rows = Some(i64::try_from(sheet.rows.saturating_sub(above)).map_err(Error::internal)?);
-    let fingerprint = mappings::fingerprint(headings.texts.iter().map(String::as_str));
-    let saved = mappings::find(&request.app.db.read, import.target, &fingerprint).await?;
+    let carried = Settings::carried(import.target, &book).ok().flatten();
+    let saved = match carried.and_then(|settings| settings.columns_of(&headings.texts)) {
+        Some(columns) => Some(columns),
+        None => {
+            let fingerprint = mappings::fingerprint(headings.texts.iter().map(String::as_str));
+            mappings::find(&request.app.db.read, import.target, &fingerprint).await?
+        }
+    };
     let below: Vec<Line> = lines.into_iter().filter(|line| line.number > headings.row).collect();
     let mut mapping = Mapping::propose(import.target, &headings.texts, &below, saved.as_deref());
     let mut violations = Violations::default();
@@ -69,23 +73,30 @@ pub(super) async fn propose(import: &mut Import, file: File, said: &Said, reques
 }
 
 /// Applies what is said of the import itself. What was staged of another sheet is void.
-fn apply(import: &mut Import, said: &Said, violations: &mut Violations) {
+fn apply(import: &mut Import, said: &Said) {
     if let Some(sheet) = &said.sheet {
         import.sheet = Some(sheet.clone());
     }
     import.mode = said.mode.unwrap_or(import.mode);
     import.blank = said.blank.unwrap_or(import.blank);
     if let Some(options) = &said.options {
-        super::requests::check_options(options, violations);
         import.options.0 = options.clone();
     }
     import.is_staged = false;
 }
 
-async fn survey(import: &Import, file: File, request: &Request) -> Result<Book> {
+/// Looks at what the file holds.
+///
+/// # Errors
+/// The file cannot be read, or an option cannot be used.
+pub(super) async fn survey(import: &Import, file: File, said: &Said, request: &Request) -> Result<Book> {
+    let options = said.options.as_ref().unwrap_or(&import.options.0);
+    let mut violations = Violations::default();
+    options.check(&mut violations);
+    violations.check()?;
     let limits = &request.app.config.imports.sheets;
     request.context.put_off_deadline(limits.read_timeout);
-    let source = Source::new(file, &import.file_name, import.options.text()).map_err(Error::internal)?;
+    let source = Source::new(file, &import.file_name, options.text()).map_err(Error::internal)?;
     let book = request.context.slot().leave_during(sheets::survey(&source, limits)).await?;
     book.map_err(unreadable)
 }
@@ -149,6 +160,14 @@ async fn warnings(import: &Import, book: &Book, sheet: &sheets::Sheet, request: 
     }
     if template::is_outdated(import.target, book) {
         warnings.push(plain("old_template", "the file was made from an older template; a new one has other columns".into()));
+    }
+    match Settings::carried(import.target, book) {
+        Ok(None) => {}
+        Ok(Some(_)) => warnings.push(plain(
+            "carried_settings",
+            "the file has failed rows of an import; it is read like the file of that, unless the request says otherwise".into(),
+        )),
+        Err(Unusable) => warnings.push(plain("unusable_settings", Unusable.to_string())),
     }
     if let Some(earlier) = store::same_file(&request.app.db.read, import).await? {
         let message = "the same file was imported before; rows with the same keys create nothing new".to_owned();

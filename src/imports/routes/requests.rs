@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +14,8 @@ use crate::imports::Target;
 use crate::imports::mapping::Choice;
 use crate::imports::store::{ACTIONS, Blank, Mode, Options};
 use crate::imports::workbooks::MEDIA_TYPE;
+use crate::imports::workbooks::settings::Settings;
 use crate::operation::{Answers, Effect, Operation, Takes};
-use crate::values::money::Currency;
 
 pub(super) const FORM: Form = Form { file: "file", fields: &["target", "mode", "key", "blank", "sheet", "headerRow", "options"] };
 
@@ -50,6 +49,17 @@ fn example() -> serde_json::Value {
 }
 
 impl Said {
+    /// Adds what the file says of itself; what a request says wins.
+    pub(super) fn or(self, carried: Settings) -> Self {
+        Self {
+            mode: self.mode.or(Some(carried.mode)),
+            key: self.key.or(Some(carried.key)),
+            blank: self.blank.or(Some(carried.blank)),
+            options: Some(self.options.unwrap_or_default().or(carried.options)),
+            ..self
+        }
+    }
+
     /// Reads the parts of a form.
     pub(super) fn of_form(mut parts: BTreeMap<&'static str, String>, violations: &mut Violations) -> Self {
         let mut take = |name: &str| parts.remove(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -101,26 +111,6 @@ fn word<T: DeserializeOwned>(text: Option<String>, name: &str, known: &str, viol
         violations.add(format!("/{name}"), "unknown_value", format!("takes one of {known}"));
     }
     read
-}
-
-/// Checks what is said of the reading of a file.
-pub(super) fn check_options(options: &Options, violations: &mut Violations) {
-    let Options { encoding, delimiter, currency, region, .. } = options;
-    let mut refuse = |name: &str, message: &str| violations.add(format!("/options/{name}"), "not_acceptable", message);
-    if encoding.as_ref().is_some_and(|label| Encoding::for_label(label.as_bytes()).is_none()) {
-        refuse("encoding", "takes the name of an encoding such as windows-1252");
-    }
-    if delimiter.is_some_and(|sign| !sign.is_ascii() || "\"\r\n".contains(sign)) {
-        refuse("delimiter", "takes one sign such as ; or a tab");
-    }
-    let is_currency = |code: &String| code.parse::<Currency>().is_ok_and(Currency::is_in_use);
-    if !currency.as_ref().is_none_or(is_currency) {
-        refuse("currency", "takes a currency code of ISO 4217 such as EUR");
-    }
-    let is_region = |code: &String| code.parse::<phonenumber::country::Id>().is_ok();
-    if !region.as_ref().is_none_or(is_region) {
-        refuse("region", "takes a country code of ISO 3166-1 such as US");
-    }
 }
 
 /// A form with a file.

@@ -27,7 +27,8 @@ pub(super) async fn map(id: ImportId, caller: Caller, mut request: Request) -> R
     check_mappable(&import)?;
     let version = import.version;
     let file = stored_file(&import, &request).await?;
-    let proposal = proposal::propose(&mut import, file, &said, &request).await?;
+    let book = proposal::survey(&import, file, &said, &request).await?;
+    let proposal = proposal::propose(&mut import, book, &said, &request).await?;
     request
         .write(caller.id, Contended::Record(id.0), async |connection| {
             let locked = store::lock(connection, id).await?;

@@ -10,11 +10,13 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::api::Authority;
+use crate::error::Violations;
 use crate::imports::fields::Target;
 use crate::imports::read::value::{DayOrder, Decimal, Forms};
 use crate::sheets::TextOptions;
 use crate::validate::Words;
 use crate::values::ids::ImportId;
+use crate::values::money::Currency;
 use crate::words;
 
 /// How long an import can be undone, and its file and rows are kept.
@@ -107,6 +109,40 @@ pub struct Options {
 }
 
 impl Options {
+    /// Says what of them cannot be used.
+    pub fn check(&self, violations: &mut Violations) {
+        let Self { encoding, delimiter, currency, region, .. } = self;
+        let mut refuse = |name: &str, message: &str| violations.add(format!("/options/{name}"), "not_acceptable", message);
+        if encoding.as_ref().is_some_and(|label| Encoding::for_label(label.as_bytes()).is_none()) {
+            refuse("encoding", "takes the name of an encoding such as windows-1252");
+        }
+        if delimiter.is_some_and(|sign| !sign.is_ascii() || "\"\r\n".contains(sign)) {
+            refuse("delimiter", "takes one sign such as ; or a tab");
+        }
+        let is_currency = |code: &String| code.parse::<Currency>().is_ok_and(Currency::is_in_use);
+        if !currency.as_ref().is_none_or(is_currency) {
+            refuse("currency", "takes a currency code of ISO 4217 such as EUR");
+        }
+        let is_region = |code: &String| code.parse::<phonenumber::country::Id>().is_ok();
+        if !region.as_ref().is_none_or(is_region) {
+            refuse("region", "takes a country code of ISO 3166-1 such as US");
+        }
+    }
+
+    /// Adds what others say and these do not.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            encoding: self.encoding.or(others.encoding),
+            delimiter: self.delimiter.or(others.delimiter),
+            days: self.days.or(others.days),
+            decimal: self.decimal.or(others.decimal),
+            currency: self.currency.or(others.currency),
+            region: self.region.or(others.region),
+            skips_hidden_rows: self.skips_hidden_rows || others.skips_hidden_rows,
+        }
+    }
+
     /// How a text is read.
     #[must_use]
     pub fn text(&self) -> TextOptions {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::cells::{Formats, Look, fitting};
+use super::settings::Settings;
 use super::{SHEET_ROWS, failed, save};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -38,11 +39,12 @@ struct FailedRow {
 /// # Errors
 /// The disk is full, or the rows cannot be read.
 pub async fn of(app: &App, import: Import) -> Result<File> {
+    let settings = Settings::of(&import);
     let columns = import.columns.map(|columns| columns.0).unwrap_or_default();
     let headings: Vec<String> = columns.into_iter().map(|column| column.heading).collect();
     let (sender, receiver) = mpsc::channel(WAITING);
     let name = import.sheet.unwrap_or_else(|| import.target.name().to_owned());
-    let writer = spawn_blocking(move || write(&name, &headings, receiver));
+    let writer = spawn_blocking(move || write(&name, &headings, &settings, receiver));
     if let Err(error) = send_failed(app, import.id, &sender).await {
         // The writer ends with it.
         sender.send(Err(error)).await.ok();
@@ -69,7 +71,7 @@ async fn send_failed(app: &App, id: ImportId, sender: &mpsc::Sender<Result<Faile
 }
 
 /// Writes the rows that come through the channel, under their headings. Blocks the thread.
-fn write(name: &str, headings: &[String], mut rows: mpsc::Receiver<Result<FailedRow>>) -> Result<File> {
+fn write(name: &str, headings: &[String], settings: &Settings, mut rows: mpsc::Receiver<Result<FailedRow>>) -> Result<File> {
     let (mut workbook, formats) = (Workbook::new(), Formats::new());
     let (mut sheets, mut row, mut notes) = (0, SHEET_ROWS, 0);
     let errors = u16::try_from(headings.len()).map_err(Error::internal)?;
@@ -87,6 +89,7 @@ fn write(name: &str, headings: &[String], mut rows: mpsc::Receiver<Result<Failed
     if sheets == 0 {
         begin(&mut workbook, &title(name, 1), headings, &formats).map_err(failed)?;
     }
+    settings.write(&mut workbook).map_err(failed)?;
     save(&mut workbook)
 }
 

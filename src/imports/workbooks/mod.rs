@@ -5,6 +5,7 @@
 mod cells;
 pub mod current;
 pub mod errors;
+pub mod settings;
 pub mod template;
 
 use std::fs::File;

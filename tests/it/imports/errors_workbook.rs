@@ -3,7 +3,7 @@
 use collections::auth::Role;
 use serde_json::json;
 
-use super::files::{csv, path, sheets, upload, workbook};
+use super::files::{csv, edited, path, sheets, upload, workbook};
 use crate::harness::app::TestApp;
 use crate::harness::client::Client;
 
@@ -74,6 +74,82 @@ async fn failed_rows_of_a_text_file_are_a_workbook_too() {
     assert_eq!(name, "customers");
     assert_eq!(failed[0].last().unwrap(), "_errors");
     assert!(failed[1..].iter().all(|row| !row.last().unwrap().is_empty()));
+}
+
+/// Imports two rows by options of their own, of which one fails. Answers with the rows that failed.
+async fn partly(client: &Client) -> Vec<u8> {
+    let options = json!({ "decimal": "comma", "region": "AT", "currency": "CHF", "encoding": "windows-1252" }).to_string();
+    let parts = [("target", "customers"), ("mode", "upsert"), ("key", "email"), ("blank", "clear"), ("options", &options)];
+    let file = csv("Post;Wer;tel;due;account;betrag\nann@example.com;Ann;0316 873 5555;12/31/2026;A-1;1.250,50\n\
+        bob@ example,com;Bob;0316 873 6666;03/04/2026;A-2;1.300\n");
+    let import = upload(client, &parts, ("people.csv", &file)).await.expect(201);
+    let columns = json!({ "columns": [{ "heading": "Post", "field": "email" }, { "heading": "Wer", "field": "name" }] });
+    client.post(&path(&import, "/mapping"), &columns).await.expect(200);
+    let done = client.post(&path(&import, "/commit"), &json!({})).await.expect(200);
+    assert_eq!((&done["committed"]["created"], &done["committed"]["failed"]), (&json!(1), &json!(1)), "{done}");
+    client.download(&path(&import, "/errors.xlsx")).await.1
+}
+
+#[tokio::test]
+async fn mended_rows_are_read_as_the_first_file_was() {
+    let test = TestApp::start_api(&["--rate-limit-bulk", "0"]).await;
+    let manager = test.client(Role::Manager).await;
+    let failed = partly(&manager).await;
+    sqlx::query("delete from import_mappings").execute(&test.database.pool).await.unwrap();
+
+    let mended = edited(&failed, &[("bob@ example,com", "bob@example.com")]);
+    let import = upload(&manager, &[("target", "customers")], ("mended.xlsx", &mended)).await.expect(201);
+    assert_eq!(
+        [&import["state"], &import["mode"], &import["key"], &import["blank"], &import["warnings"][0]["code"]],
+        ["mapped", "upsert", "email", "clear", "carried_settings"]
+    );
+    // The first file shows that its days begin with the month; the failed rows do not.
+    let read = json!({ "encoding": "windows-1252", "days": "mdy", "decimal": "comma", "currency": "CHF", "region": "AT" });
+    assert_eq!(import["options"], read);
+    let done = manager.post(&path(&import, "/commit"), &json!({})).await.expect(200);
+    assert_eq!((&done["state"], &done["committed"]["created"]), (&json!("committed"), &json!(1)), "{done}");
+    let account = manager.get("/accounts?accountNumber=A-2").await.expect(200)["data"][0].clone();
+    assert_eq!(
+        [&account["balance"], &account["currency"], &account["dueDate"]],
+        [&json!(1300.0), &json!("CHF"), &json!("2026-03-04")]
+    );
+    let phone = "select normalized from contact_points where value = '0316 873 6666'";
+    let phone: String = sqlx::query_scalar(phone).fetch_one(&test.database.pool).await.unwrap();
+    assert_eq!(phone, "+433168736666", "a number of the region");
+
+    let parts = [("target", "customers"), ("mode", "insert"), ("options", r#"{"region":"DE"}"#)];
+    let said = upload(&manager, &parts, ("mended.xlsx", &mended)).await.expect(201);
+    assert_eq!(
+        [&said["mode"], &said["options"]["region"], &said["options"]["days"]],
+        ["insert", "DE", "mdy"],
+        "what is said wins"
+    );
+    let remapped = manager.post(&path(&said, "/mapping"), &json!({ "blank": "keep" })).await.expect(200);
+    assert_eq!([&remapped["mode"], &remapped["blank"], &remapped["key"]], ["insert", "keep", "email"]);
+}
+
+#[tokio::test]
+async fn settings_that_no_import_has_written_are_left_out() {
+    let test = TestApp::start_api(&["--rate-limit-bulk", "0"]).await;
+    let manager = test.client(Role::Manager).await;
+    let failed = partly(&manager).await;
+    for (edit, target) in [
+        (("\"region\":\"AT\"", "\"region\":\"Atlantis\""), "customers"),
+        (("\"mode\":\"upsert\"", "\"mode\":\"delete\""), "customers"),
+        (("\"key\":\"email\"", "\"key\":\"name\""), "customers"),
+        (("{\"target\"", "{\"authority\":\"full\",\"target\""), "customers"),
+        (("{\"target\"", "target"), "customers"),
+        (("ann", "ann"), "accounts"),
+    ] {
+        let import = upload(&manager, &[("target", target)], ("mended.xlsx", &edited(&failed, &[edit]))).await.expect(201);
+        let warnings: Vec<&str> =
+            import["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap()).collect();
+        assert_eq!(
+            (warnings, &import["mode"], &import["options"]),
+            (vec!["unusable_settings"], &json!("insert"), &json!({})),
+            "{edit:?}"
+        );
+    }
 }
 
 #[tokio::test]

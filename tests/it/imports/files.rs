@@ -63,6 +63,22 @@ pub fn workbook(rows: &[&[&str]]) -> Vec<u8> {
     workbook.save_to_buffer().unwrap()
 }
 
+/// A workbook again, as a person saves it after an edit of its texts. A hidden sheet stays hidden.
+pub fn edited(bytes: &[u8], edits: &[(&str, &str)]) -> Vec<u8> {
+    let mut workbook = Workbook::new();
+    for (name, rows) in sheets(bytes) {
+        let sheet = workbook.add_worksheet();
+        sheet.set_name(&name).unwrap().set_very_hidden(name.starts_with('_'));
+        for (row, cells) in (0..).zip(rows) {
+            for (column, cell) in (0..).zip(cells) {
+                let text = edits.iter().fold(cell, |text, (old, new)| text.replace(old, new));
+                sheet.write_string(row, column, text).unwrap();
+            }
+        }
+    }
+    workbook.save_to_buffer().unwrap()
+}
+
 /// The sheets of a workbook with their cells as text.
 pub fn sheets(bytes: &[u8]) -> Vec<(String, Vec<Vec<String>>)> {
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes.to_vec())).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use collections::app::App;
 use collections::imports::intake::{self, Unusable, Wish};
 use collections::imports::run::{self, Task};
-use collections::imports::store::{self, Blank, Counts, Import, Mode, Options};
+use collections::imports::store::{self, Counts, Import, Mode, Options};
 use collections::imports::{Issue, Target};
 use collections::jobs::{self, State, Terms};
 use collections::values::clock::Clock;
@@ -35,9 +35,9 @@ pub struct Outcome {
 pub fn wish(target: Target) -> Wish {
     Wish {
         target,
-        mode: Mode::Insert,
+        mode: None,
         key: None,
-        blank: Blank::Keep,
+        blank: None,
         sheet: None,
         header_row: None,
         options: Options::default(),
@@ -47,7 +47,7 @@ pub fn wish(target: Target) -> Wish {
 
 /// The same that changes records.
 pub fn upsert(target: Target) -> Wish {
-    Wish { mode: Mode::Upsert, ..wish(target) }
+    Wish { mode: Some(Mode::Upsert), ..wish(target) }
 }
 
 impl Importer {

@@ -47,7 +47,7 @@ async fn an_upsert_changes_what_differs_and_creates_what_is_missing() {
 async fn an_update_refuses_rows_without_a_record() {
     let importer = Importer::open().await;
     importer.import(Target::Customers, PEOPLE).await;
-    let update = Wish { mode: Mode::Update, ..wish(Target::Customers) };
+    let update = Wish { mode: Some(Mode::Update), ..wish(Target::Customers) };
     let outcome = importer.commit(update, "id,language\n1,fr\n9,fr\n").await;
     assert_eq!(places(&outcome.issues), ["A3 unknown_record"]);
     assert_eq!(outcome.counts, Counts { rows: 2, updated: 1, failed: 1, ..Counts::default() });
@@ -78,7 +78,7 @@ async fn a_blank_cell_keeps_the_value_or_clears_it_as_asked() {
     let blank = "id,name,phone,email,language,city\n1,Ann Lee,,,,\n2,Bob Moss,,<clear>,,\n";
     let keep = importer.commit(upsert(Target::Customers), blank).await;
     assert_eq!(changes(&importer, keep.id).await, [(3, "email".into(), json!("bob@example.com"), Value::Null)]);
-    let clear = Wish { blank: Blank::Clear, ..upsert(Target::Customers) };
+    let clear = Wish { blank: Some(Blank::Clear), ..upsert(Target::Customers) };
     let outcome = importer.commit(clear, blank).await;
     assert_eq!(outcome.issues, []);
     let cleared = importer.text(
@@ -119,9 +119,9 @@ async fn accounts_payments_and_activities_are_changed_by_their_own_rules() {
     let accounts = "account,customer id,customer name,balance,creditor\nA-1,C1,Ann,100,ACME\n";
     importer.import(Target::Accounts, accounts).await;
     let file = "account,creditor,balance\nA-1,Zenith,100\n";
-    let outcome = importer.commit(Wish { mode: Mode::Update, ..wish(Target::Accounts) }, file).await;
+    let outcome = importer.commit(Wish { mode: Some(Mode::Update), ..wish(Target::Accounts) }, file).await;
     assert_eq!((outcome.counts.updated, outcome.issues), (1, Vec::new()));
-    let outcome = importer.commit(Wish { mode: Mode::Update, ..wish(Target::Accounts) }, "account,balance\nA-1,90\n").await;
+    let outcome = importer.commit(Wish { mode: Some(Mode::Update), ..wish(Target::Accounts) }, "account,balance\nA-1,90\n").await;
     assert_eq!(places(&outcome.issues), ["B2 not_changeable"], "a balance moves by the ledger alone");
     importer.import(Target::Payments, "account,reference,amount,status\nA-1,R1,10,pending\n").await;
     let paid = "account,reference,amount,status\nA-1,R1,10,paid\nA-1,R2,5,paid\n";
