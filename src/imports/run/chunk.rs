@@ -25,11 +25,12 @@ use crate::values::json::Object;
 struct Row {
     record: Record,
     key_hash: Option<[u8; 32]>,
+    number_hash: Option<[u8; 32]>,
 }
 
 impl Row {
     fn outcome(self, action: Action) -> Outcome {
-        Outcome::new(action, self.record, self.key_hash)
+        Outcome { number_hash: self.number_hash, ..Outcome::new(action, self.record, self.key_hash) }
     }
 }
 
@@ -73,6 +74,8 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
     let hashes: Vec<[u8; 32]> = keys.iter().map(|key| staged::hash(key)).collect();
     let first = records.first().map_or(0, |record| record.row);
     let mut earlier = staged::rows_with_keys(connection, import.id, first, &hashes).await?;
+    let numbers: Vec<[u8; 32]> = records.iter().filter_map(|record| D::number(record, plan)).map(staged::hash).collect();
+    let mut numbered = staged::rows_with_numbers(connection, import.id, first, &numbers).await?;
     let mut matches: HashMap<String, Vec<Match>> = HashMap::new();
     for found in D::find(connection, plan, &keys).await? {
         matches.entry(found.key.clone()).or_default().push(found);
@@ -82,6 +85,14 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
     for mut record in records {
         let key = D::key(&record, plan);
         let key_hash = key.as_deref().map(staged::hash);
+        let number_hash = D::number(&record, plan).map(staged::hash);
+        if let Some(hash) = number_hash {
+            let first = *numbered.entry(hash).or_insert(record.row);
+            if first < record.row {
+                let (pointer, message) = (format!("/{}", import.target.key()), format!("row {first} has the same"));
+                record.add(&plan.layout, vec![Violation { pointer, code: "repeated_row".into(), message }]);
+            }
+        }
         let has_failed = record.has_failed();
         let mut refuse = |code: &'static str, message: String| {
             let violation = Violation { pointer: format!("/{}", import.key), code: code.into(), message };
@@ -120,7 +131,7 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
         if let Some(hash) = key_hash {
             earlier.entry(hash).or_insert(record.row);
         }
-        let row = Row { record, key_hash };
+        let row = Row { record, key_hash, number_hash };
         let is_new = import.mode != Mode::Update && (repeated.is_some() || found.is_empty());
         match target {
             None if is_new && row.record.is_whole() => sorted.fresh.push(row),

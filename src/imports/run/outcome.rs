@@ -15,6 +15,7 @@ pub(super) struct Outcome {
     pub(super) row: u64,
     pub(super) action: Action,
     pub(super) key_hash: Option<[u8; 32]>,
+    pub(super) number_hash: Option<[u8; 32]>,
     pub(super) record: Option<(Uuid, i64)>,
     pub(super) companion: Option<Companion>,
     /// The number by which later rows name the companion.
@@ -33,6 +34,7 @@ impl Outcome {
             row: record.row,
             action,
             key_hash,
+            number_hash: None,
             record: None,
             companion: None,
             companion_number: None,

@@ -62,6 +62,31 @@ pub(super) async fn rows_with_keys(
     Ok(rows.into_iter().filter_map(|row| Some((row.key_hash.try_into().ok()?, row.number.unsigned_abs()))).collect())
 }
 
+/// Finds the first rows before this one with these numbers besides their keys.
+pub(super) async fn rows_with_numbers(
+    connection: &mut PgConnection,
+    import: ImportId,
+    before: u64,
+    numbers: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], u64>> {
+    let numbers: Vec<&[u8]> = numbers.iter().map(|number| &number[..]).collect();
+    let rows = sqlx::query!(
+        r#"
+        select number_hash as "number_hash!", min(number) as "number!"
+        from import_rows
+        where import_id = $1
+        and number_hash = any($2)
+        and number < $3
+        group by number_hash
+        "#,
+        import.0,
+        &numbers as _,
+        i64::try_from(before).map_err(Error::internal)?,
+    );
+    let rows = rows.fetch_all(connection).await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.number_hash.try_into().ok()?, row.number.unsigned_abs()))).collect())
+}
+
 /// Reads the rows behind the one with the number `after`, without those that are committed.
 pub(super) async fn next(connection: &mut PgConnection, import: ImportId, after: i64, limit: i64) -> Result<Vec<Staged>> {
     let rows = sqlx::query_as!(
@@ -121,6 +146,7 @@ pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outc
           status = new.status,
           action = new.action,
           key_hash = decode(new.key_hash, 'hex'),
+          number_hash = decode(new.number_hash, 'hex'),
           record_id = new.record_id,
           record_version = new.record_version,
           companion = new.companion,
@@ -129,8 +155,8 @@ pub(super) async fn record(connection: &mut PgConnection, import: ImportId, outc
           changes = new.changes,
           issues = new.issues
         from json_to_recordset(cast($2::text as json)) as new (
-          number bigint, status text, action text, key_hash text, record_id uuid, record_version bigint, companion json,
-          companion_number text, before json, changes json, issues json)
+          number bigint, status text, action text, key_hash text, number_hash text, record_id uuid, record_version bigint,
+          companion json, companion_number text, before json, changes json, issues json)
         where import_rows.import_id = $1
         and import_rows.number = new.number
         "#,
@@ -151,6 +177,7 @@ fn row(outcome: &Outcome, stage: Stage) -> serde_json::Value {
         "status": status,
         "action": outcome.action,
         "key_hash": outcome.key_hash.map(hex),
+        "number_hash": outcome.number_hash.map(hex),
         "record_id": record.map(|(id, _)| id),
         "record_version": record.map(|(_, version)| version),
         "companion": outcome.companion.as_ref().filter(|_| is_done),

@@ -43,6 +43,11 @@ impl Draft for CustomerDraft {
         })
     }
 
+    /// Customers that are found by a contact have an external id besides.
+    fn number<'a>(record: &'a Record, plan: &Plan) -> Option<&'a str> {
+        (plan.import.key != plan.import.target.key()).then(|| record.value(plan.import.target.key())).flatten()
+    }
+
     async fn look_up(connection: &mut PgConnection, records: &[Record], plan: &Plan) -> Result<Self::Known> {
         let numbers: Vec<&str> = records.iter().filter_map(|record| record.value("accountNumber")).collect();
         if numbers.is_empty() {

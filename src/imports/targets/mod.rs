@@ -40,6 +40,11 @@ pub(super) trait Draft: Sized + Send + Sync {
     /// The key of the row; `None` if its columns are blank.
     fn key(record: &Record, plan: &Plan) -> Option<String>;
 
+    /// The number of the row besides its key that only one record can have.
+    fn number<'a>(_record: &'a Record, _plan: &Plan) -> Option<&'a str> {
+        None
+    }
+
     /// Looks up what the rows refer to, and locks it until the transaction ends.
     fn look_up(
         connection: &mut PgConnection,

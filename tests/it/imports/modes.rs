@@ -72,6 +72,33 @@ async fn a_contact_that_two_customers_share_is_no_key() {
 }
 
 #[tokio::test]
+async fn an_external_id_that_two_rows_have_is_an_error_of_the_later_one_whatever_the_key_is() {
+    let importer = Importer::open().await;
+    for (key, contact) in [("email", "ann{at}@example.com"), ("phone", "+1415555{at}")] {
+        let mut rows: Vec<(String, String)> =
+            (0..1_200).map(|at| (format!("{key}-{at}"), contact.replace("{at}", &format!("{:04}", at + 1_000)))).collect();
+        // One is in the chunk of the first row, the others are in later ones.
+        for (later, first) in [(30, 10), (700, 10), (1_100, 650)] {
+            rows[later].0 = rows[first].0.clone();
+        }
+        let rows: String = rows.iter().map(|(id, contact)| format!("{contact},{id},Ann\n")).collect();
+        let file = format!("{key},id,name\n{rows}");
+        let by_contact = Wish { key: Some(key.into()), ..upsert(Target::Customers) };
+        let before = importer.count("customers").await;
+        for task in [Task::Validate, Task::Commit] {
+            let outcome = importer.run(by_contact.clone(), &file, task).await.unwrap();
+            let said: Vec<(String, &str)> =
+                places(&outcome.issues).into_iter().zip(outcome.issues.iter().map(|issue| issue.message.as_str())).collect();
+            let expected = [("B32", "row 12"), ("B702", "row 12"), ("B1102", "row 652")];
+            let expected = expected.map(|(cell, first)| (format!("{cell} repeated_row"), format!("{first} has the same")));
+            assert_eq!(said, expected.each_ref().map(|(place, message)| (place.clone(), message.as_str())), "{task:?}");
+            assert_eq!(outcome.counts, counts(1_197, 0, 3, 0), "{task:?} by {key}");
+        }
+        assert_eq!(importer.count("customers").await - before, 1_197);
+    }
+}
+
+#[tokio::test]
 async fn a_blank_cell_keeps_the_value_or_clears_it_as_asked() {
     let importer = Importer::open().await;
     importer.import(Target::Customers, PEOPLE).await;
