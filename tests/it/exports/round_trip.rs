@@ -77,7 +77,7 @@ async fn create(client: &Client, texts: &mut Texts, at: usize) {
         "description": texts.one(),
     });
     client.post(&format!("{below}/payments"), &payment).await.expect(201);
-    let activity = json!({ "type": "call", "note": texts.one(), "disposition": "promise to pay" });
+    let activity = json!({ "type": texts.one(), "note": texts.one(), "disposition": texts.one() });
     client.post(&format!("{below}/activities"), &activity).await.expect(201);
 }
 

@@ -18,6 +18,11 @@ async fn a_template_with_a_filled_row_is_imported() {
         ),
         ("accounts", &[("accountNumber", "0815"), ("customerExternalId", "007"), ("balance", "12.50")], "/accounts"),
         ("payments", &[("reference", "T1"), ("accountNumber", "0815"), ("amount", "2.50")], "/payments"),
+        (
+            "activities",
+            &[("accountNumber", "0815"), ("type", "call"), ("occurredAt", "2026-01-31"), ("note", "no answer")],
+            "/activities",
+        ),
     ] {
         let (headers, bytes) = manager.download(&format!("/imports/template.xlsx?target={target}")).await;
         assert_eq!(headers["content-disposition"], format!("attachment; filename=\"{target}_template.xlsx\""));
