@@ -55,6 +55,8 @@ create index customers_name_sort on customers (name_sort collate "C", id);
 create index customers_external_id_squash on customers (squash(external_id) text_pattern_ops);
 create index customers_tax_id_squash on customers (squash(tax_id) text_pattern_ops);
 create index customers_number_terms on customers using gin (number_terms);
+-- Accounts are found by their customer's own number alone.
+create index customers_external_id_terms on customers using gin (number_terms(external_id));
 -- Lists have what is missing last, in either direction; an index has to say the same, though nothing is missing here.
 create index customers_created_at on customers (created_at desc nulls last, id);
 create index customers_updated_at on customers (updated_at, id);

@@ -49,6 +49,7 @@ create index payments_customer_id on payments (customer_id) where customer_id is
 create index payments_created_at on payments (created_at desc nulls last, id);
 create index payments_updated_at on payments (updated_at, id);
 create index payments_search_fold on payments using gin (search_fold gin_trgm_ops);
+create index payments_reference_squash on payments (squash(reference) text_pattern_ops);
 create index payments_reference_terms on payments using gin (reference_terms);
 
 create function note_settlement() returns trigger

@@ -84,6 +84,8 @@ create table import_rows (
     constraint import_rows_action_known check (action in ('create', 'update', 'unchanged', 'skipped', 'error')),
   -- SHA-256 of the key, to find rows with the same: a key may be longer than an index takes.
   key_hash bytea,
+  -- SHA-256 of another number that only one record can have, such as the external id of customers found by e-mail.
+  number_hash bytea,
   record_id uuid,
   -- The version that the import left; a record with another has been changed since.
   record_version bigint,
@@ -102,6 +104,7 @@ create table import_rows (
 );
 
 create index import_rows_key_hash on import_rows (import_id, key_hash) where key_hash is not null;
+create index import_rows_number_hash on import_rows (import_id, number_hash) where number_hash is not null;
 create index import_rows_companion_number on import_rows (import_id, companion_number) where companion_number is not null;
 create index import_rows_action on import_rows (import_id, action, number);
 
