@@ -18,10 +18,11 @@ use super::export::Output;
 use crate::app::App;
 use crate::config::Config;
 use crate::imports::intake::{self, Unusable, Wish};
+use crate::imports::mapping::Choice;
 use crate::imports::run::{self, Commit, Task, Undo, Validate};
 use crate::imports::store::{self, Blank, Counts, Mode, Options};
 use crate::imports::workbooks::errors;
-use crate::imports::{DayOrder, Decimal, Issue, Mapping, Target};
+use crate::imports::{DayOrder, Decimal, Issue, Target};
 use crate::jobs::{self, Kinds, State, Terms};
 use crate::values::ids::{ImportId, JobId};
 
@@ -55,15 +56,15 @@ pub(super) struct Import {
     /// Sheet of a workbook; by default the first one with rows.
     #[arg(long)]
     sheet: Option<String>,
-    /// Row of the header, as the spreadsheet counts; by default the first row that is not blank.
+    /// Row of the header, as the spreadsheet counts; by default the first row that looks like headings.
     #[arg(long)]
     header_row: Option<u64>,
     /// Leave out rows that the sheet hides.
     #[arg(long)]
     skip_hidden_rows: bool,
     /// Field for a heading; an empty field skips the column. May be repeated.
-    #[arg(long = "map", value_name = "THEIRS=OURS")]
-    mappings: Vec<Mapping>,
+    #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = choice)]
+    choices: Vec<Choice>,
     /// Report what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -164,7 +165,7 @@ impl Import {
                 region: None,
                 skips_hidden_rows: self.skip_hidden_rows,
             },
-            mappings: self.mappings,
+            choices: self.choices,
         })
     }
 }
@@ -284,6 +285,12 @@ fn print_summary(id: ImportId, counts: &Counts, took: Duration, json: bool, task
         eprintln!("collections import --undo {id} takes it back, for 30 days");
     }
     Ok(())
+}
+
+/// Reads `theirs=ours`, or `theirs=` to leave the column out. A heading may have the sign too.
+fn choice(text: &str) -> Result<Choice, String> {
+    let (theirs, ours) = text.rsplit_once('=').ok_or("takes THEIRS=OURS, such as \"Cust No=externalId\"")?;
+    Ok(Choice { column: None, heading: Some(theirs.trim().to_owned()), field: Some(ours.trim().to_owned()) })
 }
 
 fn encoding(name: &str) -> Result<&'static Encoding, String> {

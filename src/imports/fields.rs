@@ -40,7 +40,7 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     /// Whether an update can leave a record without it.
     pub(super) is_clearable: bool,
-    /// Other headings, in the form of [`plain`].
+    /// Other headings, in the form of [`plain`](super::headings::plain).
     pub(super) synonyms: &'static [&'static str],
 }
 
@@ -128,40 +128,6 @@ impl Target {
         });
         &ALL[self as usize]
     }
-
-    /// Finds the field of a heading, by name or synonym.
-    pub(super) fn find(self, heading: &str) -> Option<(&'static Field, Match)> {
-        let heading = plain(heading);
-        let exact = self.fields().iter().find(|field| plain(field.name) == heading);
-        let synonym = || self.fields().iter().find(|field| field.synonyms.contains(&heading.as_str()));
-        exact.map(|field| (field, Match::Exact)).or_else(|| synonym().map(|field| (field, Match::Synonym)))
-    }
-
-    /// Suggests a field for a misspelt heading. It is only shown, for the operator to confirm.
-    pub(super) fn suggest(self, heading: &str) -> Option<&'static str> {
-        let heading = plain(heading);
-        let likeness = |field: &Field| {
-            let own = strsim::jaro_winkler(&plain(field.name), &heading);
-            field.synonyms.iter().map(|synonym| strsim::jaro_winkler(synonym, &heading)).fold(own, f64::max)
-        };
-        let (field, likeness) =
-            self.fields().iter().map(|field| (field, likeness(field))).max_by(|one, other| one.1.total_cmp(&other.1))?;
-        (likeness >= 0.85).then_some(field.name)
-    }
-}
-
-/// How a heading was matched, the weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Match {
-    Synonym,
-    Exact,
-    /// By the operator.
-    Given,
-}
-
-/// A heading in lower case, with letters and digits only.
-pub(super) fn plain(heading: &str) -> String {
-    heading.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The record's own fields, and those of what belongs to it.
@@ -253,32 +219,7 @@ const ACCOUNT: &[Foreign] = &[(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(target: Target, heading: &str, expected: Option<(&str, Match)>) {
-        let found = target.find(heading).map(|(field, how)| (field.name, how));
-        assert_eq!(found, expected, "{heading:?}");
-    }
-
-    #[test]
-    fn headings_match_without_case_blanks_and_signs() {
-        check(Target::Customers, "externalId", Some(("externalId", Match::Exact)));
-        check(Target::Customers, " EXTERNAL_ID ", Some(("externalId", Match::Exact)));
-        check(Target::Customers, "rec_id", Some(("externalId", Match::Synonym)));
-        check(Target::Customers, "Last Name", Some(("familyName", Match::Synonym)));
-        check(Target::Customers, "E-Mail", Some(("email", Match::Exact)));
-        check(Target::Customers, "PRÉNOM", Some(("givenName", Match::Synonym)));
-        check(Target::Accounts, "Amount due", Some(("balance", Match::Synonym)));
-        check(Target::Payments, "Paid on", Some(("receivedAt", Match::Synonym)));
-        check(Target::Payments, "surname", None);
-        check(Target::Customers, "", None);
-    }
-
-    #[test]
-    fn a_misspelt_heading_is_suggested_and_never_taken() {
-        check(Target::Customers, "surnmae", None);
-        assert_eq!(Target::Customers.suggest("surnmae"), Some("familyName"));
-        assert_eq!(Target::Customers.suggest("favourite colour"), None);
-    }
+    use crate::imports::headings::plain;
 
     #[test]
     fn no_heading_means_two_fields_of_one_target() {

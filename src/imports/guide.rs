@@ -211,13 +211,14 @@ fn example(name: &str, kind: CellKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imports::headings::plain;
 
     #[test]
     fn every_field_has_a_meaning_and_a_title() {
         for target in Target::value_variants() {
             for guide in guides(*target) {
                 assert!(guide.meaning.len() > 5, "{target:?} {}", guide.name);
-                assert_eq!(super::super::fields::plain(&guide.title), super::super::fields::plain(guide.name));
+                assert_eq!(plain(&guide.title), plain(guide.name));
             }
         }
     }

@@ -6,11 +6,12 @@ use std::io;
 use sha2::{Digest as _, Sha256};
 
 use super::fields::Target;
-use super::read::header::{Header, Mapping};
+use super::mapping::{Choice, Column, Headings, How, Mapping};
 use super::store::{self, Blank, Import, KEPT, Mode, Options};
 use super::workbooks::settings::Settings;
 use crate::api::Authority;
 use crate::app::App;
+use crate::error::{Violation, Violations};
 use crate::sheets::{self, Book, Kind, Sheet, Source};
 use crate::storage::{self, NewFile};
 
@@ -25,11 +26,11 @@ pub struct Wish {
     pub blank: Option<Blank>,
     /// By default the first one that is shown and has rows.
     pub sheet: Option<String>,
-    /// As the spreadsheet counts; by default the first row that is not blank.
+    /// As the spreadsheet counts; by default the first row that looks like headings.
     pub header_row: Option<u64>,
     pub options: Options,
-    /// Fields for headings; the others find theirs by name.
-    pub mappings: Vec<Mapping>,
+    /// Fields for headings; the others find theirs as in uploads.
+    pub choices: Vec<Choice>,
 }
 
 /// Nothing was imported, because the file or an option is wrong; the source says what.
@@ -65,22 +66,48 @@ pub async fn open(app: &App, file: File, name: &str, wish: Wish) -> anyhow::Resu
     if book.kind != Kind::Text {
         import.sheet = Some(sheet.name.clone());
     }
-    let row = wish.header_row.map_or_else(|| sheet.sample.first(), |row| sheet.sample.iter().find(|at| at.number == row));
-    let row = row.ok_or_else(|| unusable("the sheet has no such row for a header, or it is empty".into()))?;
-    import.header_row = i64::try_from(row.number)?;
-    let mut headings: Vec<String> = row.cells.iter().map(|cell| cell.to_string()).collect();
-    if book.kind != Kind::Text {
-        headings.resize(sheet.columns.max(headings.len()), String::new());
+    let headings = Headings::find(wish.target, book.kind, sheet, wish.header_row)
+        .ok_or_else(|| unusable("the sheet has no such row for a header, or it is empty".into()))?;
+    import.header_row = i64::try_from(headings.row)?;
+    let saved = carried.as_ref().ok().and_then(|settings| settings.as_ref()?.columns_of(&headings.texts));
+    let mut mapping = Mapping::propose(wish.target, &headings.texts, &[], saved.as_deref());
+    let mut violations = Violations::default();
+    mapping.choose(wish.target, &wish.choices, &mut violations);
+    mapping.require(import.needed());
+    mapping.check(&mut violations);
+    let mut lines = carried.err().map(|error| format!("warning: {error}")).into_iter().collect::<Vec<_>>();
+    lines.extend(mapping.columns.iter().map(line));
+    if !violations.is_empty() {
+        let faults: Vec<String> = violations.iter().map(|violation| fault(violation, &wish.choices)).collect();
+        let remedy = "map a column with --map \"THEIRS=OURS\", leave one out with --map \"THEIRS=\"";
+        return Err(unusable(format!("the header cannot be used:{}\n{remedy}\n{}", faults.concat(), lines.join("\n"))));
     }
-    let header = Header::read(&import, &headings, &wish.mappings).map_err(unusable)?;
-    import.map(header.stored());
+    import.map(mapping.stored());
     let now = app.clock.now();
     let mut transaction = app.db.server.begin().await?;
     let new = NewFile { name, by: None, created_at: now, expires_at: now + KEPT };
     import.file_id = Some(storage::store(&mut transaction, file, new).await?.0);
     store::insert(&mut transaction, &import).await?;
     transaction.commit().await?;
-    Ok((import, header.show(wish.target)))
+    Ok((import, lines.join("\n")))
+}
+
+/// What a column holds.
+fn line(column: &Column) -> String {
+    let heading = &column.heading;
+    match (column.field, column.suggestion) {
+        (Some(field), _) if column.how == Some(How::Fuzzy) => format!("  {heading} -> {field}, which is nearly the same"),
+        (Some(field), _) => format!("  {heading} -> {field}"),
+        (None, Some(name)) => format!("  {heading} -> left out; if it is {name}, pass --map {:?}", format!("{heading}={name}")),
+        (None, None) => format!("  {heading} -> left out"),
+    }
+}
+
+/// What is wrong, and with which choice.
+fn fault(violation: &Violation, choices: &[Choice]) -> String {
+    let choice = violation.pointer.split('/').nth(2).and_then(|at| choices.get(at.parse::<usize>().ok()?));
+    let of = choice.and_then(|choice| choice.heading.as_ref()).map(|heading| format!("{heading:?}: ")).unwrap_or_default();
+    format!("\n- {of}{}", violation.message)
 }
 
 fn unusable(why: String) -> anyhow::Error {

@@ -8,6 +8,7 @@
 
 mod fields;
 pub mod guide;
+mod headings;
 pub mod intake;
 pub mod mapping;
 mod plan;
@@ -21,7 +22,6 @@ mod targets;
 pub mod workbooks;
 
 pub use crate::imports::fields::Target;
-pub use crate::imports::read::header::Mapping;
 pub use crate::imports::read::value::{DayOrder, Decimal, Forms};
 pub use crate::imports::report::{Issue, Severity};
 pub use crate::imports::routes::{bulk_upload_routes, routes};

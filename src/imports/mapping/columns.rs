@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::fields::{Field, Target, plain};
+use super::super::fields::{Field, Target};
+use super::super::headings::{is_own, plain};
 use super::super::store;
 use super::likeness::{self, Guess, How, TAKEN};
 use crate::error::Violations;
@@ -93,7 +94,7 @@ pub(super) fn propose(target: Target, headings: &[String]) -> Vec<Column> {
 }
 
 fn guess(target: Target, heading: &str) -> Option<Guess> {
-    if super::is_own(heading) { None } else { likeness::guess(target, heading) }
+    if is_own(heading) { None } else { likeness::guess(target, heading) }
 }
 
 fn column(at: usize, heading: &str, guess: Option<Guess>) -> Column {

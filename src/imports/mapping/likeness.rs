@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::fields::{Field, Target, plain};
+use super::super::fields::{Field, Target};
+use super::super::headings::plain;
 
 /// Likeness from which a field is assigned without a question: one typing error in ten letters.
 pub(super) const TAKEN: f64 = 0.9;

@@ -15,9 +15,10 @@ pub use headings::Line;
 pub use likeness::How;
 
 use super::fields::Target;
+use super::headings::is_own;
 use super::store;
 use crate::error::Violations;
-use crate::sheets::Merged;
+use crate::sheets::{Kind, Sheet};
 
 /// Values of a column that are shown beside its heading.
 const SAMPLES: usize = 5;
@@ -38,12 +39,6 @@ pub struct Mapping {
     pub is_saved: bool,
 }
 
-/// Whether a heading is that of a column that the program adds, such as `_errors`. Imports leave it out.
-#[must_use]
-pub fn is_own(heading: &str) -> bool {
-    heading.trim().starts_with('_')
-}
-
 /// Where the headings of a sheet are, and what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headings {
@@ -52,13 +47,15 @@ pub struct Headings {
 }
 
 impl Headings {
-    /// Finds the headings among the first rows of a sheet, in a row or where they are guessed. None of a sheet without text, or
-    /// without that row.
+    /// Finds the headings of a sheet, in a row or where they are guessed. None of a sheet without text, or without that row.
     #[must_use]
-    pub fn find(target: Target, lines: &[Line], merged: &[Merged], columns: usize, row: Option<u64>) -> Option<Self> {
-        let row = row.or_else(|| headings::guess_row(target, lines))?;
-        lines.iter().find(|line| line.number == row)?;
-        let texts = headings::read(lines, merged, row, columns);
+    pub fn find(target: Target, kind: Kind, sheet: &Sheet, row: Option<u64>) -> Option<Self> {
+        let lines: Vec<Line> = sheet.sample.iter().map(Line::of).collect();
+        let row = row.or_else(|| headings::guess_row(target, &lines))?;
+        let line = lines.iter().find(|line| line.number == row)?;
+        // A row of a text that has more cells than its headings is broken; a sheet has cells without a heading.
+        let columns = if kind == Kind::Text { line.cells.len() } else { sheet.columns };
+        let texts = headings::read(&lines, &sheet.merged, row, columns);
         Some(Self { row, texts })
     }
 }
@@ -126,9 +123,17 @@ impl Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sheets::{Cell, Row};
 
     fn line(number: u64, cells: &str) -> Line {
         Line { number, cells: cells.split('|').map(str::to_owned).collect() }
+    }
+
+    fn sheet(lines: &[Line]) -> Sheet {
+        let cells = |line: &Line| line.cells.iter().map(|cell| Cell::Text(cell.clone())).collect();
+        let row = |line: &Line| Row { number: line.number, is_hidden: false, cells: cells(line) };
+        let columns = lines.iter().map(|line| line.cells.len()).max().unwrap_or_default();
+        Sheet { columns, sample: lines.iter().map(row).collect(), ..Sheet::default() }
     }
 
     fn fields(mapping: &Mapping) -> Vec<&'static str> {
@@ -138,7 +143,7 @@ mod tests {
     #[test]
     fn a_mapping_is_proposed_with_samples_and_what_it_lacks() {
         let lines = [line(1, "Debtors||"), line(2, "id|tel|Shoe"), line(3, "1| 2 |"), line(4, "2||38")];
-        let headings = Headings::find(Target::Customers, &lines, &[], 3, None).unwrap();
+        let headings = Headings::find(Target::Customers, Kind::Xlsx, &sheet(&lines), None).unwrap();
         assert_eq!((headings.row, headings.texts.join("|").as_str()), (2, "id|tel|Shoe"));
         let mut mapping = Mapping::propose(Target::Customers, &headings.texts, &lines[2..], None);
         mapping.require(vec![vec!["externalId"], vec!["name", "familyName"]]);
@@ -169,8 +174,14 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_there_has_no_headings() {
-        let lines = [line(1, "id|name")];
-        assert_eq!(Headings::find(Target::Customers, &lines, &[], 2, Some(7)), None);
-        assert_eq!(Headings::find(Target::Customers, &[line(1, "|")], &[], 2, None), None);
+        let find = |text: &str, row| Headings::find(Target::Customers, Kind::Xlsx, &sheet(&[line(1, text)]), row);
+        assert_eq!((find("id|name", Some(7)), find("|", None)), (None, None));
+    }
+
+    #[test]
+    fn a_text_has_as_many_columns_as_headings() {
+        let sheet = sheet(&[line(1, "id|name"), line(2, "1|Ann|x")]);
+        let width = |kind| Headings::find(Target::Customers, kind, &sheet, None).unwrap().texts.len();
+        assert_eq!((width(Kind::Text), width(Kind::Xlsx)), (2, 3));
     }
 }

@@ -43,9 +43,7 @@ pub(super) async fn stored_file(import: &Import, request: &Request) -> Result<Fi
 pub(super) async fn propose(import: &mut Import, book: Book, said: &Said, request: &Request) -> Result<Proposal> {
     apply(import, said);
     let sheet = chosen(import, &book)?;
-    let lines: Vec<Line> = sheet.sample.iter().map(Line::of).collect();
-    let columns = sheet.columns;
-    let headings = Headings::find(import.target, &lines, &sheet.merged, columns, said.header_row).ok_or_else(no_headings)?;
+    let headings = Headings::find(import.target, book.kind, sheet, said.header_row).ok_or_else(no_headings)?;
     import.header_row = i64::try_from(headings.row).map_err(Error::internal)?;
     let above = sheet.sample.iter().filter(|row| row.number <= headings.row).count() as u64;
     import.rows = Some(i64::try_from(sheet.rows.saturating_sub(above)).map_err(Error::internal)?);
@@ -57,7 +55,7 @@ pub(super) async fn propose(import: &mut Import, book: Book, said: &Said, reques
             mappings::find(&request.app.db.read, import.target, &fingerprint).await?
         }
     };
-    let below: Vec<Line> = lines.into_iter().filter(|line| line.number > headings.row).collect();
+    let below: Vec<Line> = sheet.sample.iter().filter(|row| row.number > headings.row).map(Line::of).collect();
     let mut mapping = Mapping::propose(import.target, &headings.texts, &below, saved.as_deref());
     let mut violations = Violations::default();
     mapping.choose(import.target, &said.columns, &mut violations);

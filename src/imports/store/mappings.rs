@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::import::Column;
 use crate::error::Result;
-use crate::imports::fields::{Target, plain};
+use crate::imports::fields::Target;
+use crate::imports::headings::{is_own, plain};
 use crate::values::ids::UserId;
 
 /// A hash of the headings, which is the same however they are cased and spaced. The program's own columns are not in it, so that
@@ -15,7 +16,7 @@ use crate::values::ids::UserId;
 #[must_use]
 pub fn fingerprint<'a>(headings: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for heading in headings.into_iter().filter(|heading| !heading.trim().starts_with('_')) {
+    for heading in headings.into_iter().filter(|heading| !is_own(heading)) {
         hash.update(plain(heading));
         hash.update([0x1f]);
     }

@@ -4,8 +4,8 @@ use rust_xlsxwriter::{Workbook, XlsxError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Violations;
-use crate::imports::fields::{Target, plain};
-use crate::imports::mapping::is_own;
+use crate::imports::fields::Target;
+use crate::imports::headings::{is_own, plain};
 use crate::imports::store::{Blank, Column, Import, Mode, Options};
 use crate::sheets::Book;
 

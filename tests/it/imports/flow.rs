@@ -251,3 +251,15 @@ async fn limits_are_told_before_the_upload() {
     let refused = upload(&manager, &[("target", "customers")], ("a.csv", &csv(&large))).await;
     assert_eq!((refused.status, refused.code()), (413, "too_large"));
 }
+
+#[tokio::test]
+async fn a_row_of_a_text_that_is_too_long_fails_alone() {
+    let test = TestApp::start_api(&[]).await;
+    let manager = test.client(Role::Manager).await;
+    let file = csv("id,name\n1,Ann\n2,Bob,x\n3,Cyn\n");
+    let import = upload(&manager, &[("target", "customers")], ("a.csv", &file)).await.expect(201);
+    let done = manager.post(&path(&import, "/commit"), &json!({})).await.expect(200);
+    assert_eq!((&done["committed"]["created"], &done["committed"]["failed"]), (&json!(2), &json!(1)), "{done}");
+    let rows = manager.get(&path(&import, "/rows?status=error")).await.expect(200);
+    assert_eq!((&rows["data"][0]["row"], &rows["data"][0]["issues"][0]["code"]), (&json!(3), &json!("wrong_column_count")));
+}

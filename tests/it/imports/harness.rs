@@ -41,7 +41,7 @@ pub fn wish(target: Target) -> Wish {
         sheet: None,
         header_row: None,
         options: Options::default(),
-        mappings: Vec::new(),
+        choices: Vec::new(),
     }
 }
 
