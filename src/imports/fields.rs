@@ -88,7 +88,7 @@ impl Target {
     pub(super) fn required(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Customers => &[&["externalId"], &["name", "familyName", "givenName", "companyName"]],
-            Self::Accounts => &[&["accountNumber"], &["customerExternalId"]],
+            Self::Accounts => &[&["accountNumber"], &["customerExternalId", "customerName"]],
             Self::Payments => &[&["reference"], &["accountNumber"], &["amount"]],
             Self::Activities => &[&["accountNumber"], &["type"], &["occurredAt"], &["note", "disposition"]],
         }

@@ -28,7 +28,7 @@ words! {
         Closed = "closed",
         WrittenOff = "written_off",
     }
-    aliases { "active" => "open" }
+    aliases { "active" => "open", "inactive" => "paused" }
 }
 
 /// Kind and normalised value of contact points, the primaries first.

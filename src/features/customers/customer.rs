@@ -30,7 +30,7 @@ words! {
         Insolvent = "insolvent",
         Blocked = "blocked",
     }
-    aliases { "bankrupt" => "insolvent" }
+    aliases { "bankrupt" => "insolvent", "closed" => "inactive" }
 }
 
 /// A person or company that owes, with everything that belongs to it and a summary of its accounts.

@@ -52,10 +52,10 @@ fields! { Customer;
     metadata => Field::shown("metadata", Object).personal(Personal::Text).writable(),
     custom => Field::shown("custom", Object).personal(Personal::Text).writable(),
     phone => Field::shown("phone", Text).personal(Number).headings(&[
-        "phonenumber", "mobile", "mobilephone", "mobilenumber", "cell", "cellphone", "telephone", "tel", "telefon", "téléphone",
+        "customerphone", "phonenumber", "mobile", "mobilephone", "mobilenumber", "cell", "cellphone", "telephone", "tel", "telefon", "téléphone",
         "teléfono",
     ]),
-    email => Field::shown("email", Text).personal(Email).headings(&["emailaddress", "mail", "correo"]),
+    email => Field::shown("email", Text).personal(Email).headings(&["emailaddress", "mail", "correo", "customeremail"]),
     contact_points => Field::shown("contactPoints", Parts(CONTACT_POINT)).personal(Personal::Text),
     addresses => Field::shown("addresses", Parts(ADDRESS)).personal(Personal::Text),
     account_count => Field::new("accountCount", Integer, ACCOUNT_COUNT).sortable(),

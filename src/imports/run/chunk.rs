@@ -175,7 +175,7 @@ async fn create<D: Draft>(connection: &mut PgConnection, plan: &Plan, rows: Vec<
                 if let Some(NewCompanion { table, id, number }) = draft.companion() {
                     let version = companion_versions.get(&id);
                     outcome.companion = version.map(|version| Companion { table: table.to_owned(), id, version: *version });
-                    outcome.companion_number = Some(number.to_owned());
+                    outcome.companion_number = number.map(str::to_owned);
                 }
                 outcomes.push(outcome);
             }

@@ -75,7 +75,13 @@ impl Draft for AccountDraft {
     }
 
     fn make(record: &mut Record, known: &mut Self::Known, plan: &Plan) -> Option<Self> {
-        let mut violations = record.require(&["accountNumber", "customerExternalId"]);
+        // In a file that does not number customers, each account has one of its own.
+        let is_numbered = plan.layout.header.position("customerExternalId").is_some();
+        let mut violations = record.require(if is_numbered {
+            &["accountNumber", "customerExternalId"]
+        } else {
+            &["accountNumber", "customerName"]
+        });
         let mut body = record.take_members(plan.import.target);
         body.retain(|_, value| !value.is_null());
         let owner_body: Object =
@@ -83,7 +89,7 @@ impl Draft for AccountDraft {
         let number = owner_body.get("externalId").and_then(Value::as_str).unwrap_or_default().to_owned();
         let owner = match known.get(&number) {
             Some(_) => None,
-            None if owner_body.len() > 1 => {
+            None if owner_body.len() > 1 || !is_numbered => {
                 let (owner, wrong) = customers_of_rows::check(owner_body, &plan.context());
                 violations.extend(wrong.into_iter().map(as_owner));
                 Some(owner)
@@ -101,7 +107,9 @@ impl Draft for AccountDraft {
         if record.has_failed() {
             return None;
         }
-        known.insert(number, customer);
+        if is_numbered {
+            known.insert(number, customer);
+        }
         Some(Self { account, owner })
     }
 
@@ -122,7 +130,7 @@ impl Draft for AccountDraft {
 
     fn companion(&self) -> Option<NewCompanion<'_>> {
         let owner = self.owner.as_ref()?;
-        Some(NewCompanion { table: "customers", id: owner.id, number: owner.external_id.as_deref()? })
+        Some(NewCompanion { table: "customers", id: owner.id, number: owner.external_id.as_deref() })
     }
 
     fn patch(record: &mut Record, before: &Account, known: &Self::Known, plan: &Plan) -> Object {

@@ -96,7 +96,7 @@ impl Draft for CustomerDraft {
 
     fn companion(&self) -> Option<NewCompanion<'_>> {
         let account = self.account.as_ref()?;
-        Some(NewCompanion { table: "accounts", id: account.id, number: &account.account_number })
+        Some(NewCompanion { table: "accounts", id: account.id, number: Some(&account.account_number) })
     }
 
     fn patch(record: &mut Record, before: &Customer, known: &Self::Known, plan: &Plan) -> Object {

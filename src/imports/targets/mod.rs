@@ -101,8 +101,8 @@ pub(super) struct Match {
 pub(super) struct NewCompanion<'a> {
     pub(super) table: &'static str,
     pub(super) id: Uuid,
-    /// The number by which later rows name it.
-    pub(super) number: &'a str,
+    /// The number by which later rows name it, if they can.
+    pub(super) number: Option<&'a str>,
 }
 
 /// What a row created along with its record.

@@ -281,3 +281,46 @@ async fn two_imports_of_one_file_at_once_create_each_record_once() {
     assert_eq!(one.counts.failed + two.counts.failed + three.counts.failed + four.counts.failed, 0);
     assert_eq!((importer.count("customers").await, importer.count("payments").await), (61, 60));
 }
+
+#[tokio::test]
+async fn an_export_of_accounts_with_their_customers_inside_needs_no_mapping() {
+    let file = "ID,ACCOUNT NUMBER,CUSTOMER NAME,CUSTOMER EMAIL,CUSTOMER PHONE,BALANCE,STATUS,CREATED BY,ASSIGNED AGENT,ADDRESS,METADATA,IS DELETED,CREATED AT,UPDATED AT\n\
+        20,ACC-20,Ann Lee,ann@example.com,+14155552671,620.00,active,1,3,1 High St,,,Sat Nov 21 2026,Sat Nov 21 2026\n\
+        21,ACC-21,Ann Lee,,,0.50,inactive,1,,,,,Sat Nov 21 2026,Sat Nov 21 2026\n\
+        22,ACC-22,Cyn Poe,,,0.00,closed,1,,,,,Sat Nov 21 2026,Sat Nov 21 2026\n";
+    let importer = Importer::open().await;
+    for (task, records) in [(Task::Validate, 0), (Task::Commit, 3)] {
+        let outcome = importer.run(wish(Target::Accounts), file, task).await.unwrap();
+        assert_eq!((outcome.counts, outcome.issues), (counts(3, 0, 0, 0), Vec::new()), "{task:?}");
+        assert_eq!((importer.count("accounts").await, importer.count("customers").await), (records, records));
+    }
+    let accounts = "select string_agg(concat_ws(' ', a.account_number, a.balance, a.status, c.name), '|' order by account_number)
+        from accounts a join customers c on c.id = a.customer_id";
+    let expected = "ACC-20 62000 open Ann Lee|ACC-21 50 paused Ann Lee|ACC-22 0 closed Cyn Poe";
+    assert_eq!(importer.text(accounts).await.as_deref(), Some(expected), "one customer for each account: two may have one name");
+    let again = importer.commit(upsert(Target::Accounts), file).await;
+    assert_eq!((again.counts.unchanged, again.issues), (3, Vec::new()));
+
+    let unnamed = importer.import(Target::Accounts, "account,customer name,balance\nACC-30,,5\n").await;
+    assert_eq!(places(&unnamed.issues), ["B2 required"]);
+
+    let importer = Importer::open().await;
+    let done = importer.import(Target::Customers, file).await;
+    assert_eq!((done.counts, done.issues), (counts(3, 0, 0, 0), Vec::new()));
+    let customers = "select string_agg(concat_ws(' ', external_id, name, status), '|' order by external_id) from customers";
+    assert_eq!(importer.text(customers).await.as_deref(), Some("20 Ann Lee active|21 Ann Lee inactive|22 Cyn Poe inactive"));
+    let contacts = importer.text("select string_agg(normalized, ' ' order by kind) from contact_points").await;
+    assert_eq!(contacts.as_deref(), Some("ann@example.com +14155552671"));
+    importer.work(done.id, Task::Undo).await;
+    assert_eq!(importer.find(done.id).await.undone.reversed, 3);
+}
+
+#[tokio::test]
+async fn an_undo_takes_back_the_customers_that_came_without_a_number() {
+    let importer = Importer::open().await;
+    let done = importer.import(Target::Accounts, "account,customer name,balance\nA-1,Ann,5\nA-2,Ann,7\n").await;
+    importer.work(done.id, Task::Undo).await;
+    assert_eq!(importer.find(done.id).await.undone.reversed, 2);
+    let live = "select count(*)::text from customers where deleted_at is null";
+    assert_eq!(importer.text(live).await.as_deref(), Some("0"));
+}
