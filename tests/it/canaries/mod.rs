@@ -147,8 +147,9 @@ impl Stage {
             of("secondTaxId"),
             of("mergedName"),
         );
+        // A number of its own: the requests may have deleted the account with the other one, and then its cell is wrong too.
         let accounts =
-            format!("accountNumber,customerName,balance,currency\n{},{name},{},USD\n", of("accountNumber"), of("reason"));
+            format!("accountNumber,customerName,balance,currency\n{}-1,{name},{},USD\n", of("accountNumber"), of("reason"));
         let payments = format!(
             "accountNumber,reference,amount,receiver\n{},{},{},{}\n",
             of("accountNumber"),
