@@ -13,15 +13,17 @@ use crate::harness::dice::Dice;
 use crate::harness::eventually::eventually;
 use crate::jobs::kinds::{Process, job, until};
 
-const ROWS: u64 = 6_000;
+/// About what is imported between two kills, so that most of them hit an import under way.
+const ROWS_PER_KILL: u64 = 600;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_is_imported_once_however_often_its_worker_is_killed() {
     let kills = amount("IMPORT_KILLS").unwrap_or(25);
+    let total = kills * ROWS_PER_KILL;
     let importer = Importer::open().await;
     let seed = Dice::seed("IMPORTS_SEED");
     let mut dice = Dice::new(seed);
-    let rows: String = (0..ROWS).map(|at| format!("{at},Ann {at},+1 415 555 {:04},A-{at},{at}\n", at % 10_000)).collect();
+    let rows: String = (0..total).map(|at| format!("{at},Ann {at},+1 415 555 {:04},A-{at},{at}\n", at % 10_000)).collect();
     let file = format!("id,name,phone,account,balance\n{rows}");
     let import = importer.store(wish(Target::Customers), file).await.unwrap();
     let id = start(&importer.app, import.id, Task::Commit).await.unwrap();
@@ -29,7 +31,7 @@ async fn every_row_is_imported_once_however_often_its_worker_is_killed() {
     for kill in 0..kills {
         let before = job(&importer.database, id).await;
         let process = Process::start(&importer.database);
-        tokio::time::sleep(Duration::from_millis(900 + dice.roll(1_500))).await;
+        tokio::time::sleep(Duration::from_millis(400 + dice.roll(1_000))).await;
         // A job whose worker dies again and again without progress is given up, and on a busy machine a start may take as long.
         if kill % 2 == 1 {
             eventually("the import goes on", async || {
@@ -43,15 +45,15 @@ async fn every_row_is_imported_once_however_often_its_worker_is_killed() {
     }
     let _last = Process::start(&importer.database);
     let ended = until(&importer.database, id, jobs::State::Succeeded).await;
-    let all = i64::try_from(ROWS).unwrap();
+    let all = i64::try_from(total).unwrap();
     assert_eq!((ended.total, ended.processed, ended.failed), (Some(all), all, 0), "seed {seed}");
     let import = importer.find(import.id).await;
-    assert_eq!((import.state, *import.committed), (State::Committed, counts(ROWS, 0, 0, 0)), "seed {seed}");
+    assert_eq!((import.state, *import.committed), (State::Committed, counts(total, 0, 0, 0)), "seed {seed}");
     for table in ["customers", "contact_points", "accounts"] {
         assert_eq!(importer.count(table).await, all, "{table}, seed {seed}");
     }
     assert_eq!(importer.count("ledger_entries").await, all - 1, "one owes nothing; seed {seed}");
-    println!("{kills} kills, {interrupted} of them while {ROWS} rows were imported: each is there once, seed {seed}");
+    println!("{kills} kills, {interrupted} of them while {total} rows were imported: each is there once, seed {seed}");
     assert!(interrupted > 2, "the kills hit an import under way: {interrupted}");
 }
 
