@@ -40,7 +40,13 @@ async fn tell(test: &TestApp) {
 
 /// The notifications of a user, the newest first.
 async fn list(person: &Person) -> Vec<Value> {
-    person.client.get("/notifications?limit=100").await.expect(200)["data"].as_array().unwrap().clone()
+    let (mut all, mut more) = (Vec::new(), String::new());
+    loop {
+        let page = person.client.get(&format!("/notifications?limit=100{more}")).await.expect(200);
+        all.extend_from_slice(page["data"].as_array().unwrap());
+        let Some(next) = page["nextCursor"].as_str() else { return all };
+        more = format!("&cursor={next}");
+    }
 }
 
 fn kinds(notifications: &[Value]) -> Vec<&str> {
