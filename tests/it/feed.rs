@@ -91,12 +91,12 @@ async fn a_log_in_and_a_log_out_are_announced_and_a_use_is_not() {
     test.sql(&format!("insert into users (id, username, password_hash) values ('{user}', 'jane', 'x')")).await;
     test.sql(&format!("insert into sessions (id, user_id, expires_at) values ('{session}', '{user}', now() + '1 day')")).await;
     let received = in_words(&all(&test, &mut subscription).await);
-    assert_eq!(received, [format!("users {user} Created"), format!("sessions {session} Created")]);
+    assert_eq!(received, [format!("users {user} Created 1"), format!("sessions {session} Created 1")]);
     test.sql("update sessions set last_seen_at = now(), ip = '192.0.2.1'").await;
     assert_eq!(in_words(&all(&test, &mut subscription).await), Vec::<String>::new());
     test.sql("update users set role = 'agent'").await;
     let received = in_words(&all(&test, &mut subscription).await);
-    assert!(received.contains(&format!("sessions {session} Changed")), "{received:?}");
+    assert!(received.contains(&format!("sessions {session} Changed 3")), "{received:?}");
     let may_read = "select has_column_privilege('collections_sync', 'sessions', $1, 'select')";
     for (column, expected) in [("user_id", true), ("revoked_at", true), ("device", false), ("ip", false)] {
         let found: bool = sqlx::query_scalar(may_read).bind(column).fetch_one(&test.pool).await.unwrap();
