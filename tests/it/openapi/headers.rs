@@ -52,7 +52,7 @@ async fn if_match_is_described_where_it_is_honoured() {
     let mut count = 0;
     for ((method, path), operation) in operations(&document) {
         let is_described = parameters(&document, operation).contains("If-Match");
-        // Imports need a file; theirs is shown where they are tested.
+        // Passwords and log-outs end the session; an import needs a file.
         if method == "GET" || path.starts_with("/auth/password") || path.starts_with("/auth/log") || path.starts_with("/imports")
         {
             continue;
