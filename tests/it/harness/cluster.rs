@@ -29,7 +29,7 @@ impl Cluster {
         }
         run(cluster.tool("initdb").args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]));
         let settings = format!(
-            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nwal_level = logical\nmax_connections = 60\n\
+            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nwal_level = logical\nmax_connections = 200\n\
              {settings}\n",
             cluster.port
         );
