@@ -182,6 +182,11 @@ impl Stage {
             live == wanted.len() && !building && futures_util::future::join_all(caught_up).await.iter().all(Result::is_ok)
         })
         .await;
+        // The sync leaves those for analysts to Elasticsearch, which takes seconds.
+        for collection in indexed(Analytics::On).into_iter().filter(|collection| !collection.is_listed()) {
+            let index = self.observer.index(collection.name).await;
+            collections::search::index::refresh(&self.observer.elastic, &index).await.unwrap();
+        }
     }
 
     /// Pauses the writers, waits until the index has caught up, and compares acknowledged writes, rows and documents.
