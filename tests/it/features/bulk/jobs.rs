@@ -242,7 +242,7 @@ async fn every_record_is_changed_once_whenever_a_worker_is_killed() {
         }
         let last = *jobs.last().unwrap();
         eventually("a worker works", async || job(&test.database, last).await.status != State::Queued).await;
-        // A job is given up if its worker is killed at every attempt, and on a busy machine none may be done with a chunk in time.
+        // A job fails once every attempt was killed, and on a busy machine no attempt may finish a chunk before the kill.
         if kill % 4 == 3 {
             let before = job(&test.database, last).await.processed;
             eventually("a chunk is done", async || {
