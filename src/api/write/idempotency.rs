@@ -117,6 +117,8 @@ impl Key {
               from idempotency_keys
               where expires_at <= $5
               and (caller, key) <> ($1, $2)
+              -- By the index: there are few or none, which the planner does not know.
+              order by expires_at
               limit 10
               for update skip locked
             ), cleared as (

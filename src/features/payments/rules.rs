@@ -198,7 +198,8 @@ pub(super) async fn find_twin(connection: &mut PgConnection, payment: &Payment) 
         and method = $5
         and created_at > now() - interval '2 minutes'
         and deleted_at is null
-        order by created_at desc
+        -- As in the index of an account's payments: others have many within the time.
+        order by created_at desc nulls last, id
         limit 1
         "#,
         payment.account_id,

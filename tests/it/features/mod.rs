@@ -9,6 +9,7 @@ pub(crate) mod ledger;
 pub(crate) mod locks;
 pub(crate) mod log;
 pub(crate) mod payments;
+mod plans;
 pub(crate) mod rights;
 mod timeline;
 pub(crate) mod users;
