@@ -17,6 +17,13 @@ pub struct Chunk<'a> {
     pub(super) report: Report,
 }
 
+/// What follows a chunk.
+#[derive(Debug)]
+pub enum Next<C> {
+    Chunk(C),
+    Finished,
+}
+
 /// What a chunk reports.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -42,6 +49,13 @@ impl Chunk<'_> {
     /// Counts items that succeeded. When items are tried again they are counted for the kind.
     pub fn succeed(&mut self, items: i64) {
         self.report.succeeded += items;
+    }
+
+    /// Counts rows that were removed, at most `batch` of them: if it were so many, there are more.
+    pub fn removed(&mut self, rows: u64, batch: i64) -> Next<()> {
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        self.succeed(rows);
+        if rows < batch { Next::Finished } else { Next::Chunk(()) }
     }
 
     /// Reports an item that failed; an item is reported once. Its effects have to be rolled back to a savepoint.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Next};
 use super::job::Lane;
 use crate::error::{Error, Result};
 
@@ -35,13 +35,6 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn retry(&self, _items: &[String], _chunk: &mut Chunk<'_>) -> impl Future<Output = Result<()>> + Send {
         std::future::ready(Err(Error::conflict("not_retryable", "items of this kind cannot be tried again")))
     }
-}
-
-/// What follows a chunk.
-#[derive(Debug)]
-pub enum Next<C> {
-    Chunk(C),
-    Finished,
 }
 
 /// What a worker does of one job in one transaction.

@@ -18,9 +18,9 @@ mod runner;
 pub mod schedule;
 pub mod store;
 
-pub use chunk::Chunk;
+pub use chunk::{Chunk, Next};
 pub use job::{Item, ItemStatus, Job, Lane, State};
-pub use kind::{Kind, Kinds, Next};
+pub use kind::{Kind, Kinds};
 pub use queue::{Enqueued, Terms, enqueue};
 pub use removal::RemoveOld;
 pub use runner::{run, work};

@@ -22,7 +22,6 @@ impl Kind for RemoveOld {
     async fn run(&self, (): (), chunk: &mut Chunk<'_>) -> Result<Next<()>> {
         let kept = TimeDelta::from_std(chunk.app.config.jobs.keep).map_err(Error::internal)?;
         let removed = store::remove_finished(chunk.connection, chunk.app.clock.now() - kept, BATCH).await?;
-        chunk.succeed(removed);
-        Ok(if removed < BATCH { Next::Finished } else { Next::Chunk(()) })
+        Ok(chunk.removed(removed, BATCH))
     }
 }

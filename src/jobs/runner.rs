@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::chunk::{Chunk, Report};
+use super::chunk::{Chunk, Next, Report};
 use super::job::{Lane, State};
-use super::kind::{Kinds, Next, Work};
+use super::kind::{Kinds, Work};
 use super::listener::Listener;
 use super::outcome::{self, Outlook, Recovery};
 use super::queue::{self, Taken};

@@ -190,7 +190,7 @@ async fn retry(connection: &mut PgConnection, id: JobId) -> Result<()> {
 }
 
 /// Deletes jobs that finished before a moment, with their items and parts; answers how many.
-pub(super) async fn remove_finished(connection: &mut PgConnection, before: DateTime<Utc>, most: i64) -> sqlx::Result<i64> {
+pub(super) async fn remove_finished(connection: &mut PgConnection, before: DateTime<Utc>, most: i64) -> sqlx::Result<u64> {
     let old = sqlx::query_scalar!(
         "select id from jobs where finished_at < $1 order by finished_at limit $2 for update skip locked",
         before,
@@ -200,7 +200,7 @@ pub(super) async fn remove_finished(connection: &mut PgConnection, before: DateT
     sqlx::query!("delete from job_items where job_id = any($1)", &old).execute(&mut *connection).await?;
     sqlx::query!("delete from job_parts where job_id = any($1)", &old).execute(&mut *connection).await?;
     let deleted = sqlx::query!("delete from jobs where id = any($1)", &old).execute(connection).await?;
-    Ok(i64::try_from(deleted.rows_affected()).unwrap_or(i64::MAX))
+    Ok(deleted.rows_affected())
 }
 
 /// The jobs of a lane that are not finished.

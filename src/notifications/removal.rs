@@ -30,8 +30,7 @@ impl Kind for RemoveOldNotifications {
             chunk.app.clock.now() - KEPT,
             BATCH,
         );
-        let removed = removed.execute(&mut *chunk.connection).await?.rows_affected().try_into().unwrap_or(i64::MAX);
-        chunk.succeed(removed);
-        Ok(if removed < BATCH { Next::Finished } else { Next::Chunk(()) })
+        let removed = removed.execute(&mut *chunk.connection).await?.rows_affected();
+        Ok(chunk.removed(removed, BATCH))
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::jobs::{Chunk, Kind, Lane, Next};
 
 /// Files removed in one transaction: the largest have a hundred parts.
-const BATCH: u32 = 20;
+const BATCH: i64 = 20;
 
 /// Removes files that have expired.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -19,8 +19,7 @@ impl Kind for RemoveExpired {
     type Cursor = ();
 
     async fn run(&self, (): (), chunk: &mut Chunk<'_>) -> Result<Next<()>> {
-        let removed = write::remove_expired(chunk.connection, chunk.app.clock.now(), BATCH.into()).await?;
-        chunk.succeed(removed.try_into().unwrap_or(i64::MAX));
-        Ok(if removed < u64::from(BATCH) { Next::Finished } else { Next::Chunk(()) })
+        let removed = write::remove_expired(chunk.connection, chunk.app.clock.now(), BATCH).await?;
+        Ok(chunk.removed(removed, BATCH))
     }
 }

@@ -73,9 +73,8 @@ async fn sort<D: Draft>(connection: &mut PgConnection, plan: &Plan, records: Vec
     let keys: Vec<String> = records.iter().filter_map(|record| D::key(record, plan)).collect();
     let hashes: Vec<[u8; 32]> = keys.iter().map(|key| staged::hash(key)).collect();
     let first = records.first().map_or(0, |record| record.row);
-    let mut earlier = staged::rows_with_keys(connection, import.id, first, &hashes).await?;
     let numbers: Vec<[u8; 32]> = records.iter().filter_map(|record| D::number(record, plan)).map(staged::hash).collect();
-    let mut numbered = staged::rows_with_numbers(connection, import.id, first, &numbers).await?;
+    let (mut earlier, mut numbered) = staged::earlier_rows(connection, import.id, first, &hashes, &numbers).await?;
     let mut matches: HashMap<String, Vec<Match>> = HashMap::new();
     for found in D::find(connection, plan, &keys).await? {
         matches.entry(found.key.clone()).or_default().push(found);

@@ -1,4 +1,5 @@
-//! The removal of the rows of old imports, which hold personal data; what was imported, and when, stays.
+//! The removal of the rows of old imports, which hold personal data, and of old imports without a commit. Of the others stays what was
+//! imported, and when.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::jobs::{Chunk, Kind, Lane, Next};
 /// Rows removed in one transaction.
 const BATCH: i64 = 5_000;
 
-/// Removes the rows of imports that can no longer be undone.
+/// Removes the rows of imports that can no longer be undone, then the imports that were never committed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RemoveOldRows {}
 
@@ -19,7 +20,8 @@ impl Kind for RemoveOldRows {
     type Cursor = ();
 
     async fn run(&self, (): (), chunk: &mut Chunk<'_>) -> Result<Next<()>> {
-        let removed = sqlx::query!(
+        let before = chunk.app.clock.now() - KEPT;
+        let rows = sqlx::query!(
             r#"
             delete from import_rows
             where (import_id, number) in (
@@ -27,14 +29,33 @@ impl Kind for RemoveOldRows {
               from imports i
               join import_rows r on r.import_id = i.id
               where greatest(i.created_at, i.committed_at) < $1
+              and not exists (select from jobs j where j.id = i.job_id and j.finished_at is null)
               limit $2
             )
             "#,
-            chunk.app.clock.now() - KEPT,
+            before,
             BATCH,
         );
-        let removed = i64::try_from(removed.execute(&mut *chunk.connection).await?.rows_affected()).unwrap_or(BATCH);
-        chunk.succeed(removed);
-        Ok(if removed < BATCH { Next::Finished } else { Next::Chunk(()) })
+        let rows = rows.execute(&mut *chunk.connection).await?.rows_affected();
+        // Their files have expired.
+        let imports = sqlx::query!(
+            r#"
+            delete from imports
+            where id in (
+              select id
+              from imports i
+              where i.committed_at is null
+              and i.created_at < $1
+              and not exists (select from jobs j where j.id = i.job_id and j.finished_at is null)
+              and not exists (select from import_rows r where r.import_id = i.id)
+              limit $2
+              for update skip locked
+            )
+            "#,
+            before,
+            BATCH,
+        );
+        let imports = imports.execute(&mut *chunk.connection).await?.rows_affected();
+        Ok(chunk.removed(rows.max(imports), BATCH))
     }
 }

@@ -37,54 +37,43 @@ pub(super) fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Finds the first rows before this one with these keys.
-pub(super) async fn rows_with_keys(
+/// Finds the first rows before this one with these keys, and with these numbers besides their keys.
+pub(super) async fn earlier_rows(
     connection: &mut PgConnection,
     import: ImportId,
     before: u64,
     keys: &[[u8; 32]],
-) -> Result<HashMap<[u8; 32], u64>> {
-    let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-    let rows = sqlx::query!(
-        r#"
-        select key_hash as "key_hash!", min(number) as "number!"
-        from import_rows
-        where import_id = $1
-        and key_hash = any($2)
-        and number < $3
-        group by key_hash
-        "#,
-        import.0,
-        &keys as _,
-        i64::try_from(before).map_err(Error::internal)?,
-    );
-    let rows = rows.fetch_all(connection).await?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.key_hash.try_into().ok()?, row.number.unsigned_abs()))).collect())
-}
-
-/// Finds the first rows before this one with these numbers besides their keys.
-pub(super) async fn rows_with_numbers(
-    connection: &mut PgConnection,
-    import: ImportId,
-    before: u64,
     numbers: &[[u8; 32]],
-) -> Result<HashMap<[u8; 32], u64>> {
-    let numbers: Vec<&[u8]> = numbers.iter().map(|number| &number[..]).collect();
+) -> Result<(HashMap<[u8; 32], u64>, HashMap<[u8; 32], u64>)> {
+    let bytes = |hashes: &[[u8; 32]]| hashes.iter().map(|hash| hash.to_vec()).collect::<Vec<_>>();
     let rows = sqlx::query!(
         r#"
-        select number_hash as "number_hash!", min(number) as "number!"
+        select key_hash as "hash!", true as "is_key!", min(number) as "number!"
         from import_rows
         where import_id = $1
-        and number_hash = any($2)
-        and number < $3
+        and key_hash = any($3)
+        and number < $2
+        group by key_hash
+        union all
+        select number_hash, false, min(number)
+        from import_rows
+        where import_id = $1
+        and number_hash = any($4)
+        and number < $2
         group by number_hash
         "#,
         import.0,
-        &numbers as _,
         i64::try_from(before).map_err(Error::internal)?,
+        &bytes(keys),
+        &bytes(numbers),
     );
-    let rows = rows.fetch_all(connection).await?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.number_hash.try_into().ok()?, row.number.unsigned_abs()))).collect())
+    let (mut with_key, mut with_number) = (HashMap::new(), HashMap::new());
+    for row in rows.fetch_all(connection).await? {
+        let hash = row.hash.try_into().map_err(|_| Error::internal("a hash has 32 bytes"))?;
+        let rows = if row.is_key { &mut with_key } else { &mut with_number };
+        rows.insert(hash, row.number.unsigned_abs());
+    }
+    Ok((with_key, with_number))
 }
 
 /// Reads the rows behind the one with the number `after`, without those that are committed.

@@ -1,10 +1,12 @@
 //! An undo takes back what an import did, and keeps what was changed since.
 
 use collections::imports::Target;
-use collections::imports::run::Task;
-use collections::imports::store::{State, Undone, rows};
+use collections::imports::run::{RemoveOldRows, Task};
+use collections::imports::store::{self, State, Undone, rows};
+use collections::jobs::{self, Terms, enqueue};
+use collections::worker;
 
-use super::harness::{Importer, start, upsert};
+use super::harness::{Importer, start, upsert, wish};
 
 /// The rows that an undo kept, and why.
 async fn kept(importer: &Importer, id: collections::values::ids::ImportId) -> Vec<(i64, String)> {
@@ -76,4 +78,28 @@ async fn an_import_is_undone_for_thirty_days() {
     let age = "update imports set committed_at = now() - interval '31 days'";
     sqlx::query(age).execute(&importer.database.pool).await.unwrap();
     assert_eq!(start(&importer.app, outcome.id, Task::Undo).await.unwrap_err().code(), "undo_expired");
+}
+
+#[tokio::test]
+async fn old_rows_go_and_imports_without_a_commit_with_them() {
+    let importer = Importer::open().await;
+    let committed = importer.import(Target::Customers, "id,name\n1,Ann\n").await.id;
+    let validated = importer.run(wish(Target::Customers), "id,name\n2,Bob\n", Task::Validate).await.unwrap().id;
+    let uploaded = importer.store(wish(Target::Customers), "id,name\n3,Cyn\n").await.unwrap().id;
+    let at_work = importer.store(wish(Target::Customers), "id,name\n4,Dan\n").await.unwrap().id;
+    start(&importer.app, at_work, Task::Validate).await.unwrap();
+    let age = "update imports set created_at = created_at - interval '31 days', committed_at = committed_at - interval '31 days'";
+    sqlx::query(age).execute(&importer.database.pool).await.unwrap();
+    let recent = importer.store(wish(Target::Customers), "id,name\n5,Eve\n").await.unwrap().id;
+    let mut transaction = importer.app.db.server.begin().await.unwrap();
+    let job = enqueue(&mut transaction, &RemoveOldRows::default(), Terms::default()).await.unwrap().id();
+    transaction.commit().await.unwrap();
+    assert_eq!(jobs::work(&importer.app, worker::kinds(), job).await.unwrap(), jobs::State::Succeeded);
+    let mut left = Vec::new();
+    for id in [committed, validated, uploaded, at_work, recent] {
+        left.push(store::find(&importer.app.db.server, id).await.unwrap().is_some());
+    }
+    assert_eq!(left, [true, false, false, true, true]);
+    assert_eq!(importer.count("import_rows").await, 0);
+    assert_eq!(importer.find(committed).await.committed.created, 1, "what was imported stays");
 }
