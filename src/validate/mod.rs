@@ -1,5 +1,7 @@
 //! Rules of request values that several features share.
 
+pub mod json;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;

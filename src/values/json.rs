@@ -137,7 +137,7 @@ impl Serialize for Value {
     }
 }
 
-/// Reads JSON text of this program's own, such as a stored document; see `api::json` for the text of clients.
+/// Reads JSON text of this program's own, such as a stored document; see `validate::json` for the text of clients.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Every other way to read a number goes through a binary float.

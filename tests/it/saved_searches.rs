@@ -76,6 +76,29 @@ async fn a_search_is_saved_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_search_keeps_a_tree_of_conditions() {
+    let test = TestApp::start_api(&[]).await;
+    let agent = test.agent().await;
+    let customer = agent.post("/customers", &json!({ "name": "Ann" })).await.expect(201);
+    for (number, currency) in [("T-1", "EUR"), ("T-2", "USD"), ("T-3", "JPY")] {
+        let account = json!({ "customerId": customer["id"], "accountNumber": number, "currency": currency, "tags": ["tree"] });
+        agent.post("/accounts", &account).await.expect(201);
+    }
+    let of = |currency: &str| json!({ "field": "currency", "value": currency });
+    let tree = json!({ "and": [{ "field": "tags", "value": "tree" }, { "or": [of("EUR"), of("JPY")] }] });
+    let query = |tree: &Value| form_urlencoded::Serializer::new(String::new()).append_pair("filter", &tree.to_string()).finish();
+    let search = save(&agent, &json!({ "query": query(&tree), "sort": "accountNumber" })).await;
+    let counted = agent.get(&format!("{}?count=true", path(&search))).await.expect(200);
+    assert_eq!((&counted["count"], &counted["isValid"]), (&json!(2), &json!(true)), "{counted}");
+    let listed = agent.get(counted["url"].as_str().unwrap().strip_prefix("/api/v1").unwrap()).await.expect(200);
+    let numbers: Vec<_> = listed["data"].as_array().unwrap().iter().map(|one| one["accountNumber"].as_str().unwrap()).collect();
+    assert_eq!(numbers, ["T-1", "T-3"]);
+    let refused =
+        json!({ "name": "x", "collection": "accounts", "query": query(&json!({ "or": [of("EUR"), { "field": "hue" }] })) });
+    assert_eq!(faults(&agent.post(PATH, &refused).await.expect(422)["errors"]), ["filter/or/1 required"]);
+}
+
+#[tokio::test]
 async fn a_search_is_seen_by_its_visibility_and_changed_by_its_owner_and_administrators() {
     let test = TestApp::start_api(&[]).await;
     let owner = test.client(Role::Manager).await;

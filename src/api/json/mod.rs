@@ -1,21 +1,25 @@
 //! Bounded and closed JSON: unknown members and other types are refused, with the JSON pointer.
 
-mod numbers;
-mod tree;
 mod typed;
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::validate::json::parse;
 use crate::values::json::{Object, Value};
-use tree::{MAX_VALUES, MAX_VALUES_OF_MANY};
+
+/// Values in one body. A value takes up to a hundred times the memory of its text.
+const MAX_VALUES: usize = 10_500;
+
+/// Values in a body that changes many records: 10,000 of them, each with its id, its version and a few changes.
+const MAX_VALUES_OF_MANY: usize = 60_000;
 
 /// Reads JSON of exactly this type.
 ///
 /// Stricter than a derive alone: refuses unknown members of every type, arrays in place of objects, repeated members, and NUL in
 /// texts. Broken syntax is 400, a value of another type or range 422; the first violation is reported.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    fit(&tree::parse(bytes, MAX_VALUES)?)
+    fit(&parse(bytes, MAX_VALUES)?)
 }
 
 /// Reads an object of any members, whose numbers keep their digits; refuses what [`read`] refuses of any type.
@@ -29,7 +33,7 @@ pub(crate) fn object_of_many(bytes: &[u8]) -> Result<Object> {
 }
 
 fn object_of(bytes: &[u8], max_values: usize) -> Result<Object> {
-    tree::parse(bytes, max_values)?.into_object().ok_or_else(|| Error::invalid("", "wrong_type", "expected an object"))
+    parse(bytes, max_values)?.into_object().ok_or_else(|| Error::invalid("", "wrong_type", "expected an object"))
 }
 
 /// Reads a parsed value as [`read`] does.

@@ -4,10 +4,14 @@ use super::condition::{Condition, Leaf};
 use super::names::did_you_mean;
 use super::{ParameterError, Parser, bad};
 use crate::error::escaped;
+use crate::validate::json;
 use crate::values::json::{Object, Value};
 
 /// Groups within groups: as deep as people think.
 const MAX_DEPTH: usize = 3;
+
+/// Values of a tree in an address: more than its 500 conditions have.
+const MAX_VALUES: usize = 5_000;
 
 const MEMBERS: [&str; 16] = [
     "q",
@@ -38,12 +42,7 @@ impl Parser<'_> {
             let pointer = format!("/{}", escaped(name));
             let read = match name.as_str() {
                 "filter" => {
-                    let condition = self.tree(value, &pointer, 0);
-                    // A conjunction at the root is what parameters are.
-                    self.conditions.extend(match condition {
-                        Some(Condition::All(parts)) => parts,
-                        condition => condition.into_iter().collect(),
-                    });
+                    self.root(value, &pointer);
                     continue;
                 }
                 "aggregations" => self.aggregations(value),
@@ -64,6 +63,22 @@ impl Parser<'_> {
             self.requested.named.push((name.clone(), text.as_str().ok_or_else(wrong)?.to_owned()));
         }
         Ok(())
+    }
+
+    /// Reads a tree of conditions as JSON in an address.
+    pub(super) fn tree_of_text(&mut self, text: &str) -> Result<(), ParameterError> {
+        let tree = json::parse(text.as_bytes(), MAX_VALUES).map_err(|_| bad("takes a tree of conditions as JSON"))?;
+        self.root(&tree, "filter");
+        Ok(())
+    }
+
+    fn root(&mut self, value: &Value, pointer: &str) {
+        let condition = self.tree(value, pointer, 0);
+        // A conjunction at the root is what parameters are.
+        self.conditions.extend(match condition {
+            Some(Condition::All(parts)) => parts,
+            condition => condition.into_iter().collect(),
+        });
     }
 
     /// Reads `{"and": […]}`, `{"or": […]}`, `{"not": …}` or a leaf; none if it cannot be read, which is a violation.

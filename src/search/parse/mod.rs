@@ -207,6 +207,7 @@ impl<'a> Parser<'a> {
             "tz" => {
                 value.parse::<Zone>().map_err(bad)?;
             }
+            "filter" => self.tree_of_text(value)?,
             "facets" => self.requested.facets.push(value.to_owned()),
             "facetSize" => self.requested.size(value)?,
             "aggs" => self.requested.aggregations.push(value.to_owned()),

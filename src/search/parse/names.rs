@@ -6,6 +6,7 @@ use crate::error::clipped;
 pub(super) const PARAMETERS: &[&str] = &[
     "q",
     "search",
+    "filter",
     "sort",
     "sortBy",
     "sortOrder",
@@ -31,7 +32,7 @@ pub(super) const PARAMETERS: &[&str] = &[
     "syncToken",
 ];
 /// The same without second names, as errors tell them.
-pub(super) const COMMON: &str = "q, sort, page, limit, cursor, count, view, from, to, tz, facets, facetSize, aggs, fields, include, highlight, includeDeleted, syncToken";
+pub(super) const COMMON: &str = "q, filter, sort, page, limit, cursor, count, view, from, to, tz, facets, facetSize, aggs, fields, include, highlight, includeDeleted, syncToken";
 
 /// Says which name was meant, as the end of a sentence; empty if none is near.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {

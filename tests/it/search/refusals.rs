@@ -30,9 +30,13 @@ fn nested(depth: usize) -> Value {
     (0..depth).fold(json!({ "field": "status", "value": "open" }), |inner, _| json!({ "not": inner }))
 }
 
+/// So many alternatives.
+fn many(count: usize) -> Value {
+    json!({ "or": vec![json!({ "field": "status", "value": "open" }); count] })
+}
+
 #[tokio::test]
 async fn a_wrong_body_is_refused_with_its_place() {
-    let many = |count: usize| json!({ "or": vec![json!({ "field": "status", "value": "open" }); count] });
     for engine in ENGINES {
         let lists = Lists::open(engine).await;
         for (body, pointer, code) in [
@@ -184,5 +188,36 @@ async fn times_without_an_offset_are_read_in_the_zone() {
         lists
             .check("/accounts?startDate=2026-01-31&endDate=2026-01-31&tz=America/New_York&limit=1", "accountNumber", &["AC-0020"])
             .await;
+    }
+}
+
+#[tokio::test]
+async fn a_tree_in_an_address_is_that_of_a_body() {
+    for engine in ENGINES {
+        let lists = Lists::open(engine).await;
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let address = |text: &str| format!("/accounts?filter={}&sort=accountNumber&limit=100", encoded(text));
+        let open = json!({ "field": "status", "value": "open" });
+        for tree in [open.clone(), nested(1), json!({ "or": [open, { "field": "balance", "op": "gte", "value": 100 }] })] {
+            let body = json!({ "filter": tree, "sort": "accountNumber", "limit": 100 });
+            let searched = lists.client.post("/accounts/search", &body).await.expect(200);
+            let listed = lists.client.get(&address(&tree.to_string())).await.expect(200);
+            assert!(!listed["data"].as_array().unwrap().is_empty(), "{tree}");
+            assert_eq!((&listed["data"], &listed["total"]), (&searched["data"], &searched["total"]), "{tree}");
+        }
+        for (text, pointer, code) in [
+            ("", "filter", "bad_value"),
+            ("[", "filter", "bad_value"),
+            (&"[".repeat(4_000), "filter", "bad_value"),
+            ("[]", "filter", "wrong_type"),
+            (r#"{"field":"status","field":"tags","value":"open"}"#, "filter", "bad_value"),
+            (r#"{"field":"tags","value":"a\u0000"}"#, "filter", "bad_value"),
+            (r#"{"or":[{"field":"colour","value":1}]}"#, "filter/or/0", "unknown_parameter"),
+            (&nested(4).to_string(), "filter/not/not/not", "too_deep"),
+            (&many(31).to_string(), "", "too_many_conditions"),
+        ] {
+            let body = lists.client.get(&address(text)).await.expect(400);
+            assert_eq!((&body["errors"][0]["pointer"], &body["errors"][0]["code"]), (&json!(pointer), &json!(code)), "{text}");
+        }
     }
 }

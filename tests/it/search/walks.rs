@@ -13,7 +13,7 @@ use super::lists::ENGINES;
 use crate::harness::amount::amount;
 use crate::harness::app::{Engine, TestApp, elasticsearch_url};
 use crate::harness::client::{Answer, Client};
-use crate::harness::eventually::eventually;
+use crate::harness::eventually::{PATIENCE, eventually, within};
 use crate::harness::proxy::{Mode, Proxy};
 
 /// Rows of a walk, `WALK_ROWS=300000` makes more; two in five change or leave meanwhile.
@@ -119,7 +119,8 @@ async fn a_walk_goes_on_in_the_index_that_is_swapped_in() {
     let live = || async { test.app.watermark.live_index("customers").await.map(|index| index.name) };
     let before = live().await;
     reconcile::request(&test.app, collection).await.unwrap();
-    eventually("another index is live", async || live().await.is_some_and(|live| Some(live) != before)).await;
+    let patience = PATIENCE + Duration::from_millis(5) * u32::try_from(rows()).unwrap();
+    within(patience, "another index is live", async || live().await.is_some_and(|live| Some(live) != before)).await;
     walk.finish().await.expect_each_once();
     frozen.finish().await.expect_each_once();
     changing.abort();

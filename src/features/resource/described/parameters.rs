@@ -18,6 +18,15 @@ pub(super) fn of_list(collection: &'static Collection) -> Vec<Parameter> {
             "What a person types: names, numbers, amounts, days.",
             json!({ "type": "string", "maxLength": 200, "examples": ["müller 2671"] }),
         ),
+        (
+            "filter",
+            "A tree of conditions as JSON, as in the body of a search.",
+            json!({
+                "type": "string",
+                "contentMediaType": "application/json",
+                "examples": [r#"{"or":[{"field":"currency","value":"EUR"},{"field":"currency","op":"exists","value":false}]}"#],
+            }),
+        ),
         ("sort", "By what to sort, `-` for descending; `:nullsFirst` puts records without a value first.", sort(collection)),
         (
             "page",

@@ -2,7 +2,7 @@
 
 use collections::collections::{ALL, find};
 use collections::search::{Collection, Field, FieldKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::compare::Servers;
 use crate::harness::dice::Dice;
@@ -119,6 +119,9 @@ impl Samples {
             };
             parameters.extend(condition);
         }
+        if !has_phrase && !parameters.is_empty() && dice.roll(3) == 0 {
+            parameters = vec![("filter".to_owned(), tree(&parameters, dice).to_string())];
+        }
         let phrase = has_phrase.then(|| phrase(record, dice)).flatten();
         parameters.extend(phrase.clone().map(|phrase| (dice.pick(&["q", "search"]).to_owned(), phrase)));
         parameters.extend(self.rest(collection, phrase.is_some(), !record["deletedAt"].is_null(), dice));
@@ -169,7 +172,7 @@ impl Samples {
         let listed = collection.fields.iter().filter(|field| field.is_listed());
         let filters =
             listed.flat_map(|field| field.operators().into_iter().map(|operator| format!("{}[{operator}]", field.name)));
-        let common = "sort,sortBy,sortOrder,page,limit,cursor,count,from,to,tz,includeDeleted,currency,q";
+        let common = "sort,sortBy,sortOrder,page,limit,cursor,count,filter,from,to,tz,includeDeleted,currency,q";
         filters.chain(common.split(',').cycle().take(40).map(str::to_owned)).collect()
     }
 }
@@ -221,6 +224,25 @@ fn condition(field: &Field, record: &Value, other: &Value, dice: &mut Dice) -> (
         _ => one,
     };
     (format!("{}[{operator}]", field.name), value)
+}
+
+/// Conditions of an address as a tree: alternatives, some of them the opposite.
+fn tree(conditions: &[(String, String)], dice: &mut Dice) -> Value {
+    let mut leaf = |(name, value): &(String, String)| {
+        let (field, operator) = name.strip_suffix(']').and_then(|name| name.split_once('[')).unwrap();
+        let value = match operator {
+            "exists" => json!(value == "true"),
+            "in" | "nin" | "between" => json!(value.split(',').collect::<Vec<_>>()),
+            _ => json!(value),
+        };
+        let leaf = json!({ "field": field, "op": operator, "value": value });
+        if dice.roll(4) == 0 { json!({ "not": leaf }) } else { leaf }
+    };
+    let leaves: Vec<Value> = conditions.iter().map(&mut leaf).collect();
+    match leaves.split_first().unwrap() {
+        (first, rest @ [_, ..]) if dice.roll(2) == 0 => json!({ "or": [first, { "and": rest }] }),
+        _ => json!({ dice.pick(&["and", "or"]): leaves }),
+    }
 }
 
 fn number(text: &str) -> f64 {

@@ -1,19 +1,15 @@
-//! From bytes to a JSON tree: no repeated members, no NUL, bounded depth, and the pointer of the first violation.
+//! From the bytes of a client to a JSON tree: no repeated members, no NUL, bounded depth, and the pointer of the first violation.
+
+mod numbers;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::numbers::Numbers;
 use crate::error::{Error, Result, Violation, escaped};
 use crate::values::json::{Object, Value};
-
-/// Values in one body. A value takes up to a hundred times the memory of its text.
-pub(super) const MAX_VALUES: usize = 10_500;
-
-/// Values in a body that changes many records: 10,000 of them, each with its id, its version and a few changes.
-pub(super) const MAX_VALUES_OF_MANY: usize = 60_000;
+use numbers::Numbers;
 
 /// Deeper than any body of the API, and far from a stack overflow.
 const MAX_DEPTH: usize = 64;
