@@ -29,6 +29,8 @@ const SILENCE_CHECK: Duration = Duration::from_secs(3);
 /// Time between refreshes when nothing waits, and under load, where each refresh costs throughput.
 const REFRESH_CALM: Duration = Duration::from_millis(50);
 const REFRESH_BUSY: Duration = Duration::from_millis(500);
+/// Refreshes take a fifth of the time at most: writes and lists need the same processors.
+const REFRESH_SHARE: u32 = 5;
 /// Longest time between refreshes: under that much load changes are late anyway.
 const REFRESH_LATE: Duration = Duration::from_secs(2);
 /// Pause after a refresh that Elasticsearch did not answer.
@@ -56,6 +58,8 @@ pub struct Pipeline<'a, S, T> {
     dispatcher: Dispatcher<T>,
     refreshing: Option<BoxFuture<'static, anyhow::Result<Refreshed>>>,
     refresh_from: Instant,
+    /// How long the last refresh took.
+    refresh_took: Duration,
     unacked: Lag,
     unsearchable: Lag,
     /// A request of another process waits for everything up to here.
@@ -97,6 +101,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             dispatcher,
             refreshing: None,
             refresh_from: Instant::now(),
+            refresh_took: Duration::ZERO,
             unacked: Lag::default(),
             unsearchable: Lag::default(),
             flush_requested: Lsn::default(),
@@ -232,7 +237,7 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
         let pause = match (self.is_calm(), touched.is_empty()) {
             // There is no index to refresh.
             (true, true) => Duration::ZERO,
-            (true, false) => REFRESH_CALM,
+            (true, false) => (self.refresh_took * REFRESH_SHARE).clamp(REFRESH_CALM, REFRESH_BUSY),
             // The later changes are, the less a refresh at once is worth.
             (false, _) => (self.unacked.wait() / 2).clamp(REFRESH_BUSY, REFRESH_LATE),
         };
@@ -260,6 +265,9 @@ impl<'a, S: ChangeStream, T: Target> Pipeline<'a, S, T> {
             self.dispatcher.touched.extend(refreshed.indices);
             self.refresh_from = Instant::now() + REFRESH_AWAY;
             return;
+        }
+        if !refreshed.indices.is_empty() {
+            self.refresh_took = self.refresh_from.elapsed();
         }
         self.progress.checkpoint.send_if_modified(|checkpoint| {
             advance(&mut checkpoint.confirmed, refreshed.acked) | advance(&mut checkpoint.searchable, refreshed.acked)
