@@ -150,14 +150,14 @@ impl Request {
     async fn read<T: Send + 'static>(&mut self, read: fn(&[u8]) -> Result<T>) -> Result<T> {
         message::check_json(&self.headers)?;
         let bytes = self.bytes().await?;
-        let parse = move |bytes: Vec<u8>| (Sha256::digest(&bytes).to_vec(), read(&bytes));
+        let parse = move |bytes: Vec<u8>| read(&bytes).map(|read| (Sha256::digest(&bytes).to_vec(), read));
         let (digest, read) = if bytes.len() > PARSED_AT_ONCE {
             tokio::task::spawn_blocking(move || parse(bytes)).await.map_err(Error::internal)?
         } else {
             parse(bytes)
-        };
+        }?;
         self.digest = digest;
-        read
+        Ok(read)
     }
 
     /// Reads the whole body, up to the limit of its route and within the body timeout. The request leaves its slot meanwhile.
