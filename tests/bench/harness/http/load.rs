@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::super::report::statistics::Latencies;
 use super::client::{Client, Endpoint, Request};
@@ -103,9 +103,8 @@ where
     W: Future<Output = anyhow::Result<T>>,
     T: Send + 'static,
 {
-    tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(load())
-    })
-    .await?
+    let (done, loaded) = oneshot::channel();
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(load());
+    std::thread::spawn(move || done.send(run()).ok());
+    loaded.await?
 }
