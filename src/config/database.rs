@@ -15,7 +15,7 @@ pub struct Database {
     /// Postgres as the owner of the schema, for `migrate`; `DATABASE_URL` if absent.
     #[arg(id = "database-owner-url", long = "database-owner-url", env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub owner_url: Option<SecretString>,
-    /// Connections for requests; searches and the sync have some more of their own.
+    /// Connections for transactions of requests; a server opens as many for reads, and up to 35 for all else.
     #[arg(id = "db-pool-size", long = "db-pool-size", env = "DB_POOL_SIZE", default_value_t = 16, value_parser = number(1..=1_000_u32))]
     pub pool_size: u32,
     /// Longest run of one statement of a request.
