@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
 
 use super::plan::Plan;
@@ -135,22 +134,9 @@ fn text(records: Records, layout: Layout) -> impl Stream<Item = Result<Bytes>> +
     stream::iter(head).chain(body)
 }
 
-/// Each page of some records, as JSON. One is read while the one before is written.
-fn pages(mut records: Records) -> impl Stream<Item = Result<Vec<Vec<u8>>>> + Send {
-    let (sender, pages) = mpsc::channel(1);
-    let read: JoinHandle<Result<()>> = tokio::spawn(async move {
-        while let Some(page) = records.page().await? {
-            // The client has gone.
-            if sender.send(page).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    });
-    stream::try_unfold((pages, read), async |(mut pages, read)| match pages.recv().await {
-        Some(page) => Ok(Some((page, (pages, read)))),
-        None => read.await.map_err(Error::internal)?.map(|()| None),
-    })
+/// Each page of some records, as JSON.
+fn pages(records: Records) -> impl Stream<Item = Result<Vec<Vec<u8>>>> + Send {
+    stream::try_unfold(records, async |mut records| Ok(records.page().await?.map(|page| (page, records))))
 }
 
 /// Reads a file to its end.
