@@ -18,7 +18,7 @@
 //! 3 http                        transport: listening, limits, headers, route table, problem
 //! 2 app                         the one shared state
 //! 1 db search freshness feed cache outgoing audit rate_limits sheets usage   drivers
-//! 0 config error values validate operation metrics telemetry turns failpoint   plain types
+//! 0 config error values validate operation metrics telemetry threads turns failpoint   plain types
 //! ```
 //!
 //! # Glossary
@@ -108,6 +108,7 @@ pub mod sheets;
 pub mod storage;
 pub mod sync;
 pub mod telemetry;
+pub mod threads;
 pub mod turns;
 pub mod universal;
 pub mod usage;

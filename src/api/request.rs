@@ -25,6 +25,7 @@ use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::http::{BodyRoom, Denied, RequestContext, message};
 use crate::search::parse::flag;
+use crate::threads::BODIES;
 use crate::values::aging::AsOf;
 use crate::values::ids::UserId;
 use crate::values::json::Object;
@@ -151,11 +152,7 @@ impl Request {
         message::check_json(&self.headers)?;
         let bytes = self.bytes().await?;
         let parse = move |bytes: Vec<u8>| read(&bytes).map(|read| (Sha256::digest(&bytes).to_vec(), read));
-        let (digest, read) = if bytes.len() > PARSED_AT_ONCE {
-            tokio::task::spawn_blocking(move || parse(bytes)).await.map_err(Error::internal)?
-        } else {
-            parse(bytes)
-        }?;
+        let (digest, read) = if bytes.len() > PARSED_AT_ONCE { BODIES.run(move || parse(bytes)).await? } else { parse(bytes) }?;
         self.digest = digest;
         Ok(read)
     }

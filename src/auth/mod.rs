@@ -3,7 +3,6 @@
 mod access;
 mod api_keys;
 pub mod credentials;
-mod hashing;
 pub mod lockout;
 pub mod password;
 pub mod password_rules;

@@ -4,8 +4,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
 
-use super::hashing;
 use crate::error::{Error, Result};
+use crate::threads::PASSWORDS;
 
 pub const MAX_BYTES: usize = 1024;
 
@@ -35,7 +35,8 @@ pub async fn hash(password: String) -> Result<String> {
 
 /// Hashes a password that has been accepted before, whatever its length was allowed to be then.
 pub(super) async fn hash_again(password: String) -> Result<String> {
-    hashing::run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+    PASSWORDS
+        .run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
         .await?
         .map_err(Error::internal)
 }
@@ -51,11 +52,12 @@ pub(super) async fn matches(password: String, hash: Option<String>) -> Result<bo
     let usable = hash.filter(|hash| is_affordable(hash));
     let is_known = usable.is_some();
     let hash = usable.unwrap_or_else(|| DUMMY_HASH.to_owned());
-    let same = hashing::run(move || match bcrypt_cost(&hash) {
-        Some(_) => bcrypt::verify(&password, &hash).unwrap_or(false),
-        None => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
-    })
-    .await?;
+    let same = PASSWORDS
+        .run(move || match bcrypt_cost(&hash) {
+            Some(_) => bcrypt::verify(&password, &hash).unwrap_or(false),
+            None => Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(),
+        })
+        .await?;
     Ok(same && is_known)
 }
 

@@ -7,7 +7,7 @@ use super::files;
 /// The rooms and their floors; see the map in `src/lib.rs`. A room uses only rooms on lower floors; the plain types of the ground
 /// floor may use one another.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "turns", "failpoint"]),
+    (0, &["config", "error", "values", "validate", "operation", "metrics", "telemetry", "threads", "turns", "failpoint"]),
     (1, &["db", "search", "freshness", "cache", "feed", "outgoing", "audit", "rate_limits", "usage", "sheets"]),
     (2, &["app"]),
     (3, &["http"]),
