@@ -30,7 +30,7 @@ impl<R: Resource> Takes for Exported<R> {
             "For programs: texts as they are, even those that a spreadsheet would calculate, and no byte order mark.",
             json!({ "type": "boolean", "default": false }),
         );
-        operation.header("Prefer", "`respond-async` makes a job of it.", json!({ "type": "string", "maxLength": 255 }));
+        operation.header("Prefer", "`respond-async` makes a job of it.", json!({ "type": "string" }));
     }
 }
 

@@ -118,6 +118,9 @@ impl Wanted {
                 continue;
             }
             let refused = |message: &str| Error::malformed("bad_parameter", format!("{}: {message}", clipped(&name)));
+            if value.is_empty() {
+                return Err(refused("takes a value"));
+            }
             let id = || value.parse::<Uuid>().map(Some).map_err(|_| refused("takes an id"));
             let moment =
                 || value.parse::<DateTime<Utc>>().map(Some).map_err(|_| refused("takes a moment such as 2026-11-23T00:00:00Z"));

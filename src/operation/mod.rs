@@ -74,11 +74,13 @@ impl<'a> Operation<'a> {
 
     /// Adds an optional parameter of the query. A list of values is written with commas.
     pub fn query(&mut self, name: &str, description: &str, schema: Value) {
-        let mut parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
-        if parameter["schema"]["type"] == "array" {
-            parameter["style"] = "form".into();
-            parameter["explode"] = false.into();
-        }
+        self.parameters.push(parameter(name, description, schema));
+    }
+
+    /// The same of one that has to be there.
+    pub fn required_query(&mut self, name: &str, description: &str, schema: Value) {
+        let mut parameter = parameter(name, description, schema);
+        parameter["required"] = true.into();
         self.parameters.push(parameter);
     }
 
@@ -144,7 +146,7 @@ impl<'a> Operation<'a> {
     /// Adds the parameters of a list that has only one order.
     pub fn pages(&mut self) {
         self.query("limit", "Records of a page.", named(PAGE_SIZE));
-        self.query("cursor", "`nextCursor` of the page before.", json!({ "type": "string", "minLength": 1 }));
+        self.query("cursor", "`nextCursor` of the page before.", json!({ "type": "string" }));
     }
 
     /// Reads what earlier writes have written, if the client names one of them.
@@ -152,6 +154,15 @@ impl<'a> Operation<'a> {
         self.query("syncToken", "The same as the header `X-Sync-Token`.", sync_token());
         self.parameters.push(json!({ "$ref": "#/components/parameters/SyncToken" }));
     }
+}
+
+fn parameter(name: &str, description: &str, schema: Value) -> Value {
+    let mut parameter = json!({ "name": name, "in": "query", "description": description, "schema": schema });
+    if parameter["schema"]["type"] == "array" {
+        parameter["style"] = "form".into();
+        parameter["explode"] = false.into();
+    }
+    parameter
 }
 
 /// Schema of a sync token: an LSN.

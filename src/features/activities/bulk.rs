@@ -21,6 +21,8 @@ const MOST_ACCOUNTS: usize = 100;
 /// Activities of one account, if the request does not say.
 const DEFAULT_PER_ACCOUNT: u32 = 20;
 const MOST_PER_ACCOUNT: u32 = 100;
+/// More than there are types.
+const MOST_TYPES: usize = 50;
 
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,10 +39,11 @@ pub(super) struct OfAccounts;
 impl Takes for OfAccounts {
     fn describe(operation: &mut Operation<'_>) {
         let ids = schema!({ "type": "array", "items": { "type": "string", "format": "uuid" }, "minItems": 1, "maxItems": MOST_ACCOUNTS });
-        operation.query("accountIds", "Of which accounts; required.", ids);
+        operation.required_query("accountIds", "Of which accounts.", ids);
         let limit = schema!({ "type": "integer", "minimum": 1, "maximum": MOST_PER_ACCOUNT, "default": DEFAULT_PER_ACCOUNT });
         operation.query("limitPerAccount", "Most activities of one account.", limit);
-        operation.query("type", "Of which types.", schema!({ "type": "array", "items": { "type": "string" } }));
+        let word: Value = schema!({ "type": "string" });
+        operation.query("type", "Of which types.", schema!({ "type": "array", "items": word, "maxItems": MOST_TYPES }));
         let text = || -> Value { schema!({ "type": "string" }) };
         operation.query("from", "Done from this day or moment on.", text());
         operation.query("to", "Done until this day or moment.", text());
@@ -67,6 +70,9 @@ impl Asked {
         }
         if violations.is_empty() && !(1..=MOST_ACCOUNTS).contains(&asked.accounts.len()) {
             violations.add("accountIds", "out_of_range", format!("takes the ids of 1 to {MOST_ACCOUNTS} accounts"));
+        }
+        if asked.types.len() > MOST_TYPES {
+            violations.add("type", "too_many", format!("takes at most {MOST_TYPES} types"));
         }
         match violations.is_empty() {
             true => Ok(asked),

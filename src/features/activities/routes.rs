@@ -72,7 +72,12 @@ pub fn customer_routes(app: &App) -> Routes {
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["type"]))]
 #[schemars(extend("examples" = [{ "type": "call", "disposition": "promise", "note": "promises to pay on Friday" }]))]
-pub struct NewActivity {}
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is a schema; the members are taken out of the request one by one")]
+pub struct NewActivity {
+    /// Of which account; below the address of an account it is that one.
+    account_id: Option<Uuid>,
+}
 
 impl Resource for Activity {
     type Id = ActivityId;

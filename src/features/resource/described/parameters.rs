@@ -34,7 +34,7 @@ pub(super) fn of_list(collection: &'static Collection) -> Vec<Parameter> {
             json!({ "type": "integer", "minimum": 1, "default": 1 }),
         ),
         ("limit", "Records of a page.", named(PAGE_SIZE)),
-        ("cursor", "`nextCursor` of the page before.", text()),
+        ("cursor", "`nextCursor` of the page before; the first one if empty.", json!({ "type": "string" })),
         (
             "count",
             "How far to count the hits: to 10,000, all, or none.",
