@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use collections::auth::Role;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::app::TestApp;
+use crate::harness::app::{PASSWORD, TestApp};
+use crate::imports::files::upload;
 
 /// Every phase and check of schemathesis holds on a server with an index and some data.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,10 +22,15 @@ async fn whatever_is_generated_is_answered_as_described() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = root.join("target/schemathesis.toml");
     let settings = std::fs::read_to_string(root.join("tests/openapi/schemathesis.toml")).unwrap();
-    std::fs::write(&config, settings + &dictionaries(&test).await).unwrap();
+    std::fs::write(&config, settings).unwrap();
+    tokio::spawn(collections::worker::run(test.app.clone()));
+    let known = known(&test).await;
+    let records = root.join("target/known-records.json");
+    std::fs::write(&records, known.to_string()).unwrap();
     let header = format!("Authorization: Bearer {}", test.token(Role::Admin).await);
     let seconds = (super::minutes() * 60.0).ceil().max(1.0).to_string();
     let mut run = Command::new(program);
+    run.env("KNOWN_RECORDS", records).env("SCHEMATHESIS_HOOKS", root.join("tests/openapi/hooks.py"));
     run.arg("--config-file").arg(&config);
     run.args([
         "run",
@@ -41,46 +48,71 @@ async fn whatever_is_generated_is_answered_as_described() {
     assert!(finished.success(), "schemathesis: {finished}; its report is above");
 }
 
-/// The parameters and members of bodies that name records or writes, and where they are.
-const REFERENCES: [(&str, &str); 12] = [
-    ("path.customerId", "customers"),
-    ("path.accountId", "accounts"),
-    ("path.paymentId", "payments"),
-    ("path.activityId", "activities"),
-    ("path.userId", "users"),
-    ("path.exportId", "exports"),
-    ("path.jobId", "jobs"),
-    ("query.syncToken", "tokens"),
-    ("header.X-Sync-Token", "tokens"),
-    ("body.customerId", "customers"),
-    ("body.accountId", "accounts"),
-    ("body.assigneeId", "users"),
-];
-
-/// Settings that give most requests the ids of records that exist: a generated one would be answered with a 404.
-async fn dictionaries(test: &TestApp) -> String {
-    for number in 0..20 {
-        test.user(&format!("colleague-{number}"), Role::Agent).await;
+/// Writes which records there are, for the hooks of the generator.
+async fn known(test: &TestApp) -> Value {
+    let manager = test.client(Role::Manager).await;
+    let mut refresh = Vec::new();
+    for number in 0..40 {
+        let username = format!("colleague-{number}");
+        test.user(&username, Role::Agent).await;
+        let body = json!({ "username": username, "password": PASSWORD });
+        let tokens = manager.post("/auth/login", &body).await.expect(200);
+        refresh.push(tokens["refresh_token"].clone());
+        let prefers = manager.with("prefer", "respond-async");
+        prefers.get("/accounts/export").await.expect(202);
+        let people = format!("id,name\nI-{number},Ann\n");
+        upload(&manager, &[("target", "customers")], ("people.csv", people.as_bytes())).await.expect(201);
+        let search = json!({ "name": "Late", "collection": "accounts", "query": "status=open", "visibility": "global" });
+        manager.post("/saved-searches", &search).await.expect(201);
     }
-    let manager = test.client(Role::Manager).await.with("prefer", "respond-async");
-    for _ in 0..20 {
-        manager.get("/accounts/export").await.expect(202);
+    let ids = async |name: &str, sql: &str| {
+        let sql = format!(
+            "select json_build_object('{name}', coalesce(json_agg(id), '[]'))::jsonb from ({sql} limit 200) as known (id)"
+        );
+        sqlx::query_scalar::<_, Value>(sqlx::AssertSqlSafe(sql)).fetch_one(&test.database.pool).await.unwrap()
+    };
+    let first: Vec<String> =
+        sqlx::query_scalar("select id::text from imports order by id limit 20").fetch_all(&test.database.pool).await.unwrap();
+    for id in first {
+        manager.post(&format!("/imports/{id}/commit"), &json!({})).await.expect(200);
     }
-    // A generated token would lie beyond the log.
-    let mut settings = String::from("[dictionaries.tokens]\nvalues = [\"0/1\"]\n");
-    for table in ["customers", "accounts", "payments", "activities", "users", "exports", "jobs"] {
-        let wanted = match table {
-            "users" => "role = 'agent'",
-            "exports" | "jobs" => "true",
-            _ => "deleted_at is null",
-        };
-        let ids = format!("select id::text from {table} where {wanted} order by created_at desc limit 200");
-        let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(ids)).fetch_all(&test.database.pool).await.unwrap();
-        settings += &format!("[dictionaries.{table}]\nvalues = {ids:?}\n");
+    sqlx::raw_sql(JOBS).execute(&test.database.pool).await.unwrap();
+    let mut known = json!({ "password": PASSWORD, "refresh": refresh });
+    for (name, sql) in KNOWN {
+        known.as_object_mut().unwrap().extend(ids(name, sql).await.as_object().unwrap().clone());
     }
-    settings += "[parameters]\n";
-    for (name, table) in REFERENCES {
-        settings += &format!("\"{name}\" = {{ dictionary = \"{table}\", probability = 0.9 }}\n");
-    }
-    settings
+    known
 }
+
+/// Jobs that can be cancelled, paused, resumed or tried again, one by one.
+const JOBS: &str = "
+    insert into jobs (id, kind, lane, arguments, state, due, finished_at, unique_key)
+    select gen_random_uuid(), 'remove_old_jobs', 'upkeep', '{}', state, now() + interval '1 day',
+      case when state = 'failed' then now() end, state || n
+    from generate_series(1, 60) n, unnest('{queued,paused,failed}'::text[]) state";
+
+/// The parameters that name records, and which there are. Those that nothing else refers to can be deleted.
+const KNOWN: [(&str, &str); 18] = [
+    ("customerId", "select to_json(id) from customers where deleted_at is null"),
+    ("accountId", "select to_json(id) from accounts where deleted_at is null and status = 'open'"),
+    ("paymentId", "select to_json(id) from payments where deleted_at is null and status = 'pending'"),
+    ("activityId", "select to_json(id) from activities where deleted_at is null"),
+    ("userId", "select to_json(id) from users where role = 'agent'"),
+    ("username", "select to_json(username) from users where role = 'agent'"),
+    ("exportId", "select to_json(id) from exports"),
+    ("importId", "select to_json(id) from (select id from imports where state <> 'committed' order by id limit 10) i"),
+    ("spareImportId", "select to_json(id) from (select id from imports order by id desc limit 10) i"),
+    ("committedImportId", "select to_json(id) from imports where state = 'committed'"),
+    ("jobId", "select to_json(id) from jobs"),
+    ("queuedJobId", "select to_json(id) from jobs where state = 'queued' and due > now()"),
+    ("pausedJobId", "select to_json(id) from jobs where state = 'paused'"),
+    ("failedJobId", "select to_json(id) from jobs where state = 'failed'"),
+    ("savedSearchId", "select to_json(id) from saved_searches"),
+    (
+        "account",
+        "select json_build_array(id, json_build_object('accountNumber', account_number, 'customerId', customer_id, 'currency', currency))
+        from accounts where deleted_at is null",
+    ),
+    ("addressId", "select json_build_array(customer_id, id) from addresses"),
+    ("contactPointId", "select json_build_array(customer_id, id) from contact_points"),
+];
