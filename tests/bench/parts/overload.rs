@@ -1,5 +1,6 @@
 //! P18: lists while more are asked for than the server can answer.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use hyper::StatusCode;
 
 use super::lists;
 use crate::harness::context::Context;
-use crate::harness::http::client::{Client, Endpoint, Request};
+use crate::harness::http::client::{Client, Endpoint, Request, connect_from};
 use crate::harness::http::load::{on_own_thread, peak};
 use crate::harness::report::measure::{Goal, Measure};
 use crate::harness::report::statistics::Latencies;
@@ -76,8 +77,10 @@ async fn offer(endpoint: &Endpoint, requests: &Arc<[Request]>, rate: f64, span: 
     let (endpoint, requests) = (endpoint.clone(), Arc::clone(requests));
     on_own_thread(move || async move {
         let mut clients = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            clients.push(Client::open(&endpoint).await?);
+        // One address may have a third of them.
+        for last in (1..=4).cycle().take(CONNECTIONS) {
+            let from = Ipv4Addr::new(127, 0, 0, last);
+            clients.push(Client::on(connect_from(from, &endpoint).await?).await?);
         }
         let begin = Instant::now();
         let pause = Duration::from_secs_f64(CONNECTIONS as f64 / rate);

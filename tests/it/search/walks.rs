@@ -1,7 +1,7 @@
 //! Walks by cursor while rows change, the index is swapped and engines take turns: no row twice, no unchanged row missed.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use collections::collections::find;
 use collections::sync::generations::reconcile;
@@ -120,9 +120,19 @@ async fn a_walk_goes_on_in_the_index_that_is_swapped_in() {
     let before = live().await;
     reconcile::request(&test.app, collection).await.unwrap();
     let patience = PATIENCE + Duration::from_millis(5) * u32::try_from(rows()).unwrap();
-    within(patience, "another index is live", async || live().await.is_some_and(|live| Some(live) != before)).await;
-    walk.finish().await.expect_each_once();
-    frozen.finish().await.expect_each_once();
+    let mut seen = Instant::now();
+    within(patience, "another index is live", async || {
+        // A view that is not asked for ends.
+        if seen.elapsed() > Duration::from_secs(20) {
+            seen = Instant::now();
+            assert!(frozen.step().await);
+        }
+        live().await.is_some_and(|live| Some(live) != before)
+    })
+    .await;
+    let (walk, frozen) = tokio::join!(walk.finish(), frozen.finish());
+    walk.expect_each_once();
+    frozen.expect_each_once();
     changing.abort();
 }
 
