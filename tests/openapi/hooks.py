@@ -25,8 +25,14 @@ MOMENT = 0.5
 PEOPLE = "id,name\n%d,Ann\n"
 
 
-def one(of):
-    return DICE.choice(KNOWN[of])
+def known(of, is_removed=False):
+    """The records for an operation: those of the second half are removed, so that the others stay."""
+    half = (len(KNOWN[of]) + 1) // 2
+    return KNOWN[of][half:] if is_removed else KNOWN[of][:half]
+
+
+def one(of, is_removed=False):
+    return DICE.choice(known(of, is_removed))
 
 
 def payment():
@@ -82,10 +88,10 @@ BODIES = {
     "replaceNotificationsPreference": lambda: {"preferences": [{"kind": "payment.received", "channel": "app", "isEnabled": True}]},
     "replaceRolePermission": lambda: {"permissions": ["read"]},
     "resetRequestPassword": lambda: {"email": "someone@example.com"},
-    "revealAccount": lambda: {"reason": "x"},
-    "revealActivity": lambda: {"reason": "x"},
-    "revealCustomer": lambda: {"reason": "x"},
-    "revealPayment": lambda: {"reason": "x"},
+    "revealAccount": lambda: {"reason": "the customer asks by phone"},
+    "revealActivity": lambda: {"reason": "the customer asks by phone"},
+    "revealCustomer": lambda: {"reason": "the customer asks by phone"},
+    "revealPayment": lambda: {"reason": "the customer asks by phone"},
     "searchAccounts": dict,
     "searchActivities": dict,
     "searchCustomers": dict,
@@ -103,7 +109,6 @@ RECORDS = {
     "getImportErrorsXlsx": ("importId", "committedImportId"),
     "getImportReport": ("importId", "committedImportId"),
     "cancelImport": ("importId", "importId"),
-    "deleteImport": ("importId", "spareImportId"),
     "pauseImport": ("importId", "importId"),
     "resumeImport": ("importId", "importId"),
 }
@@ -124,6 +129,10 @@ def before_call(context, case, kwargs):
         path["roleName"] = "viewer"
     elif operation in ("changeUser", "deleteUser", "disableUser") and path.get("userId") not in KNOWN["userId"]:
         path["userId"] = one("userId")
+    is_removed = operation.startswith("delete")
+    for name in path if is_removed else ():
+        if name in KNOWN and path[name] in known(name):
+            path[name] = one(name, is_removed)
     # HTTP itself refuses longer addresses, without an answer of the API.
     for name in [name for name, value in case.query.items() if len(quote(str(value))) > 4_000]:
         del case.query[name]
@@ -134,13 +143,13 @@ def before_call(context, case, kwargs):
         return
     for name in path:
         if name in KNOWN:
-            path[name] = one(name)
+            path[name] = one(name, is_removed)
     for name in ("addressId", "contactPointId"):
         if name in path:
-            path["customerId"], path[name] = one(name)
+            path["customerId"], path[name] = one(name, is_removed)
     if operation in RECORDS:
-        name, known = RECORDS[operation]
-        path[name] = one(known)
+        name, of = RECORDS[operation]
+        path[name] = one(of)
     case.query.clear()
     if operation == "getActivitiesBulk":
         case.query["accountIds"] = one("accountId")

@@ -73,7 +73,7 @@ async fn create(client: &Client, texts: &mut Texts, at: usize) {
     let account = client.post("/accounts", &account).await.expect(201);
     let below = format!("/accounts/{}", account["id"].as_str().unwrap());
     let payment = json!({
-        "amount": "12.30", "method": "cash", "status": "success", "reference": texts.number(at), "receiver": texts.one(),
+        "amount": "12.30", "method": "cash", "status": "success", "reference": texts.number(at), "receiver": format!("{} Ltd", texts.one()),
         "description": texts.one(),
     });
     client.post(&format!("{below}/payments"), &payment).await.expect(201);
