@@ -71,10 +71,11 @@ pub(super) async fn ask(client: &Client, queries: &[Query]) -> Vec<Vec<Hit>> {
         let path = format!("{}?q={typed}&limit=10&count=none", query.list);
         let mut answer = client.get(&path).await;
         for _ in 0..RETRIES {
-            if answer.status == 503 {
-                sleep(RETRY_AFTER).await;
-                answer = client.get(&path).await;
+            if answer.status != 503 {
+                break;
             }
+            sleep(RETRY_AFTER).await;
+            answer = client.get(&path).await;
         }
         answer.expect(200)["data"].as_array().unwrap().iter().map(hit).collect()
     });

@@ -73,8 +73,8 @@ async fn create(client: &Client, texts: &mut Texts, at: usize) {
     let account = client.post("/accounts", &account).await.expect(201);
     let below = format!("/accounts/{}", account["id"].as_str().unwrap());
     let payment = json!({
-        "amount": "12.30", "method": "cash", "status": "success", "reference": texts.number(at), "receiver": format!("{} Ltd", texts.one()),
-        "description": texts.one(),
+        "amount": "12.30", "method": "cash", "status": "success", "reference": texts.number(at),
+        "receiver": format!("{} Ltd", texts.one()), "description": texts.one(),
     });
     client.post(&format!("{below}/payments"), &payment).await.expect(201);
     let activity = json!({ "type": texts.one(), "note": texts.one(), "disposition": texts.one() });
