@@ -120,9 +120,10 @@ pub async fn write_block(elastic: &Elastic, index: &str) -> Result<Option<String
         description: String,
         levels: Vec<String>,
     }
-    let path = format!("_cluster/state/blocks/{index}");
-    let Blocks { global, indices } = elastic.read::<Answer>(Verb::Get, &path, None, elastic.search_deadline).await?.blocks;
-    let mut all = global.into_values().chain(indices.into_values().flat_map(BTreeMap::into_values));
+    // An index in the path would filter nothing: Elasticsearch 8.19 answers with the blocks of every index of the cluster.
+    let path = "_cluster/state/blocks";
+    let Blocks { global, mut indices } = elastic.read::<Answer>(Verb::Get, path, None, elastic.search_deadline).await?.blocks;
+    let mut all = global.into_values().chain(indices.remove(index).into_iter().flat_map(BTreeMap::into_values));
     let block = all.find(|block| block.levels.iter().any(|level| level == "write"));
     Ok(block.map(|Block { description, .. }| description.split("; for more information").next().unwrap_or_default().to_owned()))
 }

@@ -203,6 +203,16 @@ async fn a_scan_returns_every_id_once_in_order() {
 }
 
 #[tokio::test]
+async fn a_block_on_another_index_blocks_nothing_here() {
+    let cluster = Cluster::open();
+    let elastic = &cluster.elastic;
+    let names = [create(elastic, customers(), moment(1)).await.unwrap(), create(elastic, customers(), moment(2)).await.unwrap()];
+    index::update_settings(elastic, &names[0], &json!({ "blocks.read_only_allow_delete": true })).await.unwrap();
+    assert!(index::write_block(elastic, &names[0]).await.unwrap().is_some_and(|block| block.contains("read-only-allow-delete")));
+    assert_eq!(index::write_block(elastic, &names[1]).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn the_server_names_its_version_and_modules() {
     let server = index::server(&Cluster::open().elastic).await.unwrap();
     assert!(server.version.contains('.') && !server.modules.is_empty());
