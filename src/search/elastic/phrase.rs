@@ -9,9 +9,15 @@ use crate::search::query::Loose;
 
 const NAME: &str = "search.name";
 /// Where a word may stand besides a name.
-const ELSEWHERE: [&str; 4] = ["search.address", "search.text", "search.emailToken", "search.number"];
+const ELSEWHERE: [&str; 4] = ["search.address", "search.text", EMAIL_PARTS, "search.number"];
 /// Where a word may be spelled as streets are.
 const STREETS: [&str; 2] = ["search.address", "search.text"];
+const EMAIL_PARTS: &str = "search.emailToken";
+/// More parts than an e-mail address has, and fewer than `position_increment_gap` keeps between two of them.
+const MAX_EMAIL_PARTS: usize = 128;
+/// The longest beginning that `index_prefixes` has a term for, in bytes. Intervals take 128 words with a longer one, and fail if there
+/// are more.
+const MAX_INDEXED_PREFIX: usize = 19;
 /// Elasticsearch takes no score below zero.
 const MIN_SCORE: f64 = 0.1;
 
@@ -27,8 +33,7 @@ pub(super) fn strict(phrase: &Phrase) -> Json {
     if phrase.email.is_none() {
         alternatives.push(json!({ "bool": { "must": words, "should": [full] } }));
     } else {
-        let parts = phrase.words.iter().map(|word| start("search.emailToken", word)).collect::<Vec<_>>();
-        alternatives.push(constant(score::PREFIX, json!({ "bool": { "filter": parts } })));
+        alternatives.push(constant(score::PREFIX, parts_of_one_address(phrase)));
     }
     best(alternatives)
 }
@@ -145,6 +150,25 @@ fn ways(word: &Word) -> Vec<Json> {
 fn streets(word: &Word, score: f64) -> Vec<Json> {
     let paths = STREETS.iter().filter(|_| !word.streets.is_empty());
     paths.map(|path| constant(score, json!({ "terms": { *path: word.streets } }))).collect()
+}
+
+/// Every word is or begins a part of an e-mail address, and all of the same one.
+fn parts_of_one_address(phrase: &Phrase) -> Json {
+    let mut filters: Vec<Json> = phrase.words.iter().map(|word| start(EMAIL_PARTS, word)).collect();
+    let is_bounded = |word: &&Word| !word.is_inexact || word.folded.len() <= MAX_INDEXED_PREFIX;
+    let mut words: Vec<&Word> = phrase.words.iter().filter(is_bounded).collect();
+    // A word given twice would have to be found twice.
+    words.sort_unstable_by(|one, other| one.folded.cmp(&other.folded));
+    words.dedup_by(|one, other| one.folded == other.folded);
+    if words.len() > 1 {
+        let near = words.iter().map(|word| {
+            let (kind, value) = if word.is_inexact { ("prefix", "prefix") } else { ("match", "query") };
+            json!({ kind: { value: word.folded } })
+        });
+        let all_of = json!({ "ordered": false, "max_gaps": MAX_EMAIL_PARTS, "intervals": near.collect::<Vec<_>>() });
+        filters.push(json!({ "intervals": { EMAIL_PARTS: { "all_of": all_of } } }));
+    }
+    json!({ "bool": { "filter": filters } })
 }
 
 /// What is the word, or begins with it if that is allowed.

@@ -27,8 +27,8 @@ pub struct Terms {
     phone_suffix: Vec<String>,
     /// E-mail addresses in lower case.
     email: Vec<String>,
-    /// Folded parts of the e-mail addresses.
-    email_token: String,
+    /// Folded parts of each e-mail address.
+    email_token: Vec<String>,
     /// Numbers that people quote, without case and punctuation.
     number: Vec<String>,
     /// Endings of these numbers.
@@ -91,7 +91,7 @@ impl Terms {
             self.phone_suffix.extend(endings(normalized.trim_start_matches('+')));
             self.phone.push(normalized.into());
         } else {
-            push(&mut self.email_token, &text::fold(normalized));
+            self.email_token.push(text::fold(normalized));
             self.email.push(normalized.into());
         }
     }
@@ -193,7 +193,9 @@ mod tests {
           "email": [
             "j.berg@example.com"
           ],
-          "emailToken": "j berg example com",
+          "emailToken": [
+            "j berg example com"
+          ],
           "number": [
             "ac0017"
           ],

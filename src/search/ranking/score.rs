@@ -33,8 +33,7 @@ struct Forms<'a> {
     full: Vec<Cow<'a, str>>,
     phone: Vec<Cow<'a, str>>,
     phone_suffix: Vec<Cow<'a, str>>,
-    #[serde(borrow)]
-    email_token: Cow<'a, str>,
+    email_token: Vec<Cow<'a, str>>,
     number: Vec<Cow<'a, str>>,
     number_suffix: Vec<Cow<'a, str>>,
     #[serde(borrow)]
@@ -137,7 +136,7 @@ fn agreement(phrase: &Phrase, rarities: &[Rarity], forms: &Forms, name: &str, el
 
 /// What each word says by being in an address, a text, a number or an e-mail address.
 fn elsewhere(phrase: &Phrase, rarities: &[Rarity], forms: &Forms) -> Vec<Pair> {
-    let texts = [&forms.address, &forms.text, &forms.email_token].into_iter().flat_map(|text| text::words(text));
+    let texts = [&forms.address, &forms.text].into_iter().chain(&forms.email_token).flat_map(|text| text::words(text));
     let numbers = forms.number.iter().map(|number| &**number);
     let others: Vec<Letters> = texts.take(MAX_ELSEWHERE).chain(numbers).map(Letters::new).collect();
     let best = phrase.words.iter().zip(rarities).enumerate().filter_map(|(number, (word, rarity))| {

@@ -68,6 +68,43 @@ async fn records_are_found_by_the_same_parts_of_numbers_and_addresses() {
 }
 
 #[tokio::test]
+async fn the_parts_of_an_address_are_parts_of_one_address() {
+    let long = "abcdefghijklmnopqrstuvwxyz";
+    let contacts = format!(
+        "insert into contact_points (id, customer_id, kind, value, normalized, is_primary)
+        select gen_random_uuid(), ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'email', value, value, place = 0
+        from (values (1, 0, 'ann.abel@home.test'), (1, 1, 'boss@work.test'), (2, 0, 'ann@work.test'), (2, 1, 'berg@home.test'),
+          (3, 0, '{long}@home.test'), (3, 1, 'c@{long}.test')) as points(n, place, value);
+        insert into customers (id, external_id, name)
+        select ('00000000-0000-7000-a000-' || lpad(n::text, 12, '0'))::uuid, 'MANY-' || n, 'Many' from generate_series(1, 200) as n;
+        insert into contact_points (id, customer_id, kind, value, normalized, is_primary)
+        select gen_random_uuid(), id, 'email', address, address, true
+        from (select id, '{long}' || external_id || '@many.test' as address from customers where name = 'Many') as many;"
+    );
+    let searches = [
+        ("ann@work", &["EXT-445562"][..]),
+        ("work@ann", &["EXT-445562"]),
+        ("ann@home.te", &["EXT-445561"]),
+        ("an@ann", &["EXT-445561", "EXT-445562"]),
+        ("ann@ann", &["EXT-445561", "EXT-445562"]),
+        ("boss@work", &["EXT-445561"]),
+        (&*format!("{long}@home"), &["EXT-445563"]),
+        (&*format!("c@{long}"), &["EXT-445563"]),
+        // None has both in one address, so that some of the words are enough.
+        ("boss@home", &["EXT-445561", "EXT-445562", "EXT-445563"]),
+    ];
+    for engine in ENGINES {
+        let lists = Lists::open_with(engine, &format!("{ROWS}; {contacts}")).await;
+        for (typed, expected) in searches {
+            lists.check(&format!("/customers?q={typed}&sort=externalId"), "externalId", expected).await;
+        }
+        // More words begin with it than a query takes.
+        let page = lists.values(&format!("/customers?q={}@many&limit=100", &long[..20]), "externalId").await;
+        assert_eq!(page.len(), 100, "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_payment_without_a_customer_has_no_name() {
     for engine in ENGINES {
         let lists = Lists::open_with(engine, ROWS).await;
