@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use sqlx::PgExecutor;
-
 use super::Request;
 use crate::error::{Error, Result};
 use crate::values::lsn::Lsn;
@@ -30,7 +28,7 @@ impl Request {
         if wanted.is_none_or(|wanted| wanted <= watermark.get()) {
             return Ok(wanted);
         }
-        let Ok(end) = log_end(&self.app.db.read).await else { return Ok(wanted) };
+        let Some(end) = self.app.db.log_end.get(&self.app.db.read).await else { return Ok(wanted) };
         if token.is_some_and(|token| token > end) {
             let detail = "this sync token is of another database, or of this one before a backup was restored; go on without it";
             return Err(Error::malformed("bad_sync_token", detail));
@@ -48,10 +46,4 @@ fn only<'a>(mut tokens: impl Iterator<Item = Cow<'a, str>>) -> Result<Option<Lsn
         (Ok(token), None) => Ok(token),
         _ => Err(Error::malformed("bad_sync_token", "a sync token is the X-Sync-Token of a write's answer, given once")),
     }
-}
-
-/// The end of the log, which is behind everything that has been committed.
-pub(super) async fn log_end(executor: impl PgExecutor<'_>) -> sqlx::Result<Lsn> {
-    let end = sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "lsn!""#).fetch_one(executor).await?;
-    end.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

@@ -1,6 +1,7 @@
 //! The Postgres driver: pools that act as a role of least privilege and never lend a connection that is in a transaction.
 
 mod check;
+mod log_end;
 pub mod rows;
 
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use crate::config::Database;
 use crate::turns::Turns;
 
 pub use check::{Trouble, check};
+pub use log_end::{LogEnd, log_end};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -75,6 +77,8 @@ pub struct Pools {
     pub watch: PgPool,
     /// Who may write to a record now; taken before a connection of `server`.
     pub turns: Turns<Uuid>,
+    /// Where the log ends; asked through `read`.
+    pub log_end: LogEnd,
     /// The one connection on which Postgres notifies this process.
     pub listen: PgPool,
 }
@@ -91,6 +95,7 @@ impl Pools {
             jobs: pool(&background(config), SERVER_ROLE, "collections jobs", JOBS_POOL_SIZE)?,
             watch: pool(config, SERVER_ROLE, "collections watch", WATCH_POOL_SIZE)?,
             turns: Turns::new(WRITES_AT_ONCE, WRITES_WAITING),
+            log_end: LogEnd::default(),
             listen: pool(&background(config), SERVER_ROLE, "collections listen", 1)?,
         })
     }

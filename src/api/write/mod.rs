@@ -8,9 +8,9 @@ use hyper::header::HeaderName;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::sync_token::log_end;
 use super::{Reply, Request};
 use crate::audit;
+use crate::db::log_end;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::turns::Turn;

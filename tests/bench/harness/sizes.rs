@@ -36,6 +36,9 @@ pub struct Sizes {
     /// Rows of the workbook of p13.
     #[arg(long, default_value_t = 100_000)]
     pub import_rows: u32,
+    /// Attacks with this in their names; all if absent.
+    #[arg(long)]
+    pub attack: Option<String>,
 }
 
 impl Sizes {

@@ -198,7 +198,8 @@ pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     ask(&server.endpoint, calm / 4).await?;
     let mut reference = vec![ask(&server.endpoint, calm).await?.percentile(99.0)];
     let mut found = Vec::new();
-    for name in REQUESTS.iter().map(|requests| requests.name).chain(["520 log-ins that never end", "50 slow readers"]) {
+    let names = REQUESTS.iter().map(|requests| requests.name).chain(["520 log-ins that never end", "50 slow readers"]);
+    for name in names.filter(|name| context.sizes.attack.as_ref().is_none_or(|wanted| name.contains(wanted))) {
         let (by, until) = (Arc::clone(&attacker), Instant::now() + context.round);
         let attack = on_own_thread(move || async move {
             // As if it worked on another machine.
