@@ -7,7 +7,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+
+/// Whose refused bodies are read on at once, and the pause after each part of one: at most 128 MB a second are read for nothing.
+static READ_ON: Semaphore = Semaphore::const_new(2);
+const PAUSE: Duration = Duration::from_millis(1);
+const PART: usize = 64 * 1024;
 
 /// Fails with [`io::ErrorKind::TimedOut`] if the peer has not taken everything within the limit after the first write that waits.
 pub(crate) struct WriteDeadline {
@@ -30,9 +36,14 @@ impl WriteDeadline {
         }
         let read_to_end = async {
             self.inner.shutdown().await?;
-            // The rest of a body that was refused may be long.
-            let mut ignored = vec![0; 64 * 1024];
-            while self.inner.read(&mut ignored).await? > 0 {}
+            // The rest of a body that was refused may be long, and most clients leave when they have their answer.
+            let (mut ignored, mut turn) = (vec![0; PART], None);
+            while self.inner.read(&mut ignored).await? > 0 {
+                if turn.is_none() {
+                    turn = READ_ON.acquire().await.ok();
+                }
+                sleep(PAUSE).await;
+            }
             io::Result::Ok(())
         };
         // After the deadline of an answer there is no second one.
