@@ -167,16 +167,19 @@ async fn a_walk_goes_on_when_the_engine_changes() {
     let refused = client.get("/customers?view=frozen").await;
     assert_eq!((refused.status, refused.code()), (503, "view_unavailable"));
     assert!(!refused.header("retry-after").is_empty());
+
+    // Before the view expires.
+    proxy.set(Mode::Pass);
+    eventually("elasticsearch answers again", async || frozen.ask().await.status == 200).await;
+    frozen.finish().await.expect_each_once();
+
+    proxy.set(Mode::Refuse);
     for walk in walks {
         let walk = walk.finish().await;
         assert_eq!(walk.engines.len(), 2, "{}", walk.list);
         // The changing rows leave the list.
         walk.expect_each_once();
     }
-
-    proxy.set(Mode::Pass);
-    eventually("elasticsearch answers again", async || frozen.ask().await.status == 200).await;
-    frozen.finish().await.expect_each_once();
     changing.abort();
 }
 
