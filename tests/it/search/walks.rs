@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use collections::collections::find;
 use collections::sync::generations::reconcile;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::task::JoinHandle;
@@ -139,7 +140,9 @@ async fn a_walk_goes_on_in_the_index_that_is_swapped_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_goes_on_when_the_engine_changes() {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    let test = TestApp::start_with(&["--elasticsearch-url", &url, "--search-timeout", "2s"]).await;
+    // A long walk outlasts a token.
+    let settings = ["--elasticsearch-url", &url, "--search-timeout", "2s", "--jwt-expires-in", "2h"];
+    let test = TestApp::start_with(&settings).await;
     fill(&test, rows()).await;
     let client = test.admin().await;
     let changing = change(test.database.pool.clone());
@@ -174,8 +177,7 @@ async fn a_walk_goes_on_when_the_engine_changes() {
     frozen.finish().await.expect_each_once();
 
     proxy.set(Mode::Refuse);
-    for walk in walks {
-        let walk = walk.finish().await;
+    for walk in join_all(walks.map(Walk::finish)).await {
         assert_eq!(walk.engines.len(), 2, "{}", walk.list);
         // The changing rows leave the list.
         walk.expect_each_once();
