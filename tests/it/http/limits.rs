@@ -11,6 +11,7 @@ use collections::error::Result;
 use collections::http::Routes;
 use collections::operation::{NoContent, Nothing};
 use collections::routes;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -162,6 +163,24 @@ async fn chunked_bodies_are_read_up_to_the_limit() {
     let both = "POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /odd/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = Wire::exchange(address, both).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "no request is smuggled: {answer}");
+}
+
+#[tokio::test]
+async fn clients_that_send_all_of_a_refused_body_get_their_answer() {
+    let test = TestApp::start_api(&["--http-body-limit", "1000"]).await;
+    let address = serve(&test.app, odd(&test.app)).await;
+    let head =
+        "POST /odd/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n".to_owned();
+    let request = head + &" ".repeat(4_000_000);
+    // More at once than bodies are read on.
+    let answers = join_all((0..10).map(async |_| {
+        let mut client = Wire::open(address).await;
+        client.send(&request).await;
+        client.answer().await
+    }));
+    for answer in answers.await {
+        assert_eq!(status(&answer), 413, "{answer}");
+    }
 }
 
 #[tokio::test]
