@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-/// Whose refused bodies are read on at once, and the pause after each part of one: at most 128 MB a second are read for nothing.
+/// Parts of refused bodies that are read at once, and the pause after each: beyond the first part of each connection, at most 128 MB
+/// a second are read for nothing. No connection has a turn while it waits for its client, who may send byte by byte.
 static READ_ON: Semaphore = Semaphore::const_new(2);
 const PAUSE: Duration = Duration::from_millis(1);
 const PART: usize = 64 * 1024;
@@ -37,11 +38,9 @@ impl WriteDeadline {
         let read_to_end = async {
             self.inner.shutdown().await?;
             // The rest of a body that was refused may be long, and most clients leave when they have their answer.
-            let (mut ignored, mut turn) = (vec![0; PART], None);
+            let mut ignored = vec![0; PART];
             while self.inner.read(&mut ignored).await? > 0 {
-                if turn.is_none() {
-                    turn = READ_ON.acquire().await.ok();
-                }
+                let _turn = READ_ON.acquire().await;
                 sleep(PAUSE).await;
             }
             io::Result::Ok(())
