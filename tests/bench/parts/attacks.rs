@@ -186,6 +186,10 @@ fn searched(letters: usize) -> String {
 /// Measures each attack, and the other client alone before and after them.
 pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     let server = context.server()?;
+    let names = REQUESTS.iter().map(|requests| requests.name).chain(["520 log-ins that never end", "50 slow readers"]);
+    let names: Vec<&str> =
+        names.filter(|name| context.sizes.attack.as_ref().is_none_or(|wanted| name.contains(wanted))).collect();
+    ensure!(!names.is_empty(), "no attack has {} in its name", context.sizes.attack.as_deref().unwrap_or_default());
     let account = "select id from accounts where status = 'open' and deleted_at is null order by balance desc limit 1";
     let mut attacker = Attacker {
         endpoint: Endpoint { authorization: None, ..server.endpoint.clone() },
@@ -198,8 +202,7 @@ pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
     ask(&server.endpoint, calm / 4).await?;
     let mut reference = vec![ask(&server.endpoint, calm).await?.percentile(99.0)];
     let mut found = Vec::new();
-    let names = REQUESTS.iter().map(|requests| requests.name).chain(["520 log-ins that never end", "50 slow readers"]);
-    for name in names.filter(|name| context.sizes.attack.as_ref().is_none_or(|wanted| name.contains(wanted))) {
+    for name in names {
         let (by, until) = (Arc::clone(&attacker), Instant::now() + context.round);
         let attack = on_own_thread(move || async move {
             // As if it worked on another machine.

@@ -27,13 +27,13 @@ pub async fn measure(context: &Context<'_>) -> anyhow::Result<Vec<Measure>> {
 
 async fn compare(context: &Context<'_>, embedded: &Server) -> anyhow::Result<Vec<Measure>> {
     let elastic = &context.server()?.endpoint;
-    let mut client = Client::open(&embedded.endpoint).await?;
     let mut measures = Vec::new();
     for (name, paths) in ["accounts", "customers"].map(|name| (name, lists::paths(name))) {
         let requests =
             |endpoint: &Endpoint| paths.iter().map(|path| endpoint.get(path)).collect::<anyhow::Result<Arc<[Request]>>>();
         let (ours, reference) = (requests(&embedded.endpoint)?, requests(elastic)?);
-        let answer: serde_json::Value = serde_json::from_slice(&client.read(&ours[0]).await?)?;
+        let answer = Client::open(&embedded.endpoint).await?.read(&ours[0]).await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         ensure!(answer["engine"] == "postgres", "a list was not answered by Postgres");
         let (mut latencies, mut theirs) = (Vec::new(), Vec::new());
         steady(&embedded.endpoint, &ours, RATE, context.round).await?;
