@@ -49,7 +49,7 @@ fn routes_of(app: &App, hub: &Arc<Hub>) -> Routes {
         Some(_) => all.push(health::public_routes(app)),
         None => all.extend([admin_routes(app), health::report(app).under("api")]),
     }
-    let others: Vec<Row> = all.iter().flat_map(|routes| routes.table.clone()).collect();
+    let others: Vec<Row> = all.iter().flat_map(Routes::table).collect();
     all.push(openapi::routes(app, &others));
     realtime::with_sockets(Routes::join(all), hub)
 }

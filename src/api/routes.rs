@@ -22,35 +22,32 @@ macro_rules! routes {
     ) => {{
         use ::warp::Filter as _;
         let app: &$crate::app::App = $app;
-        let rows = vec![$(
-            $crate::routes!(@path $($path)*)
-                .boxed()
-                .and(::warp::$method())
-                .and($access(app $(, $permission)?))
-                .and($crate::routes!(@request app $(, $limit $(, $time)?)?))
-                .boxed()
-                .then($handler)
-                .map($crate::api::respond)
-                .boxed()
+        let routes = vec![$(
+            $crate::http::Route {
+                row: $crate::http::Row::new(
+                    $prefix,
+                    stringify!($method),
+                    stringify!($($path)*),
+                    $crate::routes!(@access $($permission)?),
+                    concat!($($about),*),
+                    |operation| {
+                        <$takes $(<$taken>)? as $crate::operation::Takes>::describe(operation);
+                        <$answers as $crate::operation::Answers>::describe(operation);
+                    },
+                ),
+                filter: ::warp::path($prefix)
+                    .and($crate::routes!(@path $($path)*))
+                    .boxed()
+                    .and(::warp::$method())
+                    .and($access(app $(, $permission)?))
+                    .and($crate::routes!(@request app $(, $limit $(, $time)?)?))
+                    .boxed()
+                    .then($handler)
+                    .map($crate::api::respond)
+                    .boxed(),
+            }
         ),*];
-        let table = vec![$(
-            $crate::http::Row::new(
-                $prefix,
-                stringify!($method),
-                stringify!($($path)*),
-                $crate::routes!(@access $($permission)?),
-                concat!($($about),*),
-                |operation| {
-                    <$takes $(<$taken>)? as $crate::operation::Takes>::describe(operation);
-                    <$answers as $crate::operation::Answers>::describe(operation);
-                },
-            )
-        ),*];
-        $crate::http::Routes {
-            filter: ::warp::path($prefix).and($crate::http::one_of(rows)).boxed(),
-            table,
-            protocols: Vec::new(),
-        }
+        $crate::http::Routes { routes, protocols: Vec::new() }
     }};
     (@request $app:ident) => { $crate::routes!(@request $app, $app.config.http.body_limit) };
     (@request $app:ident, $limit:expr) => {

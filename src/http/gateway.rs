@@ -9,14 +9,12 @@ use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
-use warp::Filter;
-use warp::filters::BoxedFilter;
 
 use super::connections::Purpose;
 use super::finalize::{Conditions, Cors, finalize};
-use super::routes::Table;
+use super::routes::{Address, Table};
 use super::slots::{Slot, Slots};
-use super::{Protocol, RequestContext, Response, Routes, context, message, problem, unmatched};
+use super::{Protocol, RequestContext, Response, Routes, context, message, problem};
 use crate::app::App;
 use crate::config::Http;
 use crate::error::{Error, Result};
@@ -28,7 +26,6 @@ const CANCEL_AFTER: u32 = 3;
 
 pub(crate) struct Gateway {
     app: App,
-    routes: BoxedFilter<(Response,)>,
     table: Table,
     protocols: Vec<Arc<dyn Protocol>>,
     slots: Slots,
@@ -39,8 +36,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(app: App, routes: Routes) -> Self {
         Self {
-            routes: routes.filter.recover(unmatched::recover).unify().boxed(),
-            table: Table::new(&routes.table),
+            table: Table::new(routes.routes),
             protocols: routes.protocols,
             slots: Slots::new(&app.config.http),
             cors: Cors::new(&app.config.http),
@@ -84,7 +80,7 @@ impl Gateway {
             Ok(()) if method == Method::OPTIONS && !allow.is_empty() => Ok(options(allow)),
             Ok(()) => match protocol {
                 Some((protocol, _)) => self.speak(Arc::clone(protocol), &context, purpose, request).await,
-                None => self.handle(&context, purpose, &span, request).await,
+                None => self.handle(&context, purpose, &span, route, request).await,
             },
             Err(error) => Err(error),
         };
@@ -131,14 +127,16 @@ impl Gateway {
         context: &RequestContext,
         purpose: &Purpose,
         span: &Span,
+        route: Option<&Address>,
         mut request: hyper::Request<Incoming>,
     ) -> Result<Response> {
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
         let slot = needed_slot(context, purpose, request.uri().path())?;
+        let route = route.ok_or(Error::NotFound("address"))?;
         request.extensions_mut().insert(context.clone());
-        let mut routes = warp::service(self.routes.clone());
+        let mut route = warp::service(route.filter.clone());
         let deadline = self.limits().request_timeout;
         let span = span.clone();
         // In a task of its own, so that a disconnect or the deadline does not cancel a write half-way, and a panic ends only this
@@ -149,7 +147,7 @@ impl Gateway {
             if let Some(slot) = slot {
                 slot.take()?;
             }
-            let answered = span.scope(worked.in_time(deadline * CANCEL_AFTER, routes.call(request))).await;
+            let answered = span.scope(worked.in_time(deadline * CANCEL_AFTER, route.call(request))).await;
             let Ok(response) = answered.ok_or(Error::Timeout)?;
             Ok(response)
         });

@@ -16,7 +16,7 @@ pub use context::RequestContext;
 pub use finalize::with_secrets;
 pub use listen::{FrameBudget, FrameViolation, Listener, bind, bind_admin, listen};
 pub use protocol::{Protocol, ProtocolAddress};
-pub use routes::{Routes, Row, one_of};
+pub use routes::{Route, Routes, Row};
 pub(crate) use slots::BodyRoom;
 pub use slots::Slot;
 pub use unmatched::Denied;

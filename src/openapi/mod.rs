@@ -52,7 +52,7 @@ pub fn routes(app: &App, others: &[Row]) -> Routes {
         },
     ]);
     let own = Routes::join(vec![own.clone(), own.under("api")]);
-    table.get_or_init(|| [others, &own.table].concat());
+    table.get_or_init(|| [others, &own.table()].concat());
     Routes::join(vec![own, swagger::routes(app)])
 }
 

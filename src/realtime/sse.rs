@@ -19,7 +19,7 @@ use crate::api::{self, Reply, Request};
 use crate::auth::Permission::Read;
 use crate::auth::{Caller, may};
 use crate::error::{Error, Result};
-use crate::http::{Routes, Row};
+use crate::http::{Route, Routes, Row};
 use crate::operation::{EVENTS, Operation};
 
 /// The pieces of a stream that may wait for the connection; more wait in the queue of the listener.
@@ -37,7 +37,7 @@ pub(super) fn routes(hub: &Arc<Hub>) -> Routes {
         .boxed();
     let about = " Streams events, as docs/events.md lists them, to a client that accepts `text/event-stream`.";
     let row = Row::new("events", "get", "", "Read", about, describe);
-    Routes { filter, table: vec![row], protocols: Vec::new() }
+    Routes { routes: vec![Route { row, filter }], protocols: Vec::new() }
 }
 
 fn describe(operation: &mut Operation<'_>) {

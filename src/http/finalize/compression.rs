@@ -18,7 +18,6 @@ use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use tokio::time::timeout;
-use warp::Filter;
 
 use crate::http::{Response, Routes};
 
@@ -44,11 +43,10 @@ const SUFFIX: &str = "-gzip\"";
 /// Marks all answers of these routes as what must not be compressed, by this server or a proxy: they hold secrets.
 #[must_use]
 pub fn with_secrets(routes: Routes) -> Routes {
-    let mark = |mut response: Response| {
+    routes.map(|mut response| {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
         response
-    };
-    Routes { filter: routes.filter.map(mark).boxed(), ..routes }
+    })
 }
 
 /// Whether a client prefers gzip to the plain body (RFC 9110, 12.5.3).

@@ -65,7 +65,7 @@ fn has(role: Role, permission: Permission) -> bool {
 #[tokio::test]
 async fn every_address_needs_the_documented_permission() {
     let test = TestApp::start_api(&[]).await;
-    let table = server::routes(&test.app).table;
+    let table = server::routes(&test.app).table();
     assert!(table.len() > 60, "{}", table.len());
     for row in &table {
         let documented = documented(&row.method, &row.path);

@@ -168,7 +168,7 @@ async fn mutated_requests_are_answered_and_break_nothing() {
     let before = witness.records().await;
     let app = synced::open(&database.url, &database.name, &[]);
     let run = Run {
-        table: weighted(server::routes(&app).table),
+        table: weighted(server::routes(&app).table()),
         servers: [searching, without],
         codes: codes(),
         statuses: Mutex::default(),

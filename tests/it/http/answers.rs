@@ -1,5 +1,6 @@
 //! What all responses share: problem details, methods, headers, request ids.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use collections::api::{Reply, Request, json as reply};
@@ -120,11 +121,27 @@ async fn a_405_lists_the_allowed_methods() {
 #[tokio::test]
 async fn every_route_exists_at_both_prefixes() {
     let test = TestApp::start_api(&[]).await;
-    let table = server::routes(&test.app).table;
+    let table = server::routes(&test.app).table();
     let canonical: Vec<_> = table.iter().filter_map(|row| row.path.strip_prefix("/api/v1/")).collect();
     assert!(canonical.len() > 30, "the tables have rows");
     for path in canonical {
         assert!(table.iter().any(|row| row.path == format!("/api/{path}")), "{path}");
+    }
+}
+
+/// A request goes to the routes of one address, and a literal one comes before those with ids.
+#[tokio::test]
+async fn no_path_is_of_two_addresses_with_ids() {
+    let test = TestApp::start_api(&[]).await;
+    let paths: BTreeSet<String> = server::routes(&test.app).table().into_iter().map(|row| row.path).collect();
+    let typed: Vec<&String> = paths.iter().filter(|path| path.contains('{')).collect();
+    assert!(typed.len() > 30, "the tables have ids");
+    let is_one = |(a, b): (&str, &str)| a == b || a.starts_with('{') || b.starts_with('{');
+    for (at, a) in typed.iter().enumerate() {
+        for b in &typed[at + 1..] {
+            let is_same_length = a.matches('/').count() == b.matches('/').count();
+            assert!(!is_same_length || !a.split('/').zip(b.split('/')).all(is_one), "{a} and {b}");
+        }
     }
 }
 

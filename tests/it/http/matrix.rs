@@ -70,7 +70,7 @@ pub(super) fn addresses(test: &TestApp) -> Vec<Address> {
     let mut addresses: BTreeMap<String, BTreeMap<String, &str>> = BTreeMap::new();
     // The pages of the documentation run scripts, so they have a policy of their own.
     let is_page = |row: &Row| row.path.contains("/docs") || row.path == "/api-docs";
-    for row in server::routes(&test.app).table.into_iter().filter(|row| !is_page(row)) {
+    for row in server::routes(&test.app).table().into_iter().filter(|row| !is_page(row)) {
         let segments = row.path.split('/').map(|segment| if segment.starts_with('{') { ABSENT } else { segment });
         let path = segments.collect::<Vec<_>>().join("/");
         addresses.entry(path).or_default().insert(row.method, row.access);
@@ -251,7 +251,7 @@ async fn what_another_user_owns_looks_like_what_does_not_exist() {
     for (start, new) in OWNED {
         let list = start.trim_end_matches("/{");
         let id = owner.post(list, &new()).await.expect(201)["id"].as_str().unwrap().to_owned();
-        let rows: Vec<_> = server::routes(&test.app).table.into_iter().filter(|row| row.path.starts_with(start)).collect();
+        let rows: Vec<_> = server::routes(&test.app).table().into_iter().filter(|row| row.path.starts_with(start)).collect();
         assert!(rows.len() >= 3, "{start}");
         for row in rows {
             let path_of = |id: &str| {
