@@ -57,7 +57,7 @@ impl Authors {
     pub fn write(&self, record: &[u8], into: &mut String) {
         for ((_, name), author) in Collection::AUTHORS.iter().zip(authors(record)) {
             let author = author.and_then(|id| self.0.get(&id));
-            into.push_str(&format!(",\"{name}\":{}", author.map_or("null", |name| &**name)));
+            into.extend([",\"", name, "\":", author.map_or("null", |name| &**name)]);
         }
     }
 }

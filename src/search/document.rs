@@ -1,6 +1,6 @@
 //! Documents: the record as clients get it, followed by what searches compare in the member `search`.
 
-use memchr::memmem;
+use memchr::{memchr_iter, memrchr_iter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,15 +24,29 @@ pub fn write(record: &impl Serialize, terms: &Terms) -> serde_json::Result<Vec<u
 /// Returns the record in a document, without its closing brace.
 #[must_use]
 pub fn record(document: &[u8]) -> &[u8] {
-    // A quote within a text is escaped, and the search forms hold no object: the last match is the member.
-    &document[..memmem::rfind(document, SEARCH).unwrap_or(document.len().saturating_sub(1))]
+    &document[..search(document).unwrap_or(document.len().saturating_sub(1))]
 }
 
 /// Returns what searches compare in a document, an object; nothing if it has none.
 #[must_use]
 pub fn terms(document: &[u8]) -> &[u8] {
     let end = document.len().saturating_sub(1);
-    memmem::rfind(document, SEARCH).map_or(&[], |at| document.get(at + SEARCH.len()..end).unwrap_or_default())
+    search(document).map_or(&[], |at| document.get(at + SEARCH.len()..end).unwrap_or_default())
+}
+
+/// Where the member `search` begins. A quote within a text is escaped, and the search forms hold no object: the last match is it.
+fn search(document: &[u8]) -> Option<usize> {
+    memrchr_iter(b',', document).find(|at| document[*at..].starts_with(SEARCH))
+}
+
+/// Returns the value of a member and what follows it, if that is what begins here: the name in its quotes.
+fn value_of<'d>(text: &'d [u8], name: &str) -> Option<&'d [u8]> {
+    text.strip_prefix(b"\"")?.strip_prefix(name.as_bytes())?.strip_prefix(b"\":")
+}
+
+fn read<T: DeserializeOwned>(value: Option<&[u8]>) -> serde_json::Result<T> {
+    let end = |byte: &u8| matches!(byte, b',' | b'}');
+    serde_json::from_slice(value.unwrap_or_default().split(end).next().unwrap_or_default())
 }
 
 /// Reads a number, word or day of the record without parsing what follows it. Only for members that stand before every list and
@@ -41,10 +55,7 @@ pub fn terms(document: &[u8]) -> &[u8] {
 /// # Errors
 /// There is no such member, or its value is of another type.
 pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::Result<T> {
-    let is_key = |at: &usize| document[..*at].ends_with(b"\"") && document[at + name.len()..].starts_with(b"\":");
-    let key = memmem::find_iter(document, name).find(is_key);
-    let value = key.map_or(&[][..], |at| &document[at + name.len() + 2..]);
-    serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
+    read(memchr_iter(b'"', document).find_map(|at| value_of(&document[at..], name)))
 }
 
 /// Reads a number, word or day of the record from its end. Only for members behind which stands no text of a client: there the last
@@ -53,9 +64,7 @@ pub fn member<T: DeserializeOwned>(document: &[u8], name: &str) -> serde_json::R
 /// # Errors
 /// There is no such member, or its value is of another type.
 pub fn last_member<T: DeserializeOwned>(record: &[u8], name: &str) -> serde_json::Result<T> {
-    let key = memmem::rfind(record, format!(",\"{name}\":").as_bytes());
-    let value = key.map_or(&[][..], |at| &record[at + name.len() + 4..]);
-    serde_json::from_slice(value.split(|byte| matches!(byte, b',' | b'}')).next().unwrap_or_default())
+    read(memrchr_iter(b',', record).find_map(|at| value_of(&record[at + 1..], name)))
 }
 
 /// Some members of records.
