@@ -72,6 +72,7 @@ create index accounts_customer_id on accounts (customer_id);
 create index accounts_assignee_id on accounts (assignee_id) where assignee_id is not null;
 -- As lists sort: what is missing comes last in either direction.
 create index accounts_due_date on accounts (status, due_date, id) where deleted_at is null;
+create index accounts_creditor on accounts (creditor, status, due_date, id) where deleted_at is null;
 create index accounts_balance on accounts (balance desc nulls last, id) where deleted_at is null;
 create index accounts_created_at on accounts (created_at desc nulls last, id);
 create index accounts_updated_at on accounts (updated_at, id);

@@ -27,9 +27,10 @@ pub struct Collection {
     pub includes: &'static [Include],
     /// Where Postgres looks for words and numbers.
     pub sources: &'static [Source],
-    /// Table with its alias and joins, for the Postgres engine and for scans: `customers c`. The id is the column `id` of the
-    /// first alias.
-    pub from: &'static str,
+    /// The table that has the ids, with its alias: `customers c`.
+    pub table: &'static str,
+    /// What is joined to it, each to those before.
+    pub joins: &'static [Join],
     /// The column that holds the id, qualified: `c.id`.
     pub id: &'static str,
     /// The column of the table that counts the changes of a row, which documents repeat as their member `version`.
@@ -59,11 +60,29 @@ impl Collection {
         !self.sources.is_empty()
     }
 
-    /// The table that has the ids, with its alias and without what is joined to it: `customers c`.
+    /// The table with all joins.
     #[must_use]
-    pub fn table(&self) -> String {
-        self.from.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    pub fn tables(&self) -> String {
+        self.first_tables(self.joins.len())
     }
+
+    /// The table with the joins that some SQL needs.
+    #[must_use]
+    pub fn tables_for(&self, sql: &str) -> String {
+        let is_needed = |join: &Join| sql.contains(&format!("{}.", join.alias));
+        self.first_tables(self.joins.iter().rposition(is_needed).map_or(0, |last| last + 1))
+    }
+
+    fn first_tables(&self, joins: usize) -> String {
+        std::iter::once(self.table).chain(self.joins[..joins].iter().map(|join| join.sql)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A table that is joined to another by a key: it adds one row to each at most, and removes none.
+#[derive(Clone, Copy, Debug)]
+pub struct Join {
+    pub alias: &'static str,
+    pub sql: &'static str,
 }
 
 /// Builds the documents of the rows with these ids; see [`Collection::load`].

@@ -12,7 +12,7 @@ pub struct Field {
     pub kind: FieldKind,
     /// Path in the index by which it is filtered and sorted.
     pub path: &'static str,
-    /// Expression in SQL, in the terms of [`super::Collection::from`]: `a.due_date`. Empty for a field that lists cannot filter by.
+    /// Expression in SQL, in the terms of the collection's tables: `a.due_date`. Empty for a field that lists cannot filter by.
     pub sql: &'static str,
     /// Where the endings of its values are, if they can be searched for.
     pub endings: Option<Endings>,

@@ -20,7 +20,7 @@ mod router;
 pub mod rows;
 mod template;
 
-pub use collection::{Collection, Compares, Computed, Include, Load, Loaded, PastDue, Source};
+pub use collection::{Collection, Compares, Computed, Include, Join, Load, Loaded, PastDue, Source};
 pub use cursor::Place;
 pub use elastic::{Elastic, ElasticError};
 pub use field::{Access, Cell, Endings, Field, FieldKind, field};

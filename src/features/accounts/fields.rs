@@ -6,7 +6,7 @@ use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Currency, Day, Folded, Id, Integer, Keyword, Moment, Money, Object, Tags, Text};
 use crate::search::filter::{Bound, Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Include, PastDue, Source, field};
+use crate::search::{Collection, Compares, Field, Filter, Include, Join, PastDue, Source, field};
 use crate::values::personal::Personal;
 
 /// Accounts as a searchable collection.
@@ -18,7 +18,11 @@ pub static COLLECTION: Collection = Collection {
     past_due: Some(PastDue { among: owed, due: DUE_DATE }),
     includes: &[Include { name: "customer", key: "customerId", collection: &CUSTOMERS }],
     sources: SOURCES,
-    from: "accounts a join customers c on c.id = a.customer_id left join users u on u.id = a.assignee_id",
+    table: "accounts a",
+    joins: &[
+        Join { alias: "c", sql: "join customers c on c.id = a.customer_id" },
+        Join { alias: "u", sql: "left join users u on u.id = a.assignee_id" },
+    ],
     id: "a.id",
     version: "version",
     load: resource::load::<Account>,

@@ -7,7 +7,7 @@ use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Flag, Folded, Id, Integer, Moment, Object, Text};
 use crate::search::filter::{Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Include, Source, field};
+use crate::search::{Collection, Compares, Field, Filter, Include, Join, Source, field};
 use crate::values::ids::{AccountId, CustomerId};
 use crate::values::personal::Personal;
 
@@ -23,10 +23,12 @@ pub static COLLECTION: Collection = Collection {
         Include { name: "customer", key: "customerId", collection: &CUSTOMERS },
     ],
     sources: SOURCES,
-    from: "activities t
-        join accounts a on a.id = t.account_id
-        join customers c on c.id = a.customer_id
-        left join users u on u.id = t.user_id",
+    table: "activities t",
+    joins: &[
+        Join { alias: "a", sql: "join accounts a on a.id = t.account_id" },
+        Join { alias: "c", sql: "join customers c on c.id = a.customer_id" },
+        Join { alias: "u", sql: "left join users u on u.id = t.user_id" },
+    ],
     id: "t.id",
     version: "version",
     load: resource::load::<Activity>,

@@ -5,9 +5,9 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Facts, UNLISTED, load};
+use super::{Facts, STATE, UNLISTED, load};
 use crate::search::FieldKind::{Currency as Code, Day, Id, Integer, Moment, Money as Amount, Text};
-use crate::search::{Collection, Field};
+use crate::search::{Collection, Field, Join};
 use crate::values::clock::milliseconds;
 use crate::values::money::{Currency, Money};
 
@@ -16,7 +16,8 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-accounts",
     template: include_str!("../../../index-templates/analytics-accounts.json"),
     fields: FIELDS,
-    from: "accounts a cross join analytics_state s left join users u on u.id = a.assignee_id",
+    table: "accounts a",
+    joins: &[STATE, Join { alias: "u", sql: "left join users u on u.id = a.assignee_id" }],
     id: "a.id",
     load: load::<Account>,
     ..UNLISTED

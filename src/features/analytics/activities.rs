@@ -5,9 +5,9 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Facts, UNLISTED, load};
+use super::{Facts, STATE, UNLISTED, load};
 use crate::search::FieldKind::{Id, Integer, Moment, Text};
-use crate::search::{Collection, Field};
+use crate::search::{Collection, Field, Join};
 use crate::values::clock::milliseconds;
 
 /// Activities without persons and notes.
@@ -15,7 +15,8 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-activities",
     template: include_str!("../../../index-templates/analytics-activities.json"),
     fields: FIELDS,
-    from: "activities t cross join analytics_state s left join users u on u.id = t.user_id",
+    table: "activities t",
+    joins: &[STATE, Join { alias: "u", sql: "left join users u on u.id = t.user_id" }],
     id: "t.id",
     load: load::<Activity>,
     ..UNLISTED

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Facts, UNLISTED, load};
+use super::{Facts, STATE, UNLISTED, load};
 use crate::search::FieldKind::{Currency as Code, Day, Flag, Id, Integer, Moment, Money as Amount, Text};
 use crate::search::{Collection, Field};
 use crate::values::clock::milliseconds;
@@ -16,7 +16,8 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-customers",
     template: include_str!("../../../index-templates/analytics-customers.json"),
     fields: FIELDS,
-    from: "customers c cross join analytics_state s",
+    table: "customers c",
+    joins: &[STATE],
     id: "c.id",
     version: "summary_changes",
     load: load::<Customer>,

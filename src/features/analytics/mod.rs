@@ -25,7 +25,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::features::resource;
-use crate::search::{Collection, Loaded};
+use crate::search::{Collection, Join, Loaded};
 
 /// What their collections have alike: clients neither list nor search them.
 const UNLISTED: Collection = Collection {
@@ -36,13 +36,17 @@ const UNLISTED: Collection = Collection {
     past_due: None,
     includes: &[],
     sources: &[],
-    from: "",
+    table: "",
+    joins: &[],
     id: "",
     version: "version",
     load: nothing,
     computed: resource::nothing_computed,
     permission: "",
 };
+
+/// The key of pseudonyms, which is one row.
+const STATE: Join = Join { alias: "s", sql: "cross join analytics_state s" };
 
 fn nothing<'a>(_: &'a mut PgConnection, _: &'a [Uuid]) -> BoxFuture<'a, sqlx::Result<Vec<Loaded>>> {
     Box::pin(async { Ok(Vec::new()) })

@@ -15,7 +15,7 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-operations",
     template: include_str!("../../../index-templates/analytics-operations.json"),
     fields: FIELDS,
-    from: "operation_samples o",
+    table: "operation_samples o",
     id: "o.id",
     load: load::<Sample>,
     ..UNLISTED

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Facts, UNLISTED, load};
+use super::{Facts, STATE, UNLISTED, load};
 use crate::search::FieldKind::{Currency as Code, Flag, Id, Integer, Moment, Money as Amount, Text};
 use crate::search::{Collection, Field};
 use crate::values::clock::milliseconds;
@@ -16,7 +16,8 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-payments",
     template: include_str!("../../../index-templates/analytics-payments.json"),
     fields: FIELDS,
-    from: "payments p cross join analytics_state s",
+    table: "payments p",
+    joins: &[STATE],
     id: "p.id",
     load: load::<Payment>,
     ..UNLISTED

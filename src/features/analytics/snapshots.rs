@@ -15,7 +15,7 @@ pub static COLLECTION: Collection = Collection {
     name: "analytics-snapshots",
     template: include_str!("../../../index-templates/analytics-snapshots.json"),
     fields: FIELDS,
-    from: "snapshot_transitions n",
+    table: "snapshot_transitions n",
     id: "n.id",
     load: load::<Transition>,
     ..UNLISTED

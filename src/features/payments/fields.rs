@@ -8,7 +8,7 @@ use crate::features::resource;
 use crate::fields;
 use crate::search::FieldKind::{Currency, Folded, Id, Integer, Keyword, Moment, Money, Text};
 use crate::search::filter::{Test, Value};
-use crate::search::{Collection, Compares, Field, Filter, Include, Source, field};
+use crate::search::{Collection, Compares, Field, Filter, Include, Join, Source, field};
 use crate::validate::Words;
 use crate::values::ids::AccountId;
 use crate::values::personal::Personal;
@@ -25,9 +25,11 @@ pub static COLLECTION: Collection = Collection {
         Include { name: "customer", key: "customerId", collection: &CUSTOMERS },
     ],
     sources: SOURCES,
-    from: "payments p
-        left join accounts a on a.id = p.account_id
-        left join customers c on c.id = coalesce(a.customer_id, p.customer_id)",
+    table: "payments p",
+    joins: &[
+        Join { alias: "a", sql: "left join accounts a on a.id = p.account_id" },
+        Join { alias: "c", sql: "left join customers c on c.id = coalesce(a.customer_id, p.customer_id)" },
+    ],
     id: "p.id",
     version: "version",
     load: resource::load::<Payment>,

@@ -108,7 +108,7 @@ impl Aggregates {
     }
 
     /// The conditions on what an aggregation counts, besides those of the list that are no choices.
-    pub fn filters_of<'a>(&'a self, aggregation: &'a Aggregation) -> impl Iterator<Item = &'a Filter> {
+    pub fn filters_of<'a>(&'a self, aggregation: &'a Aggregation) -> impl Iterator<Item = &'a Filter> + Clone {
         let choices = self.choices.iter().filter(|choice| aggregation.scope != Scope::Facet(choice.of));
         choices.map(|choice| &choice.filter).chain([&aggregation.among])
     }

@@ -143,7 +143,7 @@ fn selection(
     query: &Query,
     matching: &Matching,
     aggregation: &Aggregation,
-    columns: impl FnOnce(&mut Sql),
+    columns: impl Fn(&mut Sql),
 ) -> Sql {
     matches(collection, query, matching, query.aggregates.filters_of(aggregation), columns)
 }

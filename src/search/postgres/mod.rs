@@ -54,7 +54,7 @@ pub async fn matching(
     most: u32,
 ) -> sqlx::Result<Vec<Uuid>> {
     let mut sql = QueryBuilder::new("select ");
-    sql.push(collection.id).push(" as id\nfrom ").push(collection.from).push("\nwhere ");
+    sql.push(collection.id).push(" as id\nfrom ").push(collection.tables()).push("\nwhere ");
     compile::filter(&mut sql, filter);
     sql.push("\norder by id\nlimit ").push_bind(i64::from(most) + 1);
     sql.build_query_scalar::<Uuid>().fetch(connection).try_collect().await
@@ -128,7 +128,7 @@ fn selection(
     collection: &Collection,
     query: &Query,
     matching: &Matching,
-    columns: impl FnOnce(&mut QueryBuilder<Pg>),
+    columns: impl Fn(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
     matches(collection, query, matching, query.aggregates.choices.iter().map(|choice| &choice.filter), columns)
 }
@@ -138,9 +138,21 @@ fn matches<'a>(
     collection: &Collection,
     query: &Query,
     matching: &Matching,
-    choices: impl Iterator<Item = &'a Filter>,
-    columns: impl FnOnce(&mut QueryBuilder<Pg>),
+    choices: impl Iterator<Item = &'a Filter> + Clone,
+    columns: impl Fn(&mut QueryBuilder<Pg>),
 ) -> QueryBuilder<Pg> {
+    let conditions = |sql: &mut QueryBuilder<Pg>| {
+        compile::filter(sql, &query.filter);
+        for choice in choices.clone() {
+            sql.push("\nand ");
+            compile::filter(sql, choice);
+        }
+    };
+    // Written once before, to see which tables it needs. Postgres would look up a row of each other one for every row that it counts.
+    let mut needed = QueryBuilder::new("");
+    columns(&mut needed);
+    conditions(&mut needed);
+    let from = collection.tables_for(needed.sql().as_str());
     let mut sql = QueryBuilder::new("");
     if let Some(phrase) = &query.phrase {
         sql.push("with found as materialized (");
@@ -148,16 +160,12 @@ fn matches<'a>(
         sql.push(")\n");
     }
     columns(&mut sql);
-    sql.push("\nfrom ").push(collection.from);
+    sql.push("\nfrom ").push(from);
     if query.phrase.is_some() {
         sql.push(" join found on found.id = ").push(collection.id);
     }
     sql.push("\nwhere ");
-    compile::filter(&mut sql, &query.filter);
-    for choice in choices {
-        sql.push("\nand ");
-        compile::filter(&mut sql, choice);
-    }
+    conditions(&mut sql);
     sql
 }
 

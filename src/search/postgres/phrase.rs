@@ -120,7 +120,7 @@ pub(super) async fn rarities(
         }
     }
     // The planner's estimate; of a small table it may lack.
-    let table = collection.table();
+    let table = collection.table;
     let name = table.split(' ').next().unwrap_or_default();
     sql.push(format!(
         " greatest((select count(*) from (select from {table} limit {MAX_COUNTED}) as counted),

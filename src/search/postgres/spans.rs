@@ -13,7 +13,7 @@ pub(super) fn ways(sql: &mut Sql, collection: &Collection, phrase: &Phrase) {
     for span in &phrase.spans {
         match &span.meaning {
             Meaning::Amount { fields, currency, amounts } => {
-                begin(sql, span, collection.id, collection.from, |sql| {
+                begin(sql, span, collection.id, &collection.tables(), |sql| {
                     sql.push(format!("{PART:?}"));
                 });
                 any(sql, amounts, |sql, (minor, currencies)| {
@@ -27,7 +27,7 @@ pub(super) fn ways(sql: &mut Sql, collection: &Collection, phrase: &Phrase) {
                 sql.push(")");
             }
             Meaning::Day { fields, days } => {
-                begin(sql, span, collection.id, collection.from, |sql| {
+                begin(sql, span, collection.id, &collection.tables(), |sql| {
                     sql.push(format!("{PART:?}"));
                 });
                 any(sql, fields, |sql, field| {

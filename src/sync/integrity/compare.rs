@@ -160,8 +160,8 @@ pub async fn observe(
 
 /// Returns which of the ids have a row.
 async fn existing(snapshot: &mut PgConnection, collection: &Collection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    let (id, from) = (collection.id, collection.from);
-    let sql = format!("select {id} from {from} where {id} = any($1)");
+    let (id, table) = (collection.id, collection.table);
+    let sql = format!("select {id} from {table} where {id} = any($1)");
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(snapshot).await
 }
 

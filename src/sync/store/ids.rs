@@ -13,7 +13,7 @@ pub async fn page(
     last: Option<Uuid>,
     size: usize,
 ) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let (id, version, table) = (collection.id, collection.version, collection.table());
+    let (id, version, table) = (collection.id, collection.version, collection.table);
     let sql = format!("select {id}, {version}::bigint from {table} where {id} > $1 and {id} <= $2 order by {id} limit $3");
     sqlx::query_as(AssertSqlSafe(sql))
         .bind(after.unwrap_or(Uuid::nil()))
@@ -31,7 +31,7 @@ pub async fn end_of_page(
     last: Option<Uuid>,
     size: usize,
 ) -> sqlx::Result<Option<Uuid>> {
-    let (id, table) = (collection.id, collection.table());
+    let (id, table) = (collection.id, collection.table);
     let sql = format!("select {id} from {table} where {id} > $1 and {id} <= $2 order by {id} offset $3 limit 1");
     sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(after.unwrap_or(Uuid::nil()))
@@ -43,6 +43,6 @@ pub async fn end_of_page(
 
 /// Counts the rows of a collection.
 pub async fn count(executor: impl PgExecutor<'_>, collection: &Collection) -> sqlx::Result<i64> {
-    let sql = format!("select count(*) from {}", collection.table());
+    let sql = format!("select count(*) from {}", collection.table);
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(executor).await
 }

@@ -1,5 +1,8 @@
 //! Both engines agree on what lies at the edge of values: endings, absent names, sums beyond 64 bits, the ends of the calendar.
 
+use collections::collections;
+use sqlx::AssertSqlSafe;
+
 use super::lists::{ENGINES, Lists};
 
 /// Customers with sums above and below 64 bits, of each two, with an ordinary one, and without accounts; payments with and without a
@@ -32,6 +35,30 @@ async fn an_account_is_found_by_the_ending_of_its_own_number_only() {
         // The search box looks at all numbers.
         lists.check("/accounts?q=5565", "accountNumber", &["N-11229"]).await;
     }
+}
+
+/// Postgres leaves out the tables that a query does not need.
+#[tokio::test]
+async fn joined_tables_neither_add_nor_remove_rows() {
+    let lists = Lists::open_with(ENGINES[1], ROWS).await;
+    lists
+        .run(
+            "insert into activities (id, account_id, kind, note)
+            select gen_random_uuid(), id, 'note', 'called' from accounts",
+        )
+        .await;
+    for collection in collections::ALL {
+        let mut counted = Vec::new();
+        for from in [collection.table.to_owned(), collection.tables()] {
+            let sql = AssertSqlSafe(format!("select count(*) from {from}"));
+            counted.push(sqlx::query_scalar::<_, i64>(sql).fetch_one(&lists.test.database.pool).await.unwrap());
+        }
+        assert!(counted[0] > 0 && counted[0] == counted[1], "{}: {counted:?}", collection.name);
+    }
+    let accounts = collections::find("accounts").unwrap();
+    assert_eq!(accounts.tables_for("a.status = $1 and a.deleted_at is null"), "accounts a");
+    assert_eq!(accounts.tables_for("c.name = $1"), "accounts a join customers c on c.id = a.customer_id");
+    assert_eq!(accounts.tables_for("u.username = $1"), accounts.tables());
 }
 
 /// Parts of what a record is known by, as they may be typed.

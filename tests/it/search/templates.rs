@@ -64,7 +64,7 @@ fn dictionary() -> String {
         let folder = format!("src/features/{}", collection.name);
         let members = members(&folder, record);
         let title = format!("{}{}", collection.name[..1].to_uppercase(), &collection.name[1..]);
-        let _ = write!(page, "\n## {title}\n\nFrom `{}`.\n\n", flat(collection.from));
+        let _ = write!(page, "\n## {title}\n\nFrom `{}`.\n\n", flat(&collection.tables()));
         page += "| field | on the wire | meaning | from | filters | sorts | in the index |\n|---|---|---|---|---|---|---|\n";
         for field in collection.fields {
             let member = members.get(field.name).unwrap_or_else(|| panic!("{record} has no member for {}", field.name));
@@ -95,7 +95,7 @@ fn for_analysts() -> String {
         let source = fs::read_to_string(root(&path)).unwrap();
         let record = source.split("pub struct ").nth(1).unwrap().split(' ').next().unwrap();
         let members = members_in(&source, record).unwrap();
-        let _ = write!(page, "\n## {}\n\nFrom `{}`.\n\n", collection.name, flat(collection.from));
+        let _ = write!(page, "\n## {}\n\nFrom `{}`.\n\n", collection.name, flat(&collection.tables()));
         page += "| field | type | meaning | from | example |\n|---|---|---|---|---|\n";
         for Field { name, kind, sql, .. } in collection.fields {
             let member = members.get(*name).unwrap_or_else(|| panic!("{record} has no member for {name}"));

@@ -124,7 +124,7 @@ async fn expect_counts(test: &Synced, table: &str, change: &str, expected: &str)
 async fn documents(connection: &mut PgConnection) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let mut all = BTreeMap::new();
     for collection in every() {
-        let ids = format!("select {0} from {1} order by {0}", collection.id, collection.table());
+        let ids = format!("select {0} from {1} order by {0}", collection.id, collection.table);
         let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&mut *connection).await.unwrap();
         let mut documents = (collection.load)(connection, &ids).await.unwrap();
         documents.sort_by_key(|document| document.id);
