@@ -49,6 +49,11 @@ pub fn paths(name: &str) -> Vec<String> {
 
 /// Builds the requests, and records the searches that a second server makes of them through a proxy.
 async fn record(context: &Context<'_>) -> anyhow::Result<Vec<List>> {
+    // Of an index that was just loaded the first searches may be so slow that the server sends a probe after them.
+    let mut client = Client::open(&context.server()?.endpoint).await?;
+    for path in ["accounts", "customers"].into_iter().flat_map(paths) {
+        client.read(&context.server()?.endpoint.get(&path)?).await?;
+    }
     let proxy = RecordingProxy::open(context.sandbox.raw.clone()).await?;
     let mut serve = command(context.sandbox, &["serve", "--only", "api"]);
     serve.env("ELASTICSEARCH_URL", &proxy.url);
