@@ -91,9 +91,14 @@ impl TestApp {
 
     /// Starts on one of the engines, for cases that must hold on both.
     pub async fn start_on(engine: Engine) -> Self {
+        Self::start_on_with(engine, &[]).await
+    }
+
+    /// Starts on one of the engines with more settings.
+    pub async fn start_on_with(engine: Engine, more: &[&str]) -> Self {
         match engine {
-            Engine::Elasticsearch => Self::start().await,
-            Engine::Postgres => Self::start_api(&[]).await,
+            Engine::Elasticsearch => Self::start_with(more).await,
+            Engine::Postgres => Self::start_api(more).await,
         }
     }
 

@@ -22,6 +22,9 @@ fn rows() -> usize {
     amount("WALK_ROWS").unwrap_or(3_000)
 }
 
+/// A long walk outlasts a token.
+const LONG_TOKENS: [&str; 2] = ["--jwt-expires-in", "2h"];
+
 async fn fill(test: &TestApp, rows: usize) {
     let sql = format!(
         "insert into customers (id, external_id, name, created_at)
@@ -94,7 +97,7 @@ impl<'a> Walk<'a> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_shows_each_row_once_while_others_change() {
     for engine in ENGINES {
-        let test = TestApp::start_on(engine).await;
+        let test = TestApp::start_on_with(engine, &LONG_TOKENS).await;
         fill(&test, rows()).await;
         let client = test.admin().await;
         let changing = change(test.database.pool.clone());
@@ -107,7 +110,7 @@ async fn a_walk_shows_each_row_once_while_others_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_goes_on_in_the_index_that_is_swapped_in() {
-    let test = TestApp::start().await;
+    let test = TestApp::start_with(&LONG_TOKENS).await;
     fill(&test, rows()).await;
     let client = test.admin().await;
     let changing = change(test.database.pool.clone());
@@ -140,9 +143,8 @@ async fn a_walk_goes_on_in_the_index_that_is_swapped_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_goes_on_when_the_engine_changes() {
     let (proxy, url) = Proxy::before(&elasticsearch_url()).await;
-    // A long walk outlasts a token.
-    let settings = ["--elasticsearch-url", &url, "--search-timeout", "2s", "--jwt-expires-in", "2h"];
-    let test = TestApp::start_with(&settings).await;
+    let settings = ["--elasticsearch-url", &url, "--search-timeout", "2s"];
+    let test = TestApp::start_with(&[&settings[..], &LONG_TOKENS].concat()).await;
     fill(&test, rows()).await;
     let client = test.admin().await;
     let changing = change(test.database.pool.clone());
