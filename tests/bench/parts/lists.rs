@@ -49,22 +49,20 @@ pub fn paths(name: &str) -> Vec<String> {
 
 /// Builds the requests, and records the searches that a second server makes of them through a proxy.
 async fn record(context: &Context<'_>) -> anyhow::Result<Vec<List>> {
-    // Of an index that was just loaded the first searches may be so slow that the server sends a probe after them.
-    let mut client = Client::open(&context.server()?.endpoint).await?;
-    for path in ["accounts", "customers"].into_iter().flat_map(paths) {
-        client.read(&context.server()?.endpoint.get(&path)?).await?;
-    }
     let proxy = RecordingProxy::open(context.sandbox.raw.clone()).await?;
     let mut serve = command(context.sandbox, &["serve", "--only", "api"]);
     serve.env("ELASTICSEARCH_URL", &proxy.url);
     let mut recorded = Server::run(serve, context.log).await?;
     recorded.sign_in().await?;
-    let mut client = Client::open(&recorded.endpoint).await?;
+    let (mut first, mut client) = (Client::open(&context.server()?.endpoint).await?, Client::open(&recorded.endpoint).await?);
     let mut lists = Vec::new();
     for name in ["accounts", "customers"] {
         let (mut ours, mut raw) = (Vec::new(), Vec::new());
         for path in paths(name) {
-            ours.push(context.server()?.endpoint.get(&path)?);
+            let request = context.server()?.endpoint.get(&path)?;
+            // A first search of an index that was just loaded may be so slow that the server sends a probe after it.
+            first.read(&request).await?;
+            ours.push(request);
             raw.push(proxy.record(&mut client, &recorded.endpoint.get(&path)?).await?);
         }
         lists.push(List { name, ours: ours.into(), raw: raw.into() });
